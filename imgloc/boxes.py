@@ -1,0 +1,70 @@
+"""Box arithmetic on any array namespace: NumPy at the border, JAX inside a step.
+
+Boxes are (..., 4) float xyxy with continuous edges. Functions are elementwise over the leading
+axes unless named `pairwise_`. Those that convert name the convention they convert from or to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def area(boxes: Any) -> Any:
+    """Areas (...,) of boxes (..., 4); an inverted box has area 0."""
+    xp = boxes.__array_namespace__()
+    sides = xp.maximum(boxes[..., 2:] - boxes[..., :2], xp.asarray(0.0, dtype=boxes.dtype))
+    return sides[..., 0] * sides[..., 1]
+
+
+def intersection(a: Any, b: Any) -> Any:
+    """Areas (...,) of the overlap of boxes a and b (..., 4)."""
+    xp = a.__array_namespace__()
+    low = xp.maximum(a[..., :2], b[..., :2])
+    high = xp.minimum(a[..., 2:], b[..., 2:])
+    return area(xp.concat([low, high], axis=-1))
+
+
+def iou(a: Any, b: Any) -> Any:
+    """Intersection over union (...,) in [0, 1]; 0 where both boxes are empty."""
+    xp = a.__array_namespace__()
+    overlap = intersection(a, b)
+    union = area(a) + area(b) - overlap
+    empty = union <= 0
+    return xp.where(empty, xp.zeros_like(union), overlap / xp.where(empty, xp.ones_like(union), union))
+
+
+def giou(a: Any, b: Any) -> Any:
+    """Generalized IoU (...,) in [-1, 1] (Rezatofighi et al., 2019, arXiv:1902.09630, algorithm 1).
+
+    IoU less the share of the smallest enclosing box that neither covers; 0 where that is empty.
+    """
+    xp = a.__array_namespace__()
+    union = area(a) + area(b) - intersection(a, b)
+    hull = area(xp.concat([xp.minimum(a[..., :2], b[..., :2]), xp.maximum(a[..., 2:], b[..., 2:])], axis=-1))
+    empty = hull <= 0
+    outside = xp.where(empty, xp.zeros_like(hull), (hull - union) / xp.where(empty, xp.ones_like(hull), hull))
+    return iou(a, b) - outside
+
+
+def from_low_size_logits(logits: Any, sigmoid: Any) -> Any:
+    """Valid boxes (..., 4) from any four numbers: two say where in the room left, two how large.
+
+    The side is sigmoid(l2), the low edge sigmoid(l0) of what the side leaves free, so every
+    output lies inside [0, 1] and no edge crosses another. `sigmoid` comes from the caller's library.
+    """
+    xp = logits.__array_namespace__()
+    share, size = sigmoid(logits[..., :2]), sigmoid(logits[..., 2:])
+    low = share * (1 - size)
+    return xp.concat([low, low + size], axis=-1)
+
+
+def from_pixels(boxes: Any, width: int, height: int) -> Any:
+    """Boxes in continuous pixel edges, xyxy, to [0, 1]."""
+    xp = boxes.__array_namespace__()
+    return boxes / xp.asarray([width, height, width, height], dtype=boxes.dtype)
+
+
+def to_pixels(boxes: Any, width: int, height: int) -> Any:
+    """Boxes in [0, 1] to continuous pixel edges, xyxy."""
+    xp = boxes.__array_namespace__()
+    return boxes * xp.asarray([width, height, width, height], dtype=boxes.dtype)

@@ -1,0 +1,143 @@
+"""From a config to objects: its model, losses, source and task, with every option filled in and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from imgloc import config as configs
+from imgloc.errors import UserError, unknown
+from imgloc.names import find, names
+from imgloc.types import Batch, Info, Outputs, Source
+
+LossFunction = Callable[[Outputs, Batch], jax.Array]
+HANDED_OVER = ("num_classes", "parent", "name")  # model fields that no config sets
+
+
+@dataclass(frozen=True)
+class WeightedLoss:
+    """One entry of `config.losses`: `function(outputs, batch)` gives [b]."""
+
+    name: str
+    weight: float
+    function: LossFunction
+
+
+def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
+    """A recipe and its command-line overrides as a complete, checked config.
+
+    Naming another model or source by a flag drops the recipe's fields for the one it named.
+    """
+    configs.check_keys(recipe)
+    recipe = ConfigDict(recipe)
+    for section, key, owned in ((recipe.model, "model.name", recipe.model), (recipe.data, "data.source", recipe.data.options)):
+        wanted = configs.flag_value(arguments, key)
+        leaf = key.split(".")[-1]
+        if wanted is not None and wanted != section[leaf]:
+            for name in [name for name in owned if name != leaf]:
+                del owned[name]
+            section[leaf] = wanted
+    config = complete(recipe)
+    config = complete(configs.apply_flags(config, arguments))
+    configs.check_keys(config)
+    return config
+
+
+def complete(config: ConfigDict) -> ConfigDict:
+    """The config with every option of its model, source and losses filled in from their defaults."""
+    config = ConfigDict(config)
+    model_fields = {f.name: f.default for f in dataclasses.fields(_model_class(config.model.name)) if f.name not in HANDED_OVER}
+    _fill("model", config.model, model_fields, also=("name",))
+    source = find("data.sources", config.data.source).source
+    _fill("data.options", config.data.options, _options(source), also=())
+    if not config.losses:
+        raise UserError(f"config.losses is empty; possible entries: {', '.join(names('losses'))}")
+    for key in config.losses:
+        entry = config.losses[key]
+        if not isinstance(entry, ConfigDict):
+            raise UserError(f"config key 'losses.{key}' is a section such as {{'weight': 1.0}}; got {entry!r}")
+        entry.name = entry.name if "name" in entry else key
+        _fill(f"losses.{key}", entry, {"weight": 1.0, **_options(find("losses", entry.name).loss)}, also=("name",))
+    return config
+
+
+def _fill(where: str, section: ConfigDict, defaults: Mapping[str, Any], also: Sequence[str]) -> None:
+    for key in section:
+        if key not in defaults and key not in also:
+            raise unknown("config key", f"{where}.{key}", [f"{where}.{name}" for name in (*defaults, *also)])
+        if key in defaults and defaults[key] not in (dataclasses.MISSING, inspect.Parameter.empty):
+            configs.check_type(f"{where}.{key}", section[key], defaults[key])
+    for key, default in defaults.items():
+        if key not in section:
+            if default in (dataclasses.MISSING, inspect.Parameter.empty):
+                raise UserError(f"config key '{where}.{key}' has no default; set it")
+            section[key] = default
+        elif isinstance(default, float):
+            section[key] = float(section[key])
+
+
+def _options(function: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword-only options of a loss or source with their defaults (`seed` is handed over, not configured)."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"}
+
+
+def _model_class(name: str) -> type[nn.Module]:
+    if not name:
+        raise UserError(f"config.model.name is empty; possible: {', '.join(names('models'))}")
+    model: type[nn.Module] = find("models", name).Model
+    return model
+
+
+def make_model(model: ConfigDict, num_classes: int) -> nn.Module:
+    """The linen module that a config names, for a data set's number of classes."""
+    fields = {key: value for key, value in model.items() if key != "name"}
+    return _model_class(model.name)(num_classes=num_classes, **fields)
+
+
+def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
+    """The losses of weight above 0 with their options bound."""
+    made = []
+    for key, entry in losses.items():
+        options = {name: value for name, value in entry.items() if name not in ("name", "weight")}
+        function = find("losses", entry.name).loss
+        if entry.weight > 0:
+            made.append(WeightedLoss(key, entry.weight, _bound(function, options)))
+    if not made:
+        raise UserError("every weight in config.losses is 0; there is nothing to learn from")
+    return tuple(made)
+
+
+def _bound(function: Callable[..., jax.Array], options: Mapping[str, Any]) -> LossFunction:
+    return lambda outputs, batch: function(outputs, batch, **options)
+
+
+def make_source(data: ConfigDict, split: str, seed: int) -> Source:
+    """One split of the data set that a config names."""
+    source: Source = find("data.sources", data.source).source(split, seed=seed, **data.options)
+    return source
+
+
+def image_shape(data: ConfigDict, info: Info) -> tuple[int, int, int]:
+    """Height, width and channels of a model's images."""
+    return (*data.image_size, info.channels)
+
+
+def make_task(name: str) -> Callable[[Outputs, Batch], list[dict[str, Any]]]:
+    """The function that turns a batch's outputs into rows."""
+    rows: Callable[[Outputs, Batch], list[dict[str, Any]]] = find("tasks", name).rows
+    return rows
+
+
+def check_outputs(task: str, outputs: Mapping[str, Any], model: str) -> None:
+    """Refuse a model that does not give what a task needs."""
+    missing = [name for name in find("tasks", task).NEEDS if name not in outputs]
+    if missing:
+        raise UserError(f"task '{task}' needs the output '{missing[0]}'; model '{model}' gives {', '.join(outputs)}")

@@ -1,0 +1,106 @@
+"""Saving and restoring the training state with Orbax: the last checkpoint and the best are kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from imgloc.errors import UserError
+from imgloc.step import TrainState
+
+SCORE = "score"
+
+
+def open_manager(folder: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
+    """The checkpoints of a run folder (absolute path); saving is asynchronous.
+
+    A save cut off by a kill leaves no step behind, only a temporary folder that the next save clears away.
+    """
+    policies = ocp.checkpoint_managers
+    best = policies.BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False)
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(1), best]),
+        best_fn=_score,
+        best_mode="max",
+        cleanup_tmp_directories=not read_only,
+        create=not read_only,
+        read_only=read_only,
+    )
+    return ocp.CheckpointManager(folder, options=options, item_handlers={"state": ocp.StandardCheckpointHandler()})
+
+
+def _score(metrics: Any) -> float:
+    return float(metrics[SCORE])
+
+
+def save(manager: ocp.CheckpointManager, state: TrainState, *, score: float | None) -> None:
+    """Start saving the state as its step; `score` (higher is better) of its validation, None where there was none."""
+    step = int(state.step)
+    if manager.latest_step() is not None and step <= manager.latest_step():
+        return  # a resumed run stands on its own last checkpoint
+    # A copy: the next step is given this state's memory to write in, while the save goes on behind it.
+    copied = jax.tree.map(jnp.copy, state)
+    metrics = None if score is None else {SCORE: score}
+    manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(copied)), metrics=metrics)
+
+
+def restore(manager: ocp.CheckpointManager, step: int, target: TrainState) -> TrainState:
+    """The state of a step, placed on devices as `target` is. Raises UserError where it does not fit the model."""
+    _check_fits(manager, step, target)
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
+    try:
+        found: TrainState = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))).state
+    except (ValueError, KeyError, TypeError) as error:
+        reason = str(error).split("\n")[0][:300]
+        raise UserError(f"checkpoint {step} in {manager.directory} does not fit this model: {reason}") from error
+    return found
+
+
+def _check_fits(manager: ocp.CheckpointManager, step: int, target: TrainState) -> None:
+    """Orbax casts and reshapes in silence what it can; a difference is an error here."""
+    metadata = manager.item_metadata(step).state
+    tree = getattr(metadata, "tree", metadata)
+    stored = {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    wanted = {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(target)}
+    for name, leaf in wanted.items():
+        if name not in stored:
+            raise UserError(f"checkpoint {step} in {manager.directory} has no '{name}'; it is of another model or optimizer")
+        if tuple(stored[name].shape) != tuple(leaf.shape) or stored[name].dtype != leaf.dtype:
+            raise UserError(
+                f"checkpoint {step} in {manager.directory} has '{name}' of shape {tuple(stored[name].shape)} {stored[name].dtype}, "
+                f"this model {tuple(leaf.shape)} {leaf.dtype}"
+            )
+
+
+def _name(path: Sequence[Any]) -> str:
+    """`params/a/b` for a path, whatever containers it leads through."""
+    return jax.tree_util.keystr(tuple(path), simple=True, separator="/")
+
+
+def warm_start(params: Any, donor: Any, skip: Sequence[str]) -> Any:
+    """`params` with the values of `donor`, but for those whose path matches a pattern of `skip`.
+
+    Raises UserError where a parameter is absent in the donor or has another shape.
+    """
+    given = {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(donor)}
+
+    def pick(path: Any, leaf: Any) -> Any:
+        name = _name(path)
+        if any(re.search(pattern, name) for pattern in skip):
+            return leaf
+        if name not in given or np.shape(given[name]) != np.shape(leaf):
+            got = np.shape(given[name]) if name in given else "none"
+            raise UserError(
+                f"train.init_from: parameter '{name}' has shape {np.shape(leaf)} here and {got} there; "
+                "name it in train.init_skip to start it fresh"
+            )
+        return given[name]
+
+    return jax.tree_util.tree_map_with_path(pick, params)

@@ -1,0 +1,74 @@
+"""imgloc evaluate"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from imgloc.errors import UserError
+from imgloc.stats import Interval
+
+HELP = "score a run on a split: per-example rows, results.json with 95 % intervals, a table beside the baselines"
+EXAMPLES = """\
+Rows and results lie in the run folder. Rows that are current (same config, checkpoint and data) are not made again.
+
+examples:
+  imgloc evaluate runs/a --split test
+  imgloc evaluate runs/a --split test --name full --config.data.options.digits=idx --config.data.options.folder=MNIST_FOLDER
+"""
+NAMES = {"model": "this run", "whole_image": "whole-image box", "median_box": "median box of training"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of this command."""
+    parser.add_argument("run", metavar="RUN", help="a run folder")
+    parser.add_argument("--split", default="test", help="train, validation or test (default)")
+    parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
+    parser.add_argument("--name", default="", help="what to call other data than the run's own in rows and results")
+    parser.add_argument("--config.data.KEY", dest="shown", metavar="VALUE", help="score on other data than the run's own (with --name)")
+
+
+def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
+    """Evaluate and print the table."""
+    from imgloc import config as configs
+    from imgloc import rundir, runtime
+
+    folder, config = rundir.open_run(parsed.run)
+    runtime.prepare()
+
+    from imgloc import build
+    from imgloc.evaluate import evaluate, open_target
+
+    other = None
+    if rest:
+        foreign = [key for key in configs.override_keys(rest) if not key.startswith("data.")]
+        if foreign:
+            raise UserError(f"'--config.{foreign[0]}' cannot change a trained run; possible: --config.data.KEY, to score on other data")
+        other = build.resolve(config, rest)
+        if not parsed.name.isidentifier():
+            raise UserError(f"--name '{parsed.name}': other data needs a name of letters, digits and _ for its rows and results")
+    elif parsed.name:
+        raise UserError("--name is for other data; say which with --config.data.KEY=VALUE")
+    target = open_target(config, parsed.split, other=other, name=parsed.name)
+    found = evaluate(folder, config, target, which=parsed.checkpoint)
+    print_table(f"{parsed.run}, {target.name}, {len(target.source) if not target.source.info.endless else 'first'} examples", found)
+    print(f"rows: {folder.rows(target.name)}   results: {folder.results}   next: imgloc report {parsed.run}")
+    return 0
+
+
+def print_table(title: str, found: Mapping[str, Mapping[str, Interval]]) -> None:
+    """Mean and interval of every whole metric, a column a predictor."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", caption="mean [95 % interval]", caption_justify="left")
+    table.add_column("metric")
+    for predictor in found:
+        table.add_column(NAMES[predictor], justify="right")
+    for metric in found["model"]:
+        if "/" not in metric:  # slices are in results.json and in the report
+            cells = [values.get(metric) for values in found.values()]
+            table.add_row(metric, *(f"{c.mean:.4f} [{c.low:.4f}, {c.high:.4f}]" if c else "" for c in cells))
+    console = Console()
+    console = console if console.is_terminal else Console(width=120)
+    console.print(table)

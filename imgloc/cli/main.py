@@ -1,0 +1,70 @@
+"""The `imgloc` command: which subcommand, and how its errors are told."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from imgloc.cli import evaluate, locate, report, train
+from imgloc.errors import UserError
+
+COMMANDS = {"train": train, "evaluate": evaluate, "locate": locate, "report": report}
+
+DESCRIPTION = """\
+imgloc says what is in an image and where: train a localizer, score it with
+intervals beside trivial baselines, use it on pictures, report it as a web page.
+"""
+EXAMPLES = """\
+a first run, from data that is already here:
+  imgloc train    --config configs/digits_cnn.py --workdir runs/a
+  imgloc evaluate runs/a --split test
+  imgloc report   runs/a --out report.html
+  imgloc locate   runs/a photo.jpg more/*.png --out out/
+
+exit codes: 0 done, 1 some inputs failed or training broke off, 2 a mistake in the command or config
+IMGLOC_TUNE=0 switches off the process settings that make XLA quick on a CPU
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command's arguments and help."""
+    parser = argparse.ArgumentParser(
+        prog="imgloc", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP[0].upper() + module.HELP[1:] + ".",
+            epilog=module.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_arguments(subparser)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    parser = make_parser()
+    parsed, rest = parser.parse_known_args(arguments)
+    if parsed.version:
+        from imgloc import __version__
+
+        print(__version__)
+        return 0
+    if parsed.command is None:
+        parser.print_help()
+        return 2
+    try:
+        code: int = COMMANDS[parsed.command].run(parsed, rest)
+        return code
+    except UserError as error:
+        print(f"imgloc {parsed.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"imgloc {parsed.command}: interrupted", file=sys.stderr)
+        return 130

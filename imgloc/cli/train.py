@@ -1,0 +1,63 @@
+"""imgloc train"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+HELP = "train a config in a run folder; the same command goes on with an unfinished run"
+EXAMPLES = """\
+Any key of the config can be set: --config.optim.lr=1e-3 --config.seed=1 --config.data.image_size='(64, 64)'
+What there is to set, with its defaults and meanings, stands in imgloc/config.py and in the recipe.
+
+A run that was stopped (SIGTERM, Ctrl-C, a crash, a power cut) goes on from its last checkpoint with the
+same command and ends with the same bits as if it had never stopped.
+
+example:
+  imgloc train --config configs/digits_cnn.py --workdir runs/a --config.optim.lr=1e-3
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of this command."""
+    parser.add_argument("--config", required=True, metavar="FILE", help="a recipe: a Python file with get_config()")
+    parser.add_argument("--config.KEY", dest="shown", metavar="VALUE", help="set a key of the config")
+    parser.add_argument("--workdir", required=True, metavar="DIR", help="the run folder, new or holding this very run")
+    parser.add_argument("--profile", action="store_true", help="write a trace of 10 steps to DIR/profile")
+    parser.add_argument("--distributed", action="store_true", help="this is one of several processes (see README)")
+
+
+def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
+    """Train; 0 also where a SIGTERM was obeyed."""
+    from imgloc import config as configs
+    from imgloc import runtime
+    from imgloc.stop import StopRequest
+
+    stop = StopRequest()
+    recipe = configs.read_recipe(parsed.config)
+    runtime.prepare()
+
+    from imgloc import build
+    from imgloc.journal import NotFinite
+    from imgloc.loop import train
+
+    if parsed.distributed:
+        import jax
+
+        jax.distributed.initialize()
+    config = build.resolve(recipe, rest)
+    try:
+        how = train(config, parsed.workdir, stop=stop, profile=parsed.profile)
+    except NotFinite as error:
+        print(f"imgloc train: {error}", file=sys.stderr)
+        return 1
+    folder = parsed.workdir
+    print(
+        {
+            "already finished": f"{folder} holds this run, finished. Next: imgloc evaluate {folder}; to train anew: another --workdir",
+            "finished": f"{folder}: finished. Next: imgloc evaluate {folder}",
+            "stopped": f"{folder}: stopped, its state is saved. The same command goes on from there",
+        }[how]
+    )
+    return 0

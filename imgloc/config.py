@@ -1,0 +1,242 @@
+"""Every key of a config, its default and what it means; reading, checking and saving configs.
+
+A recipe in configs/ starts from `base()` and says what differs. The sections `model`, `data.options`
+and each entry of `losses` also take the keyword options of what they name; `imgloc.build.complete`
+fills those in, so a saved config holds every value that a run was made with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from imgloc import files
+from imgloc.errors import UserError, unknown
+
+
+def base() -> ConfigDict:
+    """A config with every key at its default."""
+    config = ConfigDict()
+    config.seed = 0  # of initialization, order, augmentation and dropout
+    config.task = "locate"  # a file in imgloc/tasks: what kind of answer is scored
+
+    config.data = ConfigDict()
+    config.data.source = "scattered_digits"  # a file in imgloc/data/sources, or a dotted module of your own
+    config.data.options = ConfigDict()  # the source's keyword options
+    config.data.image_size = (64, 64)  # height and width that images are resized to
+    config.data.max_objects = 1  # boxes kept of an image, the largest first
+    config.data.threads = 1  # that make batches ahead
+    config.data.workers = 0  # processes that make batches ahead instead, for costly decoding
+    config.data.prefetch = 2  # batches put onto the devices ahead
+
+    config.model = ConfigDict()
+    config.model.name = ""  # a file in imgloc/models, or a dotted module of your own; the rest: its fields
+
+    # name of an entry -> weight, the loss's keyword options, and `name` where the entry is called otherwise
+    config.losses = ConfigDict()
+
+    config.optim = ConfigDict()
+    config.optim.name = "adamw"  # adamw (Adam where weight_decay is 0) or sgd (momentum b1)
+    config.optim.lr = 1e-3  # the highest
+    config.optim.schedule = "cosine"  # after the warmup: cosine to zero, or constant
+    config.optim.warmup_steps = 0  # of linear rise from zero
+    config.optim.b1 = 0.9
+    config.optim.b2 = 0.999
+    config.optim.eps = 1e-8
+    config.optim.weight_decay = 0.0  # decoupled from the gradient
+    config.optim.weight_decay_exclude = ("bias$", "scale$")  # parameters (a/b/c) matching one are spared
+    config.optim.clip_norm = 0.0  # of the whole gradient; 0: off
+    config.optim.ema = 0.0  # decay of an average of parameters that evaluation uses; 0: off
+
+    config.train = ConfigDict()
+    config.train.steps = 1000
+    config.train.batch_size = 64  # of all devices together
+    config.train.accumulate = 1  # parts that a batch is worked through in, to save memory
+    config.train.dtype = "float32"  # of the computation: float32 or bfloat16; parameters stay float32
+    config.train.log_every = 50  # steps between lines of metrics.jsonl
+    config.train.eval_every = 500  # steps between evaluations on the validation split; 0: none
+    config.train.save_every = 500  # steps between checkpoints
+    config.train.best_metric = "top1_loc_50"  # of validation: the checkpoint with the highest is kept as best
+    config.train.patience = 0  # evaluations without a better one before training stops; 0: off
+    config.train.init_from = ""  # a run folder whose parameters training starts from
+    config.train.init_skip = ()  # parameters (a/b/c) matching a pattern here start fresh
+
+    config.eval = ConfigDict()
+    config.eval.batch_size = 100
+    config.eval.resamples = 2000  # of the bootstrap behind each interval
+    config.eval.gallery = 12  # pictures kept of the best, the median and the worst cases each
+    return config
+
+
+def read_recipe(path: str) -> ConfigDict:
+    """What `get_config()` of a recipe file returns. Raises UserError, one line, where that fails."""
+    location = Path(path)
+    if not location.is_file():
+        near = sorted(str(p) for p in Path(location.parent).glob("*.py")) if location.parent.is_dir() else []
+        raise UserError(f"no config file '{path}'; possible: {', '.join(near) or 'a file with get_config(), see configs/'}")
+    spec = importlib.util.spec_from_file_location(f"imgloc_recipe_{location.stem}", location)
+    if spec is None or spec.loader is None:
+        raise UserError(f"'{path}' is not a Python file; possible: a file with get_config(), see configs/")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"config file '{path}' does not run: {type(error).__name__}: {_one_line(error)}") from error
+    if not hasattr(module, "get_config"):
+        raise UserError(f"config file '{path}' has no get_config()")
+    try:
+        config = module.get_config()
+    except Exception as error:
+        raise UserError(f"get_config() of '{path}' fails: {type(error).__name__}: {_one_line(error)}") from error
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"get_config() of '{path}' returns {type(config).__name__}; possible: an ml_collections ConfigDict")
+    return config
+
+
+def check_keys(config: ConfigDict) -> None:
+    """Refuse keys that `base()` does not declare and values of another type."""
+    _check_section(config, base(), "")
+
+
+def _check_section(config: ConfigDict, declared: ConfigDict, prefix: str) -> None:
+    missing = [key for key in declared if key not in config]
+    if missing:
+        raise UserError(f"config has no key '{prefix}{missing[0]}'; start from imgloc.config.base()")
+    free = prefix + "*" in ("model.*", "losses.*", "data.options.*")
+    for key, value in config.items():
+        if key not in declared:
+            if free:
+                continue
+            raise unknown("config key", prefix + key, [prefix + name for name in declared])
+        default = declared[key]
+        if isinstance(default, ConfigDict):
+            if not isinstance(value, ConfigDict):
+                raise UserError(f"config key '{prefix}{key}' is a section; got {value!r}")
+            _check_section(value, default, f"{prefix}{key}.")
+        else:
+            check_type(prefix + key, value, default)
+
+
+def check_type(key: str, value: Any, default: Any) -> None:
+    """Refuse a value of another type than its default; an int serves as a float, a list as a tuple."""
+    if isinstance(default, bool) or isinstance(value, bool):
+        right = isinstance(default, bool) and isinstance(value, bool)
+    elif isinstance(default, float):
+        right = isinstance(value, (int, float))
+    elif isinstance(default, (tuple, list)):
+        right = isinstance(value, (tuple, list))
+    else:
+        right = isinstance(value, type(default))
+    if not right:
+        raise UserError(f"config key '{key}' wants {type(default).__name__} such as {default!r}; got {value!r}")
+
+
+def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
+    """The config with `--config.key=value` arguments applied, by ml_collections' flags.
+
+    Raises UserError for unknown keys, wrong types and anything that is not such a flag.
+    """
+    for argument in arguments:
+        if argument.startswith("-") and not argument.startswith("--config."):
+            raise UserError(f"unknown option '{argument}'; possible: --config.KEY=VALUE, and those of --help")
+    config = ConfigDict(config)  # a copy: flags change it in place
+    for name in override_keys(arguments):
+        _check_path(config, name)
+    values = flags.FlagValues()
+    argv = ["imgloc", *arguments]
+    try:
+        with _quiet_absl():
+            config_flags.DEFINE_config_dict("config", config, lock_config=True, flag_values=values, sys_argv=argv)
+            rest = values(argv)[1:]
+    except (flags.Error, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise UserError(_one_line(error)) from error
+    if rest:
+        raise UserError(f"unexpected argument '{rest[0]}'; possible: --config.KEY=VALUE")
+    with config.unlocked():
+        return config
+
+
+def override_keys(arguments: Sequence[str]) -> list[str]:
+    """The dotted keys that `--config.key=value` arguments name."""
+    return [a.split("=", 1)[0].removeprefix("--config.") for a in arguments if a.startswith("--config.")]
+
+
+def flag_value(arguments: Sequence[str], key: str) -> str | None:
+    """The last value that arguments give to a key, as text, before any parsing."""
+    found = None
+    for i, argument in enumerate(arguments):
+        if argument == f"--config.{key}" and i + 1 < len(arguments):
+            found = arguments[i + 1]
+        elif argument.startswith(f"--config.{key}="):
+            found = argument.split("=", 1)[1]
+    return found
+
+
+def _check_path(config: ConfigDict, key: str) -> None:
+    section: Any = config
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        if part not in section:
+            # --config.noflag is how absl spells --config.flag=false
+            if part.startswith("no") and isinstance(section.get(part[2:]), bool):
+                return
+            raise unknown("config key", key, _leaves(config) if depth == 0 else [".".join([*parts[:depth], k]) for k in section])
+        section = section[part]
+        if depth + 1 < len(parts) and not isinstance(section, ConfigDict):
+            raise UserError(f"config key '{'.'.join(parts[: depth + 1])}' is a value, it has no '{parts[depth + 1]}'")
+    if isinstance(section, ConfigDict):
+        raise UserError(f"config key '{key}' is a section; possible: {', '.join(f'{key}.{name}' for name in section)}")
+
+
+def _leaves(config: ConfigDict, prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for key, value in config.items():
+        names += _leaves(value, f"{prefix}{key}.") if isinstance(value, ConfigDict) else [prefix + key]
+    return names
+
+
+@contextlib.contextmanager
+def _quiet_absl() -> Iterator[None]:
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+
+
+def to_json(config: ConfigDict) -> dict[str, Any]:
+    """Plain JSON values; tuples become lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(config.to_dict(), allow_nan=False))
+    return plain
+
+
+def from_json(values: Mapping[str, Any]) -> ConfigDict:
+    """The config that `to_json` wrote; lists become tuples."""
+
+    def tuples(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: tuples(item) for key, item in value.items()}
+        return tuple(tuples(item) for item in value) if isinstance(value, list) else value
+
+    return ConfigDict(tuples(values))
+
+
+def fingerprint(config: ConfigDict) -> str:
+    """What tells this config from others: 16 hex digits over every key and value."""
+    return files.fingerprint(to_json(config))

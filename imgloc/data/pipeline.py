@@ -1,0 +1,114 @@
+"""From a source to batches: order, share of a process, stacking, padding, prefetch.
+
+Where training stands in the data is a function of the step, so nothing but the step is saved.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grain
+import numpy as np
+
+from imgloc.boxes import area
+from imgloc.data import decode
+from imgloc.randomness import permutation
+from imgloc.types import Batch, Example, Source
+
+T = TypeVar("T")
+Shape = tuple[int, int, int]  # h, w, c of the images of a batch
+
+
+@dataclass(frozen=True)
+class TrainOrder:
+    """The examples that one process reads from `start_step` on, one after another.
+
+    An endless source is read by index. Another is shuffled anew each epoch, and batches run across epochs.
+    """
+
+    source: Source
+    seed: int
+    batch_size: int  # of all processes together
+    start_step: int
+    stop_step: int
+    process_index: int = 0
+    process_count: int = 1
+
+    def __len__(self) -> int:
+        return (self.stop_step - self.start_step) * (self.batch_size // self.process_count)
+
+    def __getitem__(self, position: int) -> Example:
+        share = self.batch_size // self.process_count
+        step, place = divmod(position, share)
+        index = (self.start_step + step) * self.batch_size + self.process_index * share + place
+        if self.source.info.endless:
+            return self.source[index]
+        epoch, rank = divmod(index, len(self.source))
+        return self.source[int(permutation(self.seed, "epoch order", epoch, len(self.source))[rank])]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Stacks examples into a batch of images of one shape with room for `max_objects` boxes."""
+
+    shape: Shape
+    max_objects: int
+
+    def __call__(self, examples: Sequence[Example]) -> Batch:
+        return stack(examples, len(examples), self.shape, self.max_objects)
+
+
+def stack(examples: Sequence[Example], size: int, shape: Shape, max_objects: int) -> Batch:
+    """A batch of `size`, examples first and padding (zeros, masked out) after them; the largest objects first.
+
+    Images are resized to `shape`; of more than `max_objects` boxes the smallest are left out.
+    """
+    batch = Batch(
+        images_bxhxwxc=np.zeros((size, *shape), np.uint8),
+        boxes_bxnx4=np.zeros((size, max_objects, 4), np.float32),
+        labels_bxn=np.zeros((size, max_objects), np.int32),
+        object_mask_bxn=np.zeros((size, max_objects), np.bool_),
+        label_b=np.zeros((size,), np.int32),
+        example_mask_b=np.arange(size) < len(examples),
+    )
+    for i, example in enumerate(examples):
+        image = decode.with_channels(example.image_hxwxc, shape[2])
+        batch.images_bxhxwxc[i] = decode.resize(image, shape[0], shape[1])
+        largest = np.argsort(-area(example.boxes_nx4), kind="stable")[:max_objects]
+        batch.boxes_bxnx4[i, : len(largest)] = example.boxes_nx4[largest]
+        batch.labels_bxn[i, : len(largest)] = example.labels_n[largest]
+        batch.object_mask_bxn[i, : len(largest)] = True
+        batch.label_b[i] = example.label
+    return batch
+
+
+def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads: int, workers: int) -> Iterator[Batch]:
+    """This process's share of each step's batch, made ahead by threads, or by worker processes where `workers` > 0."""
+    share = order.batch_size // order.process_count
+    dataset = grain.MapDataset.source(order).batch(share, batch_fn=Stack(shape, max_objects))
+    options = grain.ReadOptions(num_threads=max(1, threads), prefetch_buffer_size=max(2, 2 * threads))
+    stream = dataset.to_iter_dataset(options)
+    if workers > 0:
+        stream = stream.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
+    return iter(stream)
+
+
+def eval_batches(source: Source, size: int, shape: Shape, *, max_objects: int) -> Iterator[tuple[list[Example], Batch]]:
+    """All examples in order, each once, with the batch they are stacked in; the last batch is padded."""
+    for start in range(0, len(source), size):
+        examples = [source[i] for i in range(start, min(start + size, len(source)))]
+        yield examples, stack(examples, size, shape, max_objects)
+
+
+def ahead(items: Iterator[T], put: Callable[[T], T], depth: int) -> Iterator[T]:
+    """Items after `put` (onto the devices), with up to `depth` of them put before they are asked for."""
+    waiting: collections.deque[T] = collections.deque()
+    for item in items:
+        waiting.append(put(item))
+        if len(waiting) > depth:
+            yield waiting.popleft()
+    yield from itertools.chain(waiting)

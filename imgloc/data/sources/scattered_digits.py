@@ -1,0 +1,157 @@
+"""One handwritten digit somewhere on a canvas with noise and pieces of other digits.
+
+Training canvases are endless, each a function of (seed, index); validation and test are fixed,
+`per_digit` canvases a digit. Clutter after cluttered MNIST (Mnih et al., 2014, arXiv:1406.6247).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from PIL import Image
+
+from imgloc import boxes, files
+from imgloc.data.digits import Digits, load_digits
+from imgloc.errors import UserError
+from imgloc.randomness import generator, permutation
+from imgloc.types import Example, FloatArray, Info, Uint8Array
+
+ENDLESS = 2**40  # more canvases than any run reads
+INK = 32  # of 255: fainter pixels of a digit do not count for its box
+VERSION = 1  # of the recipe for a canvas; raise it whenever the same index gives other pixels
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """How a canvas is made; ranges are (low, high) of a uniform draw."""
+
+    canvas: int
+    scale: tuple[float, float]
+    contrast: tuple[float, float]
+    noise: float  # standard deviation, in units of full contrast
+    clutter: int  # pieces of other digits
+    clutter_size: int  # pixels a side
+    rotate: float  # degrees, either way
+    stretch: float  # log of the largest change of width against height
+    shear: float  # largest sideways shift per pixel of height
+
+
+def source(
+    split: str,
+    *,
+    seed: int,
+    digits: str = "wheel",
+    folder: str = "",
+    canvas: int = 64,
+    scale: tuple[float, float] = (0.6, 1.4),
+    contrast: tuple[float, float] = (0.5, 1.0),
+    noise: float = 0.1,
+    clutter: int = 4,
+    clutter_size: int = 8,
+    per_digit: int = 2,
+    train_rotate: float = 0.0,
+    train_stretch: float = 0.0,
+    train_shear: float = 0.0,
+) -> ScatteredDigits:
+    """A split (train, validation, test) of scattered digits; `train_` options augment the training split alone.
+
+    `digits` and `folder` say where the digits come from, see `imgloc.data.digits.load_digits`.
+    """
+    if not 0 < scale[0] <= scale[1] or 28 * scale[1] * 1.5 > canvas:
+        raise UserError(f"data.options.scale {scale} does not fit a canvas of {canvas}; possible: up to {canvas / 42:.2f}")
+    if not 0 < contrast[0] <= contrast[1] <= 1 or not 1 <= clutter_size <= 28 or per_digit < 1:
+        raise UserError("scattered_digits wants 0 < contrast <= 1, clutter_size 1 to 28 and per_digit of at least 1")
+    train = split == "train"
+    scatter = Scatter(
+        canvas, (scale[0], scale[1]), (contrast[0], contrast[1]), noise, clutter, clutter_size,
+        *((train_rotate, train_stretch, train_shear) if train else (0.0, 0.0, 0.0)),
+    )  # fmt: skip
+    return ScatteredDigits(split, seed if train else 0, load_digits(split, digits, folder), scatter, 0 if train else per_digit)
+
+
+@dataclass(frozen=True)
+class ScatteredDigits:
+    """See `source`; `per_digit` 0 means endless."""
+
+    split: str
+    seed: int
+    digits: Digits
+    scatter: Scatter
+    per_digit: int
+
+    @property
+    def info(self) -> Info:
+        return Info(classes=tuple("0123456789"), channels=1, endless=self.per_digit == 0)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        scatter = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self.scatter).items()}
+        return files.fingerprint([VERSION, self.split, self.seed, self.digits.fingerprint, scatter, self.per_digit])
+
+    @property
+    def groups(self) -> frozenset[str]:
+        return frozenset(self.digits.groups)
+
+    def __len__(self) -> int:
+        return len(self.digits.groups) * self.per_digit or ENDLESS
+
+    def __getitem__(self, index: int) -> Example:
+        size = len(self.digits.groups)
+        if self.per_digit:
+            digit = index // self.per_digit
+        else:  # each digit once an epoch
+            digit = int(permutation(self.seed, "digit order", index // size, size)[index % size])
+        image, box = _canvas(self.digits, digit, self.scatter, generator(self.seed, f"canvas {self.split}", index))
+        label = int(self.digits.labels_n[digit])
+        return Example(
+            image_hxwxc=image,
+            boxes_nx4=box[None],
+            labels_n=np.array([label], np.int32),
+            label=label,
+            id=f"{self.split}-{index:08d}",
+            group=self.digits.groups[digit],
+        )
+
+
+def _canvas(digits: Digits, digit: int, scatter: Scatter, rng: np.random.Generator) -> tuple[Uint8Array, FloatArray]:
+    """A canvas (h, w, 1) with one digit, and the tight box of its ink."""
+    ink_hxw = _placed(digits.images_nx28x28[digit], scatter, rng)
+    rows, columns = np.flatnonzero((ink_hxw >= INK).any(axis=1)), np.flatnonzero((ink_hxw >= INK).any(axis=0))
+    pixel_box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
+
+    total = ink_hxw.astype(np.float32)
+    side = scatter.clutter_size
+    for _ in range(scatter.clutter):
+        # Another digit of the split: one of the size - 1 that follow this one in a ring.
+        other = (digit + 1 + rng.integers(len(digits.groups) - 1)) % len(digits.groups)
+        cut_y, cut_x = rng.integers(28 - side + 1, size=2)
+        to_y, to_x = rng.integers(scatter.canvas - side + 1, size=2)
+        total[to_y : to_y + side, to_x : to_x + side] += digits.images_nx28x28[other, cut_y : cut_y + side, cut_x : cut_x + side]
+    total = np.minimum(total, 255) * np.float32(rng.uniform(*scatter.contrast))
+    total += np.float32(255 * scatter.noise) * rng.standard_normal(total.shape, dtype=np.float32)
+    image = np.clip(np.rint(total), 0, 255).astype(np.uint8)
+    return image[..., None], boxes.from_pixels(pixel_box, scatter.canvas, scatter.canvas)
+
+
+def _placed(digit_28x28: Uint8Array, scatter: Scatter, rng: np.random.Generator) -> Uint8Array:
+    """The digit's ink alone on the canvas: scaled, turned and wholly inside, at any sub-pixel place."""
+    size = scatter.canvas
+    scale, stretch = rng.uniform(*scatter.scale), np.exp(rng.uniform(-1, 1) * scatter.stretch / 2)
+    angle, shear = np.deg2rad(rng.uniform(-1, 1) * scatter.rotate), rng.uniform(-1, 1) * scatter.shear
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    forward = turn @ np.array([[scale * stretch, scale * shear], [0.0, scale / stretch]])
+
+    inked = digit_28x28 >= INK
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    center = np.array([columns[0] + columns[-1] + 1, rows[0] + rows[-1] + 1]) / 2
+    half = np.abs(forward) @ (np.array([columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]]) / 2)
+    half = np.minimum(half, size / 2)
+    place = rng.uniform(half, size - half)
+
+    inverse = np.linalg.inv(forward)  # Pillow asks where each pixel of the canvas comes from
+    origin = center - inverse @ place
+    coefficients = (inverse[0, 0], inverse[0, 1], origin[0], inverse[1, 0], inverse[1, 1], origin[1])
+    digit = Image.fromarray(digit_28x28)
+    return np.asarray(digit.transform((size, size), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR))

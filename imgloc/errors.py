@@ -1,0 +1,18 @@
+"""What a user did wrong, in one line: what was got and what is possible."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake the user can mend. Commands print its one line and exit with code 2."""
+
+
+def unknown(what: str, got: str, possible: Iterable[str]) -> UserError:
+    """An error for a name that does not exist, with the nearest right one first."""
+    names = sorted(possible)
+    near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return UserError(f"unknown {what} '{got}'; {hint}possible: {', '.join(names) or 'none'}")

@@ -1,0 +1,152 @@
+"""From a trained run to saved rows, pictures for the gallery, results.json and the table that is printed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from imgloc import build, draw, files, mesh, predict, scores
+from imgloc import config as configs
+from imgloc.errors import UserError
+from imgloc.rows import read_meta, read_rows, write_rows
+from imgloc.rundir import RunDir
+from imgloc.stats import Interval
+from imgloc.step import compute_dtype
+from imgloc.types import Row, Source
+
+PREDICTORS = ("model", "whole_image", "median_box")
+OWN_SPLITS = ("train", "validation")  # whose digits a run may be scored on only under their own name
+TRAIN_ROWS = 10_000  # scored of an endless training split
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a run is scored on: a split of its own data, or of other data under a name of its own."""
+
+    name: str  # of rows and results: `test`, or `test@NAME`
+    split: str
+    source: Source
+
+
+def open_target(config: ConfigDict, split: str, *, other: ConfigDict | None = None, name: str = "") -> Target:
+    """The split to score a run on: of its own data, or of the `other` config's, called `name`.
+
+    Raises UserError where it shares groups with what the run was trained or chosen on.
+    """
+    data = config.data if other is None else other.data
+    source = build.make_source(data, split, config.seed)
+    if other is None and split in OWN_SPLITS:
+        return Target(split, split, source)
+    own = [build.make_source(config.data, part, config.seed) for part in OWN_SPLITS]
+    if source.info.classes != own[0].info.classes:
+        raise UserError(f"that data has the classes {', '.join(source.info.classes)}; the run knows {', '.join(own[0].info.classes)}")
+    shared = source.groups & (own[0].groups | own[1].groups)
+    if shared:
+        raise UserError(
+            f"refused: {len(shared):,} of the {len(source.groups):,} groups (such as digits) of split '{split}' "
+            "were used to train or choose this run; score it on data it has not seen"
+        )
+    return Target(f"{split}@{name}" if name else split, split, source)
+
+
+def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "best") -> dict[str, dict[str, Interval]]:
+    """Score a run's checkpoint and the baselines on a target; rows that are current are not made again.
+
+    Writes the rows, the gallery's pictures and results.json; returns {predictor: {metric: interval}}.
+    """
+    summary = files.read_json(run.data)
+    classes = tuple(summary["classes"])
+    shape = (*config.data.image_size, summary["channels"])
+    variables, step = predict.load_variables(config, run.checkpoints, shape, len(classes), which)
+    meta = {
+        "config": configs.fingerprint(config),
+        "checkpoint": which,
+        "step": step,
+        "data": target.source.fingerprint,
+        "split": target.name,
+    }
+    current = {name: _is_current(run, target, name, meta) for name in PREDICTORS}
+    if not all(current.values()):
+        _write_all_rows(run, config, target, variables, shape, summary, meta)
+
+    found = {}
+    for name in PREDICTORS:
+        rows = read_rows(run.rows(target.name, name), expected=meta)
+        found[name] = scores.intervals(rows, classes, resamples=config.eval.resamples)
+    results = files.read_json(run.results) if run.results.is_file() else {}
+    for name, intervals in found.items():
+        results[target.name if name == "model" else f"{target.name}/{name}"] = scores.to_json(intervals)
+    files.write_json(run.results, results)
+    return found
+
+
+def _is_current(run: RunDir, target: Target, predictor: str, meta: dict[str, Any]) -> bool:
+    written = read_meta(run.rows(target.name, predictor))
+    return written is not None and {key: written.get(key) for key in meta} == meta
+
+
+def _write_all_rows(
+    run: RunDir, config: ConfigDict, target: Target, variables: Any, shape: Any, summary: dict[str, Any], meta: dict[str, Any]
+) -> None:
+    devices = mesh.local_mesh()
+    model = build.make_model(config.model, len(summary["classes"]))
+    compiled = predict.compiled_predict(model, devices, compute_dtype(config.train.dtype))
+    counts = np.asarray(summary["class_counts"])
+    predictors = {
+        "model": predict.model_predict(jax.device_put(variables, mesh.replicated(devices)), compiled, devices),
+        "whole_image": predict.whole_image(counts),
+        "median_box": predict.median_box(counts, np.asarray(summary["median_box"])),
+    }
+    source = First(target.source, TRAIN_ROWS) if target.source.info.endless else target.source
+    for name, predictor in predictors.items():
+        rows = predict.predict_rows(
+            predictor, source, build.make_task(config.task), target.name,
+            batch_size=mesh.round_up(config.eval.batch_size, devices), shape=shape, max_objects=config.data.max_objects,
+        )  # fmt: skip
+        if name == "model":
+            _write_thumbnails(run, target.name, source, rows, config.eval.gallery)
+        write_rows(run.rows(target.name, name), rows, meta)
+
+
+def _write_thumbnails(run: RunDir, name: str, source: Source | First, rows: Sequence[Row], count: int) -> None:
+    """Pictures of the rows that the gallery shows, by id."""
+    folder = run.thumbnails(name)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    ordered = sorted(rows, key=lambda row: str(row["id"]))  # as they are saved: the gallery chooses among equals by position
+    chosen = {row["id"] for picked in scores.gallery_rows(ordered, count).values() for row in picked}
+    for index, row in enumerate(rows):
+        if row["id"] in chosen:
+            draw.to_picture(source[index].image_hxwxc).save(folder / f"{row['id']}.png")
+
+
+@dataclass(frozen=True)
+class First:
+    """The first `size` examples of an endless source."""
+
+    source: Source
+    size: int
+
+    @property
+    def info(self) -> Any:
+        return self.source.info
+
+    @property
+    def fingerprint(self) -> str:
+        return self.source.fingerprint
+
+    @property
+    def groups(self) -> frozenset[str]:
+        return self.source.groups
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> Any:
+        return self.source[index]

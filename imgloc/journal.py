@@ -1,0 +1,175 @@
+"""The journal of a run: metrics.jsonl, TensorBoard event files derived from it, and the progress line."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from imgloc import files
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """The records of a metrics.jsonl: {"step", "kind": "train" or "validation", ...}; none where there is no file.
+
+    A last line cut off by a kill is left out.
+    """
+    if not path.exists():
+        return []
+    records: list[dict[str, Any]] = []
+    for line in path.read_text().splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+class Journal:
+    """Appends records to metrics.jsonl and the event files.
+
+    Opening at a step drops what was written past it, so that after a resume each step stands there once.
+    """
+
+    def __init__(self, workdir: Path, step: int, *, write: bool = True) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._path = workdir / "metrics.jsonl"
+        self.records = [record for record in read_journal(self._path) if record["step"] <= step]
+        self._write = write  # of several processes one writes, all keep the records
+        if not write:
+            return
+        files.write_text(self._path, "".join(json.dumps(record) + "\n" for record in self.records))
+        # Event files cannot be cut, so they are written again from the records that stay.
+        shutil.rmtree(workdir / "events", ignore_errors=True)
+        self._events = SummaryWriter(str(workdir / "events"))
+        for record in self.records:
+            self._add_events(record)
+        self._file: TextIO = self._path.open("a")
+
+    def add(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        """One line of metrics.jsonl; values that are not finite are written as null."""
+        finite = {key: float(value) if math.isfinite(value) else None for key, value in values.items()}
+        record = {"step": step, "kind": kind, **finite}
+        self.records.append(record)
+        if not self._write:
+            return
+        self._file.write(json.dumps(record) + "\n")
+        self._add_events(record)
+
+    def flush(self) -> None:
+        """Everything added so far is in the files when this returns."""
+        if self._write:
+            self._file.flush()
+            self._events.flush()
+
+    def validation(self, metric: str) -> list[tuple[int, float]]:
+        """(step, value) of every validation so far."""
+        found = [(r["step"], r.get(metric)) for r in self.records if r["kind"] == "validation"]
+        return [(step, value) for step, value in found if value is not None]
+
+    def _add_events(self, record: Mapping[str, Any]) -> None:
+        for key, value in record.items():
+            if key not in ("step", "kind") and value is not None:
+                self._events.add_scalar(f"{record['kind']}/{key}", value, record["step"])
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if self._write:
+            self._file.close()
+            self._events.close()
+
+
+class NotFinite(Exception):
+    """The loss or its gradient stopped being a number."""
+
+
+class MetricQueue:
+    """Metrics on their way from the devices to the journal, so that the loop need not wait for a step to read its loss."""
+
+    def __init__(self, journal: Journal, progress: Progress, extra: Callable[[int], Mapping[str, float]], log_every: int) -> None:
+        self._journal, self._progress, self._extra, self._log_every = journal, progress, extra, log_every
+        self._waiting: list[tuple[int, Mapping[str, Any]]] = []
+
+    def add(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Metrics of a step, computed or still being computed; a step that is waiting already counts once."""
+        if not self._waiting or self._waiting[-1][0] != step:
+            self._waiting.append((step, metrics))
+
+    def drain(self, keep: int = 0) -> None:
+        """Look at all but the last `keep`, and log those of every `log_every`-th step. Raises NotFinite."""
+        while len(self._waiting) > keep:
+            step, metrics = self._waiting.pop(0)
+            values = {name: float(value) for name, value in metrics.items()}
+            bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+            if bad:
+                raise NotFinite(f"{', '.join(bad)} at step {step}")
+            self._progress.loss(values["loss"])
+            if step % self._log_every == 0:
+                self._journal.add(step, "train", {**values, **self._extra(step)})
+
+
+class Progress:
+    """Step, loss, images/s and time left: a bar on a terminal, else a plain line every `every` seconds."""
+
+    def __init__(self, start: int, steps: int, batch_size: int, *, every: float = 10.0) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._start, self._steps, self._batch_size, self._every = start, steps, batch_size, every
+        self._loss, self._begun, self._shown = float("nan"), time.monotonic(), 0.0
+        self._first: int | None = None
+        self._console = Console(file=sys.stderr)
+        self._bar: Progress | None = None
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("training"), BarColumn(), MofNCompleteColumn(),
+                TextColumn("loss {task.fields[loss]:.4f}"), TextColumn("{task.fields[speed]:,.0f} images/s"),
+                TimeRemainingColumn(), TextColumn("left"), console=self._console,
+            )  # fmt: skip
+            self._task = self._bar.add_task("", total=steps, completed=start, loss=self._loss, speed=0.0)
+            self._bar.start()
+
+    def advance(self, step: int) -> None:
+        """`step` steps are done; the clock of the speed starts at the first, which compiles."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._begun, self._shown = step, now, now
+        speed = self.images_per_second(step)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, loss=self._loss, speed=speed)
+        elif now - self._shown >= self._every or step == self._steps:
+            self._shown = now
+            left = (self._steps - step) * self._batch_size / speed if speed > 0 else 0.0
+            self.say(f"step {step}/{self._steps}  loss {self._loss:.4f}  {speed:,.0f} images/s  {left:.0f} s left")
+
+    def images_per_second(self, step: int) -> float:
+        """Images per second since the first step of this process was done."""
+        seconds = time.monotonic() - self._begun
+        return (step - (self._first or step)) * self._batch_size / seconds if seconds > 0 else 0.0
+
+    def loss(self, value: float) -> None:
+        """The loss to show from now on."""
+        self._loss = value
+
+    def say(self, line: str) -> None:
+        """A line of its own above the bar."""
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()

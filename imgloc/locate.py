@@ -1,0 +1,124 @@
+"""A trained run on pictures of one's own."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from PIL import Image
+
+from imgloc import boxes, build, draw, files, predict
+from imgloc.data import decode
+from imgloc.errors import UserError
+from imgloc.rundir import open_run
+from imgloc.step import compute_dtype, predict_step
+from imgloc.types import Uint8Array
+
+Picture = str | Path | Uint8Array | Image.Image
+
+
+class Found(NamedTuple):
+    """What a run says of one picture."""
+
+    label: str  # the class's name
+    score: float  # its probability
+    box: tuple[float, float, float, float] | None  # pixels of the picture, x0, y0, x1, y1; None: the run does not locate
+
+
+class Loaded(NamedTuple):
+    """A run ready for use: `predict` takes pictures (paths, Pillow images, uint8 arrays) and gives one Found each."""
+
+    predict: Callable[[Sequence[Picture]], list[Found]]
+    classes: tuple[str, ...]
+    channels: int  # of the model's images: 3 (RGB) or 1 (grey)
+
+
+def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) -> Loaded:
+    """A predict function and the classes of a run folder. Raises UserError where it holds no trained run."""
+    run, config = open_run(str(path))
+    summary = files.read_json(run.data)
+    classes, channels = tuple(summary["classes"]), int(summary["channels"])
+    height, width = config.data.image_size
+    variables, _ = predict.load_variables(config, run.checkpoints, (height, width, channels), len(classes), checkpoint)
+    model = build.make_model(config.model, len(classes))
+    compiled = jax.jit(functools.partial(predict_step, model=model, dtype=compute_dtype(config.train.dtype)))
+
+    def find(pictures: Sequence[Picture]) -> list[Found]:
+        found: list[Found] = []
+        for start in range(0, len(pictures), batch_size):
+            pixels = [as_pixels(picture, channels) for picture in pictures[start : start + batch_size]]
+            # Always one batch size: another would compile again.
+            stacked = np.zeros((batch_size, height, width, channels), np.uint8)
+            for i, image in enumerate(pixels):
+                stacked[i] = decode.resize(image, height, width)
+            outputs = jax.device_get({k: v for k, v in compiled(variables, stacked).items() if k in ("logits", "box")})
+            probabilities = np.asarray(jax.nn.softmax(outputs["logits"].astype(np.float64)))
+            for i, image in enumerate(pixels):
+                label = int(probabilities[i].argmax())
+                box = None
+                if "box" in outputs:
+                    edges = boxes.to_pixels(outputs["box"][i].astype(np.float64), image.shape[1], image.shape[0])
+                    box = (float(edges[0]), float(edges[1]), float(edges[2]), float(edges[3]))
+                found.append(Found(classes[label], float(probabilities[i, label]), box))
+        return found
+
+    return Loaded(find, classes, channels)
+
+
+def as_pixels(picture: Picture, channels: int) -> Uint8Array:
+    """uint8 pixels (h, w, channels) of a path, a Pillow image or an array (h, w) or (h, w, 1 or 3)."""
+    if isinstance(picture, (str, Path)):
+        return decode.read_image(Path(picture), channels=channels)
+    if isinstance(picture, Image.Image):
+        return decode.to_array(picture, channels=channels)
+    array = np.asarray(picture)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)) or not array.size:
+        raise UserError(f"a picture is a path, a Pillow image or uint8 (h, w), (h, w, 1) or (h, w, 3); got {array.dtype} {array.shape}")
+    return decode.with_channels(array if array.ndim == 3 else array[..., None], channels)
+
+
+def locate_files(loaded: Loaded, paths: Sequence[str], out: Path | None) -> Iterator[dict[str, object]]:
+    """One answer a file, in order: path, class, score and box in pixels, or the reason why there is none.
+
+    With `out`, an annotated copy of each picture is written there, as PNG under the file's own name.
+    """
+    taken: set[str] = set()
+    for path in paths:
+        try:
+            pixels = decode.read_image(Path(path), channels=3)
+            found = loaded.predict([pixels])[0]
+            if out is not None:
+                _write_annotated(pixels, found, out / _free_name(Path(path), taken))
+        except UserError as error:
+            yield {"path": path, "error": str(error)}
+            continue
+        except OSError as error:
+            yield {"path": path, "error": f"cannot write to '{out}': {error.strerror or error}"}
+            continue
+        yield {"path": path, "class": found.label, "score": round(found.score, 6), "box": _rounded(found.box)}
+
+
+def _rounded(box: Sequence[float] | None) -> list[float] | None:
+    return None if box is None else [round(edge, 3) for edge in box]
+
+
+def _free_name(path: Path, taken: set[str]) -> str:
+    """The file's name as PNG; a second one of the same name gets a number."""
+    name, number = f"{path.stem}.png", 2
+    while name in taken:
+        name, number = f"{path.stem}-{number}.png", number + 1
+    taken.add(name)
+    return name
+
+
+def _write_annotated(pixels: Uint8Array, found: Found, target: Path) -> None:
+    picture = draw.to_picture(pixels)
+    if found.box is not None:
+        box = boxes.from_pixels(np.asarray(found.box), *picture.size)
+        draw.draw_box(picture, [float(edge) for edge in box], draw.PREDICTED_COLOR, f"{found.label} {found.score:.0%}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(target)

@@ -1,0 +1,154 @@
+"""The training loop: what happens at which step stands here to be read."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from imgloc import build, checkpoint, files, mesh, predict, scores, step
+from imgloc.data import pipeline
+from imgloc.journal import Journal, MetricQueue, NotFinite, Progress
+from imgloc.prepare import Parts, begin_run, build_parts, start_state
+from imgloc.rundir import RunDir, note_session, state
+from imgloc.stop import StopRequest
+
+TRACED_STEPS = (10, 20)  # of a process: what --profile records, after compilation
+
+
+def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool = False) -> str:
+    """Train a config in a run folder, from its start or from its last checkpoint.
+
+    Returns 'already finished', 'finished', or 'stopped' (by request, with its state saved).
+    Raises UserError for a folder that holds something else, NotFinite where the loss blows up.
+    """
+    began = time.monotonic()
+    run = RunDir(Path(workdir))
+    found = state(run, config)
+    if found == "finished":
+        return "already finished"
+    parts = build_parts(config)
+    if found == "new":
+        begin_run(run, config, parts)
+
+    data, training = config.data, config.train
+    with contextlib.ExitStack() as stack:
+        manager = stack.enter_context(checkpoint.open_manager(run.checkpoints))
+        current = start_state(config, parts, manager)
+        first = int(current.step)
+        order = pipeline.TrainOrder(
+            parts.train, config.seed, training.batch_size, first, training.steps, jax.process_index(), jax.process_count()
+        )
+        batches = pipeline.train_batches(order, parts.shape, max_objects=data.max_objects, threads=data.threads, workers=data.workers)
+        on_devices = pipeline.ahead(batches, functools.partial(mesh.put_batch, mesh=parts.devices), data.prefetch)
+        journal = stack.enter_context(Journal(run.path, first, write=jax.process_index() == 0))
+        progress = stack.enter_context(Progress(first, training.steps, training.batch_size))
+        trace = stack.enter_context(Trace(run.path / "profile" if profile else None))
+        queue = MetricQueue(journal, progress, lambda at: {"lr": float(parts.schedule(at - 1))}, training.log_every)
+        must_wait = mesh.must_wait(parts.devices)
+        out_of_patience = _out_of_patience(config, journal)
+
+        for number in range(first + 1, training.steps + 1):
+            if stop.requested or out_of_patience:
+                break
+            trace.at(number - first)
+            current, metrics = parts.train_step(current, next(on_devices))
+            if must_wait:
+                jax.block_until_ready(metrics)
+
+            last = number == training.steps
+            evaluating = training.eval_every > 0 and (last or number % training.eval_every == 0)
+            saving = last or evaluating or number % training.save_every == 0
+            if saving or number % training.log_every == 0 or number == first + 1:
+                queue.add(number, metrics)
+                _look(queue, config, run, manager.latest_step(), keep=0 if saving else 1)
+            score = None
+            if evaluating:
+                means = validate(config, parts, current)
+                score = means[training.best_metric]
+                journal.add(number, "validation", means)
+                progress.say(f"step {number}  validation  " + "  ".join(f"{k} {v:.4f}" for k, v in _brief(means, training.best_metric)))
+                out_of_patience = _out_of_patience(config, journal)
+            if saving:
+                journal.flush()
+                checkpoint.save(manager, current, score=score)
+            progress.advance(number)
+
+        done = int(current.step)
+        _look(queue, config, run, manager.latest_step(), keep=0)
+        journal.flush()
+        checkpoint.save(manager, current, score=None)
+        manager.wait_until_finished()
+        best = manager.best_step()
+
+    finished = done == training.steps or out_of_patience
+    if jax.process_index() == 0:
+        note_session(run, first, done, time.monotonic() - began)
+        if finished:
+            files.write_json(run.finished, {"last_step": done, "best_step": done if best is None else best})
+    return "finished" if finished else "stopped"
+
+
+def validate(config: ConfigDict, parts: Parts, current: step.TrainState) -> dict[str, float]:
+    """Means of every metric on the validation split."""
+    devices = mesh.local_mesh()
+    variables = step.eval_variables(current)
+    if jax.process_count() > 1:
+        copies = jax.tree.map(lambda a: np.asarray(a.addressable_data(0)), variables)
+        variables = jax.device_put(copies, mesh.replicated(devices))
+    predictor = predict.model_predict(variables, parts.predict, devices)
+    batch_size = mesh.round_up(config.eval.batch_size, devices)
+    rows = predict.predict_rows(
+        predictor, parts.validation, build.make_task(config.task), "validation",
+        batch_size=batch_size, shape=parts.shape, max_objects=config.data.max_objects,
+    )  # fmt: skip
+    return scores.means(rows)
+
+
+def _look(queue: MetricQueue, config: ConfigDict, run: RunDir, saved: int | None, *, keep: int) -> None:
+    """Drain the queue; a loss that is no number any more ends the run with what to do about it."""
+    try:
+        queue.drain(keep)
+    except NotFinite as error:
+        kept = f"the checkpoint of step {saved} is intact" if saved is not None else "no checkpoint was saved yet"
+        hint = f"try a lower optim.lr (now {config.optim.lr}) or optim.clip_norm (now {config.optim.clip_norm})"
+        raise NotFinite(f"training of {run.path} stopped: {error}; {kept}; {hint}") from None
+
+
+def _out_of_patience(config: ConfigDict, journal: Journal) -> bool:
+    """Whether the best validation lies `patience` evaluations back; from the journal, so that a resume decides the same."""
+    values = [value for _, value in journal.validation(config.train.best_metric)]
+    patience = int(config.train.patience)
+    return patience > 0 and bool(values) and len(values) - 1 - values.index(max(values)) >= patience
+
+
+def _brief(means: dict[str, float], best: str) -> list[tuple[str, float]]:
+    return [(name, means[name]) for name in dict.fromkeys(("top1", "mean_iou", best)) if name in means]
+
+
+class Trace:
+    """A profile of TRACED_STEPS in a folder (open it with Perfetto or TensorBoard); None: no profile."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder, self._running = folder, False
+
+    def at(self, step_here: int) -> None:
+        """Before the step of this number, counted in this process."""
+        if self._folder is not None and step_here == TRACED_STEPS[0]:
+            jax.profiler.start_trace(str(self._folder))
+            self._running = True
+        elif self._running and step_here == TRACED_STEPS[1]:
+            self.__exit__()
+
+    def __enter__(self) -> Trace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._running:
+            jax.profiler.stop_trace()
+            self._running = False

@@ -1,0 +1,17 @@
+"""Mean absolute error of the four box edges."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from imgloc.types import Batch, Outputs
+
+
+def loss(outputs: Outputs, batch: Batch, *, output: str = "box") -> jax.Array:
+    """[b] in image sides: mean of |predicted - true| edge of the largest object; 0 where there is none.
+
+    `output` names the model's boxes (b, 4) to hold to the truth.
+    """
+    error_b = jnp.abs(outputs[output] - batch.boxes_bxnx4[:, 0]).mean(axis=-1)
+    return jnp.where(batch.object_mask_bxn[:, 0], error_b, 0.0)

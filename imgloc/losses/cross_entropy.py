@@ -1,0 +1,19 @@
+"""Cross-entropy of the image's class."""
+
+from __future__ import annotations
+
+import jax
+import optax
+
+from imgloc.types import Batch, Outputs
+
+
+def loss(outputs: Outputs, batch: Batch, *, label_smoothing: float = 0.0) -> jax.Array:
+    """[b] nats: -sum_k q_k log softmax(logits)_k, q = one-hot mixed with `label_smoothing` of uniform.
+
+    Label smoothing: Szegedy et al., 2016, arXiv:1512.00567, section 7.
+    """
+    logits_bxk = outputs["logits"]
+    one_hot = jax.nn.one_hot(batch.label_b, logits_bxk.shape[-1], dtype=logits_bxk.dtype)
+    per_example: jax.Array = optax.softmax_cross_entropy(logits_bxk, optax.smooth_labels(one_hot, label_smoothing))
+    return per_example

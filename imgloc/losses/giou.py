@@ -1,0 +1,18 @@
+"""Generalized IoU as a loss: it still has a gradient where boxes do not meet."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from imgloc import boxes
+from imgloc.types import Batch, Outputs
+
+
+def loss(outputs: Outputs, batch: Batch, *, output: str = "box") -> jax.Array:
+    """[b] in [0, 2]: 1 - GIoU with the largest object (arXiv:1902.09630); 0 where there is none.
+
+    `output` names the model's boxes (b, 4) to hold to the truth.
+    """
+    similarity_b = boxes.giou(outputs[output], batch.boxes_bxnx4[:, 0])
+    return jnp.where(batch.object_mask_bxn[:, 0], 1.0 - similarity_b, 0.0)

@@ -1,0 +1,159 @@
+"""A convolutional localizer that looks twice: find the object, then crop to it and look again.
+
+First look: a trunk at stride 4, whose four heat maps give the box edges as expected positions
+(soft-argmax; Nibali et al., 2018, arXiv:1801.07372), and class logits. Second look: the image is
+sampled again at the predicted box (Spatial Transformer sampling, Jaderberg et al., 2015,
+arXiv:1506.02025; no gradient through the box); a small network corrects the logits and the box.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from imgloc.ops.conv import Conv
+from imgloc.ops.pool import max_pool
+from imgloc.types import Outputs
+
+TINY = {"stem": (4, 4), "middle": 4, "deep": 8, "look": (4, 4, 4), "hidden": 8, "crop": 8}
+MIN_SIDE = 1e-3
+
+
+class Model(nn.Module):
+    """Outputs: logits, box, first_logits, first_box; features: edges (b, h, w, 4), crop (b, s, s, c)."""
+
+    num_classes: int
+    stem: tuple[int, ...] = (16, 32)  # channels of the two stride-2 convolutions
+    middle: int = 32  # channels at stride 4
+    deep: int = 64  # channels at stride 8
+    look: tuple[int, ...] = (32, 64, 64)  # channels of the second look's convolutions
+    hidden: int = 128  # units of its dense layer
+    crop: int = 24  # pixels a side of the second look
+    margin: float = 1.3  # side of the crop in sides of the box
+    jitter: float = 0.1  # of the crop in training: standard deviation of place and log size, in box sides
+    dropout: float = 0.3
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
+        """Outputs for images (b, h, w, c) in [0, 1]."""
+        edges, first_box, first_logits = FirstLook(self.stem, self.middle, self.deep, self.num_classes, name="first")(images, train=train)
+
+        center_size = _center_size(jax.lax.stop_gradient(first_box))
+        if train and self.jitter > 0:
+            noise = jax.random.normal(self.make_rng("dropout"), center_size.shape, center_size.dtype) * self.jitter
+            moved = center_size[:, :2] + noise[:, :2] * center_size[:, 2:]
+            center_size = jnp.concatenate([moved, center_size[:, 2:] * jnp.exp(noise[:, 2:])], axis=-1)
+        window = jnp.concatenate([center_size[:, :2], jnp.maximum(center_size[:, 2:] * self.margin, 4 / images.shape[1])], axis=-1)
+        crop = sample_window(images, window, self.crop)
+
+        look = SecondLook(self.look, self.hidden, self.dropout, self.num_classes, name="second")
+        more_logits, edges_in_crop = look(crop, train=train)
+        # The crop's frame back to the image's: edge = center + (position - 1/2) side.
+        center, side = jnp.tile(window[:, :2], (1, 2)), jnp.tile(window[:, 2:], (1, 2))
+        box = _ordered(center + (edges_in_crop - 0.5) * side)
+        return {
+            "logits": first_logits + more_logits,
+            "box": box,
+            "first_logits": first_logits,
+            "first_box": first_box,
+            "features": {"edges": edges, "crop": crop},
+        }
+
+
+class FirstLook(nn.Module):
+    """Heat maps of the edges, the box and the class of the whole image."""
+
+    stem: tuple[int, ...]
+    middle: int
+    deep: int
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
+        x = images
+        for features in self.stem:
+            x = _conv_norm_relu(x, features, train, strides=2)
+        x = _conv_norm_relu(x, self.middle, train)
+        y = max_pool(x)
+        y = _conv_norm_relu(y, self.deep, train)
+        y = _conv_norm_relu(y, self.deep, train)
+        logits = nn.Dense(self.num_classes)(y.max(axis=(1, 2)))
+
+        context = jax.image.resize(y, (*x.shape[:3], y.shape[-1]), "nearest")
+        x = _conv_norm_relu(jnp.concatenate([x, context], axis=-1), self.middle, train)
+        edges = Conv(4, (3, 3))(x)
+        shift = nn.Dense(4, kernel_init=nn.initializers.zeros)(y.mean(axis=(1, 2)))
+        return edges, _ordered(soft_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))), logits
+
+
+class SecondLook(nn.Module):
+    """Class logits and box edges in the crop's own frame."""
+
+    channels: tuple[int, ...]
+    hidden: int
+    dropout: float
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, crop: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
+        x = crop
+        for i, features in enumerate(self.channels):
+            x = _conv_norm_relu(x, features, train)
+            if i < 2:
+                x = max_pool(x)
+            if i == 0:
+                fine = x
+        edges = soft_edges(Conv(4, (3, 3))(_conv_norm_relu(fine, self.channels[0], train)))
+        x = x.reshape(x.shape[0], -1)
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = nn.relu(nn.Dense(self.hidden)(x))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        shift = nn.Dense(4, kernel_init=nn.initializers.zeros)(x)
+        return nn.Dense(self.num_classes)(x), edges + 0.1 * jnp.tanh(shift.astype(jnp.float32))
+
+
+def _conv_norm_relu(x: jax.Array, features: int, train: bool, strides: int = 1) -> jax.Array:
+    x = Conv(features, (3, 3), (strides, strides), use_bias=False)(x)
+    return nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.95)(x))
+
+
+def soft_edges(maps_bxhxwx4: jax.Array) -> jax.Array:
+    """Expected positions (b, 4) in [0, 1] of x0, y0, x1, y1 under the softmax of one heat map each."""
+    maps = maps_bxhxwx4.astype(jnp.float32)
+    b, h, w, _ = maps.shape
+    probability = jax.nn.softmax(maps.reshape(b, h * w, 4), axis=1).reshape(b, h, w, 4)
+    # A grid from 0 to 1, so that an edge may lie on the image's own edge.
+    x = (probability.sum(axis=1) * jnp.linspace(0, 1, w)[:, None]).sum(axis=1)
+    y = (probability.sum(axis=2) * jnp.linspace(0, 1, h)[:, None]).sum(axis=1)
+    return jnp.stack([x[:, 0], y[:, 1], x[:, 2], y[:, 3]], axis=-1)
+
+
+def _ordered(edges_bx4: jax.Array) -> jax.Array:
+    """A valid box from four edges: in order, inside [0, 1], no side shorter than MIN_SIDE."""
+    low = jnp.minimum(edges_bx4[:, :2], edges_bx4[:, 2:]).clip(0.0, 1.0 - MIN_SIDE)
+    high = jnp.maximum(jnp.maximum(edges_bx4[:, :2], edges_bx4[:, 2:]), low + MIN_SIDE).clip(0.0, 1.0)
+    return jnp.concatenate([low, high], axis=-1)
+
+
+def _center_size(box: jax.Array) -> jax.Array:
+    return jnp.concatenate([(box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2]], axis=-1)
+
+
+def sample_window(images: jax.Array, window_bx4: jax.Array, size: int) -> jax.Array:
+    """A window (center x, y, side x, y, in [0, 1]) of each image, sampled at (b, size, size, c).
+
+    Bilinear and separable: one matrix of tent weights for the rows, one for the columns. Outside is zero.
+    """
+
+    def weights(center: jax.Array, side: jax.Array, length: int) -> jax.Array:
+        positions = center[:, None] + ((jnp.arange(size) + 0.5) / size - 0.5) * side[:, None]
+        distance = positions[:, :, None] * length - 0.5 - jnp.arange(length)
+        # Wider tents where the window is shrunk, so that no pixel is skipped.
+        width = jnp.maximum(side * length / size, 1.0)[:, None, None]
+        return jnp.maximum(0.0, 1.0 - jnp.abs(distance) / width) / width
+
+    window = window_bx4.astype(jnp.float32)
+    rows = weights(window[:, 1], window[:, 3], images.shape[1]).astype(images.dtype)
+    columns = weights(window[:, 0], window[:, 2], images.shape[2]).astype(images.dtype)
+    return jnp.einsum("bih,bjw,bhwc->bijc", rows, columns, images, optimize=True)

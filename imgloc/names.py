@@ -1,0 +1,36 @@
+"""Names become modules: the one place that imports a model, loss, source, task or metric by its name."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from types import ModuleType
+
+from imgloc.errors import UserError, unknown
+
+ROOMS = {"models": "model", "losses": "loss", "data.sources": "source", "tasks": "task", "metrics": "metric"}
+
+
+def names(room: str) -> list[str]:
+    """The names that a room of imgloc offers: its files."""
+    package = importlib.import_module(f"imgloc.{room}")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def find(room: str, name: str) -> ModuleType:
+    """The module of a name: a file in that room of imgloc, or a dotted module of one's own.
+
+    Raises UserError where there is none.
+    """
+    if "." not in name:
+        if name not in names(room):
+            raise unknown(ROOMS[room], name, names(room))
+        return importlib.import_module(f"imgloc.{room}.{name}")
+    if os.getcwd() not in sys.path:  # a command started by its script does not look into the folder it is run in
+        sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"cannot import {ROOMS[room]} '{name}': {error}; possible: a module found from this folder") from error

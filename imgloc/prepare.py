@@ -1,0 +1,141 @@
+"""Before the first step: everything a config names is built and checked, the run folder begun, the state made."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+from orbax.checkpoint import CheckpointManager
+
+from imgloc import build, checkpoint, files, mesh, predict, runtime, scores, step
+from imgloc import config as configs
+from imgloc.data import pipeline
+from imgloc.errors import UserError, unknown
+from imgloc.optim import make_optimizer
+from imgloc.rundir import RunDir, open_run, provenance
+from imgloc.types import Source
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a config names, built and checked: everything that a run needs and nothing that changes."""
+
+    train: Source
+    validation: Source
+    shape: Shape  # of the model's images
+    devices: Mesh
+    schedule: optax.Schedule
+    init: Callable[[Any], step.TrainState]  # of the seed; pure
+    train_step: Callable[..., Any]  # compiled; its first argument is donated
+    predict: Callable[[Any, Any], Any]  # compiled
+
+
+def build_parts(config: ConfigDict) -> Parts:
+    """Everything a config names. Raises UserError for what does not fit together; nothing is written."""
+    devices = mesh.make_mesh()
+    mesh.check_batch_size(config.train.batch_size, devices, config.train.accumulate)
+    dtype = step.compute_dtype(config.train.dtype)
+    train, validation = (build.make_source(config.data, split, config.seed) for split in ("train", "validation"))
+    shape = build.image_shape(config.data, train.info)
+    model = build.make_model(config.model, len(train.info.classes))
+    losses = build.make_losses(config.losses)
+    optimizer, schedule = make_optimizer(config.optim, config.train.steps)
+    init = functools.partial(step.init_state, shape=shape, model=model, optimizer=optimizer, ema_decay=config.optim.ema)
+    one_step = functools.partial(
+        step.train_step, model=model, losses=losses, optimizer=optimizer,
+        ema_decay=config.optim.ema, accumulate=config.train.accumulate, dtype=dtype,
+    )  # fmt: skip
+    abstract = predict.abstract_state(config, shape, model, optimizer)
+    _check_shapes(config, shape, abstract, model, one_step, validation)
+    return Parts(
+        train=train,
+        validation=validation,
+        shape=shape,
+        devices=devices,
+        schedule=schedule,
+        init=init,
+        train_step=jax.jit(one_step, donate_argnums=0, compiler_options=runtime.compiler_options()),
+        predict=predict.compiled_predict(model, mesh.local_mesh(), dtype),
+    )
+
+
+def _check_shapes(config: ConfigDict, shape: Shape, abstract: Any, model: nn.Module, one_step: Any, validation: Source) -> None:
+    """Run a step and an evaluation on shapes alone, so that what cannot work fails before anything is written."""
+    batch = pipeline.stack([validation[0]], config.train.batch_size, shape, config.data.max_objects)
+    predict_step = functools.partial(step.predict_step, model=model)
+    try:
+        jax.eval_shape(one_step, abstract, batch)
+        outputs = jax.eval_shape(predict_step, step.eval_variables(abstract), batch.images_bxhxwxc)
+    except KeyError as error:
+        raise UserError(f"a loss wants the output {error}, which model '{config.model.name}' does not give") from error
+    except (TypeError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"model '{config.model.name}' and losses {', '.join(config.losses)} do not fit together: {reason}") from error
+    build.check_outputs(config.task, outputs, config.model.name)
+    blank = {name: np.zeros(value.shape, np.float32) for name, value in outputs.items() if name != "features"}
+    metrics = scores.means(build.make_task(config.task)(blank, batch))
+    if config.train.eval_every and config.train.best_metric not in metrics:
+        raise unknown("metric (train.best_metric)", config.train.best_metric, metrics)
+
+
+def begin_run(run: RunDir, config: ConfigDict, parts: Parts) -> None:
+    """Write what a run is; config.json comes last, a folder without it is no run yet."""
+    if jax.process_index() > 0:
+        return
+    counts, box = predict.training_summary(parts.train)
+    fingerprints = {"train": parts.train.fingerprint, "validation": parts.validation.fingerprint}
+    info = parts.train.info
+    data = {
+        "classes": list(info.classes),
+        "channels": info.channels,
+        "class_counts": counts.tolist(),
+        "median_box": [float(edge) for edge in box],
+    }
+    devices = [f"{device.device_kind} ({device.platform})" for device in jax.devices()]
+    try:
+        files.write_json(run.data, data)
+        files.write_json(run.provenance, provenance(fingerprints, devices, configs.fingerprint(config)))
+        files.write_json(run.config, configs.to_json(config))
+    except OSError as error:
+        raise UserError(f"cannot write to --workdir '{run.path}': {error.strerror or error}") from error
+
+
+def start_state(config: ConfigDict, parts: Parts, manager: CheckpointManager) -> step.TrainState:
+    """The state of the last checkpoint, or the initial one, warm-started where train.init_from says so."""
+    placed = mesh.replicated(parts.devices)
+    latest = manager.latest_step()
+    if latest is not None:
+        abstract = jax.eval_shape(parts.init, config.seed)
+        target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=placed), abstract)
+        return checkpoint.restore(manager, latest, target)
+    state: step.TrainState = jax.jit(parts.init, out_shardings=placed)(config.seed)
+    if not config.train.init_from:
+        return state
+    donor = donor_variables(config.train.init_from, parts.shape)
+    skip = config.train.init_skip
+    params = checkpoint.warm_start(state.params, donor["params"], skip)
+    model_state = {name: checkpoint.warm_start(value, donor.get(name, {}), skip) for name, value in state.model_state.items()}
+    ema = (params, model_state) if config.optim.ema > 0 else ()
+    # Copies: the state is donated to the first step, and no two of its arrays may be the same.
+    warm = state._replace(params=params, model_state=model_state, ema=ema)
+    state = jax.tree.map(lambda a: jax.device_put(jnp.copy(a), placed), warm)
+    return state
+
+
+def donor_variables(path: str, shape: Shape) -> Any:
+    """Parameters and state of another run's best checkpoint."""
+    donor, config = open_run(path)
+    classes = files.read_json(donor.data)["classes"]
+    variables, _ = predict.load_variables(config, donor.checkpoints, shape, len(classes), "best")
+    return variables

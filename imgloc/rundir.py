@@ -1,0 +1,157 @@
+"""What lies where in a run folder, whether it is new, unfinished or finished, and where it came from.
+
+    config.json       every value the run was made with; its fingerprint is the run's identity
+    provenance.json   commit, package versions, devices, command, wall time, data fingerprint
+    data.json         classes, image shape, class counts and median box of the training split
+    metrics.jsonl     loss and validation curves;  events/ the same for TensorBoard
+    checkpoints/      best and last, by step
+    finished.json     there when training is done: last and best step
+    rows/             one table of per-example rows a split;  thumbnails/ pictures for the gallery
+    results.json      metrics with intervals;  report.html
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from imgloc import config as configs
+from imgloc import files
+from imgloc.errors import UserError
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "ml-collections", "numpy", "pillow", "mlxtend", "imgloc")
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The paths of a run folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def provenance(self) -> Path:
+        return self.path / "provenance.json"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path.absolute() / "checkpoints"  # Orbax takes absolute paths only
+
+    @property
+    def finished(self) -> Path:
+        return self.path / "finished.json"
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results.json"
+
+    def rows(self, split: str, predictor: str = "model") -> Path:
+        return self.path / "rows" / (f"{split}.jsonl" if predictor == "model" else f"{split}.{predictor}.jsonl")
+
+    def thumbnails(self, split: str) -> Path:
+        return self.path / "thumbnails" / split
+
+
+def open_run(path: str) -> tuple[RunDir, ConfigDict]:
+    """A run folder that training has made, and its config. Raises UserError where there is none."""
+    run = RunDir(Path(path))
+    if not run.config.is_file():
+        reason = "it has no config.json" if run.path.is_dir() else "there is no such folder"
+        raise UserError(f"'{path}' is not a run folder: {reason}; possible: a --workdir that imgloc train has written")
+    return run, configs.from_json(files.read_json(run.config))
+
+
+def state(run: RunDir, config: ConfigDict) -> str:
+    """'new', 'unfinished' or 'finished'. Raises UserError where the folder holds something else."""
+    if not run.path.exists():
+        return "new"
+    if not run.path.is_dir():
+        raise UserError(f"'{run.path}' is a file; --workdir wants a folder")
+    if not run.config.is_file():
+        if any(run.path.iterdir()):
+            raise UserError(f"'{run.path}' holds other files and no run; choose a new or empty folder for --workdir")
+        return "new"
+    mine, theirs = configs.to_json(config), files.read_json(run.config)
+    if mine != theirs:
+        key, ours, stored = _first_difference(mine, theirs)
+        raise UserError(
+            f"'{run.path}' holds a run of another config: {key} is {stored!r} there and {ours!r} here; "
+            "choose another --workdir, or remove that folder"
+        )
+    return "finished" if run.finished.is_file() else "unfinished"
+
+
+def _first_difference(mine: Any, theirs: Any, prefix: str = "") -> tuple[str, Any, Any]:
+    for key in sorted({*mine, *theirs}):
+        a, b = mine.get(key, "(absent)"), theirs.get(key, "(absent)")
+        if a != b:
+            if isinstance(a, dict) and isinstance(b, dict):
+                return _first_difference(a, b, f"{prefix}{key}.")
+            return prefix + key, a, b
+    raise ValueError("no difference")
+
+
+def note_session(run: RunDir, first_step: int, last_step: int, seconds: float) -> None:
+    """Add this process's command, steps and wall time to provenance.json."""
+    written = files.read_json(run.provenance)
+    session = {"command": command_line(), "from_step": first_step, "to_step": last_step, "seconds": round(seconds, 1)}
+    files.write_json(run.provenance, {**written, "sessions": [*written["sessions"], session]})
+
+
+def provenance(data_fingerprints: dict[str, str], devices: list[str], config_fingerprint: str) -> dict[str, Any]:
+    """Everything beside the config that a run's numbers may depend on. Written when the run begins."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "config": config_fingerprint,
+        "sessions": [],
+        **commit(),
+        "python": platform.python_version(),
+        "packages": versions,
+        "platform": platform.platform(),
+        "devices": devices,
+        "data": data_fingerprints,
+    }
+
+
+def command_line() -> str:
+    """The command that this process was started by, without the path of its program."""
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def commit() -> dict[str, Any]:
+    """The commit of the working tree that this package is run from, and whether it has uncommitted changes."""
+    root = Path(__file__).parent.parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20)
+        return done.stdout.strip()
+
+    try:
+        # An installed package may lie in somebody else's repository: only one that tracks this file counts.
+        git("ls-files", "--error-unmatch", str(Path(__file__)))
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": "unknown", "dirty": False}

@@ -1,0 +1,57 @@
+"""Process settings that make XLA quick on a CPU; `prepare()` is called before jax is imported.
+
+IMGLOC_TUNE=0 switches all of them off. A library import never calls this: only the commands do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+# glibc's mallopt parameters (malloc.h). XLA takes large buffers from worker threads and gives them
+# back each step; by default glibc returns them to the system and every step faults them in again.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
+_TUNING = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 * 2**20}
+
+
+def tuned() -> bool:
+    """Whether the settings apply: yes, unless IMGLOC_TUNE=0."""
+    return os.environ.get("IMGLOC_TUNE", "1") != "0"
+
+
+def prepare() -> None:
+    """Tune the allocator and point JAX at its compilation cache. Call before jax is imported."""
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder()))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax's warnings are about its own defaults
+    if not tuned() or sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt") and hasattr(libc, "gnu_get_libc_version"):
+        for parameter, value in _TUNING.items():
+            libc.mallopt(parameter, value)
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept between runs: imgloc's part of the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    return Path(base) / "imgloc" / "xla"
+
+
+def compiler_options() -> dict[str, Any] | None:
+    """Options for `jax.jit(compiler_options=...)` on this jaxlib and backend, or None.
+
+    On a CPU with jaxlib 0.10, XLA's own convolutions beat those of YNNPACK, whose products win.
+    """
+    import jax
+
+    version = tuple(int(part) for part in importlib.metadata.version("jaxlib").split(".")[:2])
+    if not tuned() or jax.default_backend() != "cpu" or version != (0, 10):
+        return None
+    return {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"}

@@ -1,0 +1,154 @@
+"""One step of training and of prediction, as pure functions; the only place that applies a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from imgloc.build import WeightedLoss
+from imgloc.errors import unknown
+from imgloc.randomness import purpose_number
+from imgloc.types import Batch
+
+Metrics = dict[str, jax.Array]
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+class TrainState(NamedTuple):
+    """All that changes from step to step; data only."""
+
+    step: jax.Array  # int32, steps done
+    seed: jax.Array  # uint32: an input of the compiled step, so that all seeds share one program
+    params: Any
+    model_state: Any  # the model's other collections, such as batch_stats
+    opt_state: Any
+    ema: Any  # averages of (params, model_state), or () where that is off
+
+
+def compute_dtype(name: str) -> Any:
+    """The dtype of a config's `train.dtype`."""
+    if name not in DTYPES:
+        raise unknown("dtype (train.dtype)", name, DTYPES)
+    return DTYPES[name]
+
+
+def key_of(seed: Any, purpose: str, index: Any) -> jax.Array:
+    """The random key of a purpose at a step: nothing random is stored but the seed."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), purpose_number(purpose)), index)
+
+
+def init_state(
+    seed: Any, *, shape: tuple[int, int, int], model: nn.Module, optimizer: optax.GradientTransformation, ema_decay: float
+) -> TrainState:
+    """The state before the first step, for images of a shape (h, w, c). Pure: jit it."""
+    seed = jnp.asarray(seed, jnp.uint32)
+    images = jnp.zeros((1, *shape), jnp.float32)
+    keys = {"params": key_of(seed, "init", 0), "dropout": key_of(seed, "init", 1)}
+    model_state, params = _pop_params(model.init(keys, images, train=False))
+    ema = (params, model_state) if ema_decay > 0 else ()
+    return TrainState(jnp.int32(0), seed, params, model_state, optimizer.init(params), ema)
+
+
+def _pop_params(variables: Any) -> tuple[dict[str, Any], Any]:
+    rest = {name: collection for name, collection in variables.items() if name != "params"}
+    return rest, variables["params"]
+
+
+def as_inputs(images_bxhxwxc: jax.Array, dtype: Any) -> jax.Array:
+    """uint8 images as numbers in [0, 1]."""
+    return images_bxhxwxc.astype(dtype) / jnp.asarray(255, dtype)
+
+
+def _cast(tree: Any, dtype: Any) -> Any:
+    return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
+
+
+def apply_train(
+    params: Any, model_state: Any, batch: Batch, key: jax.Array, *, model: nn.Module, dtype: Any = jnp.float32
+) -> tuple[Any, Any]:
+    """The model's outputs (float32) and its new state, in training mode; computed in `dtype`."""
+    variables = {"params": _cast(params, dtype), **model_state}
+    inputs = as_inputs(batch.images_bxhxwxc, dtype)
+    outputs, new_state = model.apply(variables, inputs, train=True, rngs={"dropout": key}, mutable=list(model_state))
+    return _cast(outputs, jnp.float32), _cast(new_state, jnp.float32)
+
+
+def batch_loss(outputs: Any, batch: Batch, losses: Sequence[WeightedLoss]) -> tuple[jax.Array, Metrics]:
+    """The weighted sum of all losses, each averaged over the examples that are no padding, and each alone."""
+    mask_b = batch.example_mask_b.astype(jnp.float32)
+    count = jnp.maximum(mask_b.sum(), 1.0)
+    means = {}
+    for loss in losses:
+        loss_b = loss.function(outputs, batch)
+        if loss_b.shape != mask_b.shape:
+            raise ValueError(f"loss '{loss.name}' gives shape {loss_b.shape}; a loss gives one number an example, {mask_b.shape}")
+        means[f"loss/{loss.name}"] = jnp.where(mask_b > 0, loss_b, 0.0).sum() / count
+    total = sum((loss.weight * means[f"loss/{loss.name}"] for loss in losses), jnp.float32(0.0))
+    return total, {"loss": total, **means}
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    model: nn.Module,
+    losses: Sequence[WeightedLoss],
+    optimizer: optax.GradientTransformation,
+    ema_decay: float = 0.0,
+    accumulate: int = 1,
+    dtype: Any = jnp.float32,
+) -> tuple[TrainState, Metrics]:
+    """One update; returns the new state and scalars (`loss`, `loss/NAME`, `grad_norm`).
+
+    With `accumulate` n, the batch is worked through in n parts one after another and their gradients
+    averaged. The average of parameters starts as a plain mean: decay min(ema_decay, (1 + t) / (10 + t)).
+    """
+    key = key_of(state.seed, "step", state.step)
+
+    def loss_of(params: Any, model_state: Any, part: Batch, index: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
+        part_key = jax.random.fold_in(key, index)
+        outputs, new_state = apply_train(params, model_state, part, part_key, model=model, dtype=dtype)
+        loss, metrics = batch_loss(outputs, part, losses)
+        return loss, (new_state, metrics)
+
+    gradient = jax.grad(loss_of, has_aux=True)
+    if accumulate == 1:
+        grads, (model_state, metrics) = gradient(state.params, state.model_state, batch, 0)
+    else:
+        # Every accumulate-th example, so that each part lies on all devices as the batch does.
+        parts = jax.tree.map(lambda a: jnp.swapaxes(a.reshape(-1, accumulate, *a.shape[1:]), 0, 1), batch)
+
+        def add(model_state: Any, item: tuple[Any, Batch]) -> tuple[Any, Any]:
+            grads, (model_state, metrics) = gradient(state.params, model_state, item[1], item[0])
+            return model_state, (grads, metrics)
+
+        model_state, stacked = jax.lax.scan(add, state.model_state, (jnp.arange(accumulate), parts))
+        grads, metrics = jax.tree.map(lambda a: a.mean(axis=0), stacked)
+
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    step = state.step + 1
+    ema: Any = ()
+    if ema_decay > 0:
+        decay = jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step))
+        ema = jax.tree.map(lambda old, new: old * decay + new * (1 - decay), state.ema, (params, model_state))
+    new_state = TrainState(step, state.seed, params, model_state, opt_state, ema)
+    return new_state, {**metrics, "grad_norm": optax.global_norm(grads)}
+
+
+def eval_variables(state: TrainState) -> dict[str, Any]:
+    """What prediction uses: the averages where they are kept, else parameters and state as they are."""
+    params, model_state = state.ema if state.ema != () else (state.params, state.model_state)
+    return {"params": params, **model_state}
+
+
+def predict_step(variables: Any, images_bxhxwxc: jax.Array, *, model: nn.Module, dtype: Any = jnp.float32) -> Any:
+    """The model's outputs (float32) for uint8 images, in evaluation mode."""
+    cast = {"params": _cast(variables["params"], dtype), **{k: v for k, v in variables.items() if k != "params"}}
+    outputs = model.apply(cast, as_inputs(images_bxhxwxc, dtype), train=False)
+    return _cast(outputs, jnp.float32)

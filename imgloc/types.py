@@ -1,0 +1,82 @@
+"""The vocabulary: what flows from a data set to a report.
+
+Shapes are in the names: b examples, n objects, h rows, w columns, c channels, k classes.
+A box is float32 (x0, y0, x1, y1) with continuous edges in [0, 1] of the image's width and height;
+pixel i covers [i, i + 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Uint8Array: TypeAlias = npt.NDArray[np.uint8]
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+IntArray: TypeAlias = npt.NDArray[np.integer[Any]]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+
+#: What a model says of a batch: arrays with leading axis b. Reserved names: `logits` (b, k),
+#: `box` (b, 4), `score` (b,), `features` (a dict of named intermediates).
+Outputs: TypeAlias = Mapping[str, Any]
+
+#: One example in a saved table: plain JSON values. See `imgloc.rows`.
+Row: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a source knows of itself, whatever the split."""
+
+    classes: tuple[str, ...]
+    channels: int  # 3 (RGB) or 1 (grey)
+    endless: bool = False  # training examples are made from their index and never run out
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image and its truth.
+
+    `group` names what must not be torn apart by a split or a bootstrap (the digit, the clip);
+    two examples made of the same content have the same group in every source.
+    """
+
+    image_hxwxc: Uint8Array
+    boxes_nx4: FloatArray
+    labels_n: IntArray
+    label: int
+    id: str
+    group: str
+
+
+class Source(Protocol):
+    """One split of a data set: random access, picklable, the same bits each time."""
+
+    @property
+    def info(self) -> Info: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that decides the examples."""
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """All groups of the split, without making its examples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example: ...
+
+
+class Batch(NamedTuple):
+    """Examples of one size, stacked. Object 0 is the largest; `example_mask_b` is False for padding."""
+
+    images_bxhxwxc: Any  # uint8
+    boxes_bxnx4: Any  # float32
+    labels_bxn: Any  # int32
+    object_mask_bxn: Any  # bool
+    label_b: Any  # int32, the image's own
+    example_mask_b: Any  # bool
