@@ -47,6 +47,7 @@ def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     config = complete(recipe)
     config = complete(configs.apply_flags(config, arguments))
     configs.check_keys(config)
+    configs.check_ranges(config)
     return config
 
 

@@ -31,7 +31,6 @@ def open_manager(folder: Path, *, read_only: bool = False) -> ocp.CheckpointMana
         best_mode="max",
         cleanup_tmp_directories=not read_only,
         create=not read_only,
-        read_only=read_only,
     )
     return ocp.CheckpointManager(folder, options=options, item_handlers={"state": ocp.StandardCheckpointHandler()})
 

@@ -8,10 +8,12 @@ fills those in, so a saved config holds every value that a run was made with.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import io
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,26 @@ def _check_section(config: ConfigDict, declared: ConfigDict, prefix: str) -> Non
             _check_section(value, default, f"{prefix}{key}.")
         else:
             check_type(prefix + key, value, default)
+
+
+POSITIVE = ("train.steps", "train.batch_size", "train.accumulate", "train.log_every", "train.save_every", "data.max_objects",
+            "eval.batch_size", "eval.resamples")  # fmt: skip
+NOT_NEGATIVE = ("seed", "train.eval_every", "train.patience", "data.threads", "data.workers", "data.prefetch", "eval.gallery",
+                "optim.lr", "optim.warmup_steps", "optim.weight_decay", "optim.clip_norm")  # fmt: skip
+
+
+def check_ranges(config: ConfigDict) -> None:
+    """Refuse numbers that make no sense: no steps, an empty batch, a decay of 1."""
+    for keys, low, words in ((POSITIVE, 1, "at least 1"), (NOT_NEGATIVE, 0, "at least 0")):
+        for key in keys:
+            value = functools.reduce(getattr, key.split("."), config)
+            if not low <= value < math.inf:
+                raise UserError(f"config key '{key}' is {value}; possible: {words}")
+    if not 0 <= config.optim.ema < 1:
+        raise UserError(f"config key 'optim.ema' is {config.optim.ema}; possible: 0 (off) up to, not including, 1")
+    size = config.data.image_size
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise UserError(f"config key 'data.image_size' is {size}; possible: (height, width) in pixels")
 
 
 def check_type(key: str, value: Any, default: Any) -> None:

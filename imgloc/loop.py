@@ -14,8 +14,8 @@ from ml_collections import ConfigDict
 from imgloc import build, checkpoint, files, mesh, predict, scores, step
 from imgloc.data import pipeline
 from imgloc.journal import Journal, MetricQueue, NotFinite, Progress
-from imgloc.prepare import Parts, begin_run, build_parts, start_state
-from imgloc.rundir import RunDir, note_session, state
+from imgloc.prepare import Parts, begin_run, build_parts, initial_state, last_state
+from imgloc.rundir import RunDir, begin_session, end_session, state
 from imgloc.stop import StopRequest
 
 TRACED_STEPS = (10, 20)  # of a process: what --profile records, after compilation
@@ -33,14 +33,17 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
     if found == "finished":
         return "already finished"
     parts = build_parts(config)
+    fresh = initial_state(config, parts) if found == "new" else None  # before anything is written: a warm start may not fit
     if found == "new":
         begin_run(run, config, parts)
 
     data, training = config.data, config.train
     with contextlib.ExitStack() as stack:
         manager = stack.enter_context(checkpoint.open_manager(run.checkpoints))
-        current = start_state(config, parts, manager)
+        current = last_state(config, parts, manager) if fresh is None else fresh
         first = int(current.step)
+        if jax.process_index() == 0:
+            begin_session(run, first)
         order = pipeline.TrainOrder(
             parts.train, config.seed, training.batch_size, first, training.steps, jax.process_index(), jax.process_count()
         )
@@ -88,7 +91,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
 
     finished = done == training.steps or out_of_patience
     if jax.process_index() == 0:
-        note_session(run, first, done, time.monotonic() - began)
+        end_session(run, done, time.monotonic() - began)
         if finished:
             files.write_json(run.finished, {"last_step": done, "best_step": done if best is None else best})
     return "finished" if finished else "stopped"

@@ -111,14 +111,9 @@ def begin_run(run: RunDir, config: ConfigDict, parts: Parts) -> None:
         raise UserError(f"cannot write to --workdir '{run.path}': {error.strerror or error}") from error
 
 
-def start_state(config: ConfigDict, parts: Parts, manager: CheckpointManager) -> step.TrainState:
-    """The state of the last checkpoint, or the initial one, warm-started where train.init_from says so."""
+def initial_state(config: ConfigDict, parts: Parts) -> step.TrainState:
+    """The state before the first step on all devices, warm-started where train.init_from says so."""
     placed = mesh.replicated(parts.devices)
-    latest = manager.latest_step()
-    if latest is not None:
-        abstract = jax.eval_shape(parts.init, config.seed)
-        target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=placed), abstract)
-        return checkpoint.restore(manager, latest, target)
     state: step.TrainState = jax.jit(parts.init, out_shardings=placed)(config.seed)
     if not config.train.init_from:
         return state
@@ -131,6 +126,17 @@ def start_state(config: ConfigDict, parts: Parts, manager: CheckpointManager) ->
     warm = state._replace(params=params, model_state=model_state, ema=ema)
     state = jax.tree.map(lambda a: jax.device_put(jnp.copy(a), placed), warm)
     return state
+
+
+def last_state(config: ConfigDict, parts: Parts, manager: CheckpointManager) -> step.TrainState:
+    """The state of the last checkpoint on all devices, or the initial one where there is none yet."""
+    latest = manager.latest_step()
+    if latest is None:
+        return initial_state(config, parts)
+    placed = mesh.replicated(parts.devices)
+    abstract = jax.eval_shape(parts.init, config.seed)
+    target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=placed), abstract)
+    return checkpoint.restore(manager, latest, target)
 
 
 def donor_variables(path: str, shape: Shape) -> Any:

@@ -109,11 +109,18 @@ def _first_difference(mine: Any, theirs: Any, prefix: str = "") -> tuple[str, An
     raise ValueError("no difference")
 
 
-def note_session(run: RunDir, first_step: int, last_step: int, seconds: float) -> None:
-    """Add this process's command, steps and wall time to provenance.json."""
+def begin_session(run: RunDir, first_step: int) -> None:
+    """Add this process's command and commit to provenance.json; one that is killed leaves no `to_step`."""
     written = files.read_json(run.provenance)
-    session = {"command": command_line(), "from_step": first_step, "to_step": last_step, "seconds": round(seconds, 1)}
+    session = {"command": command_line(), **commit(), "from_step": first_step}
     files.write_json(run.provenance, {**written, "sessions": [*written["sessions"], session]})
+
+
+def end_session(run: RunDir, last_step: int, seconds: float) -> None:
+    """Note where this process came to and its wall time."""
+    written = files.read_json(run.provenance)
+    written["sessions"][-1] |= {"to_step": last_step, "seconds": round(seconds, 1)}
+    files.write_json(run.provenance, written)
 
 
 def provenance(data_fingerprints: dict[str, str], devices: list[str], config_fingerprint: str) -> dict[str, Any]:

@@ -20,15 +20,15 @@ class Interval:
     n: int
 
 
-def bootstrap_weights(groups: Sequence[str], *, resamples: int, seed: int) -> tuple[IntArray, IntArray]:
+def bootstrap_weights(groups: Sequence[str], *, resamples: int, seed: int) -> tuple[FloatArray, IntArray]:
     """Draw whole groups with replacement: (weights r x g, the group index of each example n)."""
     names, group_n = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     generator = np.random.default_rng(seed)
     weights_rxg = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    return weights_rxg, group_n
+    return weights_rxg.astype(np.float64), group_n  # as floats: a product of integers is a slow one
 
 
-def mean_interval(values: FloatArray, weights_rxg: IntArray, group_n: IntArray) -> Interval | None:
+def mean_interval(values: FloatArray, weights_rxg: FloatArray, group_n: IntArray) -> Interval | None:
     """Mean of [n] values with its 95 % percentile interval; NaN values do not count; None where none does.
 
     A cluster bootstrap: examples of one group are drawn together (Efron and Tibshirani, 1993, ch. 8).
@@ -48,12 +48,12 @@ def mean_interval(values: FloatArray, weights_rxg: IntArray, group_n: IntArray) 
 
 
 def overall_interval(
-    overall: Callable[[FloatArray], float], weights_rxg: IntArray, group_n: IntArray
+    overall: Callable[[FloatArray], float], weights_rxg: FloatArray, group_n: IntArray
 ) -> Interval | None:
     """The same for a number that is no mean: `overall(weights [n])`; NaN where it does not apply."""
     value = overall(np.ones(len(group_n)))
     if np.isnan(value):
         return None
-    drawn = np.array([overall(weights_g[group_n].astype(float)) for weights_g in weights_rxg])
+    drawn = np.array([overall(weights_g[group_n]) for weights_g in weights_rxg])
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return Interval(mean=float(value), low=float(low), high=float(high), n=len(group_n))

@@ -138,7 +138,7 @@ def train_step(
         decay = jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step))
         ema = jax.tree.map(lambda old, new: old * decay + new * (1 - decay), state.ema, (params, model_state))
     new_state = TrainState(step, state.seed, params, model_state, opt_state, ema)
-    return new_state, {**metrics, "grad_norm": optax.global_norm(grads)}
+    return new_state, {**metrics, "grad_norm": optax.tree.norm(grads)}
 
 
 def eval_variables(state: TrainState) -> dict[str, Any]:

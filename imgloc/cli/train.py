@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from imgloc.errors import UserError
+
 HELP = "train a config in a run folder; the same command goes on with an unfinished run"
 EXAMPLES = """\
 Any key of the config can be set: --config.optim.lr=1e-3 --config.seed=1 --config.data.image_size='(64, 64)'
@@ -25,7 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config.KEY", dest="shown", metavar="VALUE", help="set a key of the config")
     parser.add_argument("--workdir", required=True, metavar="DIR", help="the run folder, new or holding this very run")
     parser.add_argument("--profile", action="store_true", help="write a trace of 10 steps to DIR/profile")
-    parser.add_argument("--distributed", action="store_true", help="this is one of several processes (see README)")
+    parser.add_argument(
+        "--distributed",
+        nargs="?",
+        const="auto",
+        metavar="HOST:PORT,COUNT,INDEX",
+        help="this is one process of several; alone on Slurm and TPU VMs, with its place elsewhere (see README)",
+    )
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -43,9 +51,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from imgloc.loop import train
 
     if parsed.distributed:
-        import jax
-
-        jax.distributed.initialize()
+        join_processes(parsed.distributed)
     config = build.resolve(recipe, rest)
     try:
         how = train(config, parsed.workdir, stop=stop, profile=parsed.profile)
@@ -61,3 +67,16 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         }[how]
     )
     return 0
+
+
+def join_processes(place: str) -> None:
+    """Connect the processes of one run: `auto`, or `HOST:PORT,COUNT,INDEX` of this one."""
+    import jax
+
+    if place == "auto":
+        jax.distributed.initialize()
+        return
+    address, count, index = [*place.split(","), "", ""][:3]
+    if ":" not in address or not count.isdigit() or not index.isdigit() or int(index) >= int(count):
+        raise UserError(f"--distributed wants HOST:PORT,COUNT,INDEX such as 10.0.0.1:1234,2,0; got '{place}'")
+    jax.distributed.initialize(coordinator_address=address, num_processes=int(count), process_id=int(index))

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import grain
 import numpy as np
+from absl import flags
 
 from imgloc.boxes import area
 from imgloc.data import decode
@@ -93,6 +94,8 @@ def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads:
     options = grain.ReadOptions(num_threads=max(1, threads), prefetch_buffer_size=max(2, 2 * threads))
     stream = dataset.to_iter_dataset(options)
     if workers > 0:
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()  # Grain reads absl flags of its own; outside absl's app nobody has parsed them
         stream = stream.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
     return iter(stream)
 

@@ -3,7 +3,8 @@
 First look: a trunk at stride 4, whose four heat maps give the box edges as expected positions
 (soft-argmax; Nibali et al., 2018, arXiv:1801.07372), and class logits. Second look: the image is
 sampled again at the predicted box (Spatial Transformer sampling, Jaderberg et al., 2015,
-arXiv:1506.02025; no gradient through the box); a small network corrects the logits and the box.
+arXiv:1506.02025); a small network corrects the logits and finds the edges anew in the crop. No
+gradient passes through the crop's place, so a recipe needs a loss on `first_box` as well.
 """
 
 from __future__ import annotations

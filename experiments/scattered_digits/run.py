@@ -1,0 +1,115 @@
+"""Train, score and tabulate both halves on scattered digits: three seeds each, one after another.
+
+    python experiments/scattered_digits/run.py [--picture]
+
+Finished runs are not made again, interrupted ones go on. Writes results.json and prints the table;
+--picture also draws picture.png from the first CNN's test canvases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from imgloc import draw, files, rows
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+RUNS = ROOT / "runs" / "scattered_digits"
+MODELS = {"CNN, two looks": "digits_cnn", "LSTM, rows then columns": "digits_lstm", "the seed's CNN": "digits_seed_cnn"}
+BASELINES = {"median box of training": "test/median_box", "whole-image box": "test/whole_image"}
+SEEDS = (0, 1, 2)
+METRICS = {"top1": "top-1", "mean_iou": "mean IoU", "gt_known_50": "box right (.5)", "top1_loc_50": "class and box right (.5)"}
+
+
+def make_run(config: str, seed: int) -> Path:
+    """The finished and scored run of a config and seed."""
+    folder = RUNS / f"{config}-{seed}"
+    command = [sys.executable, "-m", "imgloc"]
+    recipe = str(Path("configs") / f"{config}.py")
+    subprocess.run([*command, "train", "--config", recipe, "--workdir", str(folder), f"--config.seed={seed}"], cwd=ROOT, check=True)
+    subprocess.run([*command, "evaluate", str(folder), "--split", "test"], cwd=ROOT, check=True)
+    return folder
+
+
+def summary(folder: Path) -> dict[str, object]:
+    """What results.json keeps of a run."""
+    provenance = files.read_json(folder / "provenance.json")
+    return {
+        "seconds": round(sum(session.get("seconds", 0.0) for session in provenance["sessions"]), 1),
+        "command": provenance["sessions"][0]["command"].replace(str(ROOT) + "/", ""),
+        "commit": provenance["commit"],
+        "jax": provenance["packages"]["jax"],
+        "python": provenance["python"],
+        "results": {
+            split: {metric: values[metric] for metric in METRICS}
+            for split, values in files.read_json(folder / "results.json").items()
+        },
+    }
+
+
+def table(found: dict[str, dict[str, dict[str, object]]]) -> str:
+    """A Markdown table: medians over the seeds, and the lowest and highest in brackets."""
+    lines = ["| | " + " | ".join(METRICS.values()) + " | training |", "|---|" + "---|" * (len(METRICS) + 1)]
+    for title, config in MODELS.items():
+        runs = list(found[config].values())
+        cells = [spread([run["results"]["test"][metric]["mean"] for run in runs]) for metric in METRICS]
+        seconds = [run["seconds"] for run in runs]
+        lines.append(f"| {title} | " + " | ".join(cells) + f" | {statistics.median(seconds):.0f} s |")
+    first = found["digits_cnn"]["0"]
+    for title, split in BASELINES.items():
+        lines.append(f"| {title} | " + " | ".join(f"{first['results'][split][metric]['mean']:.3f}" for metric in METRICS) + " | |")
+    return "\n".join(lines)
+
+
+def spread(values: list[float]) -> str:
+    """Median with the lowest and the highest."""
+    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> None:
+    """Half of the median cases' pictures and all of the worst: true boxes and predicted ones."""
+    from imgloc.scores import gallery_rows
+
+    meta = rows.read_meta(folder / "rows" / "test.jsonl")
+    table = rows.read_rows(folder / "rows" / "test.jsonl", expected=meta or {})
+    chosen = gallery_rows(table, files.read_json(folder / "config.json")["eval"]["gallery"])
+    shown = [*chosen["median"][:columns], *chosen["worst"][:columns]]
+    page = Image.new("RGB", (columns * side, 2 * side))
+    for i, row in enumerate(shown):
+        canvas = Image.open(folder / "thumbnails" / "test" / f"{row['id']}.png").resize((side - 4, side - 4), Image.Resampling.NEAREST)
+        draw.draw_box(canvas, row["boxes"][0], draw.TRUE_COLOR)
+        draw.draw_box(canvas, row["pred_box"], draw.PREDICTED_COLOR, str(row["top_labels"][0]))
+        page.paste(canvas, (i % columns * side + 2, i // columns * side + 2))
+    files.write_bytes(target, _png(page))
+
+
+def _png(page: Image.Image) -> bytes:
+    import io
+
+    content = io.BytesIO()
+    page.quantize(64).save(content, "PNG", optimize=True)
+    return content.getvalue()
+
+
+def main() -> None:
+    """Make what is missing, then tabulate."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--picture", action="store_true")
+    wanted = parser.parse_args()
+    found = {
+        config: {str(seed): summary(make_run(config, seed)) for seed in SEEDS} for config in MODELS.values()
+    }
+    files.write_json(HERE / "results.json", found)
+    print(table(found))
+    if wanted.picture:
+        picture(RUNS / "digits_cnn-0", HERE / "picture.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The figures of a report, through matplotlib's objects: no pyplot, no global state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from imgloc.report.svg import STYLE, color
+from imgloc.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart; `color` is a name of svg.THEME, `dash` a matplotlib line style."""
+
+    color: str
+    dash: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+def line_chart(
+    lines: Sequence[Line], *, x_label: str, y_label: str = "", log: bool = False, unit_square: bool = False, marker: bool = False
+) -> Figure:
+    """Lines over one pair of axes; `unit_square`: both from 0 to 1; `marker`: a dot at each point."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.1, 2.8) if unit_square else (3.5, 2.15), layout="constrained")
+        axes = figure.add_subplot()
+        _plain(axes)
+        for line in lines:
+            dotted = marker or int(np.isfinite(line.y).sum()) == 1
+            axes.plot(
+                line.x, line.y, color=color(line.color), linestyle=line.dash, linewidth=1.4,
+                marker="o" if dotted else "", markersize=2.6, solid_capstyle="round", dash_capstyle="round",
+            )  # fmt: skip
+        axes.set_xlabel(x_label, color=color("muted"))
+        if y_label:
+            axes.set_ylabel(y_label, color=color("muted"))
+        if unit_square:
+            axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=[0, 0.3, 0.5, 0.7, 1], yticks=[0, 0.25, 0.5, 0.75, 1])
+            axes.set_xticklabels(["0", "0.3", "0.5", "0.7", "1"])
+            axes.grid(axis="x", color=color("grid"), linewidth=0.6)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+        if log:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=6))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+            axes.tick_params(which="minor", length=0)
+        elif not unit_square:
+            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    return figure
+
+
+def confusion_heat_map(share_txp: FloatArray, true_names: Sequence[str], predicted_names: Sequence[str]) -> Figure:
+    """Shares [true, predicted] in [0, 1] as cells of one hue, deeper for more; written out where there is room."""
+    rows, columns = share_txp.shape
+    with matplotlib.rc_context(STYLE):
+        side = 4.6
+        figure = Figure(figsize=(side, side), layout="constrained")
+        axes = figure.add_subplot()
+        size = 8.0 if max(rows, columns) <= 12 else 6.0 if max(rows, columns) <= 20 else 5.0
+        for true, predicted in zip(*np.nonzero(share_txp), strict=True):
+            share = float(share_txp[true, predicted])
+            # The square root lifts the rare confusions, which are what one looks for, off the ground.
+            shade = max(0.04, share**0.5)
+            cell = Rectangle((predicted - 0.5, true - 0.5), 1, 1, facecolor=color("accent"), alpha=shade, linewidth=0)
+            axes.add_patch(cell)
+            if max(rows, columns) <= 12:
+                ink = color("on-accent" if shade > 0.55 else "ink")
+                text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
+                axes.text(predicted, true, text, ha="center", va="center", color=ink, fontsize=size)
+        axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), aspect="equal")
+        turned = max(map(len, predicted_names), default=0) > 2 and columns > 3
+        axes.set_xticks(range(columns), [_short(name) for name in predicted_names], rotation=90 if turned else 0, fontsize=size)
+        axes.set_yticks(range(rows), [_short(name) for name in true_names], fontsize=size)
+        axes.set_xlabel("predicted class", color=color("muted"), fontsize=size)
+        axes.set_ylabel("true class", color=color("muted"), fontsize=size)
+        axes.tick_params(length=0, colors=color("ink"))
+        axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color=color("grid"), linewidth=0.4)
+        axes.tick_params(which="minor", length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    return figure
+
+
+def _plain(axes: Axes) -> None:
+    axes.set_facecolor("none")
+    axes.grid(axis="y", color=color("grid"), linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, colors=color("muted"))
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set(color=color("grid"), linewidth=0.8)
+
+
+def _short(name: str, limit: int = 18) -> str:
+    return name if len(name) <= limit else name[: limit - 1] + "\u2026"

@@ -1,0 +1,93 @@
+"""Pictures of the best, median and worst cases with their true and predicted boxes."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgloc import scores
+from imgloc.metrics.localization import best_iou
+from imgloc.report.confusion import class_name
+from imgloc.report.load import RunReport
+from imgloc.types import Row
+
+SMALL = 200  # pixels: pictures below this are scaled up with hard edges
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A box in [0, 1] of the picture; `kind` is true or predicted."""
+
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """One case: its picture (a data: address, or none), boxes and caption."""
+
+    id: str
+    picture: str | None
+    small: bool
+    ratio: str
+    boxes: list[Rectangle]
+    true: str
+    predicted: str
+    right: bool
+    score: str | None
+    iou: str | None
+    alt: str
+
+
+def gallery(report: RunReport, split: str) -> dict[str, list[Card]]:
+    """Cards of the cases that evaluation kept pictures of, under best, median and worst."""
+    folder = report.run.thumbnails(split)
+    chosen = scores.gallery_rows(report.model.rows, report.config.eval.gallery)
+    return {name: [card(report, row, folder / f"{row['id']}.png") for row in found] for name, found in chosen.items()}
+
+
+def card(report: RunReport, row: Row, path: Path) -> Card:
+    """The card of one row; without a readable picture at `path` it has none."""
+    content = _read_png(path)
+    width, height = struct.unpack(">II", content[16:24]) if content else (1, 1)
+    drawn = [_rectangle("true", box) for box in row.get("boxes", [])]
+    iou = None
+    if "pred_box" in row:
+        drawn.append(_rectangle("predicted", row["pred_box"]))
+        iou = f"{best_iou(row):.2f}" if row.get("boxes") else None
+    true, predicted = class_name(report, row["label"]), class_name(report, row["top_labels"][0])
+    score = f"{100 * row['top_scores'][0]:.0f}" if row.get("top_scores") else None
+    told = f"{row['id']}: true class {true}, predicted {predicted}"
+    told += (f" with probability {score} %" if score else "") + (f", IoU {iou}" if iou else "")
+    return Card(
+        id=str(row["id"]),
+        picture="data:image/png;base64," + base64.b64encode(content).decode() if content else None,
+        small=max(width, height) < SMALL,
+        ratio=f"{width} / {height}",
+        boxes=drawn,
+        true=true,
+        predicted=predicted,
+        right=row["label"] == row["top_labels"][0],
+        score=score,
+        iou=iou,
+        alt=told,
+    )
+
+
+def _read_png(path: Path) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content if content.startswith(PNG) and len(content) > 24 else None
+
+
+def _rectangle(kind: str, box: list[float]) -> Rectangle:
+    x0, y0, x1, y1 = box
+    return Rectangle(kind, round(x0, 5), round(y0, 5), round(x1 - x0, 5), round(y1 - y0, 5))

@@ -1,0 +1,35 @@
+"""What all tests share: a reproducible hypothesis profile and the folder of larger data sets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.run_fixtures import cache, evaluated_run, tiny_run  # noqa: F401  (fixtures)
+
+hypothesis.settings.register_profile(
+    "imgloc",
+    derandomize=True,  # the same examples on every machine
+    deadline=None,  # the first example compiles
+    max_examples=20,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("imgloc")
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder with mnist/, awkward/ and so on that IMGLOC_DATA names; skips where it is not set."""
+    if not os.environ.get("IMGLOC_DATA"):
+        pytest.skip("IMGLOC_DATA is not set: no folder of data sets on this machine")
+    return Path(os.environ["IMGLOC_DATA"])
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the working tree."""
+    return Path(__file__).parent.parent

@@ -1,0 +1,184 @@
+"""Order, shares, resume, stacking and padding; threads and worker processes give the same batches."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from absl import flags
+
+from imgloc.data.pipeline import Stack, TrainOrder, ahead, eval_batches, stack, train_batches
+from imgloc.data.sources.scattered_digits import source as scattered_digits
+from imgloc.types import Batch, Example, Info
+
+SHAPE = (16, 16, 1)
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Example i is a grey image of level i with i % 4 boxes."""
+
+    size: int
+    endless: bool = False
+    fingerprint: str = "numbered"
+
+    @property
+    def info(self) -> Info:
+        return Info(("a", "b"), 1, self.endless)
+
+    @property
+    def groups(self) -> frozenset[str]:
+        return frozenset(str(i) for i in range(self.size))
+
+    def __len__(self) -> int:
+        return 2**40 if self.endless else self.size
+
+    def __getitem__(self, index: int) -> Example:
+        count = index % 4
+        sides = np.linspace(0.1, 0.8, count) if count else np.zeros(0)
+        boxes = np.stack([sides * 0, sides * 0, sides, sides], axis=-1).astype(np.float32)
+        image = np.full((8, 12, 1), index % 256, np.uint8)
+        return Example(image, boxes, np.arange(count, dtype=np.int32), index % 2, str(index), str(index))
+
+
+def indices(order: TrainOrder) -> list[int]:
+    return [int(order[i].id) for i in range(len(order))]
+
+
+def order_of(source: Any, **changes: Any) -> TrainOrder:
+    return TrainOrder(**{"source": source, "seed": 0, "batch_size": 6, "start_step": 0, "stop_step": 10, **changes})
+
+
+def same_batches(a: Any, b: Any) -> None:
+    for one, other in itertools.zip_longest(a, b):
+        for x, y in zip(one, other, strict=True):
+            assert x.dtype == y.dtype
+            np.testing.assert_array_equal(x, y)
+
+
+def test_each_epoch_shows_each_example_once_in_an_order_of_its_own() -> None:
+    found = indices(order_of(Numbered(10), stop_step=5))  # 30 examples: batches run across three epochs
+    epochs = [found[:10], found[10:20], found[20:]]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert list(range(10)) not in epochs
+    assert indices(order_of(Numbered(10), stop_step=5)) == found
+    assert indices(order_of(Numbered(10), stop_step=5, seed=1)) != found
+
+
+def test_an_endless_source_is_read_by_index() -> None:
+    assert indices(order_of(Numbered(10, endless=True), start_step=3, stop_step=5)) == list(range(18, 30))
+
+
+@pytest.mark.parametrize("endless", [False, True])
+def test_a_resumed_order_goes_on_where_the_whole_one_is(endless: bool) -> None:
+    source = Numbered(10, endless)
+    whole = indices(order_of(source))
+    for start in (0, 1, 4, 9):
+        assert indices(order_of(source, start_step=start)) == whole[6 * start :]
+    assert len(order_of(source, start_step=10)) == 0
+
+
+@pytest.mark.parametrize("endless", [False, True])
+@pytest.mark.parametrize("count", [2, 3])
+def test_shares_of_processes_make_up_the_batch(endless: bool, count: int) -> None:
+    whole = np.array(indices(order_of(Numbered(10, endless)))).reshape(10, 6)
+    shares = [indices(order_of(Numbered(10, endless), process_index=i, process_count=count)) for i in range(count)]
+    joined = np.concatenate([np.array(share).reshape(10, 6 // count) for share in shares], axis=1)
+    np.testing.assert_array_equal(joined, whole)
+
+
+def test_batches_are_the_order_stacked() -> None:
+    order = order_of(Numbered(10), stop_step=4)
+    made = list(train_batches(order, SHAPE, max_objects=2, threads=2, workers=0))
+    assert len(made) == 4
+    same_batches(made, [Stack(SHAPE, 2)([order[6 * step + i] for i in range(6)]) for step in range(4)])
+
+
+def test_resumed_batches_and_any_number_of_threads_are_the_same() -> None:
+    source = scattered_digits("train", seed=0)
+
+    def batches(start: int, threads: int) -> list[Batch]:
+        return list(train_batches(order_of(source, start_step=start, stop_step=5), SHAPE, max_objects=1, threads=threads, workers=0))
+
+    whole = batches(0, 1)
+    same_batches(whole, batches(0, 4))
+    same_batches(whole[3:], batches(3, 2))
+    assert not np.array_equal(whole[0].images_bxhxwxc, whole[1].images_bxhxwxc)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_worker_processes_make_the_batches_that_threads_make(split: str) -> None:
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # Grain hands absl's flags to its processes
+    order = order_of(scattered_digits(split, seed=0), start_step=132, stop_step=135)  # across the end of an epoch of validation
+    threads = list(train_batches(order, SHAPE, max_objects=1, threads=1, workers=0))
+    workers = list(train_batches(order, SHAPE, max_objects=1, threads=1, workers=1))
+    assert len(workers) == 3
+    same_batches(threads, workers)
+
+
+def test_stacking_pads_with_zeros_and_masks_them_out() -> None:
+    source = Numbered(10)
+    batch = stack([source[3], source[5]], 4, (8, 12, 1), 2)
+    assert batch.example_mask_b.tolist() == [True, True, False, False]
+    assert batch.object_mask_bxn.tolist() == [[True, True], [True, False], [False, False], [False, False]]
+    for array in batch:
+        assert not array[2:].any()
+    assert batch.images_bxhxwxc[0, 0, 0, 0] == 3
+    assert batch.label_b.tolist() == [1, 1, 0, 0]
+    wanted = ("uint8", "float32", "int32", "bool", "int32", "bool")
+    assert tuple(str(array.dtype) for array in batch) == wanted
+
+
+def test_the_largest_objects_come_first_and_the_smallest_are_left_out() -> None:
+    example = Numbered(10)[3]  # sides 0.1, 0.45, 0.8 with labels 0, 1, 2
+    batch = stack([example], 1, SHAPE, 2)
+    np.testing.assert_allclose(batch.boxes_bxnx4[0, :, 2], [0.8, 0.45])
+    assert batch.labels_bxn[0].tolist() == [2, 1]
+    room = stack([example], 1, SHAPE, 5)
+    np.testing.assert_allclose(room.boxes_bxnx4[0, :, 2], [0.8, 0.45, 0.1, 0, 0], rtol=1e-6)
+    assert room.object_mask_bxn[0].tolist() == [True, True, True, False, False]
+    nothing = stack([Numbered(10)[4]], 1, SHAPE, 1)
+    assert not nothing.object_mask_bxn.any()
+    assert not nothing.boxes_bxnx4.any()
+
+
+@pytest.mark.parametrize(("channels_in", "shape"), [(1, (16, 20, 3)), (3, (16, 20, 1)), (3, (8, 12, 3))])
+def test_images_get_the_wanted_size_and_channels(channels_in: int, shape: tuple[int, int, int]) -> None:
+    example = Numbered(10)[1]
+    image = np.full((8, 12, channels_in), 90, np.uint8)
+    batch = stack([Example(image, example.boxes_nx4, example.labels_n, 0, "x", "x")], 1, shape, 1)
+    np.testing.assert_array_equal(batch.images_bxhxwxc, np.full((1, *shape), 90, np.uint8))
+    np.testing.assert_array_equal(batch.boxes_bxnx4[0], example.boxes_nx4)  # shares of the image do not change
+
+
+@pytest.mark.parametrize("size", [1, 7, 10, 11])
+def test_evaluation_gives_each_example_once_whatever_the_batch_size(size: int) -> None:
+    ids, levels = [], []
+    for examples, batch in eval_batches(Numbered(10), size, SHAPE, max_objects=2):
+        assert batch.images_bxhxwxc.shape == (size, *SHAPE)
+        assert batch.example_mask_b.sum() == len(examples)
+        ids += [int(example.id) for example in examples]
+        levels += batch.images_bxhxwxc[batch.example_mask_b][:, 0, 0, 0].tolist()
+    assert ids == levels == list(range(10))
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 20])
+def test_ahead_keeps_the_order_and_puts_that_many_early(depth: int) -> None:
+    put: list[int] = []
+
+    def remember(item: int) -> int:
+        put.append(item)
+        return 10 * item
+
+    seen = []
+    for item in ahead(iter(range(6)), remember, depth):
+        assert len(put) == min(6, len(seen) + 1 + depth)
+        seen.append(item)
+    assert seen == [0, 10, 20, 30, 40, 50]
+    assert put == list(range(6))
+    assert list(ahead(iter([]), remember, depth)) == []

@@ -1,0 +1,238 @@
+"""Scattered digits: the same bits each time, tight boxes, clutter of the same split, augmentation in training alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgloc.data.digits import Digits, load_digits
+from imgloc.data.sources.scattered_digits import ENDLESS, INK, VERSION, ScatteredDigits, source
+from imgloc.errors import UserError
+from imgloc.types import Example
+
+SPLITS = ("train", "validation", "test")
+CLEAN = {"noise": 0.0, "clutter": 0, "contrast": (1.0, 1.0)}
+AUGMENTED = {"train_rotate": 20.0, "train_stretch": 0.3, "train_shear": 0.2}
+GOLDEN = {
+    "train": "50b1219baf1d5ce3",
+    "validation": "185c8da57703438e",
+    "test": "a7f8ad047471c4d8",
+}
+
+
+def digest(examples: list[Example]) -> str:
+    content = hashlib.sha256()
+    for example in examples:
+        content.update(example.image_hxwxc.tobytes() + example.boxes_nx4.tobytes() + bytes([example.label]))
+        content.update(f"{example.id} {example.group}".encode())
+    return content.hexdigest()[:16]
+
+
+def same(a: Example, b: Example) -> bool:
+    return digest([a]) == digest([b])
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_first_canvases_are_the_ones_they_have_always_been(split: str) -> None:
+    made = source(split, seed=0)
+    found = digest([made[i] for i in range(8)])
+    assert (found, VERSION) == (GOLDEN[split], 1), (
+        f"the first canvases of {split} have other bits than they had: results made with them cannot be compared any more. "
+        f"If that is wanted, raise VERSION in scattered_digits.py, say it in CHANGELOG.md and set GOLDEN['{split}'] to '{found}' here. "
+        "If nothing was changed, a new Pillow or NumPy draws otherwise."
+    )
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_same_bits_twice_and_after_pickling(split: str) -> None:
+    made, again = source(split, seed=3), source(split, seed=3)
+    copy = pickle.loads(pickle.dumps(made))
+    for index in (0, 1, 17, 399):
+        assert same(made[index], made[index])
+        assert same(made[index], again[index])
+        assert same(made[index], copy[index])
+    assert made.fingerprint == again.fingerprint == copy.fingerprint
+    backwards = [made[i] for i in range(9, -1, -1)][::-1]
+    assert digest(backwards) == digest([again[i] for i in range(10)])
+
+
+def test_training_depends_on_the_seed_and_the_other_splits_do_not() -> None:
+    for split in SPLITS:
+        zero, one = source(split, seed=0), source(split, seed=1)
+        differ = [not same(zero[i], one[i]) for i in range(20)]
+        assert all(differ) if split == "train" else not any(differ)
+        assert (zero.fingerprint != one.fingerprint) == (split == "train")
+    train = source("train", seed=0)
+    assert len({train[i].image_hxwxc.tobytes() for i in (*range(20), 3600, 3601)}) == 22
+
+
+def test_sizes_ids_and_groups() -> None:
+    validation, test, train = (source(split, seed=0) for split in ("validation", "test", "train"))
+    assert (len(validation), len(test), len(train)) == (800, 2000, ENDLESS)
+    assert train.info.endless
+    assert not test.info.endless
+    assert test.info.classes == tuple("0123456789")
+    digits = load_digits("validation")
+    assert [validation[i].group for i in range(800)] == [group for group in digits.groups for _ in range(2)]
+    assert [validation[i].label for i in range(800)] == [int(label) for label in digits.labels_n for _ in range(2)]
+    assert len({validation[i].id for i in range(800)}) == 800
+    assert not validation.groups & test.groups
+    assert not train.groups & test.groups
+    assert len(source("test", seed=0, per_digit=3)) == 3000
+    assert not same(test[0], test[1])
+    assert test[0].group == test[1].group
+
+
+def test_an_epoch_of_training_shows_each_digit_once() -> None:
+    made = source("train", seed=0, noise=0.0, clutter=0)
+    orders = [[made[epoch * 3600 + i].group for i in range(3600)] for epoch in range(2)]
+    assert set(orders[0]) == set(orders[1]) == made.groups
+    assert all(len(set(order)) == 3600 for order in orders)
+    assert orders[0] != orders[1]
+    far = made[ENDLESS - 1]
+    assert far.group in made.groups
+    assert far.image_hxwxc.shape == (64, 64, 1)
+
+
+@pytest.mark.parametrize(("split", "options"), [("train", AUGMENTED), ("train", {}), ("validation", {}), ("test", {"scale": (0.5, 1.5)})])
+def test_boxes_are_tight_around_the_ink(split: str, options: dict[str, Any]) -> None:
+    made = source(split, seed=0, **CLEAN, **options)
+    for index in range(300):
+        example = made[index]
+        rows, columns = np.nonzero(example.image_hxwxc[..., 0] >= INK)
+        tight = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_array_equal(example.boxes_nx4[0] * 64, tight)
+
+
+@settings(max_examples=30)
+@given(
+    split=st.sampled_from(SPLITS),
+    index=st.integers(0, 799),
+    canvas=st.sampled_from([64, 70, 100]),
+    scale=st.tuples(st.floats(0.4, 1.5), st.floats(0.4, 1.5)).map(lambda s: (min(s), max(s))),
+    clutter=st.integers(0, 8),
+    augmentation=st.sampled_from([{}, AUGMENTED]),
+)
+def test_boxes_lie_inside_whatever_the_options(split, index, canvas, scale, clutter, augmentation) -> None:
+    example = source(split, seed=0, canvas=canvas, scale=scale, clutter=clutter, **augmentation)[index]
+    box = example.boxes_nx4[0]
+    assert example.boxes_nx4.shape == (1, 4)
+    assert example.boxes_nx4.dtype == np.float32
+    assert 0 <= box[0] < box[2] <= 1
+    assert 0 <= box[1] < box[3] <= 1
+    assert example.image_hxwxc.shape == (canvas, canvas, 1)
+    assert example.image_hxwxc.dtype == np.uint8
+    assert example.labels_n.tolist() == [example.label]
+
+
+def test_scale_place_contrast_and_noise_are_as_asked() -> None:
+    """Drawn sizes span the range, places the canvas; contrast and noise leave the box alone."""
+    boxes = np.stack([source("train", seed=0)[i].boxes_nx4[0] for i in range(400)]) * 64
+    height = boxes[:, 3] - boxes[:, 1]
+    assert 8 <= height.min() <= 15
+    assert 25 <= height.max() <= 32
+    for axis in (0, 1):
+        center = (boxes[:, axis] + boxes[:, axis + 2]) / 2
+        assert center.min() < 16
+        assert center.max() > 48
+        assert 28 < center.mean() < 36
+    only_noise = source("train", seed=0, clutter=0, contrast=(1.0, 1.0))[5].image_hxwxc.astype(float)
+    clean = source("train", seed=0, **CLEAN)[5].image_hxwxc.astype(float)
+    grey = (clean > 100) & (clean < 150)  # far from where values are clipped
+    assert np.abs((only_noise - clean)[grey].mean()) < 10
+    assert 15 < (only_noise - clean)[grey].std() < 40  # 0.1 of 255
+    dim = source("train", seed=0, clutter=0, noise=0.0, contrast=(0.5, 0.5))[5].image_hxwxc.astype(float)
+    np.testing.assert_allclose(dim, clean / 2, atol=0.51)
+
+
+def marked_source(clutter: int, clutter_size: int = 8) -> ScatteredDigits:
+    """Three digits, each of one grey level of its own: a pixel says where it comes from."""
+    images = np.zeros((3, 28, 28), np.uint8)
+    for i, level in enumerate((40, 60, 90)):
+        images[i] = level
+    digits = Digits(images, np.array([0, 1, 2], np.int32), ("a", "b", "c"))
+    made = source("validation", seed=0, scale=(0.5, 0.5), noise=0.0, contrast=(1.0, 1.0), clutter=clutter, clutter_size=clutter_size)
+    return dataclasses.replace(made, digits=digits)
+
+
+def test_clutter_comes_from_other_digits_of_the_split() -> None:
+    seen = set()
+    for digit in range(3):
+        level = (40, 60, 90)[digit]
+        others = {40, 60, 90} - {level}
+        for copy in range(2):
+            example = marked_source(clutter=1)[2 * digit + copy]
+            image, (x0, y0, x1, y1) = example.image_hxwxc[..., 0].astype(int), np.rint(example.boxes_nx4[0] * 64).astype(int)
+            image[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1] = 0
+            outside = set(np.unique(image).tolist()) - {0}
+            assert len(outside) <= 1
+            assert outside <= others
+            seen |= outside
+    assert seen, "no piece of clutter lay outside a box: the test sees nothing"
+    none, many = marked_source(clutter=0)[0].image_hxwxc, marked_source(clutter=6)[0].image_hxwxc
+    added = many.astype(int) - none.astype(int)
+    assert added.min() >= 0
+    assert 64 < (added > 0).sum() <= 6 * 64
+
+
+def test_clutter_does_not_move_the_box() -> None:
+    plain, cluttered = source("train", seed=0, clutter=0), source("train", seed=0, clutter=6)
+    for index in range(20):
+        np.testing.assert_array_equal(plain[index].boxes_nx4, cluttered[index].boxes_nx4)
+
+
+def test_augmentation_is_for_training_alone() -> None:
+    for split in SPLITS:
+        plain, augmented = source(split, seed=0), source(split, seed=0, **AUGMENTED)
+        differ = [not same(plain[i], augmented[i]) for i in range(10)]
+        assert all(differ) if split == "train" else not any(differ)
+        assert (plain.fingerprint != augmented.fingerprint) == (split == "train")
+    for name, value in AUGMENTED.items():
+        assert not same(source("train", seed=0)[0], source("train", seed=0, **{name: value})[0]), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"canvas": 96},
+        {"scale": (0.7, 1.4)},
+        {"contrast": (0.6, 1.0)},
+        {"noise": 0.2},
+        {"clutter": 5},
+        {"clutter_size": 6},
+        {"per_digit": 3},
+    ],
+    ids=str,
+)
+def test_every_option_changes_the_fingerprint(options: dict[str, Any]) -> None:
+    assert source("validation", seed=0, **options).fingerprint != source("validation", seed=0).fingerprint
+    if "per_digit" not in options:
+        assert not same(source("validation", seed=0, **options)[0], source("validation", seed=0)[0])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scale": (0.0, 1.0)}, {"scale": (1.2, 0.8)}, {"scale": (1.0, 3.0)}, {"canvas": 20}, {"contrast": (0.0, 1.0)},
+        {"contrast": (0.5, 1.5)}, {"clutter_size": 29}, {"clutter_size": 0}, {"per_digit": 0}, {"digits": "mnist"},
+        {"digits": "idx", "folder": "/nowhere"}, {"noise": -0.1}, {"clutter": -1}, {"scale": (0.5,)}, {"scale": (0.01, 0.02)},
+        {"canvas": 6, "scale": (0.1, 0.1)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bad_options_are_refused_in_one_line(options: dict[str, Any]) -> None:
+    with pytest.raises(UserError) as caught:
+        [made[index] for made in (source("train", seed=0, **options),) for index in range(50)]
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_split_is_refused() -> None:
+    with pytest.raises(UserError, match="unknown split 'valid'; did you mean 'validation'"):
+        source("valid", seed=0)

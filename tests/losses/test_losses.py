@@ -1,0 +1,179 @@
+"""Losses against hand-worked values, SciPy, shapely and finite differences; what padding may not change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import shapely
+from jax.test_util import check_grads
+
+from imgloc.build import WeightedLoss
+from imgloc.losses import box_l1, cross_entropy, giou
+from imgloc.step import batch_loss
+from imgloc.types import Batch
+
+RNG = np.random.default_rng(0)
+
+
+def some_boxes(n: int, rng: np.random.Generator) -> np.ndarray:
+    low = rng.uniform(0, 0.5, (n, 2))
+    return np.concatenate([low, low + rng.uniform(0.1, 0.5, (n, 2))], axis=1).astype(np.float32)
+
+
+def some_batch(n: int = 6, objects: int = 2, seed: int = 0) -> tuple[dict[str, np.ndarray], Batch]:
+    rng = np.random.default_rng(seed)
+    batch = Batch(
+        images_bxhxwxc=np.zeros((n, 4, 4, 1), np.uint8),
+        boxes_bxnx4=some_boxes(n * objects, rng).reshape(n, objects, 4),
+        labels_bxn=rng.integers(0, 5, (n, objects)).astype(np.int32),
+        object_mask_bxn=np.ones((n, objects), bool),
+        label_b=rng.integers(0, 5, n).astype(np.int32),
+        example_mask_b=np.ones(n, bool),
+    )
+    return {"logits": rng.standard_normal((n, 5)).astype(np.float32) * 3, "box": some_boxes(n, rng)}, batch
+
+
+LOSSES = {
+    "cross_entropy": WeightedLoss("cross_entropy", 1.0, lambda o, b: cross_entropy.loss(o, b, label_smoothing=0.1)),
+    "box_l1": WeightedLoss("box_l1", 4.0, box_l1.loss),
+    "giou": WeightedLoss("giou", 2.0, giou.loss),
+}
+
+
+def test_cross_entropy_by_hand() -> None:
+    outputs = {"logits": jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))}
+    batch = some_batch(2)[1]._replace(label_b=np.array([0, 1], np.int32))
+    np.testing.assert_allclose(cross_entropy.loss(outputs, batch), -np.log([0.5, 0.1]), rtol=1e-6)
+    smoothed = -(0.7 * np.log(0.5) + 0.1 * (np.log(0.5) + 2 * np.log(0.25)))  # 0.7 + 0.3 / 3 of the true class
+    assert cross_entropy.loss(outputs, batch, label_smoothing=0.3)[0] == pytest.approx(smoothed, rel=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.05, 1.0])
+def test_cross_entropy_against_scipy(smoothing: float) -> None:
+    outputs, batch = some_batch(20)
+    outputs["logits"] *= 50  # far from the range in which exp is harmless
+    wanted = (1 - smoothing) * np.eye(5)[batch.label_b] + smoothing / 5
+    expected = -(wanted * scipy.special.log_softmax(outputs["logits"].astype(np.float64), axis=1)).sum(axis=1)
+    np.testing.assert_allclose(cross_entropy.loss(outputs, batch, label_smoothing=smoothing), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_box_l1_by_hand_and_against_numpy() -> None:
+    outputs, batch = some_batch(20)
+    expected = np.abs(outputs["box"] - batch.boxes_bxnx4[:, 0]).sum(axis=1) / 4
+    np.testing.assert_allclose(box_l1.loss(outputs, batch), expected, rtol=1e-6)
+    by_hand = {"box": np.array([[0.0, 0.1, 0.5, 1.0]])}
+    one = some_batch(1)[1]._replace(boxes_bxnx4=np.array([[[0.2, 0.1, 0.4, 0.6]]]), object_mask_bxn=np.array([[True]]))
+    assert box_l1.loss(by_hand, one)[0] == pytest.approx((0.2 + 0 + 0.1 + 0.4) / 4)
+
+
+def test_giou_against_shapely() -> None:
+    outputs, batch = some_batch(60)
+    found = np.asarray(giou.loss(outputs, batch))
+    for value, box, truth in zip(found, outputs["box"], batch.boxes_bxnx4[:, 0], strict=True):
+        p, q = shapely.box(*box), shapely.box(*truth)
+        hull = shapely.envelope(shapely.GeometryCollection([p, q])).area
+        union = p.union(q).area
+        assert value == pytest.approx(1 - p.intersection(q).area / union + (hull - union) / hull, abs=1e-5)
+    assert found.min() < 0.6
+    assert found.max() > 1.0
+    np.testing.assert_allclose(giou.loss({"box": batch.boxes_bxnx4[:, 0]}, batch), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("module", [box_l1, giou])
+def test_the_output_option_picks_the_box(module: Any) -> None:
+    outputs, batch = some_batch()
+    other = {"box": outputs["box"] * 0, "first_box": outputs["box"]}
+    np.testing.assert_array_equal(module.loss(other, batch, output="first_box"), module.loss(outputs, batch))
+    assert not np.array_equal(module.loss(other, batch), module.loss(outputs, batch))
+
+
+@pytest.mark.parametrize("name", ["box_l1", "giou"])
+def test_only_the_largest_object_counts_and_none_gives_zero_without_gradient(name: str) -> None:
+    outputs, batch = some_batch()
+    loss = LOSSES[name].function
+    changed = batch._replace(boxes_bxnx4=np.stack([batch.boxes_bxnx4[:, 0], RNG.random((6, 4), np.float32)], axis=1))
+    np.testing.assert_array_equal(loss(outputs, batch), loss(outputs, changed))
+    mask = batch.object_mask_bxn.copy()
+    mask[[1, 4]] = False
+    boxes = np.where(mask[..., None], batch.boxes_bxnx4, 0.0).astype(np.float32)  # as the pipeline fills them
+    empty = batch._replace(object_mask_bxn=mask, boxes_bxnx4=boxes)
+    found = np.asarray(loss(outputs, empty))
+    assert (found[[1, 4]] == 0).all()
+    assert (found[[0, 2, 3, 5]] > 0).all()
+    gradient = np.asarray(jax.grad(lambda box: loss({"box": box}, empty).sum())(outputs["box"]))
+    assert (gradient[[1, 4]] == 0).all()
+    assert np.isfinite(gradient).all()
+    assert (np.abs(gradient[[0, 2, 3, 5]]).sum(axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
+    outputs, batch = some_batch(8)
+    outputs["logits"] /= 3
+
+    def total(logits: Any, box: Any) -> Any:
+        return LOSSES[name].function({"logits": logits, "box": box}, batch)
+
+    check_grads(jax.jit(total), (outputs["logits"], outputs["box"]), order=1, modes=("rev", "fwd"), eps=1e-3, atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_example_stands_alone(name: str) -> None:
+    outputs, batch = some_batch()
+    loss = LOSSES[name].function
+    whole = np.asarray(loss(outputs, batch))
+    assert whole.shape == (6,)
+    assert len(set(whole.tolist())) == 6
+    order = np.array([3, 0, 5, 1, 4, 2])
+    shuffled = loss({k: v[order] for k, v in outputs.items()}, Batch(*(a[order] for a in batch)))
+    np.testing.assert_allclose(shuffled, whole[order], rtol=1e-6)
+    alone = loss({k: v[2:3] for k, v in outputs.items()}, Batch(*(a[2:3] for a in batch)))
+    np.testing.assert_allclose(alone, whole[2:3], rtol=1e-6)
+
+
+def padded(outputs: Any, batch: Batch, garbage: float) -> tuple[Any, Batch]:
+    """Four more rows that are masked out and full of garbage."""
+
+    def more(array: np.ndarray, value: Any) -> np.ndarray:
+        return np.concatenate([array, np.full((4, *array.shape[1:]), value, array.dtype)])
+
+    wide = {name: more(value, garbage) for name, value in outputs.items()}
+    return wide, Batch(
+        more(batch.images_bxhxwxc, 255), more(batch.boxes_bxnx4, garbage), more(batch.labels_bxn, -7),
+        more(batch.object_mask_bxn, True), more(batch.label_b, 99), more(batch.example_mask_b, False),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("garbage", [0.0, 1e4, -3.0, np.nan])
+def test_padding_changes_neither_the_loss_nor_its_gradient(garbage: float) -> None:
+    outputs, batch = some_batch()
+    losses = list(LOSSES.values())
+
+    def value(outputs: Any, batch: Batch) -> Any:
+        return batch_loss(outputs, batch, losses)[0]
+
+    wide_outputs, wide_batch = padded(outputs, batch, garbage)
+    plain, gradient = jax.value_and_grad(value)(outputs, batch)
+    wide, wide_gradient = jax.value_and_grad(value)(wide_outputs, wide_batch)
+    assert float(wide) == pytest.approx(float(plain), rel=1e-6)
+    for name in outputs:
+        np.testing.assert_allclose(wide_gradient[name][:6], gradient[name], rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(wide_gradient[name][6:], 0)
+
+
+def test_batch_loss_is_the_weighted_sum_of_means() -> None:
+    outputs, batch = some_batch()
+    total, metrics = batch_loss(outputs, batch, list(LOSSES.values()))
+    means = {name: float(np.mean(loss.function(outputs, batch))) for name, loss in LOSSES.items()}
+    assert float(total) == pytest.approx(sum(LOSSES[name].weight * means[name] for name in LOSSES), rel=1e-6)
+    assert {name: float(metrics[f"loss/{name}"]) for name in LOSSES} == pytest.approx(means, rel=1e-6)
+    nothing = batch._replace(example_mask_b=np.zeros(6, bool))
+    assert float(batch_loss(outputs, nothing, list(LOSSES.values()))[0]) == 0
+    wrong = WeightedLoss("mean", 1.0, lambda o, b: jnp.float32(1.0))
+    with pytest.raises(ValueError, match="loss 'mean' gives shape"):
+        batch_loss(outputs, batch, [wrong])

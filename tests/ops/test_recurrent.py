@@ -1,0 +1,125 @@
+"""Recurrences against plain loops over their formulas, against linen's cells, and against PyTorch where it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+from flax import linen as nn
+from jax.test_util import check_grads
+
+from imgloc.ops.recurrent import LSTM, Elman, elman, lstm
+
+BATCH, TIME, INPUTS, UNITS = 3, 7, 4, 5
+
+
+def arrays(*shapes: tuple[int, ...]) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(shape) * 0.5 for shape in shapes]
+
+
+def elman_loop(x: Any, w: Any, u: Any, bias: Any, activation: Any) -> np.ndarray:
+    states = np.zeros((x.shape[0], x.shape[1], u.shape[0]))
+    for b in range(x.shape[0]):
+        h = np.zeros(u.shape[0])
+        for t in range(x.shape[1]):
+            h = activation(x[b, t] @ w + h @ u + bias)
+            states[b, t] = h
+    return states
+
+
+def lstm_loop(x: Any, w: Any, u: Any, bias: Any, activation: Any) -> np.ndarray:
+    d = u.shape[0]
+    states = np.zeros((x.shape[0], x.shape[1], d))
+    for b in range(x.shape[0]):
+        h, c = np.zeros(d), np.zeros(d)
+        for t in range(x.shape[1]):
+            total = x[b, t] @ w + h @ u + bias
+            i, f, g, o = total[:d], total[d : 2 * d], total[2 * d : 3 * d], total[3 * d :]
+            c = scipy.special.expit(f) * c + scipy.special.expit(i) * activation(g)
+            h = scipy.special.expit(o) * activation(c)
+            states[b, t] = h
+    return states
+
+
+def relu(x: Any) -> Any:
+    return np.maximum(x, 0)
+
+
+@pytest.mark.parametrize("length", [1, 2, TIME])  # shorter than, and no multiple of, the unrolled steps
+@pytest.mark.parametrize(("activation", "plain"), [(jnp.tanh, np.tanh), (jax.nn.relu, relu)])
+def test_elman_is_its_formula(length: int, activation: Any, plain: Any) -> None:
+    given = arrays((BATCH, length, INPUTS), (INPUTS, UNITS), (UNITS, UNITS), (UNITS,))
+    found = jax.jit(lambda *a: elman(*a, activation=activation))(*(jnp.asarray(a, jnp.float32) for a in given))
+    np.testing.assert_allclose(found, elman_loop(*given, plain), atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 2, TIME])
+@pytest.mark.parametrize(("activation", "plain"), [(jnp.tanh, np.tanh), (jax.nn.relu, relu)])
+def test_lstm_is_its_formula(length: int, activation: Any, plain: Any) -> None:
+    given = arrays((BATCH, length, INPUTS), (INPUTS, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,))
+    found = jax.jit(lambda *a: lstm(*a, activation=activation))(*(jnp.asarray(a, jnp.float32) for a in given))
+    np.testing.assert_allclose(found, lstm_loop(*given, plain), atol=1e-5)
+
+
+@pytest.mark.parametrize(("function", "gates"), [(elman, 1), (lstm, 4)])
+def test_gradients_are_those_of_finite_differences(function: Any, gates: int) -> None:
+    given = arrays((2, 5, INPUTS), (INPUTS, gates * UNITS), (UNITS, gates * UNITS), (gates * UNITS,))
+    given32 = [jnp.asarray(a, jnp.float32) for a in given]
+    check_grads(function, given32, order=1, modes=("rev", "fwd"), atol=3e-2, rtol=3e-2, eps=1e-2)
+    # Sharper, and by another route: central differences of the plain loop in double precision.
+    loop, weights = (elman_loop, lstm_loop)[gates == 4], np.cos(np.arange(2 * 5 * UNITS)).reshape(2, 5, UNITS)
+    found = jax.jit(jax.grad(lambda a: (function(*a) * weights).sum()))(given32)
+    for which in range(4):
+        place = tuple(size // 2 for size in given[which].shape)
+        sides = []
+        for step in (1e-6, -1e-6):
+            moved = [a.copy() for a in given]
+            moved[which][place] += step
+            sides.append((loop(*moved, np.tanh) * weights).sum())
+        assert float(found[which][place]) == pytest.approx((sides[0] - sides[1]) / 2e-6, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "cell"), [(Elman(UNITS), nn.SimpleCell(UNITS)), (LSTM(UNITS), nn.OptimizedLSTMCell(UNITS))], ids=["elman", "lstm"]
+)
+def test_layers_have_the_parameters_of_linens_cells(layer: nn.Module, cell: nn.Module) -> None:
+    x = jnp.asarray(arrays((BATCH, TIME, INPUTS))[0], jnp.float32)
+    params = layer.init(jax.random.key(0), x)["params"]
+    theirs = nn.RNN(cell)
+    their_params = theirs.init(jax.random.key(0), x)["params"]["cell"]
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, their_params)
+    leaves, tree = jax.tree.flatten(params)
+    params = jax.tree.unflatten(tree, [a + 0.1 * (i + 1) for i, a in enumerate(leaves)])  # no two gates alike
+    expected = theirs.apply({"params": {"cell": params}}, x)
+    np.testing.assert_allclose(layer.apply({"params": params}, x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_lstm_starts_with_its_forget_gate_open() -> None:
+    params = LSTM(UNITS).init(jax.random.key(0), jnp.zeros((1, 2, INPUTS)))["params"]
+    assert {name: float(params[name]["bias"].mean()) for name in ("hi", "hf", "hg", "ho")} == {"hi": 0, "hf": 1, "hg": 0, "ho": 0}
+
+
+@pytest.mark.parametrize("layer", [Elman(UNITS), LSTM(UNITS)], ids=["elman", "lstm"])
+def test_layers_compute_in_the_inputs_dtype(layer: nn.Module) -> None:
+    x = jnp.asarray(arrays((BATCH, TIME, INPUTS))[0], jnp.float32)
+    variables = layer.init(jax.random.key(0), x)
+    half = layer.apply(variables, x.astype(jnp.bfloat16))
+    assert half.dtype == jnp.bfloat16
+    np.testing.assert_allclose(half.astype(jnp.float32), layer.apply(variables, x), atol=0.05)
+
+
+def test_lstm_is_pytorchs() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: bench)")
+    x, w, u, bias = arrays((BATCH, TIME, INPUTS), (INPUTS, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,))
+    theirs = torch.nn.LSTM(INPUTS, UNITS, batch_first=True).double()
+    with torch.no_grad():
+        for name, value in (("weight_ih_l0", w.T), ("weight_hh_l0", u.T), ("bias_ih_l0", bias), ("bias_hh_l0", 0 * bias)):
+            getattr(theirs, name).copy_(torch.from_numpy(value.copy()))
+        expected = theirs(torch.from_numpy(x))[0].numpy()
+    found = lstm(*(jnp.asarray(a, jnp.float32) for a in (x, w, u, bias)))
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -1,0 +1,46 @@
+"""Running imgloc as users do: as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+# A recurrent localizer small enough that a whole run takes seconds.
+TINY = (
+    "--config=configs/digits_lstm.py",
+    "--config.model.features=8",
+    "--config.model.hidden=8",
+    "--config.train.batch_size=16",
+    "--config.train.steps=60",
+    "--config.train.log_every=5",
+    "--config.train.eval_every=20",
+    "--config.train.save_every=10",
+    "--config.eval.resamples=200",
+)
+
+
+def environment(cache: Path, devices: int = 1) -> dict[str, str]:
+    """The environment of a process: a compilation cache of the tests' own and a number of CPU devices."""
+    variables = {**os.environ, "XDG_CACHE_HOME": str(cache), "JAX_PLATFORMS": "cpu"}
+    if devices > 1:
+        variables["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+    return variables
+
+
+def start(*arguments: str, cache: Path, devices: int = 1, cwd: Path = ROOT) -> subprocess.Popen[str]:
+    """Start `python -m imgloc ...`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "imgloc", *arguments],
+        cwd=cwd, env=environment(cache, devices), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def run(*arguments: str, cache: Path, devices: int = 1, cwd: Path = ROOT, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run `python -m imgloc ...` to its end and check its exit code."""
+    process = start(*arguments, cache=cache, devices=devices, cwd=cwd)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, f"exit code {process.returncode}, expected {code}\n{out}\n{err}"
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -1,0 +1,241 @@
+"""What holds imgloc together, read from its source without importing it: levels, jax-free rooms, sizes, tests."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "imgloc"
+
+#: A room imports from lower levels only; files inside one room may import each other, without cycles.
+LEVELS = {
+    0: ("errors", "types", "boxes", "files", "stop"),
+    1: ("config", "names", "randomness", "rows", "stats", "draw", "journal", "mesh", "runtime", "optim", "ops"),
+    2: ("losses", "data", "models", "tasks", "metrics", "rundir"),
+    3: ("build", "scores"),
+    4: ("step",),
+    5: ("checkpoint",),
+    6: ("predict",),
+    7: ("prepare", "evaluate", "locate", "report"),
+    8: ("loop",),
+    9: ("imgloc",),  # the package itself offers load() and the version
+    10: ("cli",),
+    11: ("__main__",),
+}
+LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
+WITHOUT_JAX = (
+    "types", "config", "boxes", "errors", "files", "rows", "stats", "scores", "metrics", "report", "draw", "journal", "names", "rundir",
+)  # fmt: skip
+ACCELERATED = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "tensorflow_datasets"}
+FLAG_READERS = {"config.py": "--config.key=value", "data/pipeline.py": "tells Grain's workers that flags are parsed"}
+LONG_FUNCTIONS = {("loop.py", "train")}
+# Tested elsewhere under another name: module -> the tests file that holds it.
+TESTED_ELSEWHERE = {
+    "errors": "test_errors_and_files", "files": "test_errors_and_files", "types": "test_architecture",
+    "losses/box_l1": "test_losses", "losses/giou": "test_losses", "losses/cross_entropy": "test_losses",
+    "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
+    "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
+    "loop": "test_resume", "checkpoint": "test_resume", "stop": "test_resume", "mesh": "test_devices",
+}  # fmt: skip
+TESTED_AS_A_ROOM = {"report": "report/test_page", "cli": "test_cli", "models": "test_contracts"}
+
+
+@cache
+def sources() -> dict[str, ast.Module]:
+    """Every file of the package by its path, parsed."""
+    return {str(p.relative_to(PACKAGE)): ast.parse(p.read_text(), str(p)) for p in sorted(PACKAGE.rglob("*.py"))}
+
+
+def module_name(path: str) -> str:
+    """`data/pipeline.py` -> `data.pipeline`; a package is its folder."""
+    return path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def room(name: str) -> str:
+    return "imgloc" if name in ("__init__", "") else name.split(".", maxsplit=1)[0]
+
+
+@cache
+def modules() -> dict[str, str]:
+    return {"imgloc" if path == "__init__.py" else module_name(path): path for path in sources()}
+
+
+def imported(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Dotted names that a file imports anywhere, functions included; `from a import b` gives `a.b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def imports_of_ours(path: str) -> Iterator[tuple[str, int]]:
+    """The modules of imgloc that a file imports, as `data.pipeline`; `imgloc` for the package's own names."""
+    for name, line in imported(sources()[path]):
+        if name.split(".")[0] != "imgloc":
+            continue
+        parts = name.split(".")[1:]
+        while parts and ".".join(parts) not in modules():
+            parts = parts[:-1]
+        yield ".".join(parts) or "imgloc", line
+
+
+def test_there_is_something_to_read() -> None:
+    assert len(sources()) > 30
+    assert {"types.py", "ops/conv.py", "models/second_look.py"} <= set(sources())
+    edges = {(path, target) for path in sources() for target, _ in imports_of_ours(path)}
+    assert {("build.py", "config"), ("predict.py", "data.pipeline"), ("__main__.py", "cli.main")} <= edges
+
+
+def test_every_room_has_a_level() -> None:
+    rooms = {room(module_name(path)) for path in sources()}
+    assert rooms - set(LEVEL_OF) == set(), "say in LEVELS where a new room stands"
+
+
+def test_imports_go_downward() -> None:
+    wrong = []
+    for path in sources():
+        own = room(module_name(path))
+        for target, line in imports_of_ours(path):
+            if room(target) != own and LEVEL_OF[room(target)] >= LEVEL_OF[own]:
+                wrong.append(f"{path}:{line} (level {LEVEL_OF[own]}) imports {target} (level {LEVEL_OF[room(target)]})")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {module: {target for target, _ in imports_of_ours(path)} for module, path in modules().items()}
+    done: set[str] = set()
+
+    def visit(module: str, above: tuple[str, ...]) -> None:
+        assert module not in above, f"imports in a circle: {' -> '.join((*above, module))}"
+        if module not in done:
+            for target in graph[module] - {module}:
+                visit(target, (*above, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def reached(path: str) -> set[str]:
+    """Paths of all modules of ours that a file imports, directly or not."""
+    found, waiting = set(), [path]
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found.add(current)
+            waiting += [modules()[target] for target, _ in imports_of_ours(current) if target != "imgloc"]
+    return found
+
+
+def test_scoring_and_reporting_know_nothing_of_jax() -> None:
+    wrong = []
+    for path in sources():
+        if room(module_name(path)) in WITHOUT_JAX:
+            for other in reached(path):
+                wrong += [f"{path} by way of {other}: {n}" for n, _ in imported(sources()[other]) if n.split(".")[0] in ACCELERATED]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_scoring_a_table_never_loads_jax() -> None:
+    rooms = [name for name in WITHOUT_JAX if name not in ("report", "metrics")]
+    pages = [module for module in modules() if module.startswith("report.")]
+    code = "\n".join([
+        "import sys", *(f"import imgloc.{name}" for name in (*rooms, *pages)),
+        "from imgloc import scores",
+        "row = {'id': 'a', 'group': 'a', 'label': 0, 'top_labels': [0], 'boxes': [[0, 0, 1, 1]], 'pred_box': [0, 0, 1, 1]}",
+        "assert scores.means([row])['top1_loc_50'] == 1.0",
+        f"print(sorted({ACCELERATED!r} & set(sys.modules)))",
+    ])  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_modules_are_imported_by_name_in_one_place() -> None:
+    callers = {
+        path
+        for path, tree in sources().items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr == "import_module") or (isinstance(node, ast.Name) and node.id == "__import__")
+    }
+    assert callers == {"names.py"}
+    assert not [path for path, tree in sources().items() for name, _ in imported(tree) if name == "importlib.import_module"]
+
+
+def test_packages_are_empty_but_the_top_one() -> None:
+    for path, tree in sources().items():
+        if path.endswith("__init__.py") and path != "__init__.py":
+            assert not tree.body, f"{path} holds code"
+
+
+def test_only_commands_read_flags() -> None:
+    for path, tree in sources().items():
+        readers = {name.split(".")[0] for name, _ in imported(tree)} & {"absl", "argparse", "click", "getopt", "optparse"}
+        assert not readers or path.startswith("cli/") or (readers == {"absl"} and path in FLAG_READERS), f"{path} imports {readers}"
+
+
+def test_files_and_functions_are_short_and_well_named() -> None:
+    wrong = []
+    for path, tree in sources().items():
+        length = len((PACKAGE / path).read_text().splitlines())
+        wrong += [f"{path}: {length} lines"] if length >= 300 else []
+        wrong += [f"{path}: a name that says nothing"] if Path(path).stem in ("utils", "util", "helpers", "common", "misc") else []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+                lines = node.end_lineno - node.lineno + 1
+                if lines >= 60 and (path, node.name) not in LONG_FUNCTIONS:
+                    wrong.append(f"{path}:{node.lineno} {node.name}: {lines} lines")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_inheritance_stops_at_what_libraries_ask_for() -> None:
+    allowed = {"nn.Module", "NamedTuple", "Protocol", "Exception"}
+    for path, tree in sources().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                assert {ast.unparse(b) for b in node.bases} <= allowed, f"{path}:{node.lineno} class {node.name}"
+
+
+def public(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    """Public functions and classes of a file, and the public methods of its classes that are no property or path."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+
+
+def test_modules_and_public_functions_have_docstrings() -> None:
+    wrong = []
+    for path, tree in sources().items():
+        if tree.body and not ast.get_docstring(tree):
+            wrong.append(f"{path}: the module")
+        wrong += [f"{path}:{node.lineno} {node.name}" for node in public(tree) if not ast.get_docstring(node)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_file_postpones_its_annotations() -> None:
+    for path, tree in sources().items():
+        defines = any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in ast.walk(tree))
+        postponed = "__future__.annotations" in {name for name, _ in imported(tree)}
+        assert postponed or not defines, f"{path} lacks `from __future__ import annotations`"
+
+
+def test_tests_mirror_the_package() -> None:
+    tests = {p.stem for p in (ROOT / "tests").rglob("test_*.py")}
+    missing = []
+    for path in sources():
+        stem = Path(path).stem
+        if stem.startswith("__") or path.split("/")[0] in TESTED_AS_A_ROOM:
+            continue
+        if f"test_{stem}" not in tests and TESTED_ELSEWHERE.get(path.removesuffix(".py")) not in tests:
+            missing.append(path)
+    missing += [name for name, tests_file in TESTED_AS_A_ROOM.items() if not (ROOT / "tests" / f"{tests_file}.py").is_file()]
+    assert not missing, f"no tests file for {missing}"
+    gone = [module for module in TESTED_ELSEWHERE if f"{module}.py" not in sources()]
+    assert not gone, f"TESTED_ELSEWHERE names what is no more: {gone}"

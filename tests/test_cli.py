@@ -1,0 +1,138 @@
+"""The commands: help worth reading, mistakes told in one line with exit code 2 and nothing written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from imgloc.cli import main
+from tests import processes
+
+MISTAKES = {
+    "an unknown key": (["--config.optim.lrr=1"], "did you mean 'optim.lr'"),
+    "an unknown section": (["--config.optimm.lr=1"], "unknown config key"),
+    "a model's unknown field": (["--config.model.feature=1"], "did you mean 'model.features'"),
+    "a source's unknown option": (["--config.data.options.canvass=1"], "did you mean 'data.options.canvas'"),
+    "a wrong type": (["--config.train.steps=many"], "many"),
+    "a section for a value": (["--config.optim=1"], "is a section"),
+    "an unknown model": (["--config.model.name=recurent"], "did you mean 'recurrent'"),
+    "a module that is not there": (["--config.model.name=my.models"], "cannot import model 'my.models'"),
+    "an unknown source": (["--config.data.source=scattered_digit"], "did you mean 'scattered_digits'"),
+    "an unknown task": (["--config.task=find"], "possible: classify, locate"),
+    "an unknown metric": (["--config.train.best_metric=top_1"], "did you mean 'top1'"),
+    "an unknown optimizer": (["--config.optim.name=adamm"], "did you mean 'adamw'"),
+    "an unknown schedule": (["--config.optim.schedule=cosinus"], "did you mean 'cosine'"),
+    "an unknown dtype": (["--config.train.dtype=float16"], "possible: bfloat16, float32"),
+    "an unknown cell": (["--config.model.cell=gru"], "possible: elman, lstm"),
+    "an unknown place of digits": (["--config.data.options.digits=web"], "possible: idx, tfds, wheel"),
+    "a folder without digits": (["--config.data.options.digits=idx", "--config.data.options.folder=nowhere"], "no MNIST file nowhere"),
+    "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "does not fit a canvas"),
+    "a warm start from nowhere": (["--config.train.init_from=nowhere"], "'nowhere' is not a run folder"),
+    "no steps": (["--config.train.steps=0"], "train.steps"),
+    "a negative batch": (["--config.train.batch_size=-8"], "train.batch_size"),
+    "an unknown option": (["--profil"], "unknown option '--profil'"),
+    "a stray word": (["stray"], "stray"),
+    "a bad place among processes": (["--distributed=here"], "HOST:PORT,COUNT,INDEX"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_in_one_line_and_nothing_is_written(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, expected = MISTAKES[name]
+    workdir = tmp_path / "run"
+    code = main.main(["train", "--config=configs/digits_lstm.py", "--workdir", str(workdir), *arguments])
+    err = capsys.readouterr().err
+    assert code == 2, err
+    assert len(err.splitlines()) == 1, err
+    assert expected in err
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "no config file"),
+        ("def get_config(:", "does not run"),
+        ("import nothing_like_this", "does not run"),
+        ("x = 1", "has no get_config()"),
+        ("def get_config(): return {}", "ConfigDict"),
+        ("def get_config(): return 1 / 0", "ZeroDivisionError"),
+        ("from imgloc.config import base\ndef get_config():\n    c = base()\n    c.optim.rate = 1\n    return c", "did you mean"),
+        ("from imgloc.config import base\ndef get_config():\n    c = base()\n    c.optim.lr = 'fast'\n    return c", "TypeError"),
+        ("from imgloc.config import base\ndef get_config():\n    return base()", "config.model.name is empty"),
+    ],
+)
+def test_a_bad_recipe_is_told_in_one_line(content: str | None, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe, workdir = tmp_path / "recipe.py", tmp_path / "run"
+    if content is not None:
+        recipe.write_text(content)
+    assert main.main(["train", "--config", str(recipe), "--workdir", str(workdir)]) == 2
+    err = capsys.readouterr().err
+    assert expected in err
+    assert len(err.splitlines()) == 1
+    assert not workdir.exists()
+
+
+def test_a_process_of_its_own_prints_no_traceback_either(tmp_path: Path, cache: Path) -> None:
+    done = processes.run("train", "--config=configs/digits_lstm.py", "--workdir", str(tmp_path / "run"), "--config.seeed=1", cache=cache, code=2)
+    assert "did you mean 'seed'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["locate"], ["report"]])
+def test_a_folder_that_is_no_run_is_told(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([*command, str(tmp_path / "none"), *(["x.png"] if command == ["locate"] else [])]) == 2
+    err = capsys.readouterr().err
+    assert "not a run folder" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_finished_run_and_another_config_are_told(tiny_run: Path, cache: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in tiny_run.rglob("*")}
+    finished = processes.run("train", *processes.TINY, "--workdir", str(tiny_run), cache=cache)
+    assert "finished" in finished.stdout
+    assert "imgloc evaluate" in finished.stdout
+    other = processes.run("train", *processes.TINY, "--config.optim.lr=0.5", "--workdir", str(tiny_run), cache=cache, code=2)
+    assert "optim.lr is 0.002 there and 0.5 here" in other.stderr
+    assert {p: p.stat().st_mtime_ns for p in tiny_run.rglob("*")} == before
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.tex").write_text("dear")
+    assert main.main(["train", "--config=configs/digits_lstm.py", "--workdir", str(tmp_path)]) == 2
+    assert "holds other files" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_checkpoint_of_another_shape_is_told(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from imgloc import files
+
+    workdir = tmp_path / "run"
+    shutil.copytree(tiny_run, workdir)
+    config = files.read_json(workdir / "config.json")
+    config["model"]["features"] = 9
+    files.write_json(workdir / "config.json", config)
+    assert main.main(["evaluate", str(workdir)]) == 2
+    err = capsys.readouterr().err
+    assert "of shape" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["locate"], ["report"]])
+def test_help_shows_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main.main([*command, "--help"])
+    assert end.value.code == 0
+    assert "example" in capsys.readouterr().out
+
+
+def test_help_does_not_import_jax() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; from imgloc.cli.main import make_parser; make_parser().format_help(); print('jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=processes.ROOT)
+    assert done.stdout.strip() == "False"

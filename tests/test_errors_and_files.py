@@ -1,0 +1,76 @@
+"""One-line errors, whole files and fingerprints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgloc import files
+from imgloc.errors import UserError, unknown
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def test_unknown_names_the_nearest_first() -> None:
+    error = unknown("model", "lstn", ["cnn", "lstm", "elman"])
+    assert isinstance(error, UserError)
+    assert str(error) == "unknown model 'lstn'; did you mean 'lstm'? possible: cnn, elman, lstm"
+    assert str(unknown("model", "qqqqqq", ["cnn", "lstm"])) == "unknown model 'qqqqqq'; possible: cnn, lstm"
+    assert str(unknown("model", "x", [])) == "unknown model 'x'; possible: none"
+
+
+def test_files_are_written_whole_with_the_folders_above_them(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "c.txt"
+    files.write_text(path, "one\nä")
+    files.write_text(path, "two ä")
+    assert path.read_bytes() == "two ä".encode()
+    assert [p.name for p in path.parent.iterdir()] == ["c.txt"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "c.json"
+    files.write_json(path, {"a": 1})
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        files.write_json(path, {"a": 2})
+    assert files.read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["c.json"]
+
+
+def test_nan_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(tmp_path / "a.json", {"a": float("nan")})
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="JSON"):
+        files.fingerprint(float("inf"))
+
+
+@given(json_values)
+def test_json_comes_back(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    files.write_json(path, value)
+    assert files.read_json(path) == json.loads(path.read_text()) == value
+
+
+@given(st.dictionaries(st.text(max_size=3), json_values, max_size=4))
+def test_a_fingerprint_does_not_depend_on_the_order_of_keys(value: dict[str, object]) -> None:
+    assert files.fingerprint(value) == files.fingerprint(dict(reversed(value.items())))
+
+
+def test_a_fingerprint_tells_values_apart() -> None:
+    values = [{}, {"a": 1}, {"a": 1.0}, {"a": "1"}, {"a": True}, {"a": None}, {"b": 1}, {"a": [1]}, [1, 2], [2, 1], "12", 12]
+    found = {files.fingerprint(value) for value in values}
+    assert len(found) == len(values)
+    assert all(len(f) == 16 and int(f, 16) >= 0 for f in found)

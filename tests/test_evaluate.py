@@ -1,0 +1,145 @@
+"""Evaluation: a row an example whatever the batch size, and rows of something else refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas
+import pytest
+
+from imgloc import build, files, mesh, predict, rundir
+from imgloc.data import pipeline
+from imgloc.errors import UserError
+from imgloc.evaluate import evaluate, open_target
+from imgloc.rows import read_rows
+from tests import processes
+
+METRICS = {"top1", "mean_iou", *(f"{name}_{t}" for name in ("gt_known", "top1_loc") for t in (30, 50, 70))}
+
+
+def predictor(workdir: Path) -> tuple[predict.Predict, object]:
+    run, config = rundir.open_run(str(workdir))
+    variables, _ = predict.load_variables(config, run.checkpoints, (64, 64, 1), 10, "best")
+    devices = mesh.local_mesh()
+    compiled = predict.compiled_predict(build.make_model(config.model, 10), devices, np.float32)
+    return predict.model_predict(variables, compiled, devices), config
+
+
+def test_as_many_rows_as_examples_and_the_same_answers_for_any_batch_size(tiny_run: Path) -> None:
+    one_by_one, config = predictor(tiny_run)
+    validation = build.make_source(config.data, "validation", 0)  # type: ignore[attr-defined]
+    tables = {
+        size: predict.predict_rows(
+            one_by_one, validation, build.make_task("locate"), "validation", batch_size=size, shape=(64, 64, 1), max_objects=1
+        )
+        for size in (1, 7, 64, 800, 801)
+    }
+    for size, rows in tables.items():
+        assert len(rows) == len(validation) == 800, size
+        assert [row["id"] for row in rows] == [row["id"] for row in tables[1]]
+        for column in ("pred_box", "top_scores"):
+            np.testing.assert_allclose([row[column] for row in rows], [row[column] for row in tables[1]], atol=1e-5)
+
+
+def test_boxes_and_probabilities_equal_batch_one(tiny_run: Path) -> None:
+    predict_batch, config = predictor(tiny_run)
+    validation = build.make_source(config.data, "validation", 0)  # type: ignore[attr-defined]
+    examples = [validation[i] for i in range(64)]
+    together = predict_batch(pipeline.stack(examples, 64, (64, 64, 1), 1))
+    for i, example in enumerate(examples):
+        alone = predict_batch(pipeline.stack([example], 1, (64, 64, 1), 1))
+        np.testing.assert_allclose(jax.nn.softmax(together["logits"][i]), jax.nn.softmax(alone["logits"][0]), atol=1e-5)
+        np.testing.assert_allclose(together["box"][i], alone["box"][0], atol=1e-5)
+    assert np.abs(np.diff(together["box"], axis=0)).max() > 1e-2  # the answers are not all alike
+
+
+def test_what_a_run_folder_holds_after_evaluation(evaluated_run: Path) -> None:
+    results = json.loads((evaluated_run / "results.json").read_text())
+    assert set(results) == {"test", "test/whole_image", "test/median_box"}
+    for values in results.values():
+        assert set(values) >= METRICS
+        for interval in values.values():
+            assert set(interval) == {"mean", "low", "high", "n"}
+            assert 0 <= interval["low"] <= interval["mean"] <= interval["high"] <= 1
+    assert results["test"]["top1"]["n"] == 2000
+    assert sum(results["test"][f"top1/class/{digit}"]["n"] for digit in range(10)) == 2000
+
+    table = pandas.read_json(evaluated_run / "rows" / "test.jsonl", lines=True, dtype={"group": str})
+    assert len(table) == 2000
+    assert table["id"].is_unique
+    assert table["group"].nunique() == 1000
+    assert (table["label"] == table["top_labels"].str[0]).mean() == pytest.approx(results["test"]["top1"]["mean"])
+    assert 3 * 12 - 4 <= len(list((evaluated_run / "thumbnails" / "test").glob("*.png"))) <= 36
+
+
+def test_baselines_are_the_boxes_they_claim_to_be(evaluated_run: Path) -> None:
+    whole = pandas.read_json(evaluated_run / "rows" / "test.whole_image.jsonl", lines=True)
+    assert (whole["pred_box"].map(tuple) == (0, 0, 1, 1)).all()
+    median = pandas.read_json(evaluated_run / "rows" / "test.median_box.jsonl", lines=True)
+    data = json.loads((evaluated_run / "data.json").read_text())
+    _, config = rundir.open_run(str(evaluated_run))
+    train = build.make_source(config.data, "train", config.seed)
+    expected = np.median([train[i].boxes_nx4[0] for i in range(10_000)], axis=0)
+    np.testing.assert_allclose(data["median_box"], expected)
+    np.testing.assert_allclose(median["pred_box"].iloc[0], expected, atol=1e-6)
+    assert set(median["top_labels"].str[0]) == {int(np.argmax(data["class_counts"]))}
+
+
+def copied(evaluated_run: Path, tmp_path: Path) -> tuple[rundir.RunDir, object]:
+    shutil.copytree(evaluated_run, tmp_path / "run")
+    return rundir.open_run(str(tmp_path / "run"))
+
+
+def test_current_rows_are_not_made_again_and_stale_ones_are(evaluated_run: Path, tmp_path: Path) -> None:
+    run, config = copied(evaluated_run, tmp_path)
+    rows, meta = run.rows("test"), run.rows("test").with_suffix(".meta.json")
+    before = rows.stat().st_mtime_ns
+    target = open_target(config, "test")  # type: ignore[arg-type]
+    evaluate(run, config, target)  # type: ignore[arg-type]
+    assert rows.stat().st_mtime_ns == before
+    files.write_json(meta, {**files.read_json(meta), "step": 59})
+    evaluate(run, config, target)  # type: ignore[arg-type]
+    assert rows.stat().st_mtime_ns > before
+    assert files.read_json(meta)["step"] != 59
+
+
+@pytest.mark.parametrize("key", ["config", "step", "data"])
+def test_rows_of_something_else_are_refused(key: str, evaluated_run: Path, tmp_path: Path) -> None:
+    run, _ = copied(evaluated_run, tmp_path)
+    expected = files.read_json(run.rows("test").with_suffix(".meta.json"))
+    assert len(read_rows(run.rows("test"), expected=expected)) == 2000
+    with pytest.raises(UserError, match=f"were made of {key}"):
+        read_rows(run.rows("test"), expected={**expected, key: "another"})
+
+
+def test_cut_off_rows_are_refused(evaluated_run: Path, tmp_path: Path) -> None:
+    run, _ = copied(evaluated_run, tmp_path)
+    lines = run.rows("test").read_text().splitlines(keepends=True)
+    run.rows("test").write_text("".join(lines[:-1]))
+    with pytest.raises(UserError, match="1999 of 2000"):
+        read_rows(run.rows("test"), expected={})
+
+
+def test_digits_seen_in_training_are_refused(tiny_run: Path, data_folder: Path, cache: Path) -> None:
+    full = (f"--config.data.options.folder={data_folder / 'mnist'}", "--config.data.options.digits=idx", "--name=full")
+    refused = processes.run("evaluate", str(tiny_run), "--split=train", *full, cache=cache, code=2)
+    assert "3,600 of the 55,000 groups" in refused.stderr
+    assert not (tiny_run / "results.json").exists()
+
+
+def test_a_model_of_full_mnist_is_refused_on_the_wheel_s_test_digits_and_scored_on_its_own(
+    tmp_path: Path, data_folder: Path, cache: Path
+) -> None:
+    full = (f"--config.data.options.folder={data_folder / 'mnist'}", "--config.data.options.digits=idx")
+    workdir = str(tmp_path / "full")
+    processes.run("train", *processes.TINY, *full, "--config.train.steps=2", "--config.train.eval_every=0", f"--workdir={workdir}", cache=cache)
+    wheel = ("--config.data.options.digits=wheel", "--config.data.options.folder=", "--name=wheel")
+    refused = processes.run("evaluate", workdir, *wheel, cache=cache, code=2)
+    assert "1,000 of the 1,000 groups" in refused.stderr
+    own = processes.run("evaluate", workdir, "--config.data.options.per_digit=1", "--name=once", cache=cache)
+    assert "10000 examples" in own.stdout
+    assert json.loads((tmp_path / "full" / "results.json").read_text())["test@once"]["top1"]["n"] == 10_000

@@ -1,0 +1,139 @@
+"""Kill a run, resume it, and compare its bits with those of the run that was left alone. Real processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from imgloc import predict, rundir
+from tests import processes
+
+
+def final_variables(workdir: Path) -> dict[str, np.ndarray]:
+    """Everything that the last checkpoint predicts with, by path."""
+    run, config = rundir.open_run(str(workdir))
+    variables, _ = predict.load_variables(config, run.checkpoints, (64, 64, 1), 10, "last")
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(variables)}
+
+
+def assert_same_bits(workdir: Path, reference: Path) -> None:
+    """The same parameters to the bit, and each step once in the journal with the same numbers."""
+    ours, theirs = final_variables(workdir), final_variables(reference)
+    assert ours.keys() == theirs.keys()
+    different = [name for name in ours if not np.array_equal(ours[name], theirs[name])]
+    assert not different
+    assert (workdir / "metrics.jsonl").read_text() == (reference / "metrics.jsonl").read_text()
+
+
+def interrupt(arguments: tuple[str, ...], workdir: Path, cache: Path, when: Callable[[], bool], number: int) -> subprocess.Popen[str]:
+    """Start a run, send it a signal as soon as `when` holds, and wait for its end."""
+    process = processes.start("train", *arguments, "--workdir", str(workdir), cache=cache)
+    deadline = time.monotonic() + 120
+    while not when():
+        assert process.poll() is None, f"the run ended before it was interrupted: {process.communicate()}"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(number)
+    process.wait(60)
+    return process
+
+
+def step_saved(workdir: Path, step: int) -> Callable[[], bool]:
+    return lambda: (workdir / "checkpoints" / str(step)).is_dir()
+
+
+def saving_after(workdir: Path, step: int) -> Callable[[], bool]:
+    """In the middle of the first save after a step."""
+    folder = workdir / "checkpoints"
+    return lambda: folder.is_dir() and any("tmp" in p.name and p.name.split(".")[0] != str(step) for p in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [
+        ("before the first checkpoint", lambda workdir: lambda: (workdir / "config.json").exists()),
+        ("after the first checkpoint", lambda workdir: step_saved(workdir, 10)),
+        ("in the middle of a save", lambda workdir: saving_after(workdir, 10)),
+        ("late", lambda workdir: step_saved(workdir, 40)),
+    ],
+)
+def test_a_killed_run_resumes_to_the_same_bits(name: str, when: Callable[[Path], Callable[[], bool]], tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+    workdir = tmp_path / "run"
+    process = interrupt(processes.TINY, workdir, cache, when(workdir), signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, name
+    assert not (workdir / "finished.json").exists()
+    processes.run("train", *processes.TINY, "--workdir", str(workdir), cache=cache)
+    assert_same_bits(workdir, tiny_run)
+
+
+def test_a_run_with_worker_processes_gives_the_same_bits_killed_or_not(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+    workdir = tmp_path / "run"
+    arguments = (*processes.TINY, "--config.data.workers=1")
+    interrupt(arguments, workdir, cache, step_saved(workdir, 20), signal.SIGKILL)
+    assert not (workdir / "finished.json").exists()
+    processes.run("train", *arguments, "--workdir", str(workdir), cache=cache)
+    assert_same_bits(workdir, tiny_run)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_sigterm_saves_and_ends_well_and_the_same_command_goes_on(workers: int, tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+    workdir = tmp_path / "run"
+    arguments = (*processes.TINY, f"--config.data.workers={workers}")
+    began: list[float] = []
+
+    def when() -> bool:
+        begun = (workdir / "checkpoints" / "10").is_dir()
+        began.append(time.monotonic())
+        return begun
+
+    process = interrupt(arguments, workdir, cache, when, signal.SIGTERM)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert time.monotonic() - began[-1] < 10
+    assert "stopped, its state is saved" in out
+    sessions = json.loads((workdir / "provenance.json").read_text())["sessions"]
+    stopped_at = sessions[-1]["to_step"]
+    assert 10 <= stopped_at < 60
+    assert [p.name for p in (workdir / "checkpoints").iterdir() if p.name == str(stopped_at)]
+    processes.run("train", *arguments, "--workdir", str(workdir), cache=cache)
+    assert_same_bits(workdir, tiny_run)
+
+
+def test_another_seed_gives_other_bits(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+    """The comparison above can fail."""
+    workdir = tmp_path / "run"
+    processes.run("train", *processes.TINY, "--config.seed=1", "--workdir", str(workdir), cache=cache)
+    with pytest.raises(AssertionError):
+        assert_same_bits(workdir, tiny_run)
+
+
+def test_each_step_stands_once_in_the_event_files(tiny_run: Path, tmp_path: Path, cache: Path) -> None:
+    workdir = tmp_path / "run"
+    interrupt(processes.TINY, workdir, cache, step_saved(workdir, 20), signal.SIGKILL)
+    processes.run("train", *processes.TINY, "--workdir", str(workdir), cache=cache)
+    assert event_steps(workdir) == event_steps(tiny_run)
+    assert len(event_steps(workdir)) == len(set(event_steps(workdir)))
+
+
+def event_steps(workdir: Path) -> list[tuple[str, int]]:
+    """(tag, step) of each scalar in a run's TensorBoard files, read record by record."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = []
+    for path in sorted((workdir / "events").iterdir()):
+        content = path.read_bytes()
+        position = 0
+        while position < len(content):  # TFRecord: length (8 bytes), its checksum (4), the record, its checksum (4)
+            length = int.from_bytes(content[position : position + 8], "little")
+            event = Event.FromString(content[position + 12 : position + 12 + length])
+            found += [(value.tag, event.step) for value in event.summary.value]
+            position += 16 + length
+    return sorted(found)

@@ -1,0 +1,128 @@
+"""Run folders: new, unfinished, finished, somebody else's; and where a run came from."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ml_collections import ConfigDict
+
+from imgloc import config as configs
+from imgloc import files, rundir
+from imgloc.errors import UserError
+from imgloc.rundir import RunDir
+
+
+def saved(path: Path, config: ConfigDict) -> RunDir:
+    run = RunDir(path)
+    files.write_json(run.config, configs.to_json(config))
+    return run
+
+
+def one_line(function: Any, *contains: str) -> None:
+    with pytest.raises(UserError) as caught:
+        function()
+    assert "\n" not in str(caught.value)
+    for part in contains:
+        assert part in str(caught.value), str(caught.value)
+
+
+def test_everything_lies_inside_the_folder_each_at_its_own_place(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "a")
+    places = [run.config, run.provenance, run.data, run.metrics, run.checkpoints, run.finished, run.results, run.thumbnails("test")]
+    places += [run.rows("test"), run.rows("validation"), run.rows("test", "median_box"), run.rows("test", "whole_image")]
+    assert len(set(places)) == len(places)
+    assert all(place.is_relative_to(run.path) for place in places)
+    assert RunDir(Path("relative")).checkpoints.is_absolute()
+    assert run.rows("test") == run.path / "rows" / "test.jsonl"
+    assert run.results == run.path / "results.json"
+
+
+def test_states(tmp_path: Path) -> None:
+    config = configs.base()
+    assert rundir.state(RunDir(tmp_path / "absent"), config) == "new"
+    (tmp_path / "empty").mkdir()
+    assert rundir.state(RunDir(tmp_path / "empty"), config) == "new"
+    run = saved(tmp_path / "run", config)
+    assert rundir.state(run, config) == "unfinished"
+    files.write_json(run.finished, {"last": 10, "best": 5})
+    assert rundir.state(run, config) == "finished"
+    assert not (tmp_path / "absent").exists()  # asking makes nothing
+
+
+def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    one_line(lambda: rundir.state(RunDir(tmp_path / "file"), configs.base()), "is a file")
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("x")
+    one_line(lambda: rundir.state(RunDir(tmp_path / "thesis"), configs.base()), "holds other files")
+
+
+def test_a_run_of_another_config_is_refused_with_what_differs(tmp_path: Path) -> None:
+    config = configs.base()
+    config.model.name = "second_look"
+    run = saved(tmp_path / "run", config)
+    other = configs.base()
+    other.model.name = "second_look"
+    other.optim.lr = 0.5
+    one_line(lambda: rundir.state(run, other), "optim.lr is 0.001 there and 0.5 here")
+    third = ConfigDict(config.to_dict())
+    third.model.width = 3
+    one_line(lambda: rundir.state(run, third), "model.width", "absent", "3")
+    one_line(lambda: rundir.state(run, configs.base()), "model.name is 'second_look' there and '' here")
+
+
+def test_open_run(tmp_path: Path) -> None:
+    config = configs.base()
+    config.seed = 4
+    saved(tmp_path / "run", config)
+    run, found = rundir.open_run(str(tmp_path / "run"))
+    assert run.path == tmp_path / "run"
+    assert configs.fingerprint(found) == configs.fingerprint(config)
+    one_line(lambda: rundir.open_run(str(tmp_path / "no")), "there is no such folder")
+    one_line(lambda: rundir.open_run(str(tmp_path)), "it has no config.json")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]", '"text"'])
+def test_a_broken_config_json_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    run = saved(tmp_path / "run", configs.base())
+    run.config.write_text(content)
+    one_line(lambda: rundir.open_run(str(run.path)), "config.json")
+    one_line(lambda: rundir.state(run, configs.base()), "config.json")
+
+
+def test_provenance_says_what_numbers_may_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = rundir.provenance({"train": "abc"}, ["cpu:0"], "f00d")
+    json.dumps(found, allow_nan=False)
+    assert found["config"] == "f00d"
+    assert found["data"] == {"train": "abc"}
+    assert found["devices"] == ["cpu:0"]
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["packages"]["numpy"] == __import__("numpy").__version__
+    assert isinstance(found["dirty"], bool)
+    assert found["commit"]
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/imgloc", "train", "--workdir", "runs/a"])
+    assert rundir.command_line() == "imgloc train --workdir runs/a"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"]
+    return subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_commit_is_the_working_trees_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "imgloc" / "rundir.py"
+    module.parent.mkdir()
+    module.write_text("")
+    monkeypatch.setattr(rundir, "__file__", str(module))
+    git(tmp_path, "init", "-q")
+    assert rundir.commit() == {"commit": "unknown", "dirty": False}  # in a repository that does not track it
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "one")
+    assert rundir.commit() == {"commit": git(tmp_path, "rev-parse", "HEAD"), "dirty": False}
+    module.write_text("changed = True\n")
+    assert rundir.commit()["dirty"] is True

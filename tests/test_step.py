@@ -1,0 +1,143 @@
+"""One step: reproducible, compiled once, the same in parts as in whole, able to learn."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from imgloc import boxes, build, mesh, step
+from imgloc.data import pipeline
+from imgloc.data.sources.scattered_digits import source
+from imgloc.models import recurrent, second_look
+from imgloc.types import Batch
+
+SHAPE = (64, 64, 1)
+
+
+def losses(*names: str) -> tuple[build.WeightedLoss, ...]:
+    from ml_collections import ConfigDict
+
+    entries = {name: {"name": name, "weight": 4.0 if name == "box_l1" else 1.0} for name in names}
+    return build.make_losses(ConfigDict(entries))
+
+
+def batch_of(size: int, start: int = 0) -> Batch:
+    train = source("train", seed=0)
+    return pipeline.stack([train[start + i] for i in range(size)], size, SHAPE, 1)
+
+
+def recipe_losses() -> tuple[build.WeightedLoss, ...]:
+    """Those of the second look's recipe: the first box is taught too, or the second look never sees the object."""
+    from imgloc.config import read_recipe
+
+    return build.make_losses(build.resolve(read_recipe("configs/digits_cnn.py")).losses)
+
+
+def make(model: Any, ema_decay: float = 0.0, optimizer: Any = None, **options: Any) -> tuple[Any, Any]:
+    optimizer = optimizer or optax.adam(1e-3)
+    init = functools.partial(step.init_state, shape=SHAPE, model=model, optimizer=optimizer, ema_decay=ema_decay)
+    one = functools.partial(
+        step.train_step, model=model, losses=recipe_losses() if isinstance(model, second_look.Model) else losses("cross_entropy", "box_l1"),
+        optimizer=optimizer, ema_decay=ema_decay, **options,
+    )  # fmt: skip
+    return jax.jit(init), jax.jit(one)
+
+
+def test_the_second_step_does_not_compile_again_nor_another_seed() -> None:
+    model = second_look.Model(num_classes=10, **second_look.TINY)
+    optimizer = optax.adam(1e-3)
+    init = jax.jit(functools.partial(step.init_state, shape=SHAPE, model=model, optimizer=optimizer, ema_decay=0.9))
+    one = jax.jit(
+        functools.partial(step.train_step, model=model, losses=losses("cross_entropy", "box_l1"), optimizer=optimizer, ema_decay=0.9),
+        donate_argnums=0,
+    )
+    devices = mesh.make_mesh()
+    for seed in (0, 1):
+        state = jax.device_put(init(seed), mesh.replicated(devices))
+        for number in range(3):
+            state, _ = one(state, mesh.put_batch(batch_of(8, 8 * number), devices))
+    assert one._cache_size() == 1
+    assert init._cache_size() == 1
+
+
+def test_eight_images_are_learned_by_heart() -> None:
+    model = second_look.Model(num_classes=10, stem=(8, 16), middle=16, deep=32, look=(8, 16, 16), hidden=32, dropout=0.0, jitter=0.0)
+    init, one = make(model, optimizer=optax.adam(3e-3))
+    state, batch = init(0), batch_of(8)
+    for _ in range(250):
+        state, _ = one(state, batch)
+    outputs = jax.jit(functools.partial(step.predict_step, model=model))(step.eval_variables(state), batch.images_bxhxwxc)
+    assert float(boxes.iou(np.asarray(outputs["box"]), batch.boxes_bxnx4[:, 0]).mean()) > 0.9
+    assert np.array_equal(np.argmax(outputs["logits"], axis=-1), batch.label_b)
+
+
+def test_a_step_depends_on_its_number_and_seed_alone() -> None:
+    model = second_look.Model(num_classes=10, **second_look.TINY)  # with dropout and jitter
+    init, one = make(model)
+    batch = batch_of(8)
+    first, again = one(init(0), batch), one(init(0), batch)
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True))
+    later = one(init(0)._replace(step=jnp.int32(5)), batch)
+    assert float(later[1]["loss"]) != float(first[1]["loss"])
+    assert float(one(init(0)._replace(seed=jnp.uint32(1)), batch)[1]["loss"]) != float(first[1]["loss"])
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch() -> None:
+    model = recurrent.Model(num_classes=10, **recurrent.TINY)
+    init, whole = make(model, optimizer=optax.sgd(0.1))
+    _, parts = make(model, optimizer=optax.sgd(0.1), accumulate=4)
+    a, ma = whole(init(0), batch_of(8))
+    b, mb = parts(init(0), batch_of(8))
+    for x, y in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-6)
+    np.testing.assert_allclose(ma["loss"], mb["loss"], rtol=1e-5)
+    other, _ = whole(init(0), batch_of(8, start=8))
+    assert any(np.abs(x - y).max() > 1e-4 for x, y in zip(jax.tree.leaves(a.params), jax.tree.leaves(other.params), strict=True))
+
+
+def test_padding_changes_neither_loss_nor_gradient() -> None:
+    model = recurrent.Model(num_classes=10, **recurrent.TINY)
+    init, one = make(model, optimizer=optax.sgd(0.1))
+    batch = batch_of(6)
+    padded = pipeline.stack([source("train", seed=0)[i] for i in range(6)], 8, SHAPE, 1)
+    rubbish = padded._replace(boxes_bxnx4=np.where(padded.example_mask_b[:, None, None], padded.boxes_bxnx4, np.float32(7.0)))
+    a, b = one(init(0), batch), one(init(0), rubbish)
+    np.testing.assert_allclose(a[1]["loss"], b[1]["loss"], rtol=1e-5)
+    for x, y in zip(jax.tree.leaves(a[0].params), jax.tree.leaves(b[0].params), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-6)
+
+
+def test_averages_follow_their_formula() -> None:
+    model = recurrent.Model(num_classes=10, **recurrent.TINY)
+    init, one = make(model, ema_decay=0.5)
+    start = init(0)
+    state, expected = start, start.params
+    for number in range(1, 4):
+        state, _ = one(state, batch_of(8, 8 * number))
+        decay = min(0.5, (1 + number) / (10 + number))
+        expected = jax.tree.map(lambda old, new, d=decay: old * d + new * (1 - d), expected, state.params)
+    for x, y in zip(jax.tree.leaves(step.eval_variables(state)["params"]), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-6)
+
+
+def test_bfloat16_computes_in_it_and_keeps_float32_parameters() -> None:
+    model = second_look.Model(num_classes=10, **second_look.TINY)
+    init, one = make(model, dtype=jnp.bfloat16)
+    _, exact = make(model)
+    state, metrics = one(init(0), batch_of(8))
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((state.params, state.model_state)))
+    loss, exact_loss = float(metrics["loss"]), float(exact(init(0), batch_of(8))[1]["loss"])
+    assert loss != exact_loss
+    assert loss == pytest.approx(exact_loss, rel=0.03)
+
+
+def test_a_loss_of_another_shape_is_refused() -> None:
+    wrong = build.WeightedLoss("scalar", 1.0, lambda outputs, batch: jnp.float32(0.0))
+    with pytest.raises(ValueError, match="one number an example"):
+        step.batch_loss({}, batch_of(2), [wrong])
