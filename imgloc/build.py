@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from imgloc import config as configs
 from imgloc.errors import UserError, unknown
-from imgloc.names import find, names
+from imgloc.names import ROOMS, find, names
 from imgloc.types import Batch, Info, Outputs, Source
 
 LossFunction = Callable[[Outputs, Batch], jax.Array]
@@ -36,7 +36,7 @@ def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     Naming another model or source by a flag drops the recipe's fields for the one it named.
     """
     configs.check_keys(recipe)
-    recipe = ConfigDict(recipe)
+    recipe = configs.copied(recipe)
     for section, key, owned in ((recipe.model, "model.name", recipe.model), (recipe.data, "data.source", recipe.data.options)):
         wanted = configs.flag_value(arguments, key)
         leaf = key.split(".")[-1]
@@ -53,10 +53,9 @@ def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
 
 def complete(config: ConfigDict) -> ConfigDict:
     """The config with every option of its model, source and losses filled in from their defaults."""
-    config = ConfigDict(config)
-    model_fields = {f.name: f.default for f in dataclasses.fields(_model_class(config.model.name)) if f.name not in HANDED_OVER}
-    _fill("model", config.model, model_fields, also=("name",))
-    source = find("data.sources", config.data.source).source
+    config = configs.copied(config)
+    _fill("model", config.model, _fields(_model_class(config.model.name)), also=("name",))
+    source = _member("data.sources", config.data.source, "source")
     _fill("data.options", config.data.options, _options(source), also=())
     if not config.losses:
         raise UserError(f"config.losses is empty; possible entries: {', '.join(names('losses'))}")
@@ -65,7 +64,8 @@ def complete(config: ConfigDict) -> ConfigDict:
         if not isinstance(entry, ConfigDict):
             raise UserError(f"config key 'losses.{key}' is a section such as {{'weight': 1.0}}; got {entry!r}")
         entry.name = entry.name if "name" in entry else key
-        _fill(f"losses.{key}", entry, {"weight": 1.0, **_options(find("losses", entry.name).loss)}, also=("name",))
+        configs.check_type(f"losses.{key}.name", entry.name, "")
+        _fill(f"losses.{key}", entry, {"weight": 1.0, **_options(_member("losses", entry.name, "loss"))}, also=("name",))
     return config
 
 
@@ -81,7 +81,25 @@ def _fill(where: str, section: ConfigDict, defaults: Mapping[str, Any], also: Se
                 raise UserError(f"config key '{where}.{key}' has no default; set it")
             section[key] = default
         elif isinstance(default, float):
-            section[key] = float(section[key])
+            number = float(section[key])
+            del section[key]  # ml_collections keeps the type of what is there
+            section[key] = number
+
+
+def _member(room: str, name: str, member: str) -> Callable[..., Any]:
+    """What a module of a room has to offer: its `Model`, `loss`, `source`, `rows`."""
+    module = find(room, name)
+    found = getattr(module, member, None)
+    if not callable(found):
+        raise UserError(f"{ROOMS[room]} '{name}' has no {member}; see README, Add your own")
+    function: Callable[..., Any] = found
+    return function
+
+
+def _fields(model: type[nn.Module]) -> dict[str, Any]:
+    """A linen module's fields and their defaults."""
+    made = {f.name: f.default_factory() for f in dataclasses.fields(model) if f.default_factory is not dataclasses.MISSING}
+    return {f.name: made.get(f.name, f.default) for f in dataclasses.fields(model) if f.name not in HANDED_OVER}
 
 
 def _options(function: Callable[..., Any]) -> dict[str, Any]:
@@ -93,7 +111,9 @@ def _options(function: Callable[..., Any]) -> dict[str, Any]:
 def _model_class(name: str) -> type[nn.Module]:
     if not name:
         raise UserError(f"config.model.name is empty; possible: {', '.join(names('models'))}")
-    model: type[nn.Module] = find("models", name).Model
+    model = _member("models", name, "Model")
+    if not (isinstance(model, type) and issubclass(model, nn.Module)):
+        raise UserError(f"model '{name}' has a Model that is no flax.linen Module; see README, Add your own")
     return model
 
 
@@ -108,7 +128,7 @@ def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
     made = []
     for key, entry in losses.items():
         options = {name: value for name, value in entry.items() if name not in ("name", "weight")}
-        function = find("losses", entry.name).loss
+        function = _member("losses", entry.name, "loss")
         if entry.weight > 0:
             made.append(WeightedLoss(key, entry.weight, _bound(function, options)))
     if not made:
@@ -122,7 +142,7 @@ def _bound(function: Callable[..., jax.Array], options: Mapping[str, Any]) -> Lo
 
 def make_source(data: ConfigDict, split: str, seed: int) -> Source:
     """One split of the data set that a config names."""
-    source: Source = find("data.sources", data.source).source(split, seed=seed, **data.options)
+    source: Source = _member("data.sources", data.source, "source")(split, seed=seed, **data.options)
     return source
 
 
@@ -133,8 +153,7 @@ def image_shape(data: ConfigDict, info: Info) -> tuple[int, int, int]:
 
 def make_task(name: str) -> Callable[[Outputs, Batch], list[dict[str, Any]]]:
     """The function that turns a batch's outputs into rows."""
-    rows: Callable[[Outputs, Batch], list[dict[str, Any]]] = find("tasks", name).rows
-    return rows
+    return _member("tasks", name, "rows")
 
 
 def check_outputs(task: str, outputs: Mapping[str, Any], model: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from imgloc.errors import UserError
+from imgloc.optim import compiled
 from imgloc.step import TrainState
 
 SCORE = "score"
@@ -88,11 +88,12 @@ def warm_start(params: Any, donor: Any, skip: Sequence[str]) -> Any:
 
     Raises UserError where a parameter is absent in the donor or has another shape.
     """
+    patterns = compiled(skip, "train.init_skip")
     given = {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(donor)}
 
     def pick(path: Any, leaf: Any) -> Any:
         name = _name(path)
-        if any(re.search(pattern, name) for pattern in skip):
+        if any(pattern.search(name) for pattern in patterns):
             return leaf
         if name not in given or np.shape(given[name]) != np.shape(leaf):
             got = np.shape(given[name]) if name in given else "none"

@@ -156,6 +156,9 @@ def check_type(key: str, value: Any, default: Any) -> None:
         right = isinstance(value, (int, float))
     elif isinstance(default, (tuple, list)):
         right = isinstance(value, (tuple, list))
+        kind = default[0] if default else ""  # an empty default is a tuple of patterns
+        for item in value if right else ():
+            check_type(f"{key} (an entry)", item, kind)
     else:
         right = isinstance(value, type(default))
     if not right:
@@ -170,7 +173,7 @@ def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     for argument in arguments:
         if argument.startswith("-") and not argument.startswith("--config."):
             raise UserError(f"unknown option '{argument}'; possible: --config.KEY=VALUE, and those of --help")
-    config = ConfigDict(config)  # a copy: flags change it in place
+    config = copied(config)  # flags change it in place
     for name in override_keys(arguments):
         _check_path(config, name)
     values = flags.FlagValues()
@@ -183,8 +186,12 @@ def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
         raise UserError(_one_line(error)) from error
     if rest:
         raise UserError(f"unexpected argument '{rest[0]}'; possible: --config.KEY=VALUE")
-    with config.unlocked():
-        return config
+    return copied(config)  # flags lock theirs
+
+
+def copied(config: ConfigDict) -> ConfigDict:
+    """A copy that shares nothing with the config and is not locked."""
+    return ConfigDict(config.to_dict())
 
 
 def override_keys(arguments: Sequence[str]) -> list[str]:
@@ -208,9 +215,6 @@ def _check_path(config: ConfigDict, key: str) -> None:
     parts = key.split(".")
     for depth, part in enumerate(parts):
         if part not in section:
-            # --config.noflag is how absl spells --config.flag=false
-            if part.startswith("no") and isinstance(section.get(part[2:]), bool):
-                return
             raise unknown("config key", key, _leaves(config) if depth == 0 else [".".join([*parts[:depth], k]) for k in section])
         section = section[part]
         if depth + 1 < len(parts) and not isinstance(section, ConfigDict):

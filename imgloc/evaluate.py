@@ -123,7 +123,7 @@ def _write_thumbnails(run: RunDir, name: str, source: Source | First, rows: Sequ
     chosen = {row["id"] for picked in scores.gallery_rows(ordered, count).values() for row in picked}
     for index, row in enumerate(rows):
         if row["id"] in chosen:
-            draw.to_picture(source[index].image_hxwxc).save(folder / f"{row['id']}.png")
+            draw.to_picture(source[index].image_hxwxc).save(run.thumbnail(name, str(row["id"])))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         return "already finished"
     parts = build_parts(config)
     fresh = initial_state(config, parts) if found == "new" else None  # before anything is written: a warm start may not fit
+    mesh.barrier("the run folder was looked at")  # before the first process writes into it
     if found == "new":
         begin_run(run, config, parts)
 

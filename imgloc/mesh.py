@@ -54,6 +54,14 @@ def put_batch(batch: Any, mesh: Mesh) -> Any:
     return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), batch)
 
 
+def barrier(name: str) -> None:
+    """Wait until all processes have come here; nothing where there is one."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)
+
+
 def must_wait(mesh: Mesh) -> bool:
     """Whether each step has to be waited for: faked CPU devices that run ahead starve each other's all-reduce."""
     return mesh.size > 1 and jax.default_backend() == "cpu"

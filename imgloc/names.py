@@ -24,6 +24,8 @@ def find(room: str, name: str) -> ModuleType:
 
     Raises UserError where there is none.
     """
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise unknown(ROOMS[room], name, names(room))
     if "." not in name:
         if name not in names(room):
             raise unknown(ROOMS[room], name, names(room))
@@ -32,5 +34,6 @@ def find(room: str, name: str) -> ModuleType:
         sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(f"cannot import {ROOMS[room]} '{name}': {error}; possible: a module found from this folder") from error
+    except Exception as error:  # whatever a module of somebody's own does when it is imported
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"cannot import {ROOMS[room]} '{name}': {reason}; possible: a module found from this folder") from error

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import optax
 
-from imgloc.errors import unknown
+from imgloc.errors import UserError, unknown
 
 OPTIMIZERS = ("adamw", "sgd")
 
@@ -24,6 +24,7 @@ def make_optimizer(optim: Any, steps: int) -> tuple[optax.GradientTransformation
         raise unknown("optimizer", optim.name, OPTIMIZERS)
     schedule = _schedule(optim.schedule, optim.lr, optim.warmup_steps, steps)
     parts: list[optax.GradientTransformation] = []
+    compiled(optim.weight_decay_exclude, "optim.weight_decay_exclude")
     if optim.clip_norm > 0:
         parts.append(optax.clip_by_global_norm(optim.clip_norm))
     if optim.name == "adamw":
@@ -45,11 +46,21 @@ def _schedule(name: str, lr: float, warmup_steps: int, steps: int) -> optax.Sche
     raise unknown("schedule", name, ("cosine", "constant"))
 
 
+def compiled(patterns: Sequence[str], key: str) -> list[re.Pattern[str]]:
+    """The regular expressions of a config key. Raises UserError where one is none."""
+    try:
+        return [re.compile(pattern) for pattern in patterns]
+    except re.error as error:
+        raise UserError(f"config key '{key}': {error.pattern!r} is no regular expression: {error}") from error
+
+
 def decay_mask(params: Any, exclude: Sequence[str]) -> Any:
     """True where weight decay applies: no pattern of `exclude` is found in the parameter's `a/b/c` path."""
 
+    patterns = compiled(exclude, "optim.weight_decay_exclude")
+
     def decayed(path: Any, _: Any) -> bool:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        return not any(re.search(pattern, name) for pattern in exclude)
+        return not any(pattern.search(name) for pattern in patterns)
 
     return jax.tree_util.tree_map_with_path(decayed, params)

@@ -57,7 +57,10 @@ def read_rows(path: Path, *, expected: dict[str, Any]) -> list[Row]:
                 f"rows at {path} were made of {key} {meta.get(key)}, this run has {value}; "
                 f"run: imgloc evaluate {path.parent.parent}"
             )
-    rows: list[Row] = [json.loads(line) for line in path.read_text().splitlines()]
+    try:
+        rows: list[Row] = [json.loads(line) for line in path.read_text().splitlines()]
+    except json.JSONDecodeError as error:
+        raise UserError(f"rows at {path} are incomplete: {error}; run imgloc evaluate again") from error
     if len(rows) != meta["n"]:
         raise UserError(f"rows at {path} are incomplete: {len(rows)} of {meta['n']}; run imgloc evaluate again")
     return rows

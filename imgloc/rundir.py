@@ -16,6 +16,7 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
+import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,9 @@ class RunDir:
     def thumbnails(self, split: str) -> Path:
         return self.path / "thumbnails" / split
 
+    def thumbnail(self, split: str, example_id: str) -> Path:
+        return self.thumbnails(split) / f"{urllib.parse.quote(example_id, safe='')}.png"
+
 
 def open_run(path: str) -> tuple[RunDir, ConfigDict]:
     """A run folder that training has made, and its config. Raises UserError where there is none."""
@@ -76,7 +80,7 @@ def open_run(path: str) -> tuple[RunDir, ConfigDict]:
     if not run.config.is_file():
         reason = "it has no config.json" if run.path.is_dir() else "there is no such folder"
         raise UserError(f"'{path}' is not a run folder: {reason}; possible: a --workdir that imgloc train has written")
-    return run, configs.from_json(files.read_json(run.config))
+    return run, configs.from_json(_read_config(run))
 
 
 def state(run: RunDir, config: ConfigDict) -> str:
@@ -89,7 +93,7 @@ def state(run: RunDir, config: ConfigDict) -> str:
         if any(run.path.iterdir()):
             raise UserError(f"'{run.path}' holds other files and no run; choose a new or empty folder for --workdir")
         return "new"
-    mine, theirs = configs.to_json(config), files.read_json(run.config)
+    mine, theirs = configs.to_json(config), _read_config(run)
     if mine != theirs:
         key, ours, stored = _first_difference(mine, theirs)
         raise UserError(
@@ -97,6 +101,16 @@ def state(run: RunDir, config: ConfigDict) -> str:
             "choose another --workdir, or remove that folder"
         )
     return "finished" if run.finished.is_file() else "unfinished"
+
+
+def _read_config(run: RunDir) -> dict[str, Any]:
+    try:
+        values = files.read_json(run.config)
+    except (OSError, ValueError) as error:
+        raise UserError(f"'{run.config}' cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"'{run.config}' is not a config: it holds {type(values).__name__}")
+    return values
 
 
 def _first_difference(mine: Any, theirs: Any, prefix: str = "") -> tuple[str, Any, Any]:

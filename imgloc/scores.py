@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -47,7 +48,9 @@ def means(rows: Sequence[Row]) -> dict[str, float]:
 def slices(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, BoolArray]:
     """Masks [n] of `class/NAME` for each class that occurs and of `size/small|medium|large`."""
     label_n = np.array([row["label"] for row in rows])
-    found = {f"class/{name}": label_n == k for k, name in enumerate(classes) if (label_n == k).any()}
+    twice = {name for name, count in collections.Counter(classes).items() if count > 1}
+    keys = [f"{name} #{k}" if name in twice else name for k, name in enumerate(classes)]
+    found = {f"class/{key}": label_n == k for k, key in enumerate(keys) if (label_n == k).any()}
     side_n = np.array([_side(row) for row in rows])
     for name, (low, high) in SIZES.items():
         mask = (side_n >= low) & (side_n < high)

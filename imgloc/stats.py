@@ -41,10 +41,11 @@ def mean_interval(values: FloatArray, weights_rxg: FloatArray, group_n: IntArray
     size = weights_rxg.shape[1]
     sum_g = np.bincount(group_n, weights=np.where(counted, values, 0.0), minlength=size)
     count_g = np.bincount(group_n, weights=counted.astype(float), minlength=size)
+    mean = float(sum_g.sum() / n)
     total, count = weights_rxg @ sum_g, weights_rxg @ count_g
-    means = total[count > 0] / count[count > 0]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(mean=float(sum_g.sum() / n), low=float(low), high=float(high), n=n)
+    drawn = count > 0  # a small slice is in some of the resamples only
+    low, high = np.percentile(total[drawn] / count[drawn], [2.5, 97.5]) if drawn.any() else (mean, mean)
+    return Interval(mean=mean, low=float(low), high=float(high), n=n)
 
 
 def overall_interval(

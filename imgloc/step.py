@@ -82,6 +82,13 @@ def batch_loss(outputs: Any, batch: Batch, losses: Sequence[WeightedLoss]) -> tu
     """The weighted sum of all losses, each averaged over the examples that are no padding, and each alone."""
     mask_b = batch.example_mask_b.astype(jnp.float32)
     count = jnp.maximum(mask_b.sum(), 1.0)
+
+    def without_padding(array: jax.Array) -> jax.Array:
+        # Before the loss, not after: a NaN in padding would reach the gradient through a masked loss.
+        return jnp.where(batch.example_mask_b.reshape(-1, *[1] * (array.ndim - 1)), array, jnp.zeros_like(array))
+
+    outputs = jax.tree.map(without_padding, outputs)
+    batch = jax.tree.map(without_padding, batch)
     means = {}
     for loss in losses:
         loss_b = loss.function(outputs, batch)

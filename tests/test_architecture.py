@@ -40,7 +40,7 @@ TESTED_ELSEWHERE = {
     "losses/box_l1": "test_losses", "losses/giou": "test_losses", "losses/cross_entropy": "test_losses",
     "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
     "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
-    "loop": "test_resume", "checkpoint": "test_resume", "stop": "test_resume", "mesh": "test_devices",
+    "loop": "test_resume", "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "mesh": "test_devices",
 }  # fmt: skip
 TESTED_AS_A_ROOM = {"report": "report/test_page", "cli": "test_cli", "models": "test_contracts"}
 

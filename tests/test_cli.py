@@ -28,7 +28,7 @@ MISTAKES = {
     "an unknown cell": (["--config.model.cell=gru"], "possible: elman, lstm"),
     "an unknown place of digits": (["--config.data.options.digits=web"], "possible: idx, tfds, wheel"),
     "a folder without digits": (["--config.data.options.digits=idx", "--config.data.options.folder=nowhere"], "no MNIST file nowhere"),
-    "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "does not fit a canvas"),
+    "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "possible: (low, high) within 0.25 to 1.52"),
     "a warm start from nowhere": (["--config.train.init_from=nowhere"], "'nowhere' is not a run folder"),
     "no steps": (["--config.train.steps=0"], "train.steps"),
     "a negative batch": (["--config.train.batch_size=-8"], "train.batch_size"),
@@ -76,7 +76,8 @@ def test_a_bad_recipe_is_told_in_one_line(content: str | None, expected: str, tm
 
 
 def test_a_process_of_its_own_prints_no_traceback_either(tmp_path: Path, cache: Path) -> None:
-    done = processes.run("train", "--config=configs/digits_lstm.py", "--workdir", str(tmp_path / "run"), "--config.seeed=1", cache=cache, code=2)
+    arguments = ("--config=configs/digits_lstm.py", "--workdir", str(tmp_path / "run"), "--config.seeed=1")
+    done = processes.run("train", *arguments, cache=cache, code=2)
     assert "did you mean 'seed'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "run").exists()

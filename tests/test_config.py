@@ -149,6 +149,11 @@ def test_booleans(spelling: str) -> None:
     one_line(lambda: configs.apply_flags(config, ["--config.model.nobatch_norm"]), "'model.nobatch_norm'", "'model.batch_norm'")
 
 
+def checked(config: ConfigDict) -> ConfigDict:
+    configs.check_keys(config)
+    return config
+
+
 @pytest.mark.parametrize(
     ("argument", "contains"),
     [
@@ -171,7 +176,7 @@ def test_booleans(spelling: str) -> None:
     ],
 )
 def test_wrong_flags_are_refused_in_one_line(argument: str, contains: tuple[str, ...], capfd: pytest.CaptureFixture[str]) -> None:
-    one_line(lambda: configs.check_keys(flagged(argument)), *contains)
+    one_line(lambda: configs.check_ranges(checked(flagged(argument))), *contains)
     assert capfd.readouterr() == ("", "")
 
 

@@ -36,9 +36,6 @@ def some_batch(b: int = 2, objects: int = 1) -> Batch:
     )  # fmt: skip
 
 
-# Models
-
-
 @functools.cache
 def built(name: str) -> tuple[Any, dict[str, Any]]:
     """A model of TINY fields and its variables, initialized the way training does."""
@@ -69,13 +66,10 @@ def test_a_model_gives_finite_outputs_and_valid_boxes(name: str) -> None:
         assert np.isfinite(value).all(), jax.tree_util.keystr(path)
         assert (len(value), value.dtype) == (2, np.float32), jax.tree_util.keystr(path)
     for box in boxes_of(outputs):
-        x0, y0, x1, y1 = outputs[box].T
-        assert (x0 >= 0).all()
-        assert (x0 <= x1).all()
-        assert (x1 <= 1).all()
-        assert (y0 >= 0).all()
-        assert (y0 <= y1).all()
-        assert (y1 <= 1).all()
+        low, high = outputs[box][:, :2], outputs[box][:, 2:]
+        assert (low >= 0).all(), box
+        assert (high >= low).all(), box
+        assert (high <= 1).all(), box
     assert not np.array_equal(outputs["logits"][0], outputs["logits"][1]), "the image has no say"
 
 
@@ -146,9 +140,6 @@ def test_a_model_has_a_default_for_every_field_and_a_smallest_form(name: str) ->
     assert sizes < 300_000, f"TINY has {sizes} numbers"
 
 
-# Losses
-
-
 def keyword_only_options(function: Any, positional: tuple[str, ...]) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(function).parameters
     assert tuple(k for k, p in parameters.items() if p.kind is not p.KEYWORD_ONLY) == positional
@@ -175,9 +166,6 @@ def test_a_loss_gives_one_finite_number_an_example(name: str) -> None:
     order = np.array([4, 2, 0, 1, 3])
     shuffled = jax.jit(loss)(jax.tree.map(lambda a: a[order], outputs), Batch(*(a[order] for a in batch)))
     np.testing.assert_allclose(shuffled, found[order], rtol=1e-5)
-
-
-# Sources
 
 
 def identical(a: Example, b: Example) -> bool:
@@ -236,9 +224,6 @@ def test_splits_share_no_group_and_only_training_may_be_endless(name: str) -> No
     assert len({train.fingerprint, validation.fingerprint, test.fingerprint}) == 3
 
 
-# Tasks
-
-
 @pytest.mark.parametrize("name", names.names("tasks"))
 def test_a_task_turns_a_batch_into_rows_that_json_holds(name: str) -> None:
     module = names.find("tasks", name)
@@ -251,9 +236,6 @@ def test_a_task_turns_a_batch_into_rows_that_json_holds(name: str) -> None:
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     assert all({"label", "boxes", "labels"} <= set(row) for row in rows)
     assert [row["label"] for row in rows] == batch.label_b[:2].tolist()
-
-
-# Metrics
 
 
 def table() -> list[dict[str, Any]]:

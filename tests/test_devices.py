@@ -57,7 +57,7 @@ def test_two_processes_give_the_losses_of_one(one_device: np.ndarray, tmp_path: 
         for index in range(2)
     ]  # fmt: skip
     for process in both:
-        out, err = process.communicate(timeout=200)
+        _, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
     np.testing.assert_allclose(losses(tmp_path / "run"), one_device, atol=1e-4)
 

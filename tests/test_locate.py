@@ -28,7 +28,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-def test_the_command_gives_a_line_a_picture_and_annotated_copies(evaluated_run: Path, pictures: list[Path], tmp_path: Path, cache: Path) -> None:
+def test_the_command_gives_a_line_a_picture_and_annotated_copies(
+    evaluated_run: Path, pictures: list[Path], tmp_path: Path, cache: Path
+) -> None:
     broken, missing = tmp_path / "broken.png", tmp_path / "missing.png"
     broken.write_bytes(b"no picture")
     arguments = [*map(str, pictures), str(broken), str(missing)]
@@ -81,7 +83,9 @@ def test_a_stretched_picture_has_its_box_stretched(evaluated_run: Path) -> None:
     np.testing.assert_allclose(np.array(stretched.box) / [2, 1, 2, 1], alone.box, atol=1.0)
 
 
-@pytest.mark.parametrize("picture", [np.zeros((4, 4), np.float32), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4), np.uint8), np.zeros(4, np.uint8)])
+@pytest.mark.parametrize(
+    "picture", [np.zeros((4, 4), np.float32), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4), np.uint8), np.zeros(4, np.uint8)]
+)
 def test_arrays_that_are_no_picture_are_refused(picture: np.ndarray) -> None:
     with pytest.raises(UserError, match="a picture is"):
         locate.as_pixels(picture, 1)

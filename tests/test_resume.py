@@ -65,7 +65,9 @@ def saving_after(workdir: Path, step: int) -> Callable[[], bool]:
         ("late", lambda workdir: step_saved(workdir, 40)),
     ],
 )
-def test_a_killed_run_resumes_to_the_same_bits(name: str, when: Callable[[Path], Callable[[], bool]], tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+def test_a_killed_run_resumes_to_the_same_bits(
+    name: str, when: Callable[[Path], Callable[[], bool]], tmp_path: Path, tiny_run: Path, cache: Path
+) -> None:
     workdir = tmp_path / "run"
     process = interrupt(processes.TINY, workdir, cache, when(workdir), signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL, name

@@ -9,6 +9,7 @@ Finished runs are not made again, interrupted ones go on. Writes results.json an
 from __future__ import annotations
 
 import argparse
+import io
 import statistics
 import subprocess
 import sys
@@ -17,11 +18,12 @@ from pathlib import Path
 from PIL import Image
 
 from imgloc import draw, files, rows
+from imgloc.scores import gallery_rows
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 RUNS = ROOT / "runs" / "scattered_digits"
-MODELS = {"CNN, two looks": "digits_cnn", "LSTM, rows then columns": "digits_lstm", "the seed's CNN": "digits_seed_cnn"}
+MODELS = {"CNN, two looks": "digits_cnn", "LSTM, rows then columns": "digits_lstm"}
 BASELINES = {"median box of training": "test/median_box", "whole-image box": "test/whole_image"}
 SEEDS = (0, 1, 2)
 METRICS = {"top1": "top-1", "mean_iou": "mean IoU", "gt_known_50": "box right (.5)", "top1_loc_50": "class and box right (.5)"}
@@ -74,8 +76,6 @@ def spread(values: list[float]) -> str:
 
 def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> None:
     """Half of the median cases' pictures and all of the worst: true boxes and predicted ones."""
-    from imgloc.scores import gallery_rows
-
     meta = rows.read_meta(folder / "rows" / "test.jsonl")
     table = rows.read_rows(folder / "rows" / "test.jsonl", expected=meta or {})
     chosen = gallery_rows(table, files.read_json(folder / "config.json")["eval"]["gallery"])
@@ -90,8 +90,6 @@ def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> No
 
 
 def _png(page: Image.Image) -> bytes:
-    import io
-
     content = io.BytesIO()
     page.quantize(64).save(content, "PNG", optimize=True)
     return content.getvalue()

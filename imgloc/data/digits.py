@@ -10,6 +10,8 @@ import functools
 import gzip
 import hashlib
 import importlib.resources
+import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -67,6 +69,8 @@ def load_digits(split: str, origin: str = "wheel", folder: str = "") -> Digits:
     if split == "test":
         return ordered
     cut = len(ordered.groups) - FULL_VALIDATION
+    if cut < 1:
+        raise UserError(f"'{folder}' holds {len(ordered.groups)} training digits; needed: over {FULL_VALIDATION:,}, those of validation")
     return _part(ordered, 0, cut) if split == "train" else _part(ordered, cut, len(ordered.groups))
 
 
@@ -89,10 +93,12 @@ def _read_wheel() -> tuple[Uint8Array, IntArray]:
 
 
 def _read_idx(folder: Path, split: str) -> tuple[Uint8Array, IntArray]:
-    images = _read_idx_file(folder / IDX_FILES[split][0], magic=2051).reshape(-1, 28, 28)
+    images = _read_idx_file(folder / IDX_FILES[split][0], magic=2051)
     labels = _read_idx_file(folder / IDX_FILES[split][1], magic=2049).astype(np.int32)
-    if len(images) != len(labels):
-        raise UserError(f"{folder} holds {len(images)} images and {len(labels)} labels for {split}")
+    if images.shape[1:] != (28, 28):
+        raise UserError(f"{folder / IDX_FILES[split][0]} holds images of {images.shape[1:]} pixels; MNIST's are (28, 28)")
+    if len(images) != len(labels) or not len(images) or labels.max() > 9:
+        raise UserError(f"{folder} holds {len(images)} images and {len(labels)} labels for {split}; expected as many, of 0 to 9")
     return images, labels
 
 
@@ -102,16 +108,17 @@ def _read_idx_file(path: Path, magic: int) -> Uint8Array:
         raise UserError(f"no MNIST file {path}; data.options.folder must hold {names}")
     try:
         content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} is not a whole gzip file: {error}") from error
     header = np.frombuffer(content, ">i4", count=min(4, len(content) // 4))
     dimensions = 3 if magic == 2051 else 1
     if len(header) < 1 + dimensions or header[0] != magic:
         raise UserError(f"{path} is not an idx file of MNIST: its magic number must be {magic}")
     data = np.frombuffer(content, np.uint8, offset=4 * (1 + dimensions))
-    if data.size != int(np.prod(header[1 : 1 + dimensions], dtype=np.int64)):
-        raise UserError(f"{path} holds {data.size} bytes, its header says {header[1 : 1 + dimensions].tolist()}")
-    return data
+    shape = [int(size) for size in header[1 : 1 + dimensions]]
+    if data.size != math.prod(shape):
+        raise UserError(f"{path} holds {data.size} bytes, its header says {shape}")
+    return data.reshape(shape)
 
 
 def _read_tfds(folder: str, split: str) -> tuple[Uint8Array, IntArray]:

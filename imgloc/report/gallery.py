@@ -47,9 +47,8 @@ class Card:
 
 def gallery(report: RunReport, split: str) -> dict[str, list[Card]]:
     """Cards of the cases that evaluation kept pictures of, under best, median and worst."""
-    folder = report.run.thumbnails(split)
     chosen = scores.gallery_rows(report.model.rows, report.config.eval.gallery)
-    return {name: [card(report, row, folder / f"{row['id']}.png") for row in found] for name, found in chosen.items()}
+    return {name: [card(report, row, report.run.thumbnail(split, str(row["id"]))) for row in found] for name, found in chosen.items()}
 
 
 def card(report: RunReport, row: Row, path: Path) -> Card:

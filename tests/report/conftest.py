@@ -104,7 +104,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         if thumbnails:
             for chosen in scores.gallery_rows(truth, 6).values():
                 for row in chosen:
-                    _thumbnail(run.thumbnails("test") / f"{row['id']}.png", row)
+                    _thumbnail(run.thumbnail("test", str(row["id"])), row)
         return run.path
 
     return make

@@ -70,7 +70,7 @@ def test_gallery_draws_the_boxes_of_the_rows(make_run: MakeRun) -> None:
 def test_broken_picture_gives_a_placeholder(make_run: MakeRun) -> None:
     report = load_run(str(make_run("a")), "a", "test")
     card = gallery(report, "test")["best"][0]
-    (report.run.thumbnails("test") / f"{card.id}.png").write_bytes(b"no picture")
+    report.run.thumbnail("test", card.id).write_bytes(b"no picture")
     assert gallery(report, "test")["best"][0].picture is None
 
 

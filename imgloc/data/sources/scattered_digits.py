@@ -19,6 +19,7 @@ from imgloc.randomness import generator, permutation
 from imgloc.types import Example, FloatArray, Info, Uint8Array
 
 ENDLESS = 2**40  # more canvases than any run reads
+SMALLEST_SCALE = 0.25  # below it strokes thinner than a pixel vanish
 INK = 32  # of 255: fainter pixels of a digit do not count for its box
 VERSION = 1  # of the recipe for a canvas; raise it whenever the same index gives other pixels
 
@@ -59,16 +60,26 @@ def source(
 
     `digits` and `folder` say where the digits come from, see `imgloc.data.digits.load_digits`.
     """
-    if not 0 < scale[0] <= scale[1] or 28 * scale[1] * 1.5 > canvas:
-        raise UserError(f"data.options.scale {scale} does not fit a canvas of {canvas}; possible: up to {canvas / 42:.2f}")
-    if not 0 < contrast[0] <= contrast[1] <= 1 or not 1 <= clutter_size <= 28 or per_digit < 1:
-        raise UserError("scattered_digits wants 0 < contrast <= 1, clutter_size 1 to 28 and per_digit of at least 1")
+    _check_range("scale", scale, SMALLEST_SCALE, canvas / 42)
+    _check_range("contrast", contrast, 0.05, 1.0)
+    for name, value, low, high in (
+        ("noise", noise, 0.0, 10.0), ("clutter", clutter, 0, 10_000), ("clutter_size", clutter_size, 1, min(28, canvas)),
+        ("per_digit", per_digit, 1, 1_000), ("train_rotate", train_rotate, 0.0, 180.0),
+        ("train_stretch", train_stretch, 0.0, 1.0), ("train_shear", train_shear, 0.0, 1.0),
+    ):  # fmt: skip
+        if not low <= value <= high:
+            raise UserError(f"config key 'data.options.{name}' is {value}; possible: {low} to {high}")
     train = split == "train"
     scatter = Scatter(
         canvas, (scale[0], scale[1]), (contrast[0], contrast[1]), noise, clutter, clutter_size,
         *((train_rotate, train_stretch, train_shear) if train else (0.0, 0.0, 0.0)),
     )  # fmt: skip
     return ScatteredDigits(split, seed if train else 0, load_digits(split, digits, folder), scatter, 0 if train else per_digit)
+
+
+def _check_range(name: str, pair: tuple[float, float], lowest: float, highest: float) -> None:
+    if len(pair) != 2 or not lowest <= pair[0] <= pair[1] <= highest:
+        raise UserError(f"config key 'data.options.{name}' is {pair}; possible: (low, high) within {lowest} to {highest:.2f}")
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,8 @@ class ScatteredDigits:
 def _canvas(digits: Digits, digit: int, scatter: Scatter, rng: np.random.Generator) -> tuple[Uint8Array, FloatArray]:
     """A canvas (h, w, 1) with one digit, and the tight box of its ink."""
     ink_hxw = _placed(digits.images_nx28x28[digit], scatter, rng)
+    if ink_hxw.max() < INK:
+        raise UserError(f"digit {digits.groups[digit]} leaves no ink on its canvas; its image is blank")
     rows, columns = np.flatnonzero((ink_hxw >= INK).any(axis=1)), np.flatnonzero((ink_hxw >= INK).any(axis=0))
     pixel_box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
 

@@ -1,0 +1,85 @@
+"""Before the first step: warm starts, early stopping, and what does not fit together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from imgloc import checkpoint, predict, rundir
+from imgloc.cli import main
+from imgloc.errors import UserError
+from tests import processes
+
+SHORT = ("--config.train.steps=1", "--config.train.eval_every=0", "--config.optim.lr=0.0", "--config.optim.ema=0.0")
+
+
+def parameters(workdir: Path) -> dict[str, np.ndarray]:
+    run, config = rundir.open_run(str(workdir))
+    variables, _ = predict.load_variables(config, run.checkpoints, (64, 64, 1), 10, "last")
+    leaves = jax.tree_util.tree_leaves_with_path(variables["params"])
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
+
+
+def test_a_warm_start_begins_with_the_other_run_s_parameters_but_for_those_skipped(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+    warm = ("--config.seed=5", f"--config.train.init_from={tiny_run}", "--config.train.init_skip=^classes/")
+    processes.run("train", *processes.TINY, *SHORT, *warm, "--workdir", str(tmp_path / "warm"), cache=cache)
+    mine, donor = parameters(tmp_path / "warm"), parameters(tiny_run)
+    same = {name for name in mine if np.array_equal(mine[name], donor[name])}
+    kernels = {name for name in mine if name.endswith("kernel")}
+    assert kernels - same == {"classes/kernel"}
+
+
+def test_a_donor_of_other_shapes_is_told_by_parameter_and_nothing_is_written(
+    tmp_path: Path, tiny_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--config.model.features=9", f"--config.train.init_from={tiny_run}", "--workdir", str(tmp_path / "run")]
+    assert main.main(["train", *processes.TINY, *arguments]) == 2
+    err = capsys.readouterr().err
+    assert "train.init_skip" in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_warm_start_names_what_is_missing() -> None:
+    mine = {"a": jnp.zeros(2), "b": {"c": jnp.zeros(3)}}
+    with pytest.raises(UserError, match="'b/c' has shape"):
+        checkpoint.warm_start(mine, {"a": jnp.ones(2)}, ())
+    warm = checkpoint.warm_start(mine, {"a": jnp.ones(2)}, ("^b/",))
+    assert float(warm["a"].sum()) == 2
+    assert float(warm["b"]["c"].sum()) == 0
+
+
+def test_training_stops_when_patience_is_out(tmp_path: Path, cache: Path) -> None:
+    stuck = ("--config.optim.lr=0.0", "--config.optim.weight_decay=0.0", "--config.train.patience=1", "--config.train.eval_every=5")
+    processes.run("train", *processes.TINY, *stuck, "--config.optim.ema=0.0", "--workdir", str(tmp_path / "run"), cache=cache)
+    assert json.loads((tmp_path / "run" / "finished.json").read_text()) == {"last_step": 10, "best_step": 10}  # of equals, the later
+
+
+def test_a_loss_that_blows_up_ends_training_with_what_to_do(tmp_path: Path, cache: Path) -> None:
+    wild = ("--config.optim.name=sgd", "--config.optim.lr=1e30", "--config.optim.warmup_steps=0", "--config.optim.clip_norm=0.0")
+    done = processes.run("train", *processes.TINY, *wild, "--workdir", str(tmp_path / "run"), cache=cache, code=1)
+    last = done.stderr.splitlines()[-1]
+    assert "at step" in last
+    assert "lower optim.lr" in last
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "finished.json").exists()
+
+
+def test_the_best_checkpoint_is_kept_beside_the_last(tmp_path: Path, cache: Path) -> None:
+    # The first validation is the best where training only does harm afterwards.
+    harm = ("--config.optim.schedule=constant", "--config.optim.warmup_steps=0", "--config.optim.name=sgd", "--config.optim.lr=3.0")
+    processes.run("train", *processes.TINY, *harm, "--config.train.best_metric=mean_iou", "--workdir", str(tmp_path / "run"), cache=cache)
+    scores = {}
+    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        if record["kind"] == "validation":
+            scores[record["step"]] = record["mean_iou"]
+    finished = json.loads((tmp_path / "run" / "finished.json").read_text())
+    assert scores[finished["best_step"]] == max(scores.values())
+    kept = {int(p.name) for p in (tmp_path / "run" / "checkpoints").iterdir() if p.name.isdigit()}
+    assert kept == {finished["best_step"], 60}
