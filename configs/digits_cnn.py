@@ -22,5 +22,5 @@ def get_config() -> ConfigDict:
     config.optim.weight_decay = 3e-2
     config.optim.clip_norm = 5.0
     config.optim.ema = 0.995
-    config.train.steps = 3000
+    config.train.steps = 3400
     return config

@@ -18,7 +18,7 @@ from imgloc.rows import read_meta, read_rows, write_rows
 from imgloc.rundir import RunDir
 from imgloc.stats import Interval
 from imgloc.step import compute_dtype
-from imgloc.types import Row, Source
+from imgloc.types import FloatArray, IntArray, Row, Source
 
 PREDICTORS = ("model", "whole_image", "median_box")
 OWN_SPLITS = ("train", "validation")  # whose digits a run may be scored on only under their own name
@@ -97,11 +97,11 @@ def _write_all_rows(
     devices = mesh.local_mesh()
     model = build.make_model(config.model, len(summary["classes"]))
     compiled = predict.compiled_predict(model, devices, compute_dtype(config.train.dtype))
-    counts = np.asarray(summary["class_counts"])
+    counts, median_box = _baselines(run, config)
     predictors = {
         "model": predict.model_predict(jax.device_put(variables, mesh.replicated(devices)), compiled, devices),
         "whole_image": predict.whole_image(counts),
-        "median_box": predict.median_box(counts, np.asarray(summary["median_box"])),
+        "median_box": predict.median_box(counts, median_box),
     }
     source = First(target.source, TRAIN_ROWS) if target.source.info.endless else target.source
     for name, predictor in predictors.items():
@@ -112,6 +112,15 @@ def _write_all_rows(
         if name == "model":
             _write_thumbnails(run, target.name, source, rows, config.eval.gallery)
         write_rows(run.rows(target.name, name), rows, meta)
+
+
+def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
+    """Class counts and median box of the training split; looked through once a run."""
+    if not run.baselines.is_file():
+        counts, box = predict.training_summary(build.make_source(config.data, "train", config.seed))
+        files.write_json(run.baselines, {"class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]})
+    known = files.read_json(run.baselines)
+    return np.asarray(known["class_counts"]), np.asarray(known["median_box"])
 
 
 def _write_thumbnails(run: RunDir, name: str, source: Source | First, rows: Sequence[Row], count: int) -> None:

@@ -51,8 +51,9 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
         found: list[Found] = []
         for start in range(0, len(pictures), batch_size):
             pixels = [as_pixels(picture, channels) for picture in pictures[start : start + batch_size]]
-            # Always one batch size: another would compile again.
-            stacked = np.zeros((batch_size, height, width, channels), np.uint8)
+            # Padded to a power of two: each batch size compiles once, and a single picture does not pay for many.
+            padded = min(batch_size, 1 << (len(pixels) - 1).bit_length())
+            stacked = np.zeros((padded, height, width, channels), np.uint8)
             for i, image in enumerate(pixels):
                 stacked[i] = decode.resize(image, height, width)
             outputs = jax.device_get({k: v for k, v in compiled(variables, stacked).items() if k in ("logits", "box")})

@@ -58,7 +58,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         out_of_patience = _out_of_patience(config, journal)
 
         for number in range(first + 1, training.steps + 1):
-            if stop.requested or out_of_patience:
+            if out_of_patience or mesh.agreed_to_stop(stop.requested, number):
                 break
             trace.at(number - first)
             current, metrics = parts.train_step(current, next(on_devices))

@@ -62,6 +62,16 @@ def barrier(name: str) -> None:
         multihost_utils.sync_global_devices(name)
 
 
+def agreed_to_stop(requested: bool, step: int) -> bool:
+    """Whether to stop before this step. Of several processes all stop at the same one, or some would wait for the others for ever."""
+    if jax.process_count() == 1:
+        return requested
+    from jax.experimental import multihost_utils
+
+    # jax.distributed has taken over SIGTERM; it settles on a step that no process has passed.
+    return bool(multihost_utils.reached_preemption_sync_point(step))
+
+
 def must_wait(mesh: Mesh) -> bool:
     """Whether each step has to be waited for: faked CPU devices that run ahead starve each other's all-reduce."""
     return mesh.size > 1 and jax.default_backend() == "cpu"

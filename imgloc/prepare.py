@@ -65,7 +65,9 @@ def build_parts(config: ConfigDict) -> Parts:
         devices=devices,
         schedule=schedule,
         init=init,
-        train_step=jax.jit(one_step, donate_argnums=0, compiler_options=runtime.compiler_options()),
+        train_step=jax.jit(
+            one_step, donate_argnums=0, out_shardings=mesh.replicated(devices), compiler_options=runtime.compiler_options()
+        ),
         predict=predict.compiled_predict(model, mesh.local_mesh(), dtype),
     )
 
@@ -93,15 +95,9 @@ def begin_run(run: RunDir, config: ConfigDict, parts: Parts) -> None:
     """Write what a run is; config.json comes last, a folder without it is no run yet."""
     if jax.process_index() > 0:
         return
-    counts, box = predict.training_summary(parts.train)
     fingerprints = {"train": parts.train.fingerprint, "validation": parts.validation.fingerprint}
     info = parts.train.info
-    data = {
-        "classes": list(info.classes),
-        "channels": info.channels,
-        "class_counts": counts.tolist(),
-        "median_box": [float(edge) for edge in box],
-    }
+    data = {"classes": list(info.classes), "channels": info.channels}
     devices = [f"{device.device_kind} ({device.platform})" for device in jax.devices()]
     try:
         files.write_json(run.data, data)

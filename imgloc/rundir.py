@@ -2,18 +2,21 @@
 
     config.json       every value the run was made with; its fingerprint is the run's identity
     provenance.json   commit, package versions, devices, command, wall time, data fingerprint
-    data.json         classes, image shape, class counts and median box of the training split
+    data.json         classes and image channels: what prediction needs to know of the data
     metrics.jsonl     loss and validation curves;  events/ the same for TensorBoard
     checkpoints/      best and last, by step
     finished.json     there when training is done: last and best step
     rows/             one table of per-example rows a split;  thumbnails/ pictures for the gallery
+    baselines.json    class counts and median box of the training split
     results.json      metrics with intervals;  report.html
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
+import shlex
 import subprocess
 import sys
 import urllib.parse
@@ -59,6 +62,10 @@ class RunDir:
     @property
     def finished(self) -> Path:
         return self.path / "finished.json"
+
+    @property
+    def baselines(self) -> Path:
+        return self.path / "baselines.json"
 
     @property
     def results(self) -> Path:
@@ -152,14 +159,25 @@ def provenance(data_fingerprints: dict[str, str], devices: list[str], config_fin
         "python": platform.python_version(),
         "packages": versions,
         "platform": platform.platform(),
+        "machine": f"{_processor()}, {os.cpu_count()} cores",
         "devices": devices,
         "data": data_fingerprints,
     }
 
 
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.machine()
+
+
 def command_line() -> str:
-    """The command that this process was started by, without the path of its program."""
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """The command that this process was started by, ready to be given to a shell."""
+    return shlex.join(["imgloc", *sys.argv[1:]])
 
 
 def commit() -> dict[str, Any]:
@@ -173,6 +191,6 @@ def commit() -> dict[str, Any]:
     try:
         # An installed package may lie in somebody else's repository: only one that tracks this file counts.
         git("ls-files", "--error-unmatch", str(Path(__file__)))
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", "imgloc", "configs"))}
     except (OSError, subprocess.SubprocessError):
         return {"commit": "unknown", "dirty": False}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +49,7 @@ def test_four_devices_give_the_losses_of_one(one_device: np.ndarray, tmp_path: P
 
 
 def test_two_processes_give_the_losses_of_one(one_device: np.ndarray, tmp_path: Path, cache: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = free_address()
     both = [
         processes.start(
             "train", *CNN, "--workdir", str(tmp_path / "run"), f"--distributed={address},2,{index}", cache=cache, devices=2
@@ -60,6 +60,31 @@ def test_two_processes_give_the_losses_of_one(one_device: np.ndarray, tmp_path: 
         _, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
     np.testing.assert_allclose(losses(tmp_path / "run"), one_device, atol=1e-4)
+
+
+def test_two_processes_stop_together_on_sigterm_and_one_goes_on(one_device: np.ndarray, tmp_path: Path, cache: Path) -> None:
+    workdir, address = tmp_path / "run", free_address()
+    slow = (*CNN, "--config.train.save_every=1")
+    arguments = ("train", *slow, "--workdir", str(workdir))
+    both = [processes.start(*arguments, f"--distributed={address},2,{index}", cache=cache, devices=2) for index in range(2)]
+    deadline = time.monotonic() + 120
+    while not (workdir / "checkpoints" / "2").exists():
+        assert time.monotonic() < deadline
+        assert [process.poll() for process in both] == [None, None]
+        time.sleep(0.02)
+    both[1].send_signal(signal.SIGTERM)  # one of them is told
+    for process in both:
+        _, err = process.communicate(timeout=100)
+        assert process.returncode == 0, err
+    assert 2 <= json.loads((workdir / "provenance.json").read_text())["sessions"][-1]["to_step"] < 20
+    processes.run(*arguments, cache=cache)
+    np.testing.assert_allclose(losses(workdir), one_device, atol=1e-4)
+
+
+def free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def test_a_batch_that_devices_do_not_divide_is_refused(tmp_path: Path, cache: Path) -> None:

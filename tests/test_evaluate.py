@@ -80,7 +80,7 @@ def test_baselines_are_the_boxes_they_claim_to_be(evaluated_run: Path) -> None:
     whole = pandas.read_json(evaluated_run / "rows" / "test.whole_image.jsonl", lines=True)
     assert (whole["pred_box"].map(tuple) == (0, 0, 1, 1)).all()
     median = pandas.read_json(evaluated_run / "rows" / "test.median_box.jsonl", lines=True)
-    data = json.loads((evaluated_run / "data.json").read_text())
+    data = json.loads((evaluated_run / "baselines.json").read_text())
     _, config = rundir.open_run(str(evaluated_run))
     train = build.make_source(config.data, "train", config.seed)
     expected = np.median([train[i].boxes_nx4[0] for i in range(10_000)], axis=0)

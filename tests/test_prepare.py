@@ -70,6 +70,11 @@ def test_a_loss_that_blows_up_ends_training_with_what_to_do(tmp_path: Path, cach
     assert not (tmp_path / "run" / "finished.json").exists()
 
 
+def test_profile_writes_a_trace(tmp_path: Path, cache: Path) -> None:
+    processes.run("train", *processes.TINY, "--config.train.steps=15", "--profile", "--workdir", str(tmp_path / "run"), cache=cache)
+    assert [path for path in (tmp_path / "run" / "profile").rglob("*.xplane.pb") if path.stat().st_size > 1000]
+
+
 def test_the_best_checkpoint_is_kept_beside_the_last(tmp_path: Path, cache: Path) -> None:
     # The first validation is the best where training only does harm afterwards.
     harm = ("--config.optim.schedule=constant", "--config.optim.warmup_steps=0", "--config.optim.name=sgd", "--config.optim.lr=3.0")

@@ -40,12 +40,17 @@ def make_run(config: str, seed: int) -> Path:
 
 
 def summary(folder: Path) -> dict[str, object]:
-    """What results.json keeps of a run."""
+    """What results.json keeps of a run. Its seconds count only where one process, never stopped, did all of it."""
+    if not (folder / "finished.json").exists():
+        sys.exit(f"{folder} is not finished; run this again")
     provenance = files.read_json(folder / "provenance.json")
+    (session,) = provenance["sessions"]
     return {
-        "seconds": round(sum(session.get("seconds", 0.0) for session in provenance["sessions"]), 1),
-        "command": provenance["sessions"][0]["command"].replace(str(ROOT) + "/", ""),
-        "commit": provenance["commit"],
+        "seconds": session["seconds"],
+        "command": session["command"].replace(f"{ROOT}/", ""),
+        "commit": session["commit"],
+        "dirty": session["dirty"],
+        "machine": provenance["machine"],
         "jax": provenance["packages"]["jax"],
         "python": provenance["python"],
         "results": {

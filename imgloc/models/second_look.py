@@ -28,27 +28,21 @@ class Model(nn.Module):
     stem: tuple[int, ...] = (16, 32)  # channels of the two stride-2 convolutions
     middle: int = 32  # channels at stride 4
     deep: int = 64  # channels at stride 8
-    look: tuple[int, ...] = (32, 64, 64)  # channels of the second look's convolutions
-    hidden: int = 128  # units of its dense layer
+    look: tuple[int, ...] = (32, 64, 128)  # channels of the second look's convolutions
+    hidden: int = 192  # units of its dense layer
     crop: int = 24  # pixels a side of the second look
     margin: float = 1.3  # side of the crop in sides of the box
     jitter: float = 0.1  # of the crop in training: standard deviation of place and log size, in box sides
-    dropout: float = 0.3
+    dropout: float = 0.25
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
         edges, first_box, first_logits = FirstLook(self.stem, self.middle, self.deep, self.num_classes, name="first")(images, train=train)
 
-        center_size = _center_size(jax.lax.stop_gradient(first_box))
-        if train and self.jitter > 0:
-            noise = jax.random.normal(self.make_rng("dropout"), center_size.shape, center_size.dtype) * self.jitter
-            moved = center_size[:, :2] + noise[:, :2] * center_size[:, 2:]
-            center_size = jnp.concatenate([moved, center_size[:, 2:] * jnp.exp(noise[:, 2:])], axis=-1)
-        window = jnp.concatenate([center_size[:, :2], jnp.maximum(center_size[:, 2:] * self.margin, 4 / images.shape[1])], axis=-1)
-        crop = sample_window(images, window, self.crop)
-
         look = SecondLook(self.look, self.hidden, self.dropout, self.num_classes, name="second")
+        window = self._window(first_box, 4 / images.shape[1], train)
+        crop = sample_window(images, window, self.crop)
         more_logits, edges_in_crop = look(crop, train=train)
         # The crop's frame back to the image's: edge = center + (position - 1/2) side.
         center, side = jnp.tile(window[:, :2], (1, 2)), jnp.tile(window[:, 2:], (1, 2))
@@ -60,6 +54,15 @@ class Model(nn.Module):
             "first_box": first_box,
             "features": {"edges": edges, "crop": crop},
         }
+
+    def _window(self, box: jax.Array, smallest: float, train: bool) -> jax.Array:
+        """Where to look: center and sides (b, 4), the box with a margin; shifted and scaled at random in training."""
+        box = jax.lax.stop_gradient(box)
+        center, side = (box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2]
+        if train and self.jitter > 0:
+            noise = jax.random.normal(self.make_rng("dropout"), box.shape, box.dtype) * self.jitter
+            center, side = center + noise[:, :2] * side, side * jnp.exp(noise[:, 2:])
+        return jnp.concatenate([center, jnp.maximum(side * self.margin, smallest)], axis=-1)
 
 
 class FirstLook(nn.Module):
@@ -81,7 +84,8 @@ class FirstLook(nn.Module):
         y = _conv_norm_relu(y, self.deep, train)
         logits = nn.Dense(self.num_classes)(y.max(axis=(1, 2)))
 
-        context = jax.image.resize(y, (*x.shape[:3], y.shape[-1]), "nearest")
+        context = nn.relu(Conv(self.middle, (1, 1))(y))
+        context = jax.image.resize(context, (*x.shape[:3], self.middle), "nearest")
         x = _conv_norm_relu(jnp.concatenate([x, context], axis=-1), self.middle, train)
         edges = Conv(4, (3, 3))(x)
         shift = nn.Dense(4, kernel_init=nn.initializers.zeros)(y.mean(axis=(1, 2)))
@@ -105,7 +109,7 @@ class SecondLook(nn.Module):
                 x = max_pool(x)
             if i == 0:
                 fine = x
-        edges = soft_edges(Conv(4, (3, 3))(_conv_norm_relu(fine, self.channels[0], train)))
+        edges = soft_edges(Conv(4, (3, 3))(_conv_norm_relu(fine, self.channels[0] // 2, train)))
         x = x.reshape(x.shape[0], -1)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = nn.relu(nn.Dense(self.hidden)(x))
@@ -135,10 +139,6 @@ def _ordered(edges_bx4: jax.Array) -> jax.Array:
     low = jnp.minimum(edges_bx4[:, :2], edges_bx4[:, 2:]).clip(0.0, 1.0 - MIN_SIDE)
     high = jnp.maximum(jnp.maximum(edges_bx4[:, :2], edges_bx4[:, 2:]), low + MIN_SIDE).clip(0.0, 1.0)
     return jnp.concatenate([low, high], axis=-1)
-
-
-def _center_size(box: jax.Array) -> jax.Array:
-    return jnp.concatenate([(box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2]], axis=-1)
 
 
 def sample_window(images: jax.Array, window_bx4: jax.Array, size: int) -> jax.Array:
