@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     config.optim.weight_decay = 1e-2
     config.optim.clip_norm = 1.0
     config.optim.ema = 0.998
-    config.train.steps = 4000
-    config.train.eval_every = 1000
-    config.train.save_every = 1000
+    config.train.steps = 3000
+    config.train.eval_every = 500
+    config.train.save_every = 500
     return config
