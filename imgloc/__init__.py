@@ -18,7 +18,7 @@ __version__ = importlib.metadata.version("imgloc")
 
 
 def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) -> Loaded:
-    """A trained run, ready for use: `predict, classes, channels = imgloc.load("runs/a")`.
+    """A trained run, ready for use: `predict, classes = imgloc.load("runs/a")`.
 
     `predict` takes a list of pictures (paths, Pillow images, uint8 arrays) and gives one
     (label, score, box in pixels) each. Raises UserError where the folder holds no trained run.

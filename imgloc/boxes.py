@@ -58,6 +58,16 @@ def from_low_size_logits(logits: Any, sigmoid: Any) -> Any:
     return xp.concat([low, low + size], axis=-1)
 
 
+def from_edges(edges: Any, *, smallest_side: float = 1e-3) -> Any:
+    """Valid boxes (..., 4) from four edges in any order and place: sorted, inside [0, 1], no side shorter than asked."""
+    xp = edges.__array_namespace__()
+    a, b = edges[..., :2], edges[..., 2:]
+    nought, one = xp.asarray(0.0, dtype=edges.dtype), xp.asarray(1.0, dtype=edges.dtype)
+    low = xp.minimum(xp.maximum(xp.minimum(a, b), nought), one - smallest_side)
+    high = xp.minimum(xp.maximum(xp.maximum(a, b), low + smallest_side), one)
+    return xp.concat([low, high], axis=-1)
+
+
 def from_pixels(boxes: Any, width: int, height: int) -> Any:
     """Boxes in continuous pixel edges, xyxy, to [0, 1]."""
     xp = boxes.__array_namespace__()

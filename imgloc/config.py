@@ -141,8 +141,14 @@ def check_ranges(config: ConfigDict) -> None:
             value = functools.reduce(getattr, key.split("."), config)
             if not low <= value < math.inf:
                 raise UserError(f"config key '{key}' is {value}; possible: {words}")
-    if not 0 <= config.optim.ema < 1:
-        raise UserError(f"config key 'optim.ema' is {config.optim.ema}; possible: 0 (off) up to, not including, 1")
+    for key in ("ema", "b1", "b2"):
+        if not 0 <= config.optim[key] < 1:
+            raise UserError(f"config key 'optim.{key}' is {config.optim[key]}; possible: 0 up to, not including, 1")
+    if config.seed >= 2**31:
+        raise UserError(f"config key 'seed' is {config.seed}; possible: below 2**31")
+    for key, entry in config.losses.items():
+        if not entry.weight >= 0:
+            raise UserError(f"config key 'losses.{key}.weight' is {entry.weight}; possible: at least 0 (0: off)")
     size = config.data.image_size
     if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
         raise UserError(f"config key 'data.image_size' is {size}; possible: (height, width) in pixels")
@@ -161,6 +167,8 @@ def check_type(key: str, value: Any, default: Any) -> None:
             check_type(f"{key} (an entry)", item, kind)
     else:
         right = isinstance(value, type(default))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"config key '{key}' is {value}; possible: a finite number")
     if not right:
         raise UserError(f"config key '{key}' wants {type(default).__name__} such as {default!r}; got {value!r}")
 

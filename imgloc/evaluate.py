@@ -11,16 +11,15 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from imgloc import build, draw, files, mesh, predict, scores
+from imgloc import baselines, build, draw, files, mesh, predict, scores
 from imgloc import config as configs
 from imgloc.errors import UserError
-from imgloc.rows import read_meta, read_rows, write_rows
-from imgloc.rundir import RunDir
+from imgloc.rows import PREDICTORS, read_meta, read_rows, write_rows
+from imgloc.rundir import RunDir, command_line, commit, open_run
 from imgloc.stats import Interval
 from imgloc.step import compute_dtype
 from imgloc.types import FloatArray, IntArray, Row, Source
 
-PREDICTORS = ("model", "whole_image", "median_box")
 OWN_SPLITS = ("train", "validation")  # whose digits a run may be scored on only under their own name
 TRAIN_ROWS = 10_000  # scored of an endless training split
 
@@ -41,18 +40,28 @@ def open_target(config: ConfigDict, split: str, *, other: ConfigDict | None = No
     """
     data = config.data if other is None else other.data
     source = build.make_source(data, split, config.seed)
+    full_name = f"{split}@{name}" if name else split
     if other is None and split in OWN_SPLITS:
-        return Target(split, split, source)
-    own = [build.make_source(config.data, part, config.seed) for part in OWN_SPLITS]
-    if source.info.classes != own[0].info.classes:
-        raise UserError(f"that data has the classes {', '.join(source.info.classes)}; the run knows {', '.join(own[0].info.classes)}")
-    shared = source.groups & (own[0].groups | own[1].groups)
+        return Target(full_name, split, source)
+    seen, classes = _seen(config)
+    if source.info.classes != classes:
+        raise UserError(f"that data has the classes {', '.join(source.info.classes)}; the run knows {', '.join(classes)}")
+    shared = source.groups & seen
     if shared:
         raise UserError(
             f"refused: {len(shared):,} of the {len(source.groups):,} groups (such as digits) of split '{split}' "
             "were used to train or choose this run; score it on data it has not seen"
         )
-    return Target(f"{split}@{name}" if name else split, split, source)
+    return Target(full_name, split, source)
+
+
+def _seen(config: ConfigDict) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The groups that a run, and the runs that it was warm-started from, were trained or chosen on; and its classes."""
+    own = [build.make_source(config.data, part, config.seed) for part in OWN_SPLITS]
+    groups = own[0].groups | own[1].groups
+    if config.train.init_from:
+        groups |= _seen(open_run(config.train.init_from)[1])[0]
+    return groups, own[0].info.classes
 
 
 def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "best") -> dict[str, dict[str, Interval]]:
@@ -60,7 +69,7 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
 
     Writes the rows, the gallery's pictures and results.json; returns {predictor: {metric: interval}}.
     """
-    summary = files.read_json(run.data)
+    summary = run.read(run.data)
     classes = tuple(summary["classes"])
     shape = (*config.data.image_size, summary["channels"])
     variables, step = predict.load_variables(config, run.checkpoints, shape, len(classes), which)
@@ -79,7 +88,7 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
     for name in PREDICTORS:
         rows = read_rows(run.rows(target.name, name), expected=meta)
         found[name] = scores.intervals(rows, classes, resamples=config.eval.resamples)
-    results = files.read_json(run.results) if run.results.is_file() else {}
+    results = run.read(run.results) if run.results.is_file() else {}
     for name, intervals in found.items():
         results[target.name if name == "model" else f"{target.name}/{name}"] = scores.to_json(intervals)
     files.write_json(run.results, results)
@@ -100,8 +109,8 @@ def _write_all_rows(
     counts, median_box = _baselines(run, config)
     predictors = {
         "model": predict.model_predict(jax.device_put(variables, mesh.replicated(devices)), compiled, devices),
-        "whole_image": predict.whole_image(counts),
-        "median_box": predict.median_box(counts, median_box),
+        "whole_image": baselines.whole_image(counts),
+        "median_box": baselines.median_box(counts, median_box),
     }
     source = First(target.source, TRAIN_ROWS) if target.source.info.endless else target.source
     for name, predictor in predictors.items():
@@ -111,15 +120,15 @@ def _write_all_rows(
         )  # fmt: skip
         if name == "model":
             _write_thumbnails(run, target.name, source, rows, config.eval.gallery)
-        write_rows(run.rows(target.name, name), rows, meta)
+        write_rows(run.rows(target.name, name), rows, {**meta, "command": command_line(), **commit()})
 
 
 def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
     """Class counts and median box of the training split; looked through once a run."""
     if not run.baselines.is_file():
-        counts, box = predict.training_summary(build.make_source(config.data, "train", config.seed))
+        counts, box = baselines.training_summary(build.make_source(config.data, "train", config.seed))
         files.write_json(run.baselines, {"class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]})
-    known = files.read_json(run.baselines)
+    known = run.read(run.baselines)
     return np.asarray(known["class_counts"]), np.asarray(known["median_box"])
 
 

@@ -7,12 +7,13 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
 from imgloc import files
+from imgloc.rundir import RunDir
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
@@ -37,18 +38,18 @@ class Journal:
     Opening at a step drops what was written past it, so that after a resume each step stands there once.
     """
 
-    def __init__(self, workdir: Path, step: int, *, write: bool = True) -> None:
+    def __init__(self, run: RunDir, step: int, *, write: bool = True) -> None:
         from tensorboardX import SummaryWriter
 
-        self._path = workdir / "metrics.jsonl"
+        self._path = run.metrics
         self.records = [record for record in read_journal(self._path) if record["step"] <= step]
         self._write = write  # of several processes one writes, all keep the records
         if not write:
             return
         files.write_text(self._path, "".join(json.dumps(record) + "\n" for record in self.records))
         # Event files cannot be cut, so they are written again from the records that stay.
-        shutil.rmtree(workdir / "events", ignore_errors=True)
-        self._events = SummaryWriter(str(workdir / "events"))
+        shutil.rmtree(run.events, ignore_errors=True)
+        self._events = SummaryWriter(str(run.events))
         for record in self.records:
             self._add_events(record)
         self._file: TextIO = self._path.open("a")
@@ -95,14 +96,13 @@ class NotFinite(Exception):
 class MetricQueue:
     """Metrics on their way from the devices to the journal, so that the loop need not wait for a step to read its loss."""
 
-    def __init__(self, journal: Journal, progress: Progress, extra: Callable[[int], Mapping[str, float]], log_every: int) -> None:
-        self._journal, self._progress, self._extra, self._log_every = journal, progress, extra, log_every
+    def __init__(self, journal: Journal, progress: Progress, log_every: int) -> None:
+        self._journal, self._progress, self._log_every = journal, progress, log_every
         self._waiting: list[tuple[int, Mapping[str, Any]]] = []
 
     def add(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Metrics of a step, computed or still being computed; a step that is waiting already counts once."""
-        if not self._waiting or self._waiting[-1][0] != step:
-            self._waiting.append((step, metrics))
+        """Metrics of a step, computed or still being computed."""
+        self._waiting.append((step, metrics))
 
     def drain(self, keep: int = 0) -> None:
         """Look at all but the last `keep`, and log those of every `log_every`-th step. Raises NotFinite."""
@@ -111,25 +111,26 @@ class MetricQueue:
             values = {name: float(value) for name, value in metrics.items()}
             bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
             if bad:
-                raise NotFinite(f"{', '.join(bad)} at step {step}")
+                raise NotFinite(f"{', '.join(bad)} at step {step} (only logged and saved steps are looked at)")
             self._progress.loss(values["loss"])
             if step % self._log_every == 0:
-                self._journal.add(step, "train", {**values, **self._extra(step)})
+                self._journal.add(step, "train", values)
 
 
 class Progress:
-    """Step, loss, images/s and time left: a bar on a terminal, else a plain line every `every` seconds."""
+    """Step, loss, images/s and time left: a bar on a terminal, else a plain line every `every` seconds; nothing unless `show`."""
 
-    def __init__(self, start: int, steps: int, batch_size: int, *, every: float = 10.0) -> None:
+    def __init__(self, start: int, steps: int, batch_size: int, *, every: float = 10.0, show: bool = True) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._start, self._steps, self._batch_size, self._every = start, steps, batch_size, every
         self._loss, self._begun, self._shown = float("nan"), time.monotonic(), 0.0
         self._first: int | None = None
-        self._console = Console(file=sys.stderr)
+        self._console = Console(file=sys.stderr, quiet=not show)
         self._bar: Progress | None = None
-        if self._console.is_terminal:
+        self._show = show
+        if show and self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("training"), BarColumn(), MofNCompleteColumn(),
                 TextColumn("loss {task.fields[loss]:.4f}"), TextColumn("{task.fields[speed]:,.0f} images/s"),
@@ -164,7 +165,7 @@ class Progress:
         """A line of its own above the bar."""
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)
-        else:
+        elif self._show:
             print(line, file=sys.stderr, flush=True)
 
     def __enter__(self) -> Progress:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +11,11 @@ import jax
 import numpy as np
 from PIL import Image
 
-from imgloc import boxes, build, draw, files, predict
+from imgloc import boxes, build, draw, files, mesh, predict
 from imgloc.data import decode
 from imgloc.errors import UserError
 from imgloc.rundir import open_run
-from imgloc.step import compute_dtype, predict_step
+from imgloc.step import compute_dtype
 from imgloc.types import Uint8Array
 
 Picture = str | Path | Uint8Array | Image.Image
@@ -34,18 +34,18 @@ class Loaded(NamedTuple):
 
     predict: Callable[[Sequence[Picture]], list[Found]]
     classes: tuple[str, ...]
-    channels: int  # of the model's images: 3 (RGB) or 1 (grey)
 
 
 def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) -> Loaded:
     """A predict function and the classes of a run folder. Raises UserError where it holds no trained run."""
     run, config = open_run(str(path))
-    summary = files.read_json(run.data)
+    summary = run.read(run.data)
     classes, channels = tuple(summary["classes"]), int(summary["channels"])
     height, width = config.data.image_size
     variables, _ = predict.load_variables(config, run.checkpoints, (height, width, channels), len(classes), checkpoint)
     model = build.make_model(config.model, len(classes))
-    compiled = jax.jit(functools.partial(predict_step, model=model, dtype=compute_dtype(config.train.dtype)))
+    one_device = mesh.make_mesh(jax.local_devices()[:1])  # any number of pictures fits on one
+    compiled = predict.compiled_predict(model, one_device, compute_dtype(config.train.dtype))
 
     def find(pictures: Sequence[Picture]) -> list[Found]:
         found: list[Found] = []
@@ -56,7 +56,7 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
             stacked = np.zeros((padded, height, width, channels), np.uint8)
             for i, image in enumerate(pixels):
                 stacked[i] = decode.resize(image, height, width)
-            outputs = jax.device_get({k: v for k, v in compiled(variables, stacked).items() if k in ("logits", "box")})
+            outputs = jax.device_get(compiled(variables, stacked))
             probabilities = np.asarray(jax.nn.softmax(outputs["logits"].astype(np.float64)))
             for i, image in enumerate(pixels):
                 label = int(probabilities[i].argmax())
@@ -67,7 +67,7 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
                 found.append(Found(classes[label], float(probabilities[i, label]), box))
         return found
 
-    return Loaded(find, classes, channels)
+    return Loaded(find, classes)
 
 
 def as_pixels(picture: Picture, channels: int) -> Uint8Array:
@@ -93,7 +93,10 @@ def locate_files(loaded: Loaded, paths: Sequence[str], out: Path | None) -> Iter
             pixels = decode.read_image(Path(path), channels=3)
             found = loaded.predict([pixels])[0]
             if out is not None:
-                _write_annotated(pixels, found, out / _free_name(Path(path), taken))
+                target = out / _free_name(Path(path), taken)
+                if target.resolve() == Path(path).resolve():
+                    raise UserError(f"--out '{out}' would overwrite the picture itself; choose another folder")
+                _write_annotated(pixels, found, target)
         except UserError as error:
             yield {"path": path, "error": str(error)}
             continue
@@ -110,9 +113,9 @@ def _rounded(box: Sequence[float] | None) -> list[float] | None:
 def _free_name(path: Path, taken: set[str]) -> str:
     """The file's name as PNG; a second one of the same name gets a number."""
     name, number = f"{path.stem}.png", 2
-    while name in taken:
+    while name.casefold() in taken:  # some file systems do not tell a.png from A.png
         name, number = f"{path.stem}-{number}.png", number + 1
-    taken.add(name)
+    taken.add(name.casefold())
     return name
 
 
@@ -121,5 +124,6 @@ def _write_annotated(pixels: Uint8Array, found: Found, target: Path) -> None:
     if found.box is not None:
         box = boxes.from_pixels(np.asarray(found.box), *picture.size)
         draw.draw_box(picture, [float(edge) for edge in box], draw.PREDICTED_COLOR, f"{found.label} {found.score:.0%}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(target)
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    files.write_bytes(target, content.getvalue())

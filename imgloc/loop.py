@@ -13,9 +13,10 @@ from ml_collections import ConfigDict
 
 from imgloc import build, checkpoint, files, mesh, predict, scores, step
 from imgloc.data import pipeline
+from imgloc.errors import UserError
 from imgloc.journal import Journal, MetricQueue, NotFinite, Progress
-from imgloc.prepare import Parts, begin_run, build_parts, initial_state, last_state
-from imgloc.rundir import RunDir, begin_session, end_session, state
+from imgloc.prepare import Parts, begin_run, build_parts, device_names, initial_state, last_state
+from imgloc.rundir import RunDir, begin_session, locked, note_session, state
 from imgloc.stop import StopRequest
 
 TRACED_STEPS = (10, 20)  # of a process: what --profile records, after compilation
@@ -33,34 +34,40 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
     if found == "finished":
         return "already finished"
     parts = build_parts(config)
-    fresh = initial_state(config, parts) if found == "new" else None  # before anything is written: a warm start may not fit
+    writes = jax.process_index() == 0  # of several processes the first one writes
+    # Before anything is written: a warm start may not fit.
+    fresh = initial_state(config, parts) if found == "new" else None
     mesh.barrier("the run folder was looked at")  # before the first process writes into it
-    if found == "new":
-        begin_run(run, config, parts)
 
     data, training = config.data, config.train
     with contextlib.ExitStack() as stack:
+        if writes:
+            stack.enter_context(locked(run))
+            if state(run, config) != found:
+                raise UserError(f"another process has trained in '{run.path}' meanwhile; run the command again")
+        if fresh is not None and writes:
+            begin_run(run, config, parts)
         manager = stack.enter_context(checkpoint.open_manager(run.checkpoints))
         current = last_state(config, parts, manager) if fresh is None else fresh
         first = int(current.step)
-        if jax.process_index() == 0:
-            begin_session(run, first)
+        if writes:
+            begin_session(run, first, device_names())
         order = pipeline.TrainOrder(
             parts.train, config.seed, training.batch_size, first, training.steps, jax.process_index(), jax.process_count()
         )
         batches = pipeline.train_batches(order, parts.shape, max_objects=data.max_objects, threads=data.threads, workers=data.workers)
         on_devices = pipeline.ahead(batches, functools.partial(mesh.put_batch, mesh=parts.devices), data.prefetch)
-        journal = stack.enter_context(Journal(run.path, first, write=jax.process_index() == 0))
-        progress = stack.enter_context(Progress(first, training.steps, training.batch_size))
-        trace = stack.enter_context(Trace(run.path / "profile" if profile else None))
-        queue = MetricQueue(journal, progress, lambda at: {"lr": float(parts.schedule(at - 1))}, training.log_every)
+        journal = stack.enter_context(Journal(run, first, write=writes))
+        progress = stack.enter_context(Progress(first, training.steps, training.batch_size, show=writes))
+        trace = stack.enter_context(Trace(run.profile if profile else None))
+        queue = MetricQueue(journal, progress, training.log_every)
         must_wait = mesh.must_wait(parts.devices)
         out_of_patience = _out_of_patience(config, journal)
 
         for number in range(first + 1, training.steps + 1):
             if out_of_patience or mesh.agreed_to_stop(stop.requested, number):
                 break
-            trace.at(number - first)
+            trace.before(number - first, current)
             current, metrics = parts.train_step(current, next(on_devices))
             if must_wait:
                 jax.block_until_ready(metrics)
@@ -68,19 +75,23 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
             last = number == training.steps
             evaluating = training.eval_every > 0 and (last or number % training.eval_every == 0)
             saving = last or evaluating or number % training.save_every == 0
-            if saving or number % training.log_every == 0 or number == first + 1:
+            logging = number % training.log_every == 0
+            if saving or logging or number == first + 1:
                 queue.add(number, metrics)
-                _look(queue, config, run, manager.latest_step(), keep=0 if saving else 1)
+                # What is only logged may still be computed: it is looked at when the next comes.
+                _look(queue, config, run, manager.latest_step(), keep=1 if logging and not saving else 0)
             score = None
             if evaluating:
                 means = validate(config, parts, current)
-                score = means[training.best_metric]
+                score = means.get(training.best_metric)
                 journal.add(number, "validation", means)
-                progress.say(f"step {number}  validation  " + "  ".join(f"{k} {v:.4f}" for k, v in _brief(means, training.best_metric)))
+                progress.say(f"step {number}  validation  {_brief(means, training.best_metric)}")
                 out_of_patience = _out_of_patience(config, journal)
             if saving:
                 journal.flush()
                 checkpoint.save(manager, current, score=score)
+                if writes:
+                    note_session(run, number, time.monotonic() - began)
             progress.advance(number)
 
         done = int(current.step)
@@ -88,12 +99,11 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         journal.flush()
         checkpoint.save(manager, current, score=None)
         manager.wait_until_finished()
-        best = manager.best_step()
-
-    finished = done == training.steps or out_of_patience
-    if jax.process_index() == 0:
-        end_session(run, done, time.monotonic() - began)
-        if finished:
+        finished = done == training.steps or out_of_patience
+        if writes:
+            note_session(run, done, time.monotonic() - began)
+        if writes and finished:
+            best = manager.best_step()
             files.write_json(run.finished, {"last_step": done, "best_step": done if best is None else best})
     return "finished" if finished else "stopped"
 
@@ -125,14 +135,15 @@ def _look(queue: MetricQueue, config: ConfigDict, run: RunDir, saved: int | None
 
 
 def _out_of_patience(config: ConfigDict, journal: Journal) -> bool:
-    """Whether the best validation lies `patience` evaluations back; from the journal, so that a resume decides the same."""
+    """Whether the first of the best validations lies `patience` back; from the journal, so that a resume decides the same."""
     values = [value for _, value in journal.validation(config.train.best_metric)]
     patience = int(config.train.patience)
     return patience > 0 and bool(values) and len(values) - 1 - values.index(max(values)) >= patience
 
 
-def _brief(means: dict[str, float], best: str) -> list[tuple[str, float]]:
-    return [(name, means[name]) for name in dict.fromkeys(("top1", "mean_iou", best)) if name in means]
+def _brief(means: dict[str, float], best: str) -> str:
+    names = [name for name in dict.fromkeys(("top1", "mean_iou", best)) if name in means]
+    return "  ".join(f"{name} {means[name]:.4f}" for name in names)
 
 
 class Trace:
@@ -141,12 +152,14 @@ class Trace:
     def __init__(self, folder: Path | None) -> None:
         self._folder, self._running = folder, False
 
-    def at(self, step_here: int) -> None:
-        """Before the step of this number, counted in this process."""
+    def before(self, step_here: int, state: step.TrainState) -> None:
+        """Before the step of this number, counted in this process; steps still being computed are waited for."""
         if self._folder is not None and step_here == TRACED_STEPS[0]:
+            jax.block_until_ready(state)
             jax.profiler.start_trace(str(self._folder))
             self._running = True
         elif self._running and step_here == TRACED_STEPS[1]:
+            jax.block_until_ready(state)
             self.__exit__()
 
     def __enter__(self) -> Trace:

@@ -31,7 +31,7 @@ def find(room: str, name: str) -> ModuleType:
             raise unknown(ROOMS[room], name, names(room))
         return importlib.import_module(f"imgloc.{room}.{name}")
     if os.getcwd() not in sys.path:  # a command started by its script does not look into the folder it is run in
-        sys.path.insert(0, os.getcwd())
+        sys.path.append(os.getcwd())
     try:
         return importlib.import_module(name)
     except Exception as error:  # whatever a module of somebody's own does when it is imported

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -35,7 +35,6 @@ class Parts:
     validation: Source
     shape: Shape  # of the model's images
     devices: Mesh
-    schedule: optax.Schedule
     init: Callable[[Any], step.TrainState]  # of the seed; pure
     train_step: Callable[..., Any]  # compiled; its first argument is donated
     predict: Callable[[Any, Any], Any]  # compiled
@@ -54,7 +53,7 @@ def build_parts(config: ConfigDict) -> Parts:
     init = functools.partial(step.init_state, shape=shape, model=model, optimizer=optimizer, ema_decay=config.optim.ema)
     one_step = functools.partial(
         step.train_step, model=model, losses=losses, optimizer=optimizer,
-        ema_decay=config.optim.ema, accumulate=config.train.accumulate, dtype=dtype,
+        ema_decay=config.optim.ema, accumulate=config.train.accumulate, dtype=dtype, schedule=schedule,
     )  # fmt: skip
     abstract = predict.abstract_state(config, shape, model, optimizer)
     _check_shapes(config, shape, abstract, model, one_step, validation)
@@ -63,7 +62,6 @@ def build_parts(config: ConfigDict) -> Parts:
         validation=validation,
         shape=shape,
         devices=devices,
-        schedule=schedule,
         init=init,
         train_step=jax.jit(
             one_step, donate_argnums=0, out_shardings=mesh.replicated(devices), compiler_options=runtime.compiler_options()
@@ -74,15 +72,18 @@ def build_parts(config: ConfigDict) -> Parts:
 
 def _check_shapes(config: ConfigDict, shape: Shape, abstract: Any, model: nn.Module, one_step: Any, validation: Source) -> None:
     """Run a step and an evaluation on shapes alone, so that what cannot work fails before anything is written."""
-    batch = pipeline.stack([validation[0]], config.train.batch_size, shape, config.data.max_objects)
+    example = dataclasses.replace(  # with a box, so that every metric applies to it
+        validation[0], boxes_nx4=np.array([[0.0, 0.0, 1.0, 1.0]], np.float32), labels_n=np.zeros(1, np.int32)
+    )
+    batch = pipeline.stack([example], config.train.batch_size, shape, config.data.max_objects)
     predict_step = functools.partial(step.predict_step, model=model)
     try:
         jax.eval_shape(one_step, abstract, batch)
         outputs = jax.eval_shape(predict_step, step.eval_variables(abstract), batch.images_bxhxwxc)
-    except KeyError as error:
-        raise UserError(f"a loss wants the output {error}, which model '{config.model.name}' does not give") from error
-    except (TypeError, ValueError) as error:
-        reason = str(error).split("\n")[0]
+    except UserError:
+        raise
+    except Exception as error:  # whatever a model or loss of somebody's own does
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise UserError(f"model '{config.model.name}' and losses {', '.join(config.losses)} do not fit together: {reason}") from error
     build.check_outputs(config.task, outputs, config.model.name)
     blank = {name: np.zeros(value.shape, np.float32) for name, value in outputs.items() if name != "features"}
@@ -93,18 +94,21 @@ def _check_shapes(config: ConfigDict, shape: Shape, abstract: Any, model: nn.Mod
 
 def begin_run(run: RunDir, config: ConfigDict, parts: Parts) -> None:
     """Write what a run is; config.json comes last, a folder without it is no run yet."""
-    if jax.process_index() > 0:
-        return
     fingerprints = {"train": parts.train.fingerprint, "validation": parts.validation.fingerprint}
     info = parts.train.info
     data = {"classes": list(info.classes), "channels": info.channels}
-    devices = [f"{device.device_kind} ({device.platform})" for device in jax.devices()]
+    made_of = provenance(fingerprints, device_names(), configs.fingerprint(config))
     try:
         files.write_json(run.data, data)
-        files.write_json(run.provenance, provenance(fingerprints, devices, configs.fingerprint(config)))
+        files.write_json(run.provenance, made_of)
         files.write_json(run.config, configs.to_json(config))
     except OSError as error:
         raise UserError(f"cannot write to --workdir '{run.path}': {error.strerror or error}") from error
+
+
+def device_names() -> list[str]:
+    """What each device is."""
+    return [f"{device.device_kind} ({device.platform})" for device in jax.devices()]
 
 
 def initial_state(config: ConfigDict, parts: Parts) -> step.TrainState:
@@ -113,7 +117,7 @@ def initial_state(config: ConfigDict, parts: Parts) -> step.TrainState:
     state: step.TrainState = jax.jit(parts.init, out_shardings=placed)(config.seed)
     if not config.train.init_from:
         return state
-    donor = donor_variables(config.train.init_from, parts.shape)
+    donor = donor_variables(config.train.init_from)
     skip = config.train.init_skip
     params = checkpoint.warm_start(state.params, donor["params"], skip)
     model_state = {name: checkpoint.warm_start(value, donor.get(name, {}), skip) for name, value in state.model_state.items()}
@@ -135,9 +139,10 @@ def last_state(config: ConfigDict, parts: Parts, manager: CheckpointManager) -> 
     return checkpoint.restore(manager, latest, target)
 
 
-def donor_variables(path: str, shape: Shape) -> Any:
-    """Parameters and state of another run's best checkpoint."""
+def donor_variables(path: str) -> Any:
+    """Parameters and state (NumPy) of another run's best checkpoint."""
     donor, config = open_run(path)
-    classes = files.read_json(donor.data)["classes"]
-    variables, _ = predict.load_variables(config, donor.checkpoints, shape, len(classes), "best")
-    return variables
+    data = donor.read(donor.data)
+    shape = (*config.data.image_size, data["channels"])
+    variables, _ = predict.load_variables(config, donor.checkpoints, shape, len(data["classes"]), "best")
+    return jax.tree.map(np.asarray, variables)

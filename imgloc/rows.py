@@ -20,6 +20,8 @@ from imgloc import files
 from imgloc.errors import UserError
 from imgloc.types import Row
 
+PREDICTORS = ("model", "whole_image", "median_box")  # the run's own, and the baselines beside it
+
 
 def write_rows(path: Path, rows: Sequence[Row], meta: dict[str, Any]) -> list[Row]:
     """Write rows sorted by id, and what they were made of beside them; returns them sorted."""

@@ -13,6 +13,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import fcntl
 import importlib.metadata
 import os
 import platform
@@ -20,6 +23,7 @@ import shlex
 import subprocess
 import sys
 import urllib.parse
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +34,9 @@ from imgloc import config as configs
 from imgloc import files
 from imgloc.errors import UserError
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "ml-collections", "numpy", "pillow", "mlxtend", "imgloc")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "ml-collections", "numpy", "pillow", "mlxtend",
+            "tensorflow-datasets", "array-record", "imgloc")  # fmt: skip
+SETTINGS = ("IMGLOC_TUNE", "XLA_FLAGS", "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES")  # environment variables that change results or speed
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,14 @@ class RunDir:
         return self.path / "metrics.jsonl"
 
     @property
+    def events(self) -> Path:
+        return self.path / "events"
+
+    @property
+    def profile(self) -> Path:
+        return self.path / "profile"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path.absolute() / "checkpoints"  # Orbax takes absolute paths only
 
@@ -70,6 +84,16 @@ class RunDir:
     @property
     def results(self) -> Path:
         return self.path / "results.json"
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """A JSON object of this folder. Raises UserError where it is missing or broken."""
+        try:
+            values = files.read_json(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read '{path}': {' '.join(str(error).split())}") from error
+        if not isinstance(values, dict):
+            raise UserError(f"'{path}' holds no JSON object; got {type(values).__name__}")
+        return values
 
     def rows(self, split: str, predictor: str = "model") -> Path:
         return self.path / "rows" / (f"{split}.jsonl" if predictor == "model" else f"{split}.{predictor}.jsonl")
@@ -87,7 +111,12 @@ def open_run(path: str) -> tuple[RunDir, ConfigDict]:
     if not run.config.is_file():
         reason = "it has no config.json" if run.path.is_dir() else "there is no such folder"
         raise UserError(f"'{path}' is not a run folder: {reason}; possible: a --workdir that imgloc train has written")
-    return run, configs.from_json(_read_config(run))
+    config = configs.from_json(run.read(run.config))
+    try:
+        configs.check_keys(config)
+    except UserError as error:
+        raise UserError(f"'{run.config}' is not of this version of imgloc: {error}") from error
+    return run, config
 
 
 def state(run: RunDir, config: ConfigDict) -> str:
@@ -97,10 +126,10 @@ def state(run: RunDir, config: ConfigDict) -> str:
     if not run.path.is_dir():
         raise UserError(f"'{run.path}' is a file; --workdir wants a folder")
     if not run.config.is_file():
-        if any(run.path.iterdir()):
+        if any(not _begun(path.name) for path in run.path.iterdir()):
             raise UserError(f"'{run.path}' holds other files and no run; choose a new or empty folder for --workdir")
         return "new"
-    mine, theirs = configs.to_json(config), _read_config(run)
+    mine, theirs = configs.to_json(config), run.read(run.config)
     if mine != theirs:
         key, ours, stored = _first_difference(mine, theirs)
         raise UserError(
@@ -110,14 +139,24 @@ def state(run: RunDir, config: ConfigDict) -> str:
     return "finished" if run.finished.is_file() else "unfinished"
 
 
-def _read_config(run: RunDir) -> dict[str, Any]:
+def _begun(name: str) -> bool:
+    """Whether a file is what a run that was killed while it began leaves behind."""
+    return name in ("data.json", "provenance.json", ".lock") or (name.startswith(".") and name.endswith(".tmp"))
+
+
+@contextlib.contextmanager
+def locked(run: RunDir) -> Iterator[None]:
+    """Hold a run folder for one training at a time. Raises UserError where another process trains in it."""
     try:
-        values = files.read_json(run.config)
-    except (OSError, ValueError) as error:
-        raise UserError(f"'{run.config}' cannot be read: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"'{run.config}' is not a config: it holds {type(values).__name__}")
-    return values
+        run.path.mkdir(parents=True, exist_ok=True)
+        with (run.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"another process is training in '{run.path}'; wait for it, or choose another --workdir") from None
+            yield
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"cannot write to --workdir '{run.path}': {error.strerror}") from error
 
 
 def _first_difference(mine: Any, theirs: Any, prefix: str = "") -> tuple[str, Any, Any]:
@@ -130,22 +169,41 @@ def _first_difference(mine: Any, theirs: Any, prefix: str = "") -> tuple[str, An
     raise ValueError("no difference")
 
 
-def begin_session(run: RunDir, first_step: int) -> None:
-    """Add this process's command and commit to provenance.json; one that is killed leaves no `to_step`."""
-    written = files.read_json(run.provenance)
-    session = {"command": command_line(), **commit(), "from_step": first_step}
+def begin_session(run: RunDir, first_step: int, devices: list[str]) -> None:
+    """Add this process's command, commit and whatever differs from the first process's to provenance.json."""
+    written = run.read(run.provenance)
+    now = {**surroundings(), "devices": devices}
+    session = {
+        "command": command_line(),
+        **commit(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "from_step": first_step,
+        **{key: value for key, value in now.items() if value != written[key]},
+    }
     files.write_json(run.provenance, {**written, "sessions": [*written["sessions"], session]})
 
 
-def end_session(run: RunDir, last_step: int, seconds: float) -> None:
-    """Note where this process came to and its wall time."""
-    written = files.read_json(run.provenance)
+def note_session(run: RunDir, last_step: int, seconds: float) -> None:
+    """Note how far this process has come and its wall time so far."""
+    written = run.read(run.provenance)
     written["sessions"][-1] |= {"to_step": last_step, "seconds": round(seconds, 1)}
     files.write_json(run.provenance, written)
 
 
 def provenance(data_fingerprints: dict[str, str], devices: list[str], config_fingerprint: str) -> dict[str, Any]:
     """Everything beside the config that a run's numbers may depend on. Written when the run begins."""
+    return {
+        "config": config_fingerprint,
+        "sessions": [],
+        **commit(),
+        "data": data_fingerprints,
+        **surroundings(),
+        "devices": devices,
+    }
+
+
+def surroundings() -> dict[str, Any]:
+    """Versions, machine and settings of this process."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -153,15 +211,11 @@ def provenance(data_fingerprints: dict[str, str], devices: list[str], config_fin
         except importlib.metadata.PackageNotFoundError:
             versions[package] = "not installed"
     return {
-        "config": config_fingerprint,
-        "sessions": [],
-        **commit(),
         "python": platform.python_version(),
         "packages": versions,
         "platform": platform.platform(),
         "machine": f"{_processor()}, {os.cpu_count()} cores",
-        "devices": devices,
-        "data": data_fingerprints,
+        "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from imgloc import boxes
 from imgloc.names import find, names
 from imgloc.rows import best_median_worst
-from imgloc.stats import Interval, bootstrap_weights, mean_interval, overall_interval
+from imgloc.stats import Interval, bootstrap_weights, mean_intervals, overall_interval
 from imgloc.types import BoolArray, FloatArray, Row
 
 SIZES = {"small": (0.0, 0.25), "medium": (0.25, 0.5), "large": (0.5, 1.01)}  # sqrt(area) of the largest true box
@@ -71,9 +71,9 @@ def intervals(rows: Sequence[Row], classes: Sequence[str], *, resamples: int) ->
     masks = slices(rows, classes)
     found: dict[str, Interval | None] = {}
     for name, values in per_row(rows).items():
-        found[name] = mean_interval(values, weights, group_n)
-        for part, mask in masks.items():
-            found[f"{name}/{part}"] = mean_interval(np.where(mask, values, np.nan), weights, group_n)
+        columns = [values, *(np.where(mask, values, np.nan) for mask in masks.values())]
+        keys = [name, *(f"{name}/{part}" for part in masks)]
+        found |= zip(keys, mean_intervals(np.stack(columns, axis=1), weights, group_n), strict=True)
     for module in _families(rows):
         for name in getattr(module, "OVERALL", ()):
             found[name] = overall_interval(functools.partial(module.overall, rows, name), weights, group_n)

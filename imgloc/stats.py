@@ -28,24 +28,35 @@ def bootstrap_weights(groups: Sequence[str], *, resamples: int, seed: int) -> tu
     return weights_rxg.astype(np.float64), group_n  # as floats: a product of integers is a slow one
 
 
-def mean_interval(values: FloatArray, weights_rxg: FloatArray, group_n: IntArray) -> Interval | None:
-    """Mean of [n] values with its 95 % percentile interval; NaN values do not count; None where none does.
+def mean_intervals(values_nxm: FloatArray, weights_rxg: FloatArray, group_n: IntArray) -> list[Interval | None]:
+    """Means of m columns of n values with 95 % percentile intervals; NaN values do not count; None where none does.
 
     A cluster bootstrap: examples of one group are drawn together (Efron and Tibshirani, 1993, ch. 8).
     Values all alike, or all of one group, give an interval of width 0.
     """
-    counted = ~np.isnan(values)
-    n = int(counted.sum())
-    if n == 0:
-        return None
-    size = weights_rxg.shape[1]
-    sum_g = np.bincount(group_n, weights=np.where(counted, values, 0.0), minlength=size)
-    count_g = np.bincount(group_n, weights=counted.astype(float), minlength=size)
-    mean = float(sum_g.sum() / n)
-    total, count = weights_rxg @ sum_g, weights_rxg @ count_g
-    drawn = count > 0  # a small slice is in some of the resamples only
-    low, high = np.percentile(total[drawn] / count[drawn], [2.5, 97.5]) if drawn.any() else (mean, mean)
-    return Interval(mean=mean, low=float(low), high=float(high), n=n)
+    counted_nxm = ~np.isnan(values_nxm)
+    size = (weights_rxg.shape[1], values_nxm.shape[1])
+    sum_gxm, count_gxm = np.zeros(size), np.zeros(size)
+    np.add.at(sum_gxm, group_n, np.where(counted_nxm, values_nxm, 0.0))
+    np.add.at(count_gxm, group_n, counted_nxm.astype(float))
+    total_rxm, drawn_rxm = weights_rxg @ sum_gxm, weights_rxg @ count_gxm
+    found: list[Interval | None] = []
+    for column in range(values_nxm.shape[1]):
+        n = int(count_gxm[:, column].sum())
+        if n == 0:
+            found.append(None)
+            continue
+        mean = float(sum_gxm[:, column].sum() / n)
+        drawn = drawn_rxm[:, column] > 0  # a small slice is in some of the resamples only
+        means = total_rxm[drawn, column] / drawn_rxm[drawn, column]
+        low, high = np.percentile(means, [2.5, 97.5]) if drawn.any() else (mean, mean)
+        found.append(Interval(mean=mean, low=float(low), high=float(high), n=n))
+    return found
+
+
+def mean_interval(values: FloatArray, weights_rxg: FloatArray, group_n: IntArray) -> Interval | None:
+    """`mean_intervals` of one column [n]."""
+    return mean_intervals(values[:, None], weights_rxg, group_n)[0]
 
 
 def overall_interval(

@@ -109,11 +109,13 @@ def train_step(
     ema_decay: float = 0.0,
     accumulate: int = 1,
     dtype: Any = jnp.float32,
+    schedule: optax.Schedule | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One update; returns the new state and scalars (`loss`, `loss/NAME`, `grad_norm`).
+    """One update; returns the new state and scalars (`loss`, `loss/NAME`, `grad_norm`, and `lr` with a schedule).
 
     With `accumulate` n, the batch is worked through in n parts one after another and their gradients
-    averaged. The average of parameters starts as a plain mean: decay min(ema_decay, (1 + t) / (10 + t)).
+    averaged. The average of parameters is quick at first: its decay at step t is min(ema_decay,
+    (1 + t) / (10 + t)), as in TensorFlow's ExponentialMovingAverage with num_updates.
     """
     key = key_of(state.seed, "step", state.step)
 
@@ -130,12 +132,15 @@ def train_step(
         # Every accumulate-th example, so that each part lies on all devices as the batch does.
         parts = jax.tree.map(lambda a: jnp.swapaxes(a.reshape(-1, accumulate, *a.shape[1:]), 0, 1), batch)
 
-        def add(model_state: Any, item: tuple[Any, Batch]) -> tuple[Any, Any]:
+        def add(carry: tuple[Any, Any], item: tuple[Any, Batch]) -> tuple[tuple[Any, Any], Metrics]:
+            total, model_state = carry
             grads, (model_state, metrics) = gradient(state.params, model_state, item[1], item[0])
-            return model_state, (grads, metrics)
+            return (jax.tree.map(jnp.add, total, grads), model_state), metrics
 
-        model_state, stacked = jax.lax.scan(add, state.model_state, (jnp.arange(accumulate), parts))
-        grads, metrics = jax.tree.map(lambda a: a.mean(axis=0), stacked)
+        start = (jax.tree.map(jnp.zeros_like, state.params), state.model_state)
+        (total, model_state), stacked = jax.lax.scan(add, start, (jnp.arange(accumulate), parts))
+        grads = jax.tree.map(lambda a: a / accumulate, total)
+        metrics = jax.tree.map(lambda a: a.mean(axis=0), stacked)
 
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -145,7 +150,8 @@ def train_step(
         decay = jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step))
         ema = jax.tree.map(lambda old, new: old * decay + new * (1 - decay), state.ema, (params, model_state))
     new_state = TrainState(step, state.seed, params, model_state, opt_state, ema)
-    return new_state, {**metrics, "grad_norm": optax.tree.norm(grads)}
+    metrics = {**metrics, "grad_norm": optax.tree.norm(grads)}
+    return new_state, metrics if schedule is None else {**metrics, "lr": jnp.asarray(schedule(state.step), jnp.float32)}
 
 
 def eval_variables(state: TrainState) -> dict[str, Any]:

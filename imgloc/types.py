@@ -7,7 +7,7 @@ pixel i covers [i, i + 1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -80,3 +80,7 @@ class Batch(NamedTuple):
     object_mask_bxn: Any  # bool
     label_b: Any  # int32, the image's own
     example_mask_b: Any  # bool
+
+
+#: Outputs (NumPy) for a batch, padding included.
+Predict: TypeAlias = Callable[[Batch], Outputs]

@@ -30,11 +30,14 @@ def environment(cache: Path, devices: int = 1) -> dict[str, str]:
     return variables
 
 
-def start(*arguments: str, cache: Path, devices: int = 1, cwd: Path = ROOT) -> subprocess.Popen[str]:
-    """Start `python -m imgloc ...`."""
+def start(*arguments: str, cache: Path, devices: int = 1, cwd: Path = ROOT, own_group: bool = False) -> subprocess.Popen[str]:
+    """Start `python -m imgloc ...`; IMGLOC_TEST in its environment names its --workdir."""
+    marked = environment(cache, devices)
+    if "--workdir" in arguments:
+        marked["IMGLOC_TEST"] = arguments[arguments.index("--workdir") + 1]
     return subprocess.Popen(
         [sys.executable, "-m", "imgloc", *arguments],
-        cwd=cwd, env=environment(cache, devices), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=cwd, env=marked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=own_group,
     )  # fmt: skip
 
 

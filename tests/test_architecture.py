@@ -15,9 +15,9 @@ PACKAGE = ROOT / "imgloc"
 #: A room imports from lower levels only; files inside one room may import each other, without cycles.
 LEVELS = {
     0: ("errors", "types", "boxes", "files", "stop"),
-    1: ("config", "names", "randomness", "rows", "stats", "draw", "journal", "mesh", "runtime", "optim", "ops"),
-    2: ("losses", "data", "models", "tasks", "metrics", "rundir"),
-    3: ("build", "scores"),
+    1: ("config", "names", "randomness", "rows", "stats", "draw", "mesh", "runtime", "optim", "ops"),
+    2: ("losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
+    3: ("build", "scores", "journal"),
     4: ("step",),
     5: ("checkpoint",),
     6: ("predict",),
@@ -40,7 +40,8 @@ TESTED_ELSEWHERE = {
     "losses/box_l1": "test_losses", "losses/giou": "test_losses", "losses/cross_entropy": "test_losses",
     "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
     "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
-    "loop": "test_resume", "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "mesh": "test_devices",
+    "loop": "test_resume",
+    "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "baselines": "test_evaluate", "mesh": "test_devices",
 }  # fmt: skip
 TESTED_AS_A_ROOM = {"report": "report/test_page", "cli": "test_cli", "models": "test_contracts"}
 

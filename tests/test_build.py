@@ -77,7 +77,7 @@ def test_every_recipe_resolves_and_survives_json(path: Path) -> None:
 def test_a_resolved_config_holds_every_option() -> None:
     config = build.resolve(recipe())
     assert set(config.model) > {"name", "stem", "dropout"}
-    assert config.model.dropout == 0.3
+    assert config.model.dropout == 0.25
     assert config.data.options.canvas == 64
     assert "seed" not in config.data.options
     assert config.losses.cross_entropy.to_dict() == {"name": "cross_entropy", "weight": 1.0, "label_smoothing": 0.0}
@@ -99,7 +99,7 @@ def test_the_same_config_however_it_is_said() -> None:
     assert configs.fingerprint(build.resolve(by_hand)) == configs.fingerprint(by_flag)
     weights = recipe()
     weights.losses.cross_entropy.weight = 1
-    weights.model.dropout = 0.3
+    weights.model.dropout = 0.25
     assert configs.fingerprint(build.resolve(weights)) == configs.fingerprint(build.resolve(recipe()))
 
 

@@ -89,6 +89,24 @@ def test_baselines_are_the_boxes_they_claim_to_be(evaluated_run: Path) -> None:
     assert set(median["top_labels"].str[0]) == {int(np.argmax(data["class_counts"]))}
 
 
+def test_a_task_without_boxes_goes_the_same_way(tmp_path: Path, cache: Path) -> None:
+    workdir = str(tmp_path / "run")
+    classify = ("--config.task=classify", "--config.train.best_metric=top1", "--config.train.steps=20")
+    processes.run("train", *processes.TINY, *classify, "--workdir", workdir, cache=cache)
+    processes.run("evaluate", workdir, "--split", "validation", "--checkpoint=last", cache=cache)
+    processes.run("report", workdir, "--split", "validation@last", cache=cache)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert {name for name in results["validation@last"] if "/" not in name} == {"top1"}
+    assert "pred_box" not in json.loads((tmp_path / "run" / "rows" / "validation@last.jsonl").read_text().splitlines()[0])
+
+
+@pytest.mark.parametrize("recipe", sorted(path.name for path in (processes.ROOT / "configs").glob("*.py")))
+def test_every_recipe_takes_two_steps(recipe: str, tmp_path: Path, cache: Path) -> None:
+    short = ("--config.train.steps=2", "--config.train.eval_every=0", "--config.train.batch_size=8", "--config.data.prefetch=0")
+    processes.run("train", f"--config=configs/{recipe}", *short, "--workdir", str(tmp_path / "run"), cache=cache)
+    assert json.loads((tmp_path / "run" / "finished.json").read_text())["last_step"] == 2
+
+
 def copied(evaluated_run: Path, tmp_path: Path) -> tuple[rundir.RunDir, object]:
     shutil.copytree(evaluated_run, tmp_path / "run")
     return rundir.open_run(str(tmp_path / "run"))
@@ -142,5 +160,5 @@ def test_a_model_of_full_mnist_is_refused_on_the_wheel_s_test_digits_and_scored_
     refused = processes.run("evaluate", workdir, *wheel, cache=cache, code=2)
     assert "1,000 of the 1,000 groups" in refused.stderr
     own = processes.run("evaluate", workdir, "--config.data.options.per_digit=1", "--name=once", cache=cache)
-    assert "10000 examples" in own.stdout
+    assert "10,000 examples" in own.stdout
     assert json.loads((tmp_path / "full" / "results.json").read_text())["test@once"]["top1"]["n"] == 10_000

@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 
 from imgloc.journal import Journal, MetricQueue, NotFinite, Progress, read_journal
+from imgloc.rundir import RunDir
 
 
 def test_opening_at_a_step_drops_what_was_written_past_it(tmp_path: Path) -> None:
-    with Journal(tmp_path, 0) as journal:
+    with Journal(RunDir(tmp_path), 0) as journal:
         for step in (10, 20, 30):
             journal.add(step, "train", {"loss": 1 / step})
         journal.add(20, "validation", {"top1": 0.5})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 40, "ki')  # cut off by a kill
     assert len(read_journal(tmp_path / "metrics.jsonl")) == 4
-    with Journal(tmp_path, 20) as journal:
+    with Journal(RunDir(tmp_path), 20) as journal:
         assert journal.validation("top1") == [(20, 0.5)]
         journal.add(30, "train", {"loss": 7.0})
     steps = [(record["step"], record["kind"]) for record in read_journal(tmp_path / "metrics.jsonl")]
@@ -28,14 +29,14 @@ def test_opening_at_a_step_drops_what_was_written_past_it(tmp_path: Path) -> Non
 
 
 def test_values_that_are_no_number_are_written_as_null(tmp_path: Path) -> None:
-    with Journal(tmp_path, 0) as journal:
+    with Journal(RunDir(tmp_path), 0) as journal:
         journal.add(1, "validation", {"top1": float("nan"), "mean_iou": 0.5})
         assert journal.validation("top1") == []
     assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "kind": "validation", "top1": None, "mean_iou": 0.5}
 
 
 def test_only_one_process_writes(tmp_path: Path) -> None:
-    with Journal(tmp_path, 0, write=False) as journal:
+    with Journal(RunDir(tmp_path), 0, write=False) as journal:
         journal.add(1, "validation", {"top1": 1.0})
         journal.flush()
         assert journal.validation("top1") == [(1, 1.0)]
@@ -43,19 +44,19 @@ def test_only_one_process_writes(tmp_path: Path) -> None:
 
 
 def test_the_queue_logs_every_nth_step_and_keeps_what_may_still_be_computed(tmp_path: Path) -> None:
-    with Journal(tmp_path, 0) as journal, Progress(0, 30, 8) as progress:
-        queue = MetricQueue(journal, progress, lambda step: {"lr": step / 100}, log_every=10)
-        for step in (1, 10, 10, 20):
+    with Journal(RunDir(tmp_path), 0) as journal, Progress(0, 30, 8) as progress:
+        queue = MetricQueue(journal, progress, log_every=10)
+        for step in (1, 10, 20):
             queue.add(step, {"loss": float(step)})
         queue.drain(keep=1)
         assert [record["step"] for record in journal.records] == [10]
         queue.drain()
-        assert journal.records[-1] == {"step": 20, "kind": "train", "loss": 20.0, "lr": 0.2}
+        assert journal.records[-1] == {"step": 20, "kind": "train", "loss": 20.0}
 
 
 def test_the_queue_says_what_is_no_number_and_at_which_step(tmp_path: Path) -> None:
-    with Journal(tmp_path, 0) as journal, Progress(0, 30, 8) as progress:
-        queue = MetricQueue(journal, progress, lambda step: {}, log_every=10)
+    with Journal(RunDir(tmp_path), 0) as journal, Progress(0, 30, 8) as progress:
+        queue = MetricQueue(journal, progress, log_every=10)
         queue.add(13, {"loss": float("inf"), "grad_norm": 1.0})
         with pytest.raises(NotFinite, match="loss is inf at step 13"):
             queue.drain()

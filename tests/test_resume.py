@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -13,21 +14,32 @@ import jax
 import numpy as np
 import pytest
 
-from imgloc import predict, rundir
+from imgloc import checkpoint, prepare, rundir
 from tests import processes
 
 
-def final_variables(workdir: Path) -> dict[str, np.ndarray]:
-    """Everything that the last checkpoint predicts with, by path."""
+def saved_states(workdir: Path) -> dict[str, np.ndarray]:
+    """Every array of every checkpoint that is kept: parameters, averages, optimizer; by step and path."""
     run, config = rundir.open_run(str(workdir))
-    variables, _ = predict.load_variables(config, run.checkpoints, (64, 64, 1), 10, "last")
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(variables)}
+    parts = prepare.build_parts(config)
+    found = {}
+    with checkpoint.open_manager(run.checkpoints, read_only=True) as manager:
+        target = jax.eval_shape(parts.init, config.seed)
+        one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=one), target)
+        for number in manager.all_steps():
+            state = checkpoint.restore(manager, number, target)
+            leaves = jax.tree_util.tree_leaves_with_path(state)
+            found |= {f"{number} {jax.tree_util.keystr(path)}": np.asarray(leaf) for path, leaf in leaves}
+    return found
 
 
 def assert_same_bits(workdir: Path, reference: Path) -> None:
-    """The same parameters to the bit, and each step once in the journal with the same numbers."""
-    ours, theirs = final_variables(workdir), final_variables(reference)
+    """The same checkpoints to the bit, the best one too, and each step once in the journal with the same numbers."""
+    ours, theirs = saved_states(workdir), saved_states(reference)
     assert ours.keys() == theirs.keys()
+    assert len(ours) > 50
+    assert (workdir / "finished.json").read_text() == (reference / "finished.json").read_text()
     different = [name for name in ours if not np.array_equal(ours[name], theirs[name])]
     assert not different
     assert (workdir / "metrics.jsonl").read_text() == (reference / "metrics.jsonl").read_text()
@@ -78,9 +90,62 @@ def test_a_killed_run_resumes_to_the_same_bits(
 
 def test_a_run_with_worker_processes_gives_the_same_bits_killed_or_not(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
     workdir = tmp_path / "run"
-    arguments = (*processes.TINY, "--config.data.workers=1")
+    arguments = (*processes.TINY, "--config.data.workers=2")
     interrupt(arguments, workdir, cache, step_saved(workdir, 20), signal.SIGKILL)
     assert not (workdir / "finished.json").exists()
+    deadline = time.monotonic() + 20
+    while leftovers(workdir):  # workers see within a second that their parent is gone
+        assert time.monotonic() < deadline, leftovers(workdir)
+        time.sleep(0.2)
+    processes.run("train", *arguments, "--workdir", str(workdir), cache=cache)
+    assert_same_bits(workdir, tiny_run)
+
+
+def leftovers(workdir: Path) -> list[str]:
+    """Processes that were started with this test's name in their environment: those that a killed run left behind."""
+    mark = f"IMGLOC_TEST={workdir}".encode()
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark in environment.read_bytes():
+                found.append(environment.parent.name)
+        except OSError:
+            continue  # it has ended meanwhile
+    return found
+
+
+def test_a_run_killed_while_it_began_begins_again(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    for name in ("data.json", "provenance.json", ".lock", ".config.json.123.tmp"):
+        (workdir / name).write_text("{")
+    processes.run("train", *processes.TINY, "--workdir", str(workdir), cache=cache)
+    assert_same_bits(workdir, tiny_run)
+
+
+def test_two_trainings_of_one_folder_are_refused(tmp_path: Path, cache: Path) -> None:
+    workdir = tmp_path / "run"
+    first = processes.start("train", *processes.TINY, "--config.train.steps=3000", "--workdir", str(workdir), cache=cache)
+    while not step_saved(workdir, 10)():
+        assert first.poll() is None
+        time.sleep(0.05)
+    second = processes.run("train", *processes.TINY, "--config.train.steps=3000", "--workdir", str(workdir), cache=cache, code=2)
+    assert "another process is training" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+    first.kill()
+    first.communicate()
+
+
+def test_a_signal_to_the_whole_group_lets_workers_finish(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+    workdir = tmp_path / "run"
+    arguments = (*processes.TINY, "--config.data.workers=1")
+    process = processes.start("train", *arguments, "--workdir", str(workdir), cache=cache, own_group=True)
+    while not step_saved(workdir, 10)():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
     processes.run("train", *arguments, "--workdir", str(workdir), cache=cache)
     assert_same_bits(workdir, tiny_run)
 

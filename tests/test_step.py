@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,7 +12,8 @@ import numpy as np
 import optax
 import pytest
 
-from imgloc import boxes, build, mesh, step
+from imgloc import boxes, build, checkpoint, mesh, prepare, step
+from imgloc.config import read_recipe
 from imgloc.data import pipeline
 from imgloc.data.sources.scattered_digits import source
 from imgloc.models import recurrent, second_look
@@ -34,8 +36,6 @@ def batch_of(size: int, start: int = 0) -> Batch:
 
 def recipe_losses() -> tuple[build.WeightedLoss, ...]:
     """Those of the second look's recipe: the first box is taught too, or the second look never sees the object."""
-    from imgloc.config import read_recipe
-
     return build.make_losses(build.resolve(read_recipe("configs/digits_cnn.py")).losses)
 
 
@@ -49,21 +49,36 @@ def make(model: Any, ema_decay: float = 0.0, optimizer: Any = None, **options: A
     return jax.jit(init), jax.jit(one)
 
 
-def test_the_second_step_does_not_compile_again_nor_another_seed() -> None:
-    model = second_look.Model(num_classes=10, **second_look.TINY)
-    optimizer = optax.adam(1e-3)
-    init = jax.jit(functools.partial(step.init_state, shape=SHAPE, model=model, optimizer=optimizer, ema_decay=0.9))
-    one = jax.jit(
-        functools.partial(step.train_step, model=model, losses=losses("cross_entropy", "box_l1"), optimizer=optimizer, ema_decay=0.9),
-        donate_argnums=0,
-    )
-    devices = mesh.make_mesh()
-    for seed in (0, 1):
-        state = jax.device_put(init(seed), mesh.replicated(devices))
-        for number in range(3):
-            state, _ = one(state, mesh.put_batch(batch_of(8, 8 * number), devices))
-    assert one._cache_size() == 1
-    assert init._cache_size() == 1
+def test_the_second_step_does_not_compile_again_nor_another_seed_nor_a_resumed_run(tmp_path: Path) -> None:
+    overrides = ["--config.model.stem=(4, 4)", "--config.model.middle=4", "--config.model.deep=8", "--config.model.look=(4, 4, 4)"]
+    config = build.resolve(read_recipe("configs/digits_cnn.py"), [*overrides, "--config.train.batch_size=8"])
+    parts = prepare.build_parts(config)
+    with checkpoint.open_manager(tmp_path) as manager:
+        for seed in (0, 1):
+            config.seed = seed
+            state = prepare.initial_state(config, parts)
+            for number in range(3):
+                state, _ = parts.train_step(state, mesh.put_batch(batch_of(8, 8 * number), parts.devices))
+        checkpoint.save(manager, state, score=None)
+        manager.wait_until_finished()
+        restored = prepare.last_state(config, parts, manager)
+    assert int(restored.step) == 3
+    parts.train_step(restored, mesh.put_batch(batch_of(8), parts.devices))
+    assert parts.train_step._cache_size() == 1
+
+
+def test_the_quickstart_model_answers_the_same_for_any_batch_size() -> None:
+    model = second_look.Model(num_classes=10)
+    init, one = make(model)
+    state, _ = one(init(0), batch_of(16))
+    predict = jax.jit(functools.partial(step.predict_step, model=model))
+    images = batch_of(16).images_bxhxwxc
+    together = predict(step.eval_variables(state), images)
+    alone = [predict(step.eval_variables(state), images[i : i + 1]) for i in range(16)]
+    np.testing.assert_allclose(together["box"], np.concatenate([a["box"] for a in alone]), atol=1e-5)
+    probabilities = np.concatenate([jax.nn.softmax(a["logits"]) for a in alone])
+    np.testing.assert_allclose(jax.nn.softmax(together["logits"]), probabilities, atol=1e-5)
+    assert np.abs(np.diff(together["box"], axis=0)).max() > 1e-3
 
 
 def test_eight_images_are_learned_by_heart() -> None:

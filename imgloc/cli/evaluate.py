@@ -6,17 +6,20 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from imgloc.errors import UserError
+from imgloc.rows import PREDICTORS
 from imgloc.stats import Interval
 
 HELP = "score a run on a split: per-example rows, results.json with 95 % intervals, a table beside the baselines"
 EXAMPLES = """\
-Rows and results lie in the run folder. Rows that are current (same config, checkpoint and data) are not made again.
+--config.data.KEY=VALUE with --name scores the run on other data; data it was trained on is refused.
+Rows and results lie in the run folder; those of --checkpoint last under SPLIT@last. Rows that are
+current (same config, checkpoint and data) are not made again.
 
 examples:
   imgloc evaluate runs/a --split test
-  imgloc evaluate runs/a --split test --name full --config.data.options.digits=idx --config.data.options.folder=MNIST_FOLDER
+  imgloc evaluate runs/a --name full --config.data.options.digits=idx --config.data.options.folder=MNIST
 """
-NAMES = {"model": "this run", "whole_image": "whole-image box", "median_box": "median box of training"}
+NAMES = dict(zip(PREDICTORS, ("this run", "whole-image box", "median box of training"), strict=True))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="train, validation or test (default)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--name", default="", help="what to call other data than the run's own in rows and results")
-    parser.add_argument("--config.data.KEY", dest="shown", metavar="VALUE", help="score on other data than the run's own (with --name)")
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -49,9 +51,11 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
             raise UserError(f"--name '{parsed.name}': other data needs a name of letters, digits and _ for its rows and results")
     elif parsed.name:
         raise UserError("--name is for other data; say which with --config.data.KEY=VALUE")
-    target = open_target(config, parsed.split, other=other, name=parsed.name)
+    name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))
+    target = open_target(config, parsed.split, other=other, name=name)
     found = evaluate(folder, config, target, which=parsed.checkpoint)
-    print_table(f"{parsed.run}, {target.name}, {len(target.source) if not target.source.info.endless else 'first'} examples", found)
+    count = next(iter(found["model"].values())).n
+    print_table(f"{parsed.run}, {target.name}, {count:,} examples", found)
     print(f"rows: {folder.rows(target.name)}   results: {folder.results}   next: imgloc report {parsed.run}")
     return 0
 

@@ -47,10 +47,30 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A command's own arguments, and its `--config.KEY=VALUE` or `--config.KEY VALUE`, which argparse would take for others."""
+    own: list[str] = []
+    overrides: list[str] = []
+    waiting = False  # for the value of the last override
+    for argument in arguments:
+        if argument.startswith("--config."):
+            overrides.append(argument)
+            waiting = "=" not in argument
+        elif waiting and not argument.startswith("--"):
+            overrides[-1] += f"={argument}"
+            waiting = False
+        else:
+            own.append(argument)
+            waiting = False
+    return own, overrides
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     parser = make_parser()
-    parsed, rest = parser.parse_known_args(arguments)
+    own, overrides = split_overrides(sys.argv[1:] if arguments is None else arguments)
+    parsed, rest = parser.parse_known_args(own)
+    rest = [*rest, *overrides]
     if parsed.version:
         from imgloc import __version__
 
@@ -65,6 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"imgloc {parsed.command}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of our output has gone: `imgloc locate ... | head`
+        sys.stderr.close()
+        return 1
+    except OSError as error:
+        print(f"imgloc {parsed.command}: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"imgloc {parsed.command}: interrupted", file=sys.stderr)
         return 130

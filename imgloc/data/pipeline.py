@@ -6,7 +6,12 @@ Where training stands in the data is a function of the step, so nothing but the 
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -91,13 +96,26 @@ def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads:
     """This process's share of each step's batch, made ahead by threads, or by worker processes where `workers` > 0."""
     share = order.batch_size // order.process_count
     dataset = grain.MapDataset.source(order).batch(share, batch_fn=Stack(shape, max_objects))
-    options = grain.ReadOptions(num_threads=max(1, threads), prefetch_buffer_size=max(2, 2 * threads))
-    stream = dataset.to_iter_dataset(options)
+    stream = dataset.to_iter_dataset(grain.ReadOptions(num_threads=max(1, threads), prefetch_buffer_size=max(2, 2 * threads)))
     if workers > 0:
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # Grain reads absl flags of its own; outside absl's app nobody has parsed them
-        stream = stream.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
+        options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+        stream = stream.mp_prefetch(options, worker_init_fn=functools.partial(_begin_worker, os.getpid()))
     return iter(stream)
+
+
+def _begin_worker(parent: int, index: int, count: int) -> None:
+    """Tie a worker process to its parent: it leaves stopping to it, and ends where the parent was killed."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group by Ctrl-C, timeout, scancel
+        signal.signal(number, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def eval_batches(source: Source, size: int, shape: Shape, *, max_objects: int) -> Iterator[tuple[list[Example], Batch]]:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from imgloc import boxes
 from imgloc.errors import unknown
 from imgloc.ops.recurrent import LSTM, Elman
 from imgloc.types import Outputs
@@ -19,7 +20,6 @@ from imgloc.types import Outputs
 TINY = {"features": 8, "hidden": 8}
 CELLS = {"lstm": LSTM, "elman": Elman}
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": nn.relu}
-MIN_SIDE = 1e-3
 
 
 class Model(nn.Module):
@@ -54,11 +54,9 @@ class Model(nn.Module):
         summary = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(nn.Dense(self.hidden)(summary)))
         shift = 0.1 * jnp.tanh(nn.Dense(4, kernel_init=nn.initializers.zeros, name="shift")(summary).astype(jnp.float32))
         edges = jnp.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=-1) + shift
-        low = jnp.minimum(edges[:, :2], edges[:, 2:]).clip(0.0, 1.0 - MIN_SIDE)
-        high = jnp.maximum(jnp.maximum(edges[:, :2], edges[:, 2:]), low + MIN_SIDE).clip(0.0, 1.0)
         return {
             "logits": nn.Dense(self.num_classes, name="classes")(summary),
-            "box": jnp.concatenate([low, high], axis=-1),
+            "box": boxes.from_edges(edges),
             "features": {"rows": rows, "columns": columns},
         }
 

@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from imgloc import boxes
 from imgloc.ops.conv import Conv
 from imgloc.ops.pool import max_pool
 from imgloc.types import Outputs
 
 TINY = {"stem": (4, 4), "middle": 4, "deep": 8, "look": (4, 4, 4), "hidden": 8, "crop": 8}
-MIN_SIDE = 1e-3
 
 
 class Model(nn.Module):
@@ -46,7 +46,7 @@ class Model(nn.Module):
         more_logits, edges_in_crop = look(crop, train=train)
         # The crop's frame back to the image's: edge = center + (position - 1/2) side.
         center, side = jnp.tile(window[:, :2], (1, 2)), jnp.tile(window[:, 2:], (1, 2))
-        box = _ordered(center + (edges_in_crop - 0.5) * side)
+        box = boxes.from_edges(center + (edges_in_crop - 0.5) * side)
         return {
             "logits": first_logits + more_logits,
             "box": box,
@@ -89,7 +89,7 @@ class FirstLook(nn.Module):
         x = _conv_norm_relu(jnp.concatenate([x, context], axis=-1), self.middle, train)
         edges = Conv(4, (3, 3))(x)
         shift = nn.Dense(4, kernel_init=nn.initializers.zeros)(y.mean(axis=(1, 2)))
-        return edges, _ordered(soft_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))), logits
+        return edges, boxes.from_edges(soft_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))), logits
 
 
 class SecondLook(nn.Module):
@@ -132,13 +132,6 @@ def soft_edges(maps_bxhxwx4: jax.Array) -> jax.Array:
     x = (probability.sum(axis=1) * jnp.linspace(0, 1, w)[:, None]).sum(axis=1)
     y = (probability.sum(axis=2) * jnp.linspace(0, 1, h)[:, None]).sum(axis=1)
     return jnp.stack([x[:, 0], y[:, 1], x[:, 2], y[:, 3]], axis=-1)
-
-
-def _ordered(edges_bx4: jax.Array) -> jax.Array:
-    """A valid box from four edges: in order, inside [0, 1], no side shorter than MIN_SIDE."""
-    low = jnp.minimum(edges_bx4[:, :2], edges_bx4[:, 2:]).clip(0.0, 1.0 - MIN_SIDE)
-    high = jnp.maximum(jnp.maximum(edges_bx4[:, :2], edges_bx4[:, 2:]), low + MIN_SIDE).clip(0.0, 1.0)
-    return jnp.concatenate([low, high], axis=-1)
 
 
 def sample_window(images: jax.Array, window_bx4: jax.Array, size: int) -> jax.Array:

@@ -11,14 +11,13 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from imgloc import config as configs
-from imgloc import files, rows, scores
+from imgloc import rows, scores
 from imgloc.errors import UserError
 from imgloc.journal import read_journal
+from imgloc.rows import PREDICTORS
 from imgloc.rundir import RunDir, open_run
 from imgloc.stats import Interval
 from imgloc.types import Row
-
-PREDICTORS = ("model", "whole_image", "median_box")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def unique_labels(paths: Sequence[str]) -> list[str]:
 def load_run(path: str, label: str, split: str) -> RunReport:
     """Read one run folder. Raises UserError where rows are missing, stale, empty, or of different data."""
     run, config = open_run(path)
-    data = _read_object(run.data)
+    data = run.read(run.data)
     if "classes" not in data:
         raise UserError(f"'{run.data}' names no classes; train the run again: imgloc train")
     classes = tuple(str(name) for name in data["classes"])
@@ -78,7 +77,7 @@ def load_run(path: str, label: str, split: str) -> RunReport:
         if scored[predictor].meta.get("data") != scored["model"].meta.get("data"):
             raise UserError(f"rows of '{predictor}' in {run.path} are of other data than the model's; run: imgloc evaluate {run.path}")
     _check_step(run, scored["model"].meta)
-    provenance = _read_object(run.provenance) if run.provenance.is_file() else {}
+    provenance = run.read(run.provenance) if run.provenance.is_file() else {}
     return RunReport(label, run, config, classes, scored, read_journal(run.metrics), provenance)
 
 
@@ -96,8 +95,10 @@ def _load_rows(run: RunDir, config: ConfigDict, split: str, predictor: str, clas
 def _check_step(run: RunDir, meta: dict[str, Any]) -> None:
     """Refuse rows of another checkpoint than the one that the finished run has."""
     if not run.finished.is_file():
+        if not (run.checkpoints / str(meta.get("step"))).is_dir():
+            raise UserError(f"rows in {run.path} are of step {meta.get('step')}, which training has left; run: imgloc evaluate {run.path}")
         return
-    finished = _read_object(run.finished)
+    finished = run.read(run.finished)
     which = "last" if meta.get("checkpoint") == "last" else "best"
     wanted = finished.get(f"{which}_step")
     if wanted is None:  # a run without validation has no best checkpoint: the last serves
@@ -107,13 +108,3 @@ def _check_step(run: RunDir, meta: dict[str, Any]) -> None:
             f"rows in {run.path} are of another checkpoint: step {meta.get('step')}, the {which} is step {wanted}; "
             f"run: imgloc evaluate {run.path}"
         )
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        value = files.read_json(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read '{path}': {' '.join(str(error).split())}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"'{path}' holds no JSON object; got {type(value).__name__}")
-    return value

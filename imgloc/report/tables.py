@@ -9,8 +9,9 @@ from typing import Any
 
 from imgloc import scores
 from imgloc.report import terms
-from imgloc.report.load import PREDICTORS, RunReport
+from imgloc.report.load import RunReport
 from imgloc.report.terms import Cell
+from imgloc.rows import PREDICTORS
 
 SLICE_METRICS = ("top1", "mean_iou", "gt_known_50", "top1_loc_50")
 

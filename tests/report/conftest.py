@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from imgloc import config as configs
-from imgloc import files, rows, scores
+from imgloc import files, rows, rundir, scores
 from imgloc.boxes import to_pixels
 from imgloc.rundir import RunDir
 
@@ -89,14 +89,10 @@ def make_run(tmp_path: Path) -> MakeRun:
         files.write_json(run.config, configs.to_json(config))
         files.write_json(run.data, {"classes": list(classes)})
         files.write_json(run.finished, {"last_step": 3000, "best_step": 2500})
-        files.write_json(
-            run.provenance,
-            {
-                "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": True, "packages": {"jax": "0.10.2", "numpy": "2.4.6"},
-                "devices": ["cpu:0"], "commands": [f"imgloc train --config.optim.lr={lr}"], "data": {"train": "aa", "test": "0011aabb"},
-                "sessions": [{"from": 0, "to": 3000, "seconds": 142.5}],
-            },
-        )  # fmt: skip
+        made_of = rundir.provenance({"train": "aa", "validation": "0011aabb"}, ["cpu:0"], configs.fingerprint(config))
+        files.write_json(run.provenance, {**made_of, "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": True})
+        rundir.begin_session(run, 0, ["cpu:0"])
+        rundir.note_session(run, 3000, 142.5)
         files.write_text(run.metrics, _journal(seed, 3000, boxes))
         rows.write_rows(run.rows("test"), truth, meta)
         rows.write_rows(run.rows("test", "whole_image"), _baseline(truth, [0.0, 0.0, 1.0, 1.0], boxes), meta)

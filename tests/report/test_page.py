@@ -169,10 +169,19 @@ def test_many_classes_and_no_pictures(make_run: MakeRun, tmp_path: Path) -> None
     path = make_run("a", n=300, classes=tuple(f"class {i}" for i in range(40)), thumbnails=False)
     RunDir(path).metrics.unlink()
     RunDir(path).finished.unlink()
+    (RunDir(path).checkpoints / "2500").mkdir(parents=True)
     words = " ".join(page_of(write_report([str(path)], tmp_path / "report.html")).words)
     assert "the 30 most frequent of 40 classes" in words
     assert "no picture was kept" in words
     assert "No curves were saved" in words
+
+
+def test_rows_of_a_step_that_an_unfinished_run_has_left_are_refused(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run("a")
+    RunDir(path).finished.unlink()
+    (RunDir(path).checkpoints / "2600").mkdir(parents=True)
+    with pytest.raises(UserError, match="step 2500, which training has left"):
+        write_report([str(path)], tmp_path / "report.html")
 
 
 def _change_meta(path: Path, predictor: str, **values: object) -> None:

@@ -1,0 +1,42 @@
+"""The trivial answers that stand beside every model: the same box and class for every image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imgloc.types import Batch, FloatArray, IntArray, Outputs, Predict, Source
+
+SUMMARY_SIZE = 10_000  # canvases of an endless training split that its summary is taken over
+
+
+def whole_image(class_counts: IntArray) -> Predict:
+    """The box of the whole image, and the commonest class of training."""
+    return _constant(class_counts, np.array([0.0, 0.0, 1.0, 1.0], np.float32))
+
+
+def median_box(class_counts: IntArray, box: FloatArray) -> Predict:
+    """The median of each edge over the training boxes, and the commonest class of training."""
+    return _constant(class_counts, np.asarray(box, np.float32))
+
+
+def _constant(class_counts: IntArray, box: FloatArray) -> Predict:
+    log_frequency = np.log(np.maximum(class_counts, 1e-9) / max(1, class_counts.sum())).astype(np.float32)
+
+    def predict(batch: Batch) -> Outputs:
+        size = len(batch.label_b)
+        return {"logits": np.tile(log_frequency, (size, 1)), "box": np.tile(box, (size, 1))}
+
+    return predict
+
+
+def training_summary(source: Source) -> tuple[IntArray, FloatArray]:
+    """Examples a class, and the median box of the largest objects, of a training split (see SUMMARY_SIZE)."""
+    size = min(len(source), SUMMARY_SIZE) if source.info.endless else len(source)
+    counts, found = np.zeros(len(source.info.classes), np.int64), []
+    for index in range(size):
+        example = source[index]
+        counts[example.label] += 1
+        if len(example.boxes_nx4):
+            sides = example.boxes_nx4[:, 2:] - example.boxes_nx4[:, :2]
+            found.append(example.boxes_nx4[int(np.argmax(sides.prod(axis=1)))])
+    return counts, np.median(np.stack(found), axis=0) if found else np.array([0.0, 0.0, 1.0, 1.0])
