@@ -190,6 +190,10 @@ def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
         with _quiet_absl():
             config_flags.DEFINE_config_dict("config", config, lock_config=True, flag_values=values, sys_argv=argv)
             rest = values(argv)[1:]
+    except flags.IllegalFlagValueError as error:
+        key, _, got = _one_line(error).removeprefix("flag --config.").partition("=")
+        default = functools.reduce(getattr, key.split("."), config)
+        raise UserError(f"config key '{key}' wants {type(default).__name__} such as {default!r}; got {got}") from error
     except (flags.Error, TypeError, ValueError, KeyError, AttributeError) as error:
         raise UserError(_one_line(error)) from error
     if rest:

@@ -14,17 +14,27 @@ TRUE_COLOR, PREDICTED_COLOR = (0, 158, 115), (213, 94, 0)  # Okabe and Ito's gre
 
 
 def draw_box(picture: Image.Image, box: Sequence[float], color: tuple[int, int, int], caption: str = "") -> None:
-    """Outline a box (xyxy in [0, 1]) on an RGB picture, in place, with a caption at its upper left corner."""
+    """Outline a box (xyxy in [0, 1]) on an RGB picture, in place, with a caption above or below it, inside the picture."""
     pen = ImageDraw.Draw(picture)
     x0, y0, x1, y1 = (float(edge) for edge in to_pixels(np.asarray(box, np.float64), *picture.size))
-    width = max(1, round(max(picture.size) / 250))
-    pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=color, width=width)
+    line = max(1, round(max(picture.size) / 250))
+    pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=color, width=line)
     if caption:
-        size = max(10, max(picture.size) // 40)
-        left, top, right, bottom = pen.textbbox((x0, y0), caption, font_size=size)
-        lift = bottom - top + 4 if y0 > bottom - top + 4 else 0
-        pen.rectangle((left - 1, top - lift - 1, right + 1, bottom - lift + 1), fill=color)
-        pen.text((x0, y0 - lift), caption, fill=(255, 255, 255), font_size=size)
+        size = max(10, max(picture.size) // 24)
+        left, top, right, bottom = (float(edge) for edge in pen.textbbox((0, 0), caption, font_size=size))
+        pad = max(1, size // 6)
+        width, height = right - left + 2 * pad, bottom - top + 2 * pad
+        x = max(0.0, min(x0, picture.width - width))
+        # Above the box, else below it, else in it.
+        y = y0 - height if y0 >= height else y1 if y1 + height <= picture.height else y0
+        pen.rectangle((x, y, x + width, y + height), fill=color)
+        pen.text((x + pad - left, y + pad - top), caption, fill=(255, 255, 255), font_size=size)
+
+
+def enlarged(picture: Image.Image, smallest_side: int = 320) -> Image.Image:
+    """A picture whose larger side is at least `smallest_side`: pixels of small ones are repeated."""
+    factor = -(-smallest_side // max(picture.size))
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST) if factor > 1 else picture
 
 
 def to_picture(image_hxwxc: Uint8Array) -> Image.Image:

@@ -133,10 +133,10 @@ class Progress:
         if show and self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("training"), BarColumn(), MofNCompleteColumn(),
-                TextColumn("loss {task.fields[loss]:.4f}"), TextColumn("{task.fields[speed]:,.0f} images/s"),
+                TextColumn("loss {task.fields[loss]}"), TextColumn("{task.fields[speed]:,.0f} images/s"),
                 TimeRemainingColumn(), TextColumn("left"), console=self._console,
             )  # fmt: skip
-            self._task = self._bar.add_task("", total=steps, completed=start, loss=self._loss, speed=0.0)
+            self._task = self._bar.add_task("", total=steps, completed=start, loss=self._loss_text(), speed=0.0)
             self._bar.start()
 
     def advance(self, step: int) -> None:
@@ -146,16 +146,19 @@ class Progress:
             self._first, self._begun, self._shown = step, now, now
         speed = self.images_per_second(step)
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, loss=self._loss, speed=speed)
+            self._bar.update(self._task, completed=step, loss=self._loss_text(), speed=speed)
         elif now - self._shown >= self._every or step == self._steps:
             self._shown = now
             left = (self._steps - step) * self._batch_size / speed if speed > 0 else 0.0
-            self.say(f"step {step}/{self._steps}  loss {self._loss:.4f}  {speed:,.0f} images/s  {left:.0f} s left")
+            self.say(f"step {step}/{self._steps}  loss {self._loss_text()}  {speed:,.0f} images/s  {left:.0f} s left")
 
     def images_per_second(self, step: int) -> float:
         """Images per second since the first step of this process was done."""
         seconds = time.monotonic() - self._begun
         return (step - (self._first or step)) * self._batch_size / seconds if seconds > 0 else 0.0
+
+    def _loss_text(self) -> str:
+        return "-" if math.isnan(self._loss) else f"{self._loss:.4f}"
 
     def loss(self, value: float) -> None:
         """The loss to show from now on."""

@@ -48,6 +48,8 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
     compiled = predict.compiled_predict(model, one_device, compute_dtype(config.train.dtype))
 
     def find(pictures: Sequence[Picture]) -> list[Found]:
+        if isinstance(pictures, (str, Path, Image.Image)):
+            raise UserError("predict wants a list of pictures; put this one into [ ]")
         found: list[Found] = []
         for start in range(0, len(pictures), batch_size):
             pixels = [as_pixels(picture, channels) for picture in pictures[start : start + batch_size]]
@@ -120,9 +122,9 @@ def _free_name(path: Path, taken: set[str]) -> str:
 
 
 def _write_annotated(pixels: Uint8Array, found: Found, target: Path) -> None:
-    picture = draw.to_picture(pixels)
+    picture = draw.enlarged(draw.to_picture(pixels))
     if found.box is not None:
-        box = boxes.from_pixels(np.asarray(found.box), *picture.size)
+        box = boxes.from_pixels(np.asarray(found.box), pixels.shape[1], pixels.shape[0])
         draw.draw_box(picture, [float(edge) for edge in box], draw.PREDICTED_COLOR, f"{found.label} {found.score:.0%}")
     content = io.BytesIO()
     picture.save(content, "PNG")

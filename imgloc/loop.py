@@ -63,6 +63,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         queue = MetricQueue(journal, progress, training.log_every)
         must_wait = mesh.must_wait(parts.devices)
         out_of_patience = _out_of_patience(config, journal)
+        progress.say(f"from step {first} of {training.steps}; the first step compiles, which may take a minute")
 
         for number in range(first + 1, training.steps + 1):
             if out_of_patience or mesh.agreed_to_stop(stop.requested, number):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import imgloc
-from imgloc import locate
+from imgloc import draw, locate
 from imgloc.data.sources.scattered_digits import source
 from imgloc.errors import UserError
 from tests import processes
@@ -51,8 +51,15 @@ def test_the_command_gives_a_line_a_picture_and_annotated_copies(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["grey-2.png", "grey.png", "large.png"]
     for name, path in (("grey.png", pictures[0]), ("large.png", pictures[1])):
         original, copy = np.asarray(Image.open(path).convert("RGB")), np.asarray(Image.open(tmp_path / "out" / name))
-        assert copy.shape == original.shape
-        assert (copy != original).any()
+        factor = copy.shape[0] // original.shape[0]
+        assert copy.shape == (original.shape[0] * factor, original.shape[1] * factor, 3)
+        assert max(copy.shape) >= 320
+        drawn = (copy == draw.PREDICTED_COLOR).all(axis=-1)
+        x0, y0, x1, y1 = (round(edge * factor) for edge in answers[[p.name for p in pictures].index(path.name)]["box"])
+        middle = (y0 + y1) // 2
+        assert drawn[middle, x0 - 2 : x0 + 3].any()
+        assert drawn[middle, x1 - 3 : x1 + 2].any()
+        assert not drawn[middle, : max(0, x0 - 3)].any()
 
 
 def test_exit_code_is_0_where_all_went_well(evaluated_run: Path, pictures: list[Path], cache: Path) -> None:

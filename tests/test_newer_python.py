@@ -34,7 +34,11 @@ def test_a_fresh_clone_installs_trains_and_reports_under_a_newer_python(tmp_path
     subprocess.run(["git", "clone", "--quiet", str(processes.ROOT), str(clone)], check=True)
     environment = {**os.environ, "PYTHON": python, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment.pop("VIRTUAL_ENV", None)
-    subprocess.run([str(clone / "scripts" / "setup")], check=True, env=environment)
+    setup = [str(clone / "scripts" / "setup")]
+    first = subprocess.run(setup, check=True, env=environment, capture_output=True, text=True)
+    again = subprocess.run(setup, check=True, env=environment, capture_output=True, text=True)
+    assert "Setting up .venv" in first.stdout
+    assert again.stdout == again.stderr == ""  # the second time installs nothing
 
     def imgloc(*arguments: str) -> None:
         command = [str(clone / ".venv/bin/imgloc"), *arguments]

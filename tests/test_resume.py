@@ -101,6 +101,17 @@ def test_a_run_with_worker_processes_gives_the_same_bits_killed_or_not(tmp_path:
     assert_same_bits(workdir, tiny_run)
 
 
+def test_ctrl_c_saves_too(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+    workdir = tmp_path / "run"
+    process = interrupt(processes.TINY, workdir, cache, step_saved(workdir, 10), signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "stopped, its state is saved" in out
+    assert "Traceback" not in err
+    processes.run("train", *processes.TINY, "--workdir", str(workdir), cache=cache)
+    assert_same_bits(workdir, tiny_run)
+
+
 def leftovers(workdir: Path) -> list[str]:
     """Processes that were started with this test's name in their environment: those that a killed run left behind."""
     mark = f"IMGLOC_TEST={workdir}".encode()

@@ -1,6 +1,7 @@
 """Train, score and tabulate both halves on scattered digits: three seeds each, one after another.
 
-    python experiments/scattered_digits/run.py [--picture]
+    python experiments/scattered_digits/run.py --table     # prints the table of the saved results.json
+    python experiments/scattered_digits/run.py             # about 20 minutes on 2 cores
 
 Finished runs are not made again, interrupted ones go on. Writes results.json and prints the table;
 --picture also draws picture.png from the first CNN's test canvases.
@@ -26,7 +27,7 @@ RUNS = ROOT / "runs" / "scattered_digits"
 MODELS = {"CNN, two looks": "digits_cnn", "LSTM, rows then columns": "digits_lstm"}
 BASELINES = {"median box of training": "test/median_box", "whole-image box": "test/whole_image"}
 SEEDS = (0, 1, 2)
-METRICS = {"top1": "top-1", "mean_iou": "mean IoU", "gt_known_50": "box right (.5)", "top1_loc_50": "class and box right (.5)"}
+METRICS = {"top1": "class right", "mean_iou": "mean IoU", "gt_known_50": "box right", "top1_loc_50": "both right"}
 
 
 def make_run(config: str, seed: int) -> Path:
@@ -62,7 +63,8 @@ def summary(folder: Path) -> dict[str, object]:
 
 def table(found: dict[str, dict[str, dict[str, object]]]) -> str:
     """A Markdown table: medians over the seeds, and the lowest and highest in brackets."""
-    lines = ["| | " + " | ".join(METRICS.values()) + " | training |", "|---|" + "---|" * (len(METRICS) + 1)]
+    titles = [f"{title} (`{name}`)" for name, title in METRICS.items()]
+    lines = ["| | " + " | ".join(titles) + " | training |", "|---|" + "---|" * (len(METRICS) + 1)]
     for title, config in MODELS.items():
         runs = list(found[config].values())
         cells = [spread([run["results"]["test"][metric]["mean"] for run in runs]) for metric in METRICS]
@@ -103,8 +105,12 @@ def _png(page: Image.Image) -> bytes:
 def main() -> None:
     """Make what is missing, then tabulate."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--picture", action="store_true")
+    parser.add_argument("--picture", action="store_true", help="draw picture.png too")
+    parser.add_argument("--table", action="store_true", help="only print the table of the saved results")
     wanted = parser.parse_args()
+    if wanted.table:
+        print(table(files.read_json(HERE / "results.json")))
+        return
     found = {
         config: {str(seed): summary(make_run(config, seed)) for seed in SEEDS} for config in MODELS.values()
     }

@@ -19,7 +19,12 @@ examples:
   imgloc evaluate runs/a --split test
   imgloc evaluate runs/a --name full --config.data.options.digits=idx --config.data.options.folder=MNIST
 """
-NAMES = dict(zip(PREDICTORS, ("this run", "whole-image box", "median box of training"), strict=True))
+NAMES = dict(zip(PREDICTORS, ("this run", "whole-image box", "median box"), strict=True))
+
+
+CAPTION = """\
+mean [95 % interval]; top1: class right
+gt_known_50: box right (IoU at least .5); top1_loc_50: both right"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,24 +60,27 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     target = open_target(config, parsed.split, other=other, name=name)
     found = evaluate(folder, config, target, which=parsed.checkpoint)
     count = next(iter(found["model"].values())).n
-    print_table(f"{parsed.run}, {target.name}, {count:,} examples", found)
-    print(f"rows: {folder.rows(target.name)}   results: {folder.results}   next: imgloc report {parsed.run}")
+    print_table(f"{parsed.run}, {target.name}, {count:,} examples, {parsed.checkpoint} checkpoint", found)
+    shown = "" if target.name == "test" else f" --split {target.name}"
+    print(f"rows: {folder.rows(target.name)}   results: {folder.results}   next: imgloc report {parsed.run}{shown}")
     return 0
 
 
 def print_table(title: str, found: Mapping[str, Mapping[str, Interval]]) -> None:
     """Mean and interval of every whole metric, a column a predictor."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", caption="mean [95 % interval]", caption_justify="left")
+    table = Table(title=title, caption=CAPTION, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.title_justify = table.caption_justify = "left"
     table.add_column("metric")
     for predictor in found:
         table.add_column(NAMES[predictor], justify="right")
     for metric in found["model"]:
         if "/" not in metric:  # slices are in results.json and in the report
             cells = [values.get(metric) for values in found.values()]
-            table.add_row(metric, *(f"{c.mean:.4f} [{c.low:.4f}, {c.high:.4f}]" if c else "" for c in cells))
+            table.add_row(metric, *(f"{c.mean:.3f} [{c.low:.3f}, {c.high:.3f}]" if c else "" for c in cells))
     console = Console()
     console = console if console.is_terminal else Console(width=120)
     console.print(table)

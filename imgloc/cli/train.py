@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Train; 0 also where a SIGTERM was obeyed."""
+    """Train; 0 also where a SIGTERM was obeyed, 130 where Ctrl-C was (the state is saved either way)."""
     from imgloc import config as configs
     from imgloc import runtime
     from imgloc.stop import StopRequest
@@ -65,7 +65,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
             "stopped": f"{folder}: stopped, its state is saved. The same command goes on from there",
         }[how]
     )
-    return 0
+    return 130 if stop.interrupted and how == "stopped" else 0
 
 
 def join_processes(place: str) -> None:

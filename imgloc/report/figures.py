@@ -76,7 +76,7 @@ def confusion_heat_map(share_txp: FloatArray, true_names: Sequence[str], predict
             axes.add_patch(cell)
             if max(rows, columns) <= 12:
                 ink = color("on-accent" if shade > 0.55 else "ink")
-                text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
+                text = f"{100 * share:.0f}" if share >= 0.01 else "<1"  # of a hundred
                 axes.text(predicted, true, text, ha="center", va="center", color=ink, fontsize=size)
         axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), aspect="equal")
         turned = max(map(len, predicted_names), default=0) > 2 and columns > 3
