@@ -156,8 +156,15 @@ def make_task(name: str) -> Callable[[Outputs, Batch], list[dict[str, Any]]]:
     return _member("tasks", name, "rows")
 
 
-def check_outputs(task: str, outputs: Mapping[str, Any], model: str) -> None:
-    """Refuse a model that does not give what a task needs."""
+def check_outputs(task: str, outputs: Mapping[str, Any], model: str, size: int, classes: int) -> None:
+    """Refuse a model whose outputs, for a batch of `size`, are not what a task needs, or not named arrays (b, ...)."""
     missing = [name for name in find("tasks", task).NEEDS if name not in outputs]
     if missing:
         raise UserError(f"task '{task}' needs the output '{missing[0]}'; model '{model}' gives {', '.join(outputs)}")
+    reserved = {"logits": (size, classes), "box": (size, 4), "score": (size,)}
+    for name, value in outputs.items():
+        shape = getattr(value, "shape", None)
+        if name != "features" and (shape is None or shape[:1] != (size,) or shape != reserved.get(name, shape)):
+            wanted = reserved.get(name, (size, "..."))
+            got = type(value).__name__ if shape is None else f"shape {shape}"
+            raise UserError(f"output '{name}' of model '{model}' is of {got}; possible: an array of shape {wanted}, for a batch of {size}")

@@ -32,7 +32,16 @@ def open_manager(folder: Path, *, read_only: bool = False) -> ocp.CheckpointMana
         cleanup_tmp_directories=not read_only,
         create=not read_only,
     )
-    return ocp.CheckpointManager(folder, options=options, item_handlers={"state": ocp.StandardCheckpointHandler()})
+    try:
+        return ocp.CheckpointManager(folder, options=options, item_handlers={"state": ocp.StandardCheckpointHandler()})
+    except Exception as error:  # Orbax raises whatever its readers of damaged files raise
+        raise UserError(damaged(folder, error)) from error
+
+
+def damaged(folder: Path, error: Exception) -> str:
+    """What to say of checkpoints that cannot be read."""
+    reason = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+    return f"checkpoints in {folder} cannot be read ({reason}); remove the damaged step there, or train again"
 
 
 def _score(metrics: Any) -> float:
@@ -52,14 +61,24 @@ def save(manager: ocp.CheckpointManager, state: TrainState, *, score: float | No
 
 def restore(manager: ocp.CheckpointManager, step: int, target: TrainState) -> TrainState:
     """The state of a step, placed on devices as `target` is. Raises UserError where it does not fit the model."""
-    _check_fits(manager, step, target)
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
     try:
+        _check_fits(manager, step, target)
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
         found: TrainState = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))).state
-    except (ValueError, KeyError, TypeError) as error:
-        reason = str(error).split("\n")[0][:300]
-        raise UserError(f"checkpoint {step} in {manager.directory} does not fit this model: {reason}") from error
+    except UserError:
+        raise
+    except Exception as error:  # Orbax raises whatever its readers of damaged files raise
+        raise UserError(damaged(Path(manager.directory) / str(step), error)) from error
     return found
+
+
+def best_step(manager: ocp.CheckpointManager) -> int | None:
+    """The step of the best checkpoint, None where none was scored. Raises UserError where its score cannot be read."""
+    try:
+        step: int | None = manager.best_step()
+    except Exception as error:
+        raise UserError(damaged(Path(manager.directory), error)) from error
+    return step
 
 
 def _check_fits(manager: ocp.CheckpointManager, step: int, target: TrainState) -> None:

@@ -115,6 +115,8 @@ def _check_section(config: ConfigDict, declared: ConfigDict, prefix: str) -> Non
         raise UserError(f"config has no key '{prefix}{missing[0]}'; start from imgloc.config.base()")
     free = prefix + "*" in ("model.*", "losses.*", "data.options.*")
     for key, value in config.items():
+        if not isinstance(key, str) or not key.isidentifier():
+            raise UserError(f"config key {prefix}{key!r} is no name; possible: letters, digits and _")
         if key not in declared:
             if free:
                 continue
@@ -150,8 +152,11 @@ def check_ranges(config: ConfigDict) -> None:
         if not entry.weight >= 0:
             raise UserError(f"config key 'losses.{key}.weight' is {entry.weight}; possible: at least 0 (0: off)")
     size = config.data.image_size
-    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-        raise UserError(f"config key 'data.image_size' is {size}; possible: (height, width) in pixels")
+    if len(size) != 2 or not all(isinstance(side, int) and 0 < side <= 16_384 for side in size):
+        raise UserError(f"config key 'data.image_size' is {size}; possible: (height, width) in pixels, up to 16384")
+    for key, highest in (("max_objects", 100_000), ("threads", 1024), ("workers", 1024)):
+        if config.data[key] > highest:
+            raise UserError(f"config key 'data.{key}' is {config.data[key]}; possible: up to {highest}")
 
 
 def check_type(key: str, value: Any, default: Any) -> None:

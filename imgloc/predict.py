@@ -69,7 +69,7 @@ def load_variables(config: ConfigDict, checkpoints: Path, shape: Shape, num_clas
     place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), target)
     with checkpoint.open_manager(checkpoints, read_only=True) as manager:
-        best = manager.best_step() if which == "best" else None
+        best = checkpoint.best_step(manager) if which == "best" else None
         step = manager.latest_step() if best is None else best
         if step is None:
             raise UserError(f"no whole checkpoint in {checkpoints}; train it first: imgloc train")

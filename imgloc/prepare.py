@@ -20,7 +20,7 @@ from imgloc import build, checkpoint, files, mesh, predict, runtime, scores, ste
 from imgloc import config as configs
 from imgloc.data import pipeline
 from imgloc.errors import UserError, unknown
-from imgloc.optim import make_optimizer
+from imgloc.optim import compiled, make_optimizer
 from imgloc.rundir import RunDir, open_run, provenance
 from imgloc.types import Source
 
@@ -45,6 +45,7 @@ def build_parts(config: ConfigDict) -> Parts:
     devices = mesh.make_mesh()
     mesh.check_batch_size(config.train.batch_size, devices, config.train.accumulate)
     dtype = step.compute_dtype(config.train.dtype)
+    compiled(config.train.init_skip, "train.init_skip")
     train, validation = (build.make_source(config.data, split, config.seed) for split in ("train", "validation"))
     shape = build.image_shape(config.data, train.info)
     model = build.make_model(config.model, len(train.info.classes))
@@ -85,7 +86,8 @@ def _check_shapes(config: ConfigDict, shape: Shape, abstract: Any, model: nn.Mod
     except Exception as error:  # whatever a model or loss of somebody's own does
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise UserError(f"model '{config.model.name}' and losses {', '.join(config.losses)} do not fit together: {reason}") from error
-    build.check_outputs(config.task, outputs, config.model.name)
+    classes = len(validation.info.classes)
+    build.check_outputs(config.task, outputs, config.model.name, config.train.batch_size, classes)
     blank = {name: np.zeros(value.shape, np.float32) for name, value in outputs.items() if name != "features"}
     metrics = scores.means(build.make_task(config.task)(blank, batch))
     if config.train.eval_every and config.train.best_metric not in metrics:

@@ -208,8 +208,14 @@ def test_sources_get_the_seed_and_their_options() -> None:
 
 
 def test_a_task_refuses_a_model_without_its_outputs() -> None:
-    build.check_outputs("locate", {"logits": 0, "box": 0, "features": 0}, "second_look")
-    one_line(
-        lambda: build.check_outputs("locate", {"logits": 0}, "mine"), "task 'locate' needs the output 'box'; model 'mine' gives logits"
-    )
-    build.check_outputs("classify", {"logits": 0}, "mine")
+    good = {"logits": np.zeros((8, 10)), "box": np.zeros((8, 4)), "features": 0}
+    build.check_outputs("locate", good, "second_look", 8, 10)
+    build.check_outputs("classify", {"logits": good["logits"]}, "mine", 8, 10)
+    for outputs, contains in (
+        ({"logits": good["logits"]}, "task 'locate' needs the output 'box'; model 'mine' gives logits"),
+        ({**good, "logits": np.zeros((8, 9))}, "output 'logits' of model 'mine' is of shape (8, 9)"),
+        ({**good, "box": np.zeros((1, 4))}, "output 'box' of model 'mine' is of shape (1, 4)"),
+        ({**good, "extra": None}, "output 'extra' of model 'mine' is of NoneType"),
+        ({**good, "extra": np.float32(1)}, "output 'extra'"),
+    ):
+        one_line(lambda outputs=outputs: build.check_outputs("locate", outputs, "mine", 8, 10), contains)

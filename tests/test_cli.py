@@ -32,6 +32,8 @@ MISTAKES = {
     "a warm start from nowhere": (["--config.train.init_from=nowhere"], "'nowhere' is not a run folder"),
     "no steps": (["--config.train.steps=0"], "train.steps"),
     "a negative batch": (["--config.train.batch_size=-8"], "train.batch_size"),
+    "too large an image": (["--config.data.image_size=(1000000, 1000000)"], "data.image_size"),
+    "a pattern that is none": (["--config.train.init_skip=('(',)"], "no regular expression"),
     "an unknown option": (["--profil"], "unknown option '--profil'"),
     "a stray word": (["stray"], "stray"),
     "a bad place among processes": (["--distributed=here"], "HOST:PORT,COUNT,INDEX"),
@@ -120,6 +122,19 @@ def test_a_checkpoint_of_another_shape_is_told(tiny_run: Path, tmp_path: Path, c
     err = capsys.readouterr().err
     assert "of shape" in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["_METADATA", "manifest.ocdbt", "_sharding", "d"])
+def test_a_damaged_checkpoint_is_told(name: str, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workdir = tmp_path / "run"
+    shutil.copytree(tiny_run, workdir)
+    for path in list((workdir / "checkpoints").rglob(name)):
+        for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert main.main(["evaluate", str(workdir)]) == 2
+    err = capsys.readouterr().err
+    assert "cannot be read" in err
+    assert not (workdir / "results.json").exists()
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["locate"], ["report"]])

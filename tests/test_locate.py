@@ -41,7 +41,8 @@ def test_the_command_gives_a_line_a_picture_and_annotated_copies(
         assert set(answer) == {"path", "class", "score", "box"}
         assert answer["class"] in set("0123456789")
         assert 0 < answer["score"] <= 1
-        width, height = Image.open(path).size
+        with Image.open(path) as picture:
+            width, height = picture.size
         x0, y0, x1, y1 = answer["box"]
         assert 0 <= x0 < x1 <= width
         assert 0 <= y0 < y1 <= height
@@ -50,7 +51,8 @@ def test_the_command_gives_a_line_a_picture_and_annotated_copies(
     assert "no such" in answers[4]["error"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["grey-2.png", "grey.png", "large.png"]
     for name, path in (("grey.png", pictures[0]), ("large.png", pictures[1])):
-        original, copy = np.asarray(Image.open(path).convert("RGB")), np.asarray(Image.open(tmp_path / "out" / name))
+        with Image.open(path) as before, Image.open(tmp_path / "out" / name) as after:
+            original, copy = np.asarray(before.convert("RGB")), np.asarray(after)
         factor = copy.shape[0] // original.shape[0]
         assert copy.shape == (original.shape[0] * factor, original.shape[1] * factor, 3)
         assert max(copy.shape) >= 320
