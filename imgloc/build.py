@@ -142,7 +142,17 @@ def _bound(function: Callable[..., jax.Array], options: Mapping[str, Any]) -> Lo
 
 def make_source(data: ConfigDict, split: str, seed: int) -> Source:
     """One split of the data set that a config names."""
-    source: Source = _member("data.sources", data.source, "source")(split, seed=seed, **data.options)
+    make = _member("data.sources", data.source, "source")
+    try:
+        source: Source = make(split, seed=seed, **data.options)
+        size = len(source)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a source of somebody's own does
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"source '{data.source}' fails for split '{split}': {reason}") from error
+    if not size:
+        raise UserError(f"split '{split}' of source '{data.source}' has no examples")
     return source
 
 

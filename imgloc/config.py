@@ -91,13 +91,13 @@ def read_recipe(path: str) -> ConfigDict:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"config file '{path}' does not run: {type(error).__name__}: {_one_line(error)}") from error
     if not hasattr(module, "get_config"):
         raise UserError(f"config file '{path}' has no get_config()")
     try:
         config = module.get_config()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"get_config() of '{path}' fails: {type(error).__name__}: {_one_line(error)}") from error
     if not isinstance(config, ConfigDict):
         raise UserError(f"get_config() of '{path}' returns {type(config).__name__}; possible: an ml_collections ConfigDict")
@@ -146,8 +146,9 @@ def check_ranges(config: ConfigDict) -> None:
     for key in ("ema", "b1", "b2"):
         if not 0 <= config.optim[key] < 1:
             raise UserError(f"config key 'optim.{key}' is {config.optim[key]}; possible: 0 up to, not including, 1")
-    if config.seed >= 2**31:
-        raise UserError(f"config key 'seed' is {config.seed}; possible: below 2**31")
+    for key, highest in (("seed", 2**31), ("train.steps", 2**31), ("train.batch_size", 10**6), ("eval.batch_size", 10**6)):
+        if functools.reduce(getattr, key.split("."), config) >= highest:
+            raise UserError(f"config key '{key}' is too large; possible: below {highest}")
     for key, entry in config.losses.items():
         if not entry.weight >= 0:
             raise UserError(f"config key 'losses.{key}.weight' is {entry.weight}; possible: at least 0 (0: off)")

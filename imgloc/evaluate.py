@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from imgloc import baselines, build, draw, files, mesh, predict, scores
 from imgloc import config as configs
 from imgloc.errors import UserError
-from imgloc.rows import PREDICTORS, read_meta, read_rows, write_rows
+from imgloc.rows import PREDICTORS, read_rows, write_rows
 from imgloc.rundir import RunDir, command_line, commit, open_run
 from imgloc.stats import Interval
 from imgloc.step import compute_dtype
@@ -55,12 +55,13 @@ def open_target(config: ConfigDict, split: str, *, other: ConfigDict | None = No
     return Target(full_name, split, source)
 
 
-def _seen(config: ConfigDict) -> tuple[frozenset[str], tuple[str, ...]]:
+def _seen(config: ConfigDict, visited: frozenset[str] = frozenset()) -> tuple[frozenset[str], tuple[str, ...]]:
     """The groups that a run, and the runs that it was warm-started from, were trained or chosen on; and its classes."""
     own = [build.make_source(config.data, part, config.seed) for part in OWN_SPLITS]
     groups = own[0].groups | own[1].groups
-    if config.train.init_from:
-        groups |= _seen(open_run(config.train.init_from)[1])[0]
+    donor = config.train.init_from
+    if donor and donor not in visited:
+        groups |= _seen(open_run(donor)[1], visited | {donor})[0]
     return groups, own[0].info.classes
 
 
@@ -88,7 +89,10 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
     for name in PREDICTORS:
         rows = read_rows(run.rows(target.name, name), expected=meta)
         found[name] = scores.intervals(rows, classes, resamples=config.eval.resamples)
-    results = run.read(run.results) if run.results.is_file() else {}
+    try:
+        results = run.read(run.results) if run.results.is_file() else {}
+    except UserError:
+        results = {}  # damaged: it is made of rows, and made again
     for name, intervals in found.items():
         results[target.name if name == "model" else f"{target.name}/{name}"] = scores.to_json(intervals)
     files.write_json(run.results, results)
@@ -96,8 +100,11 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
 
 
 def _is_current(run: RunDir, target: Target, predictor: str, meta: dict[str, Any]) -> bool:
-    written = read_meta(run.rows(target.name, predictor))
-    return written is not None and {key: written.get(key) for key in meta} == meta
+    try:
+        read_rows(run.rows(target.name, predictor), expected=meta)
+    except UserError:
+        return False
+    return True
 
 
 def _write_all_rows(

@@ -19,16 +19,18 @@ from imgloc.rundir import RunDir
 def read_journal(path: Path) -> list[dict[str, Any]]:
     """The records of a metrics.jsonl: {"step", "kind": "train" or "validation", ...}; none where there is no file.
 
-    A last line cut off by a kill is left out.
+    Lines that are none (the last one, cut off by a kill) are left out.
     """
     if not path.exists():
         return []
     records: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
-            records.append(json.loads(line))
+            record = json.loads(line)
         except json.JSONDecodeError:
-            break
+            continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int) and isinstance(record.get("kind"), str):
+            records.append(record)
     return records
 
 

@@ -61,6 +61,8 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
             outputs = jax.device_get(compiled(variables, stacked))
             probabilities = np.asarray(jax.nn.softmax(outputs["logits"].astype(np.float64)))
             for i, image in enumerate(pixels):
+                if not all(np.isfinite(value[i]).all() for value in outputs.values()):
+                    raise UserError("the run's answer is no number (nan or inf)")
                 label = int(probabilities[i].argmax())
                 box = None
                 if "box" in outputs:

@@ -15,7 +15,7 @@ from imgloc import build, checkpoint, files, mesh, predict, scores, step
 from imgloc.data import pipeline
 from imgloc.errors import UserError
 from imgloc.journal import Journal, MetricQueue, NotFinite, Progress
-from imgloc.prepare import Parts, begin_run, build_parts, device_names, initial_state, last_state
+from imgloc.prepare import Parts, begin_run, build_parts, check_same_data, device_names, initial_state, last_state
 from imgloc.rundir import RunDir, begin_session, locked, note_session, state
 from imgloc.stop import StopRequest
 
@@ -47,6 +47,8 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
                 raise UserError(f"another process has trained in '{run.path}' meanwhile; run the command again")
         if fresh is not None and writes:
             begin_run(run, config, parts)
+        if fresh is None:
+            check_same_data(run, parts)
         manager = stack.enter_context(checkpoint.open_manager(run.checkpoints))
         current = last_state(config, parts, manager) if fresh is None else fresh
         first = int(current.step)

@@ -34,6 +34,6 @@ def find(room: str, name: str) -> ModuleType:
         sys.path.append(os.getcwd())
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever a module of somebody's own does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a module of somebody's own does when it is imported
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"cannot import {ROOMS[room]} '{name}': {reason}; possible: a module found from this folder") from error

@@ -48,6 +48,8 @@ def _schedule(name: str, lr: float, warmup_steps: int, steps: int) -> optax.Sche
 
 def compiled(patterns: Sequence[str], key: str) -> list[re.Pattern[str]]:
     """The regular expressions of a config key. Raises UserError where one is none."""
+    if "" in patterns:
+        raise UserError(f"config key '{key}' holds an empty pattern, which matches everything; possible: () for none")
     try:
         return [re.compile(pattern) for pattern in patterns]
     except re.error as error:

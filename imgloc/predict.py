@@ -17,6 +17,7 @@ from imgloc import build, checkpoint, mesh, runtime
 from imgloc.data import pipeline
 from imgloc.errors import UserError, unknown
 from imgloc.optim import make_optimizer
+from imgloc.rundir import RunDir
 from imgloc.step import TrainState, eval_variables, init_state, predict_step
 from imgloc.types import Batch, Outputs, Predict, Row, Source
 
@@ -73,6 +74,11 @@ def load_variables(config: ConfigDict, checkpoints: Path, shape: Shape, num_clas
         step = manager.latest_step() if best is None else best
         if step is None:
             raise UserError(f"no whole checkpoint in {checkpoints}; train it first: imgloc train")
+        finished = checkpoints.parent / "finished.json"
+        known = RunDir(checkpoints.parent).read(finished).get(f"{which}_step") if finished.is_file() else None
+        if known is not None and known != step:
+            folder = checkpoints.parent
+            raise UserError(f"the {which} checkpoint of {folder}, step {known}, is gone; possible: --checkpoint last, or train again")
         return eval_variables(checkpoint.restore(manager, step, target)), int(step)
 
 

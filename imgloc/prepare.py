@@ -94,12 +94,24 @@ def _check_shapes(config: ConfigDict, shape: Shape, abstract: Any, model: nn.Mod
         raise unknown("metric (train.best_metric)", config.train.best_metric, metrics)
 
 
+def fingerprints(parts: Parts) -> dict[str, str]:
+    """What tells the data of a run from other data of the same name."""
+    return {"train": parts.train.fingerprint, "validation": parts.validation.fingerprint}
+
+
+def check_same_data(run: RunDir, parts: Parts) -> None:
+    """Refuse to go on with a run on other data than it began with."""
+    for split, now in fingerprints(parts).items():
+        before = run.read(run.provenance).get("data", {}).get(split)
+        if before != now:
+            raise UserError(f"the {split} data of '{run.path}' has changed since the run began (fingerprint {before}, now {now})")
+
+
 def begin_run(run: RunDir, config: ConfigDict, parts: Parts) -> None:
     """Write what a run is; config.json comes last, a folder without it is no run yet."""
-    fingerprints = {"train": parts.train.fingerprint, "validation": parts.validation.fingerprint}
     info = parts.train.info
     data = {"classes": list(info.classes), "channels": info.channels}
-    made_of = provenance(fingerprints, device_names(), configs.fingerprint(config))
+    made_of = provenance(fingerprints(parts), device_names(), configs.fingerprint(config))
     try:
         files.write_json(run.data, data)
         files.write_json(run.provenance, made_of)

@@ -27,7 +27,11 @@ def write_rows(path: Path, rows: Sequence[Row], meta: dict[str, Any]) -> list[Ro
     """Write rows sorted by id, and what they were made of beside them; returns them sorted."""
     ordered = sorted(rows, key=lambda row: str(row["id"]))
     meta_path(path).unlink(missing_ok=True)  # no moment at which new rows stand beside old provenance
-    files.write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in ordered))
+    try:
+        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in ordered)
+    except ValueError as error:
+        raise UserError(f"rows for {path} hold an answer that is no number (nan or inf)") from error
+    files.write_text(path, text)
     files.write_json(meta_path(path), {**meta, "n": len(ordered)})
     return ordered
 
@@ -41,8 +45,11 @@ def read_meta(path: Path) -> dict[str, Any] | None:
     """What a rows file was made of; None where there are no whole rows."""
     if not path.exists() or not meta_path(path).exists():
         return None
-    meta: dict[str, Any] = files.read_json(meta_path(path))
-    return meta
+    try:
+        meta = files.read_json(meta_path(path))
+    except (OSError, ValueError):
+        return None  # damaged: as good as none
+    return meta if isinstance(meta, dict) and "n" in meta else None
 
 
 def read_rows(path: Path, *, expected: dict[str, Any]) -> list[Row]:
@@ -61,7 +68,7 @@ def read_rows(path: Path, *, expected: dict[str, Any]) -> list[Row]:
             )
     try:
         rows: list[Row] = [json.loads(line) for line in path.read_text().splitlines()]
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise UserError(f"rows at {path} are incomplete: {error}; run imgloc evaluate again") from error
     if len(rows) != meta["n"]:
         raise UserError(f"rows at {path} are incomplete: {len(rows)} of {meta['n']}; run imgloc evaluate again")

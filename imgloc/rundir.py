@@ -114,6 +114,7 @@ def open_run(path: str) -> tuple[RunDir, ConfigDict]:
     config = configs.from_json(run.read(run.config))
     try:
         configs.check_keys(config)
+        configs.check_ranges(config)
     except UserError as error:
         raise UserError(f"'{run.config}' is not of this version of imgloc: {error}") from error
     return run, config
@@ -149,14 +150,15 @@ def locked(run: RunDir) -> Iterator[None]:
     """Hold a run folder for one training at a time. Raises UserError where another process trains in it."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
-        with (run.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"another process is training in '{run.path}'; wait for it, or choose another --workdir") from None
-            yield
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"cannot write to --workdir '{run.path}': {error.strerror}") from error
+        file = (run.path / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"cannot write to --workdir '{run.path}': {error.strerror or error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process is training in '{run.path}'; wait for it, or choose another --workdir") from None
+        yield
 
 
 def _first_difference(mine: Any, theirs: Any, prefix: str = "") -> tuple[str, Any, Any]:

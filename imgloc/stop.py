@@ -24,4 +24,7 @@ class StopRequest:
                 raise KeyboardInterrupt
             self.interrupted = True
             sys.stderr.write("\nstopping after this step; Ctrl-C again stops at once\n")
+        elif self.requested:  # asked for the second time: end now, whatever is being waited for
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         self.requested = True

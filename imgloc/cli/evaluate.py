@@ -48,12 +48,13 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     other = None
     if rest:
-        foreign = [key for key in configs.override_keys(rest) if not key.startswith("data.")]
+        foreign = [key for key in configs.override_keys(rest) if key != "data.source" and not key.startswith("data.options.")]
         if foreign:
-            raise UserError(f"'--config.{foreign[0]}' cannot change a trained run; possible: --config.data.KEY, to score on other data")
+            possible = "--config.data.source and --config.data.options.KEY, to score on other data"
+            raise UserError(f"'--config.{foreign[0]}' cannot change a trained run; possible: {possible}")
         other = build.resolve(config, rest)
-        if not parsed.name.isidentifier():
-            raise UserError(f"--name '{parsed.name}': other data needs a name of letters, digits and _ for its rows and results")
+        if not parsed.name.isidentifier() or parsed.name.split("_")[-1] in ("best", "last"):
+            raise UserError(f"--name '{parsed.name}': other data needs a name of letters, digits and _, not ending in best or last")
     elif parsed.name:
         raise UserError("--name is for other data; say which with --config.data.KEY=VALUE")
     name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))

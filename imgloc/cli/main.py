@@ -83,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = COMMANDS[parsed.command].run(parsed, rest)
         return code
     except UserError as error:
-        print(f"imgloc {parsed.command}: {error}", file=sys.stderr)
+        line = " ".join(str(error).split())
+        print(f"imgloc {parsed.command}: {line if len(line) < 2000 else line[:2000] + ' ...'}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output has gone: `imgloc locate ... | head`
         sys.stderr.close()

@@ -41,6 +41,8 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from imgloc import runtime
     from imgloc.stop import StopRequest
 
+    if not parsed.workdir:
+        raise UserError("--workdir is empty; it wants a folder")
     stop = StopRequest()
     recipe = configs.read_recipe(parsed.config)
     runtime.prepare()
@@ -50,7 +52,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from imgloc.loop import train
 
     config = build.resolve(recipe, rest)
-    if parsed.distributed:
+    if parsed.distributed is not None:
         join_processes(parsed.distributed)
     try:
         how = train(config, parsed.workdir, stop=stop, profile=parsed.profile)
@@ -80,6 +82,6 @@ def join_processes(place: str) -> None:
             raise UserError(f"--distributed finds no cluster here ({reason}); possible: --distributed=HOST:PORT,COUNT,INDEX") from error
         return
     address, count, index = [*place.split(","), "", ""][:3]
-    if ":" not in address or not count.isdigit() or not index.isdigit() or int(index) >= int(count):
+    if ":" not in address or not count.isdecimal() or not index.isdecimal() or int(index) >= int(count):
         raise UserError(f"--distributed wants HOST:PORT,COUNT,INDEX such as 10.0.0.1:1234,2,0; got '{place}'")
     jax.distributed.initialize(coordinator_address=address, num_processes=int(count), process_id=int(index))
