@@ -124,6 +124,50 @@ def test_a_checkpoint_of_another_shape_is_told(tiny_run: Path, tmp_path: Path, c
     assert len(err.splitlines()) == 1
 
 
+def test_a_best_checkpoint_that_is_gone_is_not_replaced_in_silence(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from imgloc import files
+
+    workdir = tmp_path / "run"
+    shutil.copytree(tiny_run, workdir)
+    files.write_json(workdir / "finished.json", {"last_step": 60, "best_step": 7})
+    assert main.main(["evaluate", str(workdir)]) == 2
+    assert "step 7, is gone" in capsys.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_other_data(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from imgloc import files
+
+    workdir = tmp_path / "run"
+    shutil.copytree(tiny_run, workdir)
+    (workdir / "finished.json").unlink()
+    written = files.read_json(workdir / "provenance.json")
+    files.write_json(workdir / "provenance.json", {**written, "data": {**written["data"], "train": "0123456789abcdef"}})
+    assert main.main(["train", *processes.TINY, "--workdir", str(workdir)]) == 2
+    assert "train data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["config.json", "folder"])
+def test_a_report_overwrites_nothing_but_a_web_page(
+    out: str, evaluated_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / out
+    if out == "folder":
+        target = tmp_path / "folder.html"
+        target.mkdir()
+    else:
+        target.write_text("precious")
+    assert main.main(["report", str(evaluated_run), "--out", str(target)]) == 2
+    assert "ends in .html" in capsys.readouterr().err
+    assert target.is_dir() or target.read_text() == "precious"
+
+
+def test_data_for_scoring_cannot_change_the_model_s_images(evaluated_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["evaluate", str(evaluated_run), "--name", "small", "--config.data.image_size=(32, 32)"]) == 2
+    assert "cannot change a trained run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["_METADATA", "manifest.ocdbt", "_sharding", "d"])
 def test_a_damaged_checkpoint_is_told(name: str, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     workdir = tmp_path / "run"

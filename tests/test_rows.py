@@ -89,7 +89,7 @@ def test_new_rows_never_stand_beside_old_provenance(tmp_path: Path, monkeypatch:
 
 
 def test_nan_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(UserError, match="no number"):
         write_rows(tmp_path / "test.jsonl", [{"id": "a", "score": float("nan")}], META)
     assert read_meta(tmp_path / "test.jsonl") is None
     write_rows(tmp_path / "empty.jsonl", [], META)
