@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import tracemalloc  # noqa: F401  (see below)
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from tests.run_fixtures import cache, evaluated_run, tiny_run  # noqa: F401  (fixtures)
+
+# Pytest imports tracemalloc at the first warning from a destructor. When that happens while TFDS is being imported, whose lazy
+# importer replaces `__import__` for everybody, the import fails and so does the test; imported here, it is there already.
 
 hypothesis.settings.register_profile(
     "imgloc",
