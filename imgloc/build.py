@@ -13,7 +13,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from imgloc import config as configs
-from imgloc.errors import UserError, unknown
+from imgloc.errors import UserError, reason, unknown
 from imgloc.names import ROOMS, find, names
 from imgloc.types import Batch, Info, Outputs, Source
 
@@ -149,8 +149,7 @@ def make_source(data: ConfigDict, split: str, seed: int) -> Source:
     except UserError:
         raise
     except Exception as error:  # whatever a source of somebody's own does
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"source '{data.source}' fails for split '{split}': {reason}") from error
+        raise UserError(f"source '{data.source}' fails for split '{split}': {reason(error)}") from error
     if not size:
         raise UserError(f"split '{split}' of source '{data.source}' has no examples")
     return source

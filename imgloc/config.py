@@ -22,7 +22,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from imgloc import files
-from imgloc.errors import UserError, unknown
+from imgloc.errors import UserError, one_line, reason, unknown
 
 
 def base() -> ConfigDict:
@@ -92,13 +92,13 @@ def read_recipe(path: str) -> ConfigDict:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise UserError(f"config file '{path}' does not run: {type(error).__name__}: {_one_line(error)}") from error
+        raise UserError(f"config file '{path}' does not run: {reason(error)}") from error
     if not hasattr(module, "get_config"):
         raise UserError(f"config file '{path}' has no get_config()")
     try:
         config = module.get_config()
     except (Exception, SystemExit) as error:
-        raise UserError(f"get_config() of '{path}' fails: {type(error).__name__}: {_one_line(error)}") from error
+        raise UserError(f"get_config() of '{path}' fails: {reason(error)}") from error
     if not isinstance(config, ConfigDict):
         raise UserError(f"get_config() of '{path}' returns {type(config).__name__}; possible: an ml_collections ConfigDict")
     return config
@@ -197,11 +197,11 @@ def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
             config_flags.DEFINE_config_dict("config", config, lock_config=True, flag_values=values, sys_argv=argv)
             rest = values(argv)[1:]
     except flags.IllegalFlagValueError as error:
-        key, _, got = _one_line(error).removeprefix("flag --config.").partition("=")
+        key, _, got = one_line(error).removeprefix("flag --config.").partition("=")
         default = functools.reduce(getattr, key.split("."), config)
         raise UserError(f"config key '{key}' wants {type(default).__name__} such as {default!r}; got {got}") from error
     except (flags.Error, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise UserError(_one_line(error)) from error
+        raise UserError(one_line(error)) from error
     if rest:
         raise UserError(f"unexpected argument '{rest[0]}'; possible: --config.KEY=VALUE")
     return copied(config)  # flags lock theirs
@@ -258,10 +258,6 @@ def _quiet_absl() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
 
 
 def to_json(config: ConfigDict) -> dict[str, Any]:

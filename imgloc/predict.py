@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from imgloc import build, checkpoint, mesh, runtime
 from imgloc.data import pipeline
-from imgloc.errors import UserError, unknown
+from imgloc.errors import UserError, reason, unknown
 from imgloc.optim import make_optimizer
 from imgloc.rundir import RunDir
 from imgloc.step import TrainState, eval_variables, init_state, predict_step
@@ -32,8 +32,7 @@ def abstract_state(config: ConfigDict, shape: Shape, model: nn.Module, optimizer
     except UserError:
         raise
     except Exception as error:  # whatever a model does with fields that make no sense to it
-        reason = f"{type(error).__name__}: {error}".split("\n")[0]
-        raise UserError(f"model '{config.model.name}' does not build for images {shape}: {reason}") from error
+        raise UserError(f"model '{config.model.name}' does not build for images {shape}: {reason(error, lines=1)}") from error
     return state
 
 

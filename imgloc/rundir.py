@@ -32,7 +32,7 @@ from ml_collections import ConfigDict
 
 from imgloc import config as configs
 from imgloc import files
-from imgloc.errors import UserError
+from imgloc.errors import UserError, one_line
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "ml-collections", "numpy", "pillow", "mlxtend",
             "tensorflow-datasets", "array-record", "imgloc")  # fmt: skip
@@ -90,7 +90,7 @@ class RunDir:
         try:
             values = files.read_json(path)
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot read '{path}': {' '.join(str(error).split())}") from error
+            raise UserError(f"cannot read '{path}': {one_line(error)}") from error
         if not isinstance(values, dict):
             raise UserError(f"'{path}' holds no JSON object; got {type(values).__name__}")
         return values
