@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from imgloc import config as configs
 from imgloc.errors import UserError, reason, unknown
 from imgloc.names import ROOMS, find, names
-from imgloc.types import Batch, Info, Outputs, Source
+from imgloc.types import Batch, Info, Outputs, Shape, Source
 
 LossFunction = Callable[[Outputs, Batch], jax.Array]
 HANDED_OVER = ("num_classes", "parent", "name")  # model fields that no config sets
@@ -155,7 +155,7 @@ def make_source(data: ConfigDict, split: str, seed: int) -> Source:
     return source
 
 
-def image_shape(data: ConfigDict, info: Info) -> tuple[int, int, int]:
+def image_shape(data: ConfigDict, info: Info) -> Shape:
     """Height, width and channels of a model's images."""
     return (*data.image_size, info.channels)
 

@@ -18,7 +18,7 @@ from imgloc.rows import PREDICTORS, read_rows, write_rows
 from imgloc.rundir import RunDir, command_line, commit, open_run
 from imgloc.stats import Interval
 from imgloc.step import compute_dtype
-from imgloc.types import FloatArray, IntArray, Row, Source
+from imgloc.types import FloatArray, IntArray, Row, Shape, Source
 
 OWN_SPLITS = ("train", "validation")  # whose digits a run may be scored on only under their own name
 TRAIN_ROWS = 10_000  # scored of an endless training split
@@ -108,7 +108,7 @@ def _is_current(run: RunDir, target: Target, predictor: str, meta: dict[str, Any
 
 
 def _write_all_rows(
-    run: RunDir, config: ConfigDict, target: Target, variables: Any, shape: Any, summary: dict[str, Any], meta: dict[str, Any]
+    run: RunDir, config: ConfigDict, target: Target, variables: Any, shape: Shape, summary: dict[str, Any], meta: dict[str, Any]
 ) -> None:
     devices = mesh.local_mesh()
     model = build.make_model(config.model, len(summary["classes"]))

@@ -19,9 +19,7 @@ from imgloc.errors import UserError, reason, unknown
 from imgloc.optim import make_optimizer
 from imgloc.rundir import RunDir
 from imgloc.step import TrainState, eval_variables, init_state, predict_step
-from imgloc.types import Batch, Outputs, Predict, Row, Source
-
-Shape = tuple[int, int, int]
+from imgloc.types import Batch, Outputs, Predict, Row, Shape, Source
 
 
 def abstract_state(config: ConfigDict, shape: Shape, model: nn.Module, optimizer: optax.GradientTransformation) -> TrainState:

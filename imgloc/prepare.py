@@ -22,9 +22,7 @@ from imgloc.data import pipeline
 from imgloc.errors import UserError, reason, unknown
 from imgloc.optim import compiled, make_optimizer
 from imgloc.rundir import RunDir, open_run, provenance
-from imgloc.types import Source
-
-Shape = tuple[int, int, int]
+from imgloc.types import Shape, Source
 
 
 @dataclass(frozen=True)

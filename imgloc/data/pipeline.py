@@ -23,10 +23,9 @@ from absl import flags
 from imgloc.boxes import area
 from imgloc.data import decode
 from imgloc.randomness import permutation
-from imgloc.types import Batch, Example, Source
+from imgloc.types import Batch, Example, Shape, Source
 
 T = TypeVar("T")
-Shape = tuple[int, int, int]  # h, w, c of the images of a batch
 
 
 @dataclass(frozen=True)
