@@ -73,7 +73,7 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
     summary = run.read(run.data)
     classes = tuple(summary["classes"])
     shape = (*config.data.image_size, summary["channels"])
-    variables, step = predict.load_variables(config, run.checkpoints, shape, len(classes), which)
+    variables, step = predict.load_variables(run, config, shape, len(classes), which)
     meta = {
         "config": configs.fingerprint(config),
         "checkpoint": which,

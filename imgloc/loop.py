@@ -106,7 +106,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         if writes:
             note_session(run, done, time.monotonic() - began)
         if writes and finished:
-            best = manager.best_step()
+            best = checkpoint.best_step(manager)
             files.write_json(run.finished, {"last_step": done, "best_step": done if best is None else best})
     return "finished" if finished else "stopped"
 

@@ -156,5 +156,5 @@ def donor_variables(path: str) -> Any:
     donor, config = open_run(path)
     data = donor.read(donor.data)
     shape = (*config.data.image_size, data["channels"])
-    variables, _ = predict.load_variables(config, donor.checkpoints, shape, len(data["classes"]), "best")
+    variables, _ = predict.load_variables(donor, config, shape, len(data["classes"]), "best")
     return jax.tree.map(np.asarray, variables)
