@@ -29,7 +29,6 @@ class Target:
     """What a run is scored on: a split of its own data, or of other data under a name of its own."""
 
     name: str  # of rows and results: `test`, or `test@NAME`
-    split: str
     source: Source
 
 
@@ -42,7 +41,7 @@ def open_target(config: ConfigDict, split: str, *, other: ConfigDict | None = No
     source = build.make_source(data, split, config.seed)
     full_name = f"{split}@{name}" if name else split
     if other is None and split in OWN_SPLITS:
-        return Target(full_name, split, source)
+        return Target(full_name, source)
     seen, classes = _seen(config)
     if source.info.classes != classes:
         raise UserError(f"that data has the classes {', '.join(source.info.classes)}; the run knows {', '.join(classes)}")
@@ -52,7 +51,7 @@ def open_target(config: ConfigDict, split: str, *, other: ConfigDict | None = No
             f"refused: {len(shared):,} of the {len(source.groups):,} groups (such as digits) of split '{split}' "
             "were used to train or choose this run; score it on data it has not seen"
         )
-    return Target(full_name, split, source)
+    return Target(full_name, source)
 
 
 def _seen(config: ConfigDict, visited: frozenset[str] = frozenset()) -> tuple[frozenset[str], tuple[str, ...]]:

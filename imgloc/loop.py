@@ -139,7 +139,7 @@ def _look(queue: MetricQueue, config: ConfigDict, run: RunDir, saved: int | None
 
 def _out_of_patience(config: ConfigDict, journal: Journal) -> bool:
     """Whether the first of the best validations lies `patience` back; from the journal, so that a resume decides the same."""
-    values = [value for _, value in journal.validation(config.train.best_metric)]
+    values = journal.validation(config.train.best_metric)
     patience = int(config.train.patience)
     return patience > 0 and bool(values) and len(values) - 1 - values.index(max(values)) >= patience
 
