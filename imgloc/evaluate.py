@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from imgloc import baselines, build, draw, files, mesh, predict, scores
 from imgloc import config as configs
+from imgloc.data import pipeline
 from imgloc.errors import UserError
 from imgloc.rows import PREDICTORS, read_rows, write_rows
 from imgloc.rundir import RunDir, command_line, commit, open_run
@@ -21,7 +22,6 @@ from imgloc.step import compute_dtype
 from imgloc.types import FloatArray, IntArray, Row, Shape, Source
 
 OWN_SPLITS = ("train", "validation")  # whose digits a run may be scored on only under their own name
-TRAIN_ROWS = 10_000  # scored of an endless training split
 
 
 @dataclass(frozen=True)
@@ -118,27 +118,27 @@ def _write_all_rows(
         "whole_image": baselines.whole_image(counts),
         "median_box": baselines.median_box(counts, median_box),
     }
-    source = First(target.source, TRAIN_ROWS) if target.source.info.endless else target.source
     for name, predictor in predictors.items():
         rows = predict.predict_rows(
-            predictor, source, build.make_task(config.task), target.name,
+            predictor, target.source, build.make_task(config.task), target.name,
             batch_size=mesh.round_up(config.eval.batch_size, devices), shape=shape, max_objects=config.data.max_objects,
         )  # fmt: skip
         if name == "model":
-            _write_thumbnails(run, target.name, source, rows, config.eval.gallery)
+            _write_thumbnails(run, target.name, target.source, rows, config.eval.gallery)
         write_rows(run.rows(target.name, name), rows, {**meta, "command": command_line(), **commit()})
 
 
 def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
     """Class counts and median box of the training split; looked through once a run."""
     if not run.baselines.is_file():
-        counts, box = baselines.training_summary(build.make_source(config.data, "train", config.seed))
+        source = build.make_source(config.data, "train", config.seed)
+        counts, box = baselines.training_summary(source, pipeline.finite_size(source))
         files.write_json(run.baselines, {"class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]})
     known = run.read(run.baselines)
     return np.asarray(known["class_counts"]), np.asarray(known["median_box"])
 
 
-def _write_thumbnails(run: RunDir, name: str, source: Source | First, rows: Sequence[Row], count: int) -> None:
+def _write_thumbnails(run: RunDir, name: str, source: Source, rows: Sequence[Row], count: int) -> None:
     """Pictures of the rows that the gallery shows, by id."""
     folder = run.thumbnails(name)
     shutil.rmtree(folder, ignore_errors=True)
@@ -148,29 +148,3 @@ def _write_thumbnails(run: RunDir, name: str, source: Source | First, rows: Sequ
     for index, row in enumerate(rows):
         if row["id"] in chosen:
             draw.to_picture(source[index].image_hxwxc).save(run.thumbnail(name, str(row["id"])))
-
-
-@dataclass(frozen=True)
-class First:
-    """The first `size` examples of an endless source."""
-
-    source: Source
-    size: int
-
-    @property
-    def info(self) -> Any:
-        return self.source.info
-
-    @property
-    def fingerprint(self) -> str:
-        return self.source.fingerprint
-
-    @property
-    def groups(self) -> frozenset[str]:
-        return self.source.groups
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: int) -> Any:
-        return self.source[index]

@@ -86,7 +86,7 @@ def predict_rows(
     shape: Shape,
     max_objects: int,
 ) -> list[Row]:
-    """One row for each example of a source, in its order, whatever the batch size."""
+    """One row for each example of a source (`pipeline.finite_size` of them), in its order, whatever the batch size."""
     rows: list[Row] = []
     for examples, batch in pipeline.eval_batches(source, batch_size, shape, max_objects=max_objects):
         for example, row in zip(examples, make_rows(predict(batch), batch), strict=True):
