@@ -129,12 +129,13 @@ def _write_all_rows(
 
 
 def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
-    """Class counts and median box of the training split; looked through once a run."""
-    if not run.baselines.is_file():
-        source = build.make_source(config.data, "train", config.seed)
+    """Class counts and median box of the training split; looked through again only where its data has changed."""
+    source = build.make_source(config.data, "train", config.seed)
+    known = run.read(run.baselines) if run.baselines.is_file() else {}
+    if known.get("data") != source.fingerprint:
         counts, box = baselines.training_summary(source, pipeline.finite_size(source))
-        files.write_json(run.baselines, {"class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]})
-    known = run.read(run.baselines)
+        known = {"data": source.fingerprint, "class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]}
+        files.write_json(run.baselines, known)
     return np.asarray(known["class_counts"]), np.asarray(known["median_box"])
 
 

@@ -7,7 +7,7 @@
     checkpoints/      best and last, by step
     finished.json     there when training is done: last and best step
     rows/             one table of per-example rows a split;  thumbnails/ pictures for the gallery
-    baselines.json    class counts and median box of the training split
+    baselines.json    class counts and median box of the training split, and its data fingerprint
     results.json      metrics with intervals;  report.html
 """
 
