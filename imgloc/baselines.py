@@ -6,8 +6,6 @@ import numpy as np
 
 from imgloc.types import Batch, FloatArray, IntArray, Outputs, Predict, Source
 
-SUMMARY_SIZE = 10_000  # canvases of an endless training split that its summary is taken over
-
 
 def whole_image(class_counts: IntArray) -> Predict:
     """The box of the whole image, and the commonest class of training."""
@@ -29,9 +27,8 @@ def _constant(class_counts: IntArray, box: FloatArray) -> Predict:
     return predict
 
 
-def training_summary(source: Source) -> tuple[IntArray, FloatArray]:
-    """Examples a class, and the median box of the largest objects, of a training split (see SUMMARY_SIZE)."""
-    size = min(len(source), SUMMARY_SIZE) if source.info.endless else len(source)
+def training_summary(source: Source, size: int) -> tuple[IntArray, FloatArray]:
+    """Examples a class, and the median box of the largest objects, of the first `size` of a training split."""
     counts, found = np.zeros(len(source.info.classes), np.int64), []
     for index in range(size):
         example = source[index]

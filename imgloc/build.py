@@ -13,9 +13,9 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from imgloc import config as configs
-from imgloc.errors import UserError, unknown
+from imgloc.errors import UserError, reason, unknown
 from imgloc.names import ROOMS, find, names
-from imgloc.types import Batch, Info, Outputs, Source
+from imgloc.types import Batch, Info, Outputs, Shape, Source
 
 LossFunction = Callable[[Outputs, Batch], jax.Array]
 HANDED_OVER = ("num_classes", "parent", "name")  # model fields that no config sets
@@ -149,14 +149,13 @@ def make_source(data: ConfigDict, split: str, seed: int) -> Source:
     except UserError:
         raise
     except Exception as error:  # whatever a source of somebody's own does
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"source '{data.source}' fails for split '{split}': {reason}") from error
+        raise UserError(f"source '{data.source}' fails for split '{split}': {reason(error)}") from error
     if not size:
         raise UserError(f"split '{split}' of source '{data.source}' has no examples")
     return source
 
 
-def image_shape(data: ConfigDict, info: Info) -> tuple[int, int, int]:
+def image_shape(data: ConfigDict, info: Info) -> Shape:
     """Height, width and channels of a model's images."""
     return (*data.image_size, info.channels)
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from imgloc.errors import UserError
+from imgloc.errors import UserError, reason
 from imgloc.optim import compiled
 from imgloc.step import TrainState
 
@@ -40,8 +40,7 @@ def open_manager(folder: Path, *, read_only: bool = False) -> ocp.CheckpointMana
 
 def damaged(folder: Path, error: Exception) -> str:
     """What to say of checkpoints that cannot be read."""
-    reason = f"{type(error).__name__}: {error}".split("\n")[0][:200]
-    return f"checkpoints in {folder} cannot be read ({reason}); remove the damaged step there, or train again"
+    return f"checkpoints in {folder} cannot be read ({reason(error, lines=1)[:200]}); remove the damaged step there, or train again"
 
 
 def _score(metrics: Any) -> float:

@@ -22,7 +22,21 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from imgloc import files
-from imgloc.errors import UserError, unknown
+from imgloc.errors import UserError, one_line, reason, unknown
+
+POSITIVE = ("train.steps", "train.batch_size", "train.accumulate", "train.log_every", "train.save_every", "data.max_objects",
+            "eval.batch_size", "eval.resamples")  # fmt: skip
+NOT_NEGATIVE = ("seed", "train.eval_every", "train.patience", "data.threads", "data.workers", "data.prefetch", "eval.gallery",
+                "optim.lr", "optim.warmup_steps", "optim.weight_decay", "optim.clip_norm")  # fmt: skip
+RANGES = (  # keys, the lowest value, one that is too high, what is said of a value outside
+    (POSITIVE, 1, math.inf, "is {}; possible: at least 1"),
+    (NOT_NEGATIVE, 0, math.inf, "is {}; possible: at least 0"),
+    (("optim.ema", "optim.b1", "optim.b2"), 0, 1, "is {}; possible: 0 up to, not including, 1"),
+    (("seed", "train.steps"), 0, 2**31, "is too large; possible: below 2147483648"),
+    (("train.batch_size", "eval.batch_size"), 1, 10**6, "is too large; possible: below 1000000"),
+    (("data.max_objects",), 1, 100_001, "is {}; possible: up to 100000"),
+    (("data.threads", "data.workers"), 0, 1025, "is {}; possible: up to 1024"),
+)
 
 
 def base() -> ConfigDict:
@@ -92,13 +106,13 @@ def read_recipe(path: str) -> ConfigDict:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise UserError(f"config file '{path}' does not run: {type(error).__name__}: {_one_line(error)}") from error
+        raise UserError(f"config file '{path}' does not run: {reason(error)}") from error
     if not hasattr(module, "get_config"):
         raise UserError(f"config file '{path}' has no get_config()")
     try:
         config = module.get_config()
     except (Exception, SystemExit) as error:
-        raise UserError(f"get_config() of '{path}' fails: {type(error).__name__}: {_one_line(error)}") from error
+        raise UserError(f"get_config() of '{path}' fails: {reason(error)}") from error
     if not isinstance(config, ConfigDict):
         raise UserError(f"get_config() of '{path}' returns {type(config).__name__}; possible: an ml_collections ConfigDict")
     return config
@@ -130,34 +144,19 @@ def _check_section(config: ConfigDict, declared: ConfigDict, prefix: str) -> Non
             check_type(prefix + key, value, default)
 
 
-POSITIVE = ("train.steps", "train.batch_size", "train.accumulate", "train.log_every", "train.save_every", "data.max_objects",
-            "eval.batch_size", "eval.resamples")  # fmt: skip
-NOT_NEGATIVE = ("seed", "train.eval_every", "train.patience", "data.threads", "data.workers", "data.prefetch", "eval.gallery",
-                "optim.lr", "optim.warmup_steps", "optim.weight_decay", "optim.clip_norm")  # fmt: skip
-
-
 def check_ranges(config: ConfigDict) -> None:
     """Refuse numbers that make no sense: no steps, an empty batch, a decay of 1."""
-    for keys, low, words in ((POSITIVE, 1, "at least 1"), (NOT_NEGATIVE, 0, "at least 0")):
+    for keys, low, below, problem in RANGES:
         for key in keys:
             value = functools.reduce(getattr, key.split("."), config)
-            if not low <= value < math.inf:
-                raise UserError(f"config key '{key}' is {value}; possible: {words}")
-    for key in ("ema", "b1", "b2"):
-        if not 0 <= config.optim[key] < 1:
-            raise UserError(f"config key 'optim.{key}' is {config.optim[key]}; possible: 0 up to, not including, 1")
-    for key, highest in (("seed", 2**31), ("train.steps", 2**31), ("train.batch_size", 10**6), ("eval.batch_size", 10**6)):
-        if functools.reduce(getattr, key.split("."), config) >= highest:
-            raise UserError(f"config key '{key}' is too large; possible: below {highest}")
+            if not low <= value < below:
+                raise UserError(f"config key '{key}' {problem.format(value)}")
     for key, entry in config.losses.items():
         if not entry.weight >= 0:
             raise UserError(f"config key 'losses.{key}.weight' is {entry.weight}; possible: at least 0 (0: off)")
     size = config.data.image_size
     if len(size) != 2 or not all(isinstance(side, int) and 0 < side <= 16_384 for side in size):
         raise UserError(f"config key 'data.image_size' is {size}; possible: (height, width) in pixels, up to 16384")
-    for key, highest in (("max_objects", 100_000), ("threads", 1024), ("workers", 1024)):
-        if config.data[key] > highest:
-            raise UserError(f"config key 'data.{key}' is {config.data[key]}; possible: up to {highest}")
 
 
 def check_type(key: str, value: Any, default: Any) -> None:
@@ -197,11 +196,11 @@ def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
             config_flags.DEFINE_config_dict("config", config, lock_config=True, flag_values=values, sys_argv=argv)
             rest = values(argv)[1:]
     except flags.IllegalFlagValueError as error:
-        key, _, got = _one_line(error).removeprefix("flag --config.").partition("=")
+        key, _, got = one_line(error).removeprefix("flag --config.").partition("=")
         default = functools.reduce(getattr, key.split("."), config)
         raise UserError(f"config key '{key}' wants {type(default).__name__} such as {default!r}; got {got}") from error
     except (flags.Error, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise UserError(_one_line(error)) from error
+        raise UserError(one_line(error)) from error
     if rest:
         raise UserError(f"unexpected argument '{rest[0]}'; possible: --config.KEY=VALUE")
     return copied(config)  # flags lock theirs
@@ -258,10 +257,6 @@ def _quiet_absl() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
 
 
 def to_json(config: ConfigDict) -> dict[str, Any]:

@@ -13,15 +13,15 @@ from ml_collections import ConfigDict
 
 from imgloc import baselines, build, draw, files, mesh, predict, scores
 from imgloc import config as configs
+from imgloc.data import pipeline
 from imgloc.errors import UserError
 from imgloc.rows import PREDICTORS, read_rows, write_rows
 from imgloc.rundir import RunDir, command_line, commit, open_run
 from imgloc.stats import Interval
 from imgloc.step import compute_dtype
-from imgloc.types import FloatArray, IntArray, Row, Source
+from imgloc.types import FloatArray, IntArray, Row, Shape, Source
 
 OWN_SPLITS = ("train", "validation")  # whose digits a run may be scored on only under their own name
-TRAIN_ROWS = 10_000  # scored of an endless training split
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class Target:
     """What a run is scored on: a split of its own data, or of other data under a name of its own."""
 
     name: str  # of rows and results: `test`, or `test@NAME`
-    split: str
     source: Source
 
 
@@ -42,7 +41,7 @@ def open_target(config: ConfigDict, split: str, *, other: ConfigDict | None = No
     source = build.make_source(data, split, config.seed)
     full_name = f"{split}@{name}" if name else split
     if other is None and split in OWN_SPLITS:
-        return Target(full_name, split, source)
+        return Target(full_name, source)
     seen, classes = _seen(config)
     if source.info.classes != classes:
         raise UserError(f"that data has the classes {', '.join(source.info.classes)}; the run knows {', '.join(classes)}")
@@ -52,7 +51,7 @@ def open_target(config: ConfigDict, split: str, *, other: ConfigDict | None = No
             f"refused: {len(shared):,} of the {len(source.groups):,} groups (such as digits) of split '{split}' "
             "were used to train or choose this run; score it on data it has not seen"
         )
-    return Target(full_name, split, source)
+    return Target(full_name, source)
 
 
 def _seen(config: ConfigDict, visited: frozenset[str] = frozenset()) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -73,7 +72,7 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
     summary = run.read(run.data)
     classes = tuple(summary["classes"])
     shape = (*config.data.image_size, summary["channels"])
-    variables, step = predict.load_variables(config, run.checkpoints, shape, len(classes), which)
+    variables, step = predict.load_variables(run, config, shape, len(classes), which)
     meta = {
         "config": configs.fingerprint(config),
         "checkpoint": which,
@@ -108,7 +107,7 @@ def _is_current(run: RunDir, target: Target, predictor: str, meta: dict[str, Any
 
 
 def _write_all_rows(
-    run: RunDir, config: ConfigDict, target: Target, variables: Any, shape: Any, summary: dict[str, Any], meta: dict[str, Any]
+    run: RunDir, config: ConfigDict, target: Target, variables: Any, shape: Shape, summary: dict[str, Any], meta: dict[str, Any]
 ) -> None:
     devices = mesh.local_mesh()
     model = build.make_model(config.model, len(summary["classes"]))
@@ -119,27 +118,28 @@ def _write_all_rows(
         "whole_image": baselines.whole_image(counts),
         "median_box": baselines.median_box(counts, median_box),
     }
-    source = First(target.source, TRAIN_ROWS) if target.source.info.endless else target.source
     for name, predictor in predictors.items():
         rows = predict.predict_rows(
-            predictor, source, build.make_task(config.task), target.name,
+            predictor, target.source, build.make_task(config.task), target.name,
             batch_size=mesh.round_up(config.eval.batch_size, devices), shape=shape, max_objects=config.data.max_objects,
         )  # fmt: skip
         if name == "model":
-            _write_thumbnails(run, target.name, source, rows, config.eval.gallery)
+            _write_thumbnails(run, target.name, target.source, rows, config.eval.gallery)
         write_rows(run.rows(target.name, name), rows, {**meta, "command": command_line(), **commit()})
 
 
 def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
-    """Class counts and median box of the training split; looked through once a run."""
-    if not run.baselines.is_file():
-        counts, box = baselines.training_summary(build.make_source(config.data, "train", config.seed))
-        files.write_json(run.baselines, {"class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]})
-    known = run.read(run.baselines)
+    """Class counts and median box of the training split; looked through again only where its data has changed."""
+    source = build.make_source(config.data, "train", config.seed)
+    known = run.read(run.baselines) if run.baselines.is_file() else {}
+    if known.get("data") != source.fingerprint:
+        counts, box = baselines.training_summary(source, pipeline.finite_size(source))
+        known = {"data": source.fingerprint, "class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]}
+        files.write_json(run.baselines, known)
     return np.asarray(known["class_counts"]), np.asarray(known["median_box"])
 
 
-def _write_thumbnails(run: RunDir, name: str, source: Source | First, rows: Sequence[Row], count: int) -> None:
+def _write_thumbnails(run: RunDir, name: str, source: Source, rows: Sequence[Row], count: int) -> None:
     """Pictures of the rows that the gallery shows, by id."""
     folder = run.thumbnails(name)
     shutil.rmtree(folder, ignore_errors=True)
@@ -149,29 +149,3 @@ def _write_thumbnails(run: RunDir, name: str, source: Source | First, rows: Sequ
     for index, row in enumerate(rows):
         if row["id"] in chosen:
             draw.to_picture(source[index].image_hxwxc).save(run.thumbnail(name, str(row["id"])))
-
-
-@dataclass(frozen=True)
-class First:
-    """The first `size` examples of an endless source."""
-
-    source: Source
-    size: int
-
-    @property
-    def info(self) -> Any:
-        return self.source.info
-
-    @property
-    def fingerprint(self) -> str:
-        return self.source.fingerprint
-
-    @property
-    def groups(self) -> frozenset[str]:
-        return self.source.groups
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: int) -> Any:
-        return self.source[index]

@@ -72,10 +72,9 @@ class Journal:
             self._file.flush()
             self._events.flush()
 
-    def validation(self, metric: str) -> list[tuple[int, float]]:
-        """(step, value) of every validation so far."""
-        found = [(r["step"], r.get(metric)) for r in self.records if r["kind"] == "validation"]
-        return [(step, value) for step, value in found if value is not None]
+    def validation(self, metric: str) -> list[float]:
+        """A metric's values of every validation so far."""
+        return [r[metric] for r in self.records if r["kind"] == "validation" and r.get(metric) is not None]
 
     def _add_events(self, record: Mapping[str, Any]) -> None:
         for key, value in record.items():
@@ -126,7 +125,7 @@ class Progress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._start, self._steps, self._batch_size, self._every = start, steps, batch_size, every
+        self._steps, self._batch_size, self._every = steps, batch_size, every
         self._loss, self._begun, self._shown = float("nan"), time.monotonic(), 0.0
         self._first: int | None = None
         self._console = Console(file=sys.stderr, quiet=not show)

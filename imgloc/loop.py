@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -18,6 +19,7 @@ from imgloc.journal import Journal, MetricQueue, NotFinite, Progress
 from imgloc.prepare import Parts, begin_run, build_parts, check_same_data, device_names, initial_state, last_state
 from imgloc.rundir import RunDir, begin_session, locked, note_session, state
 from imgloc.stop import StopRequest
+from imgloc.types import Batch
 
 TRACED_STEPS = (10, 20)  # of a process: what --profile records, after compilation
 
@@ -39,7 +41,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
     fresh = initial_state(config, parts) if found == "new" else None
     mesh.barrier("the run folder was looked at")  # before the first process writes into it
 
-    data, training = config.data, config.train
+    training = config.train
     with contextlib.ExitStack() as stack:
         if writes:
             stack.enter_context(locked(run))
@@ -54,11 +56,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         first = int(current.step)
         if writes:
             begin_session(run, first, device_names())
-        order = pipeline.TrainOrder(
-            parts.train, config.seed, training.batch_size, first, training.steps, jax.process_index(), jax.process_count()
-        )
-        batches = pipeline.train_batches(order, parts.shape, max_objects=data.max_objects, threads=data.threads, workers=data.workers)
-        on_devices = pipeline.ahead(batches, functools.partial(mesh.put_batch, mesh=parts.devices), data.prefetch)
+        batches = open_batches(config, parts, first)
         journal = stack.enter_context(Journal(run, first, write=writes))
         progress = stack.enter_context(Progress(first, training.steps, training.batch_size, show=writes))
         trace = stack.enter_context(Trace(run.profile if profile else None))
@@ -71,7 +69,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
             if out_of_patience or mesh.agreed_to_stop(stop.requested, number):
                 break
             trace.before(number - first, current)
-            current, metrics = parts.train_step(current, next(on_devices))
+            current, metrics = parts.train_step(current, next(batches))
             if must_wait:
                 jax.block_until_ready(metrics)
 
@@ -106,9 +104,19 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         if writes:
             note_session(run, done, time.monotonic() - began)
         if writes and finished:
-            best = manager.best_step()
+            best = checkpoint.best_step(manager)
             files.write_json(run.finished, {"last_step": done, "best_step": done if best is None else best})
     return "finished" if finished else "stopped"
+
+
+def open_batches(config: ConfigDict, parts: Parts, first: int) -> Iterator[Batch]:
+    """This process's share of the batches of the steps after `first`, on its devices and prepared ahead."""
+    data, training = config.data, config.train
+    order = pipeline.TrainOrder(
+        parts.train, config.seed, training.batch_size, first, training.steps, jax.process_index(), jax.process_count()
+    )
+    batches = pipeline.train_batches(order, parts.shape, max_objects=data.max_objects, threads=data.threads, workers=data.workers)
+    return pipeline.ahead(batches, functools.partial(mesh.put_batch, mesh=parts.devices), data.prefetch)
 
 
 def validate(config: ConfigDict, parts: Parts, current: step.TrainState) -> dict[str, float]:
@@ -139,7 +147,7 @@ def _look(queue: MetricQueue, config: ConfigDict, run: RunDir, saved: int | None
 
 def _out_of_patience(config: ConfigDict, journal: Journal) -> bool:
     """Whether the first of the best validations lies `patience` back; from the journal, so that a resume decides the same."""
-    values = [value for _, value in journal.validation(config.train.best_metric)]
+    values = journal.validation(config.train.best_metric)
     patience = int(config.train.patience)
     return patience > 0 and bool(values) and len(values) - 1 - values.index(max(values)) >= patience
 

@@ -8,7 +8,7 @@ import pkgutil
 import sys
 from types import ModuleType
 
-from imgloc.errors import UserError, unknown
+from imgloc.errors import UserError, reason, unknown
 
 ROOMS = {"models": "model", "losses": "loss", "data.sources": "source", "tasks": "task", "metrics": "metric"}
 
@@ -35,5 +35,4 @@ def find(room: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # whatever a module of somebody's own does when it is imported
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"cannot import {ROOMS[room]} '{name}': {reason}; possible: a module found from this folder") from error
+        raise UserError(f"cannot import {ROOMS[room]} '{name}': {reason(error)}; possible: a module found from this folder") from error

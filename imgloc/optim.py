@@ -24,7 +24,7 @@ def make_optimizer(optim: Any, steps: int) -> tuple[optax.GradientTransformation
         raise unknown("optimizer", optim.name, OPTIMIZERS)
     schedule = _schedule(optim.schedule, optim.lr, optim.warmup_steps, steps)
     parts: list[optax.GradientTransformation] = []
-    compiled(optim.weight_decay_exclude, "optim.weight_decay_exclude")
+    spared = compiled(optim.weight_decay_exclude, "optim.weight_decay_exclude")
     if optim.clip_norm > 0:
         parts.append(optax.clip_by_global_norm(optim.clip_norm))
     if optim.name == "adamw":
@@ -32,8 +32,7 @@ def make_optimizer(optim: Any, steps: int) -> tuple[optax.GradientTransformation
     else:
         parts.append(optax.trace(decay=optim.b1, nesterov=False))
     if optim.weight_decay > 0:
-        exclude = tuple(optim.weight_decay_exclude)
-        parts.append(optax.add_decayed_weights(optim.weight_decay, mask=lambda params: decay_mask(params, exclude)))
+        parts.append(optax.add_decayed_weights(optim.weight_decay, mask=lambda params: decay_mask(params, spared)))
     parts.append(optax.scale_by_learning_rate(schedule))
     return optax.chain(*parts), schedule
 
@@ -56,13 +55,11 @@ def compiled(patterns: Sequence[str], key: str) -> list[re.Pattern[str]]:
         raise UserError(f"config key '{key}': {error.pattern!r} is no regular expression: {error}") from error
 
 
-def decay_mask(params: Any, exclude: Sequence[str]) -> Any:
-    """True where weight decay applies: no pattern of `exclude` is found in the parameter's `a/b/c` path."""
-
-    patterns = compiled(exclude, "optim.weight_decay_exclude")
+def decay_mask(params: Any, spared: Sequence[re.Pattern[str]]) -> Any:
+    """True where weight decay applies: no pattern of `spared` is found in the parameter's `a/b/c` path."""
 
     def decayed(path: Any, _: Any) -> bool:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        return not any(pattern.search(name) for pattern in patterns)
+        return not any(pattern.search(name) for pattern in spared)
 
     return jax.tree_util.tree_map_with_path(decayed, params)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,13 +14,11 @@ from ml_collections import ConfigDict
 
 from imgloc import build, checkpoint, mesh, runtime
 from imgloc.data import pipeline
-from imgloc.errors import UserError, unknown
+from imgloc.errors import UserError, reason, unknown
 from imgloc.optim import make_optimizer
 from imgloc.rundir import RunDir
 from imgloc.step import TrainState, eval_variables, init_state, predict_step
-from imgloc.types import Batch, Outputs, Predict, Row, Source
-
-Shape = tuple[int, int, int]
+from imgloc.types import Batch, Outputs, Predict, Row, Shape, Source
 
 
 def abstract_state(config: ConfigDict, shape: Shape, model: nn.Module, optimizer: optax.GradientTransformation) -> TrainState:
@@ -32,8 +29,7 @@ def abstract_state(config: ConfigDict, shape: Shape, model: nn.Module, optimizer
     except UserError:
         raise
     except Exception as error:  # whatever a model does with fields that make no sense to it
-        reason = f"{type(error).__name__}: {error}".split("\n")[0]
-        raise UserError(f"model '{config.model.name}' does not build for images {shape}: {reason}") from error
+        raise UserError(f"model '{config.model.name}' does not build for images {shape}: {reason(error, lines=1)}") from error
     return state
 
 
@@ -58,27 +54,25 @@ def model_predict(variables: Any, compiled: Callable[[Any, Any], Any], devices: 
     return predict
 
 
-def load_variables(config: ConfigDict, checkpoints: Path, shape: Shape, num_classes: int, which: str) -> tuple[Any, int]:
+def load_variables(run: RunDir, config: ConfigDict, shape: Shape, num_classes: int, which: str) -> tuple[Any, int]:
     """What prediction uses of a run's `best` or `last` checkpoint, on one device, and its step."""
     if which not in ("best", "last"):
         raise unknown("checkpoint", which, ("best", "last"))
-    if not checkpoints.is_dir():
-        raise UserError(f"no checkpoint in {checkpoints.parent}; train it first: imgloc train")
+    if not run.checkpoints.is_dir():
+        raise UserError(f"no checkpoint in {run.path}; train it first: imgloc train")
     model = build.make_model(config.model, num_classes)
     optimizer, _ = make_optimizer(config.optim, config.train.steps)
     target = abstract_state(config, shape, model, optimizer)
     place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), target)
-    with checkpoint.open_manager(checkpoints, read_only=True) as manager:
+    with checkpoint.open_manager(run.checkpoints, read_only=True) as manager:
         best = checkpoint.best_step(manager) if which == "best" else None
         step = manager.latest_step() if best is None else best
         if step is None:
-            raise UserError(f"no whole checkpoint in {checkpoints}; train it first: imgloc train")
-        finished = checkpoints.parent / "finished.json"
-        known = RunDir(checkpoints.parent).read(finished).get(f"{which}_step") if finished.is_file() else None
+            raise UserError(f"no whole checkpoint in {run.checkpoints}; train it first: imgloc train")
+        known = run.read(run.finished).get(f"{which}_step") if run.finished.is_file() else None
         if known is not None and known != step:
-            folder = checkpoints.parent
-            raise UserError(f"the {which} checkpoint of {folder}, step {known}, is gone; possible: --checkpoint last, or train again")
+            raise UserError(f"the {which} checkpoint of {run.path}, step {known}, is gone; possible: --checkpoint last, or train again")
         return eval_variables(checkpoint.restore(manager, step, target)), int(step)
 
 
@@ -92,7 +86,7 @@ def predict_rows(
     shape: Shape,
     max_objects: int,
 ) -> list[Row]:
-    """One row for each example of a source, in its order, whatever the batch size."""
+    """One row for each example of a source (`pipeline.finite_size` of them), in its order, whatever the batch size."""
     rows: list[Row] = []
     for examples, batch in pipeline.eval_batches(source, batch_size, shape, max_objects=max_objects):
         for example, row in zip(examples, make_rows(predict(batch), batch), strict=True):

@@ -19,12 +19,10 @@ from orbax.checkpoint import CheckpointManager
 from imgloc import build, checkpoint, files, mesh, predict, runtime, scores, step
 from imgloc import config as configs
 from imgloc.data import pipeline
-from imgloc.errors import UserError, unknown
+from imgloc.errors import UserError, reason, unknown
 from imgloc.optim import compiled, make_optimizer
 from imgloc.rundir import RunDir, open_run, provenance
-from imgloc.types import Source
-
-Shape = tuple[int, int, int]
+from imgloc.types import Shape, Source
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,8 @@ def _check_shapes(config: ConfigDict, shape: Shape, abstract: Any, model: nn.Mod
     except UserError:
         raise
     except Exception as error:  # whatever a model or loss of somebody's own does
-        reason = f"{type(error).__name__}: {error}".split("\n")[0]
-        raise UserError(f"model '{config.model.name}' and losses {', '.join(config.losses)} do not fit together: {reason}") from error
+        names = ", ".join(config.losses)
+        raise UserError(f"model '{config.model.name}' and losses {names} do not fit together: {reason(error, lines=1)}") from error
     classes = len(validation.info.classes)
     build.check_outputs(config.task, outputs, config.model.name, config.train.batch_size, classes)
     blank = {name: np.zeros(value.shape, np.float32) for name, value in outputs.items() if name != "features"}
@@ -158,5 +156,5 @@ def donor_variables(path: str) -> Any:
     donor, config = open_run(path)
     data = donor.read(donor.data)
     shape = (*config.data.image_size, data["channels"])
-    variables, _ = predict.load_variables(config, donor.checkpoints, shape, len(data["classes"]), "best")
+    variables, _ = predict.load_variables(donor, config, shape, len(data["classes"]), "best")
     return jax.tree.map(np.asarray, variables)

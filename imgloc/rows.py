@@ -23,8 +23,8 @@ from imgloc.types import Row
 PREDICTORS = ("model", "whole_image", "median_box")  # the run's own, and the baselines beside it
 
 
-def write_rows(path: Path, rows: Sequence[Row], meta: dict[str, Any]) -> list[Row]:
-    """Write rows sorted by id, and what they were made of beside them; returns them sorted."""
+def write_rows(path: Path, rows: Sequence[Row], meta: dict[str, Any]) -> None:
+    """Write rows sorted by id, and what they were made of beside them."""
     ordered = sorted(rows, key=lambda row: str(row["id"]))
     meta_path(path).unlink(missing_ok=True)  # no moment at which new rows stand beside old provenance
     try:
@@ -33,7 +33,6 @@ def write_rows(path: Path, rows: Sequence[Row], meta: dict[str, Any]) -> list[Ro
         raise UserError(f"rows for {path} hold an answer that is no number (nan or inf)") from error
     files.write_text(path, text)
     files.write_json(meta_path(path), {**meta, "n": len(ordered)})
-    return ordered
 
 
 def meta_path(path: Path) -> Path:

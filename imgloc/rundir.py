@@ -7,7 +7,7 @@
     checkpoints/      best and last, by step
     finished.json     there when training is done: last and best step
     rows/             one table of per-example rows a split;  thumbnails/ pictures for the gallery
-    baselines.json    class counts and median box of the training split
+    baselines.json    class counts and median box of the training split, and its data fingerprint
     results.json      metrics with intervals;  report.html
 """
 
@@ -32,7 +32,7 @@ from ml_collections import ConfigDict
 
 from imgloc import config as configs
 from imgloc import files
-from imgloc.errors import UserError
+from imgloc.errors import UserError, one_line
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "ml-collections", "numpy", "pillow", "mlxtend",
             "tensorflow-datasets", "array-record", "imgloc")  # fmt: skip
@@ -90,7 +90,7 @@ class RunDir:
         try:
             values = files.read_json(path)
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot read '{path}': {' '.join(str(error).split())}") from error
+            raise UserError(f"cannot read '{path}': {one_line(error)}") from error
         if not isinstance(values, dict):
             raise UserError(f"'{path}' holds no JSON object; got {type(values).__name__}")
         return values

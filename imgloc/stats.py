@@ -54,11 +54,6 @@ def mean_intervals(values_nxm: FloatArray, weights_rxg: FloatArray, group_n: Int
     return found
 
 
-def mean_interval(values: FloatArray, weights_rxg: FloatArray, group_n: IntArray) -> Interval | None:
-    """`mean_intervals` of one column [n]."""
-    return mean_intervals(values[:, None], weights_rxg, group_n)[0]
-
-
 def overall_interval(
     overall: Callable[[FloatArray], float], weights_rxg: FloatArray, group_n: IntArray
 ) -> Interval | None:

@@ -13,7 +13,7 @@ from flax import linen as nn
 from imgloc.build import WeightedLoss
 from imgloc.errors import unknown
 from imgloc.randomness import purpose_number
-from imgloc.types import Batch
+from imgloc.types import Batch, Shape
 
 Metrics = dict[str, jax.Array]
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -43,7 +43,7 @@ def key_of(seed: Any, purpose: str, index: Any) -> jax.Array:
 
 
 def init_state(
-    seed: Any, *, shape: tuple[int, int, int], model: nn.Module, optimizer: optax.GradientTransformation, ema_decay: float
+    seed: Any, *, shape: Shape, model: nn.Module, optimizer: optax.GradientTransformation, ema_decay: float
 ) -> TrainState:
     """The state before the first step, for images of a shape (h, w, c). Pure: jit it."""
     seed = jnp.asarray(seed, jnp.uint32)

@@ -18,6 +18,7 @@ Uint8Array: TypeAlias = npt.NDArray[np.uint8]
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 IntArray: TypeAlias = npt.NDArray[np.integer[Any]]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+Shape: TypeAlias = tuple[int, int, int]  # h, w, c of the images of a batch
 
 #: What a model says of a batch: arrays with leading axis b. Reserved names: `logits` (b, k),
 #: `box` (b, 4), `score` (b,), `features` (a dict of named intermediates).

@@ -10,17 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from imgloc import config as configs
-from imgloc.errors import UserError
-
-
-def one_line(function: Any, *contains: str) -> None:
-    with pytest.raises(UserError) as caught:
-        function()
-    message = str(caught.value)
-    assert "\n" not in message, message
-    assert len(message) < 1000, message
-    for part in contains:
-        assert part in message, message
+from tests.refusals import assert_refused
 
 
 def recipe_file(tmp_path: Path, text: str) -> str:
@@ -54,16 +44,16 @@ def test_a_recipe_is_read(tmp_path: Path) -> None:
 )
 def test_broken_recipes_are_refused_in_one_line(text: str, contains: str, tmp_path: Path) -> None:
     path = recipe_file(tmp_path, text)
-    one_line(lambda: configs.read_recipe(path), contains, path)
+    assert_refused(lambda: configs.read_recipe(path), contains, path)
 
 
 def test_paths_that_are_no_recipe_are_refused(tmp_path: Path) -> None:
     recipe_file(tmp_path, "")
-    one_line(lambda: configs.read_recipe(str(tmp_path / "recipy.py")), "no config file", "recipe.py")
-    one_line(lambda: configs.read_recipe(str(tmp_path / "nowhere" / "a.py")), "no config file")
-    one_line(lambda: configs.read_recipe(str(tmp_path)), "no config file")
+    assert_refused(lambda: configs.read_recipe(str(tmp_path / "recipy.py")), "no config file", "recipe.py")
+    assert_refused(lambda: configs.read_recipe(str(tmp_path / "nowhere" / "a.py")), "no config file")
+    assert_refused(lambda: configs.read_recipe(str(tmp_path)), "no config file")
     (tmp_path / "notes.txt").write_text("hello")
-    one_line(lambda: configs.read_recipe(str(tmp_path / "notes.txt")), "not a Python file")
+    assert_refused(lambda: configs.read_recipe(str(tmp_path / "notes.txt")), "not a Python file")
 
 
 def sections() -> list[str]:
@@ -77,7 +67,7 @@ def test_unknown_keys_are_refused_in_each_section(section: str) -> None:
     leaf = next(key for key, value in target.items() if not isinstance(value, ConfigDict) and len(key) > 3)
     target[leaf + "s"] = 1
     prefix = section + "." if section else ""
-    one_line(lambda: configs.check_keys(config), f"unknown config key '{prefix}{leaf}s'", f"did you mean '{prefix}{leaf}'")
+    assert_refused(lambda: configs.check_keys(config), f"unknown config key '{prefix}{leaf}s'", f"did you mean '{prefix}{leaf}'")
 
 
 @pytest.mark.parametrize("section", sections())
@@ -86,7 +76,7 @@ def test_missing_keys_are_refused_in_each_section(section: str) -> None:
     target = config[section] if section else config
     leaf = list(target)[-1]
     del target[leaf]
-    one_line(lambda: configs.check_keys(config), f"has no key '{section + '.' if section else ''}{leaf}'")
+    assert_refused(lambda: configs.check_keys(config), f"has no key '{section + '.' if section else ''}{leaf}'")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +94,7 @@ def test_values_of_another_type_are_refused(key: str, value: Any) -> None:
     for part in path:
         section = section[part]
     section[leaf] = value
-    one_line(lambda: configs.check_keys(ConfigDict(values)), f"'{key}'", repr(value))
+    assert_refused(lambda: configs.check_keys(ConfigDict(values)), f"'{key}'", repr(value))
 
 
 def test_an_int_serves_as_a_float_and_a_list_as_a_tuple() -> None:
@@ -146,7 +136,7 @@ def test_booleans(spelling: str) -> None:
     assert configs.apply_flags(config, ["--config.model.batch_norm"]).model.batch_norm is True
     assert configs.apply_flags(config, ["--config.model.batch_norm=true"]).model.batch_norm is True
     # absl's other spelling is not one of ml_collections
-    one_line(lambda: configs.apply_flags(config, ["--config.model.nobatch_norm"]), "'model.nobatch_norm'", "'model.batch_norm'")
+    assert_refused(lambda: configs.apply_flags(config, ["--config.model.nobatch_norm"]), "'model.nobatch_norm'", "'model.batch_norm'")
 
 
 def checked(config: ConfigDict) -> ConfigDict:
@@ -176,7 +166,7 @@ def checked(config: ConfigDict) -> ConfigDict:
     ],
 )
 def test_wrong_flags_are_refused_in_one_line(argument: str, contains: tuple[str, ...], capfd: pytest.CaptureFixture[str]) -> None:
-    one_line(lambda: configs.check_ranges(checked(flagged(argument))), *contains)
+    assert_refused(lambda: configs.check_ranges(checked(flagged(argument))), *contains)
     assert capfd.readouterr() == ("", "")
 
 

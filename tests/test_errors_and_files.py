@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgloc import files
-from imgloc.errors import UserError, unknown
+from imgloc.errors import UserError, one_line, reason, unknown
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -25,6 +25,15 @@ def test_unknown_names_the_nearest_first() -> None:
     assert str(error) == "unknown model 'lstn'; did you mean 'lstm'? possible: cnn, elman, lstm"
     assert str(unknown("model", "qqqqqq", ["cnn", "lstm"])) == "unknown model 'qqqqqq'; possible: cnn, lstm"
     assert str(unknown("model", "x", [])) == "unknown model 'x'; possible: none"
+
+
+def test_errors_of_others_are_told_in_one_line() -> None:
+    error = ValueError("no  such\n\tplace\nat all")
+    assert one_line(error) == "no such place at all"
+    assert reason(error) == "ValueError: no such place at all"
+    assert reason(error, lines=1) == "ValueError: no such"
+    assert reason(KeyError("no key 'a'\nhere")) == "KeyError: no key 'a' here"
+    assert reason(KeyError()) == "KeyError: "
 
 
 def test_files_are_written_whole_with_the_folders_above_them(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ METRICS = {"top1", "mean_iou", *(f"{name}_{t}" for name in ("gt_known", "top1_lo
 
 def predictor(workdir: Path) -> tuple[predict.Predict, object]:
     run, config = rundir.open_run(str(workdir))
-    variables, _ = predict.load_variables(config, run.checkpoints, (64, 64, 1), 10, "best")
+    variables, _ = predict.load_variables(run, config, (64, 64, 1), 10, "best")
     devices = mesh.local_mesh()
     compiled = predict.compiled_predict(build.make_model(config.model, 10), devices, np.float32)
     return predict.model_predict(variables, compiled, devices), config
@@ -123,6 +123,19 @@ def test_current_rows_are_not_made_again_and_stale_ones_are(evaluated_run: Path,
     evaluate(run, config, target)  # type: ignore[arg-type]
     assert rows.stat().st_mtime_ns > before
     assert files.read_json(meta)["step"] != 59
+
+
+def test_the_median_box_of_other_training_data_is_made_again(evaluated_run: Path, tmp_path: Path) -> None:
+    run, config = copied(evaluated_run, tmp_path)
+    known, rows = files.read_json(run.baselines), run.rows("test", "median_box")
+    assert known["data"] == files.read_json(run.provenance)["data"]["train"]
+    elsewhere = {**known, "median_box": [0.0, 0.0, 0.125, 0.125]}
+    for data, wanted in ((known["data"], elsewhere), ("of other data", known)):
+        files.write_json(run.baselines, {**elsewhere, "data": data})
+        rows.unlink()
+        evaluate(run, config, open_target(config, "test"))  # type: ignore[arg-type]
+        assert files.read_json(run.baselines) == wanted
+        np.testing.assert_allclose(json.loads(rows.read_text().splitlines()[0])["pred_box"], wanted["median_box"], atol=1e-6)
 
 
 @pytest.mark.parametrize("key", ["config", "step", "data"])

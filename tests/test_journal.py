@@ -20,7 +20,7 @@ def test_opening_at_a_step_drops_what_was_written_past_it(tmp_path: Path) -> Non
         file.write('{"step": 40, "ki')  # cut off by a kill
     assert len(read_journal(tmp_path / "metrics.jsonl")) == 4
     with Journal(RunDir(tmp_path), 20) as journal:
-        assert journal.validation("top1") == [(20, 0.5)]
+        assert journal.validation("top1") == [0.5]
         journal.add(30, "train", {"loss": 7.0})
     steps = [(record["step"], record["kind"]) for record in read_journal(tmp_path / "metrics.jsonl")]
     assert steps == [(10, "train"), (20, "train"), (20, "validation"), (30, "train")]
@@ -39,7 +39,7 @@ def test_only_one_process_writes(tmp_path: Path) -> None:
     with Journal(RunDir(tmp_path), 0, write=False) as journal:
         journal.add(1, "validation", {"top1": 1.0})
         journal.flush()
-        assert journal.validation("top1") == [(1, 1.0)]
+        assert journal.validation("top1") == [1.0]
     assert list(tmp_path.iterdir()) == []
 
 

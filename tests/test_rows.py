@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from imgloc.errors import UserError
 from imgloc.rows import best_median_worst, meta_path, read_meta, read_rows, write_rows
+from tests.refusals import assert_refused
 
 META = {"config": "c0ffee", "step": 7}
 
@@ -21,24 +22,19 @@ def some_rows() -> list[dict[str, Any]]:
     return [{"id": f"{i:03d}", "label": i, "boxes": [[0.125, 0.25, 0.375, 0.5]] * (i % 3), "score": i / 4} for i in (5, 2, 9, 0)]
 
 
-def refused(path: Path, expected: dict[str, Any]) -> str:
-    with pytest.raises(UserError) as caught:
-        read_rows(path, expected=expected)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 def test_rows_come_back_sorted_by_id(tmp_path: Path) -> None:
     path = tmp_path / "run" / "rows" / "test.jsonl"
-    returned = write_rows(path, some_rows(), META)
-    assert [row["id"] for row in returned] == ["000", "002", "005", "009"]
-    assert read_rows(path, expected=META) == returned == sorted(some_rows(), key=lambda row: row["id"])
-    assert read_rows(path, expected={}) == returned
+    write_rows(path, some_rows(), META)
+    found = read_rows(path, expected=META)
+    assert [row["id"] for row in found] == ["000", "002", "005", "009"]
+    assert found == sorted(some_rows(), key=lambda row: row["id"])
+    assert read_rows(path, expected={}) == found
     assert read_meta(path) == {**META, "n": 4}
 
 
 def test_pandas_reads_them_in_one_call(tmp_path: Path) -> None:
-    rows = write_rows(tmp_path / "test.jsonl", some_rows(), META)
+    write_rows(tmp_path / "test.jsonl", some_rows(), META)
+    rows = read_rows(tmp_path / "test.jsonl", expected=META)
     table = pandas.read_json(tmp_path / "test.jsonl", lines=True, dtype={"id": str})
     assert table["id"].tolist() == [row["id"] for row in rows]
     assert table["boxes"].tolist() == [row["boxes"] for row in rows]
@@ -48,26 +44,24 @@ def test_pandas_reads_them_in_one_call(tmp_path: Path) -> None:
 def test_rows_of_something_else_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "run" / "rows" / "test.jsonl"
     write_rows(path, some_rows(), META)
-    message = refused(path, {**META, "step": 8})
-    assert "step 7" in message
-    assert "8" in message
-    assert f"imgloc evaluate {tmp_path / 'run'}" in message
-    assert "checkpoint None" in refused(path, {"checkpoint": "best"})
+    command = f"imgloc evaluate {tmp_path / 'run'}"
+    assert_refused(lambda: read_rows(path, expected={**META, "step": 8}), "step 7", "has 8", command)
+    assert_refused(lambda: read_rows(path, expected={"checkpoint": "best"}), "checkpoint None")
 
 
 def test_missing_and_incomplete_rows_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "run" / "rows" / "test.jsonl"
-    assert "no rows" in refused(path, META)
+    assert_refused(lambda: read_rows(path, expected=META), "no rows")
     assert read_meta(path) is None
     write_rows(path, some_rows(), META)
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:-1]))
-    assert "incomplete: 3 of 4" in refused(path, META)
+    assert_refused(lambda: read_rows(path, expected=META), "incomplete: 3 of 4")
     path.write_text("".join(lines)[:-10])
-    assert "incomplete" in refused(path, META)  # the last line cut off in its middle
+    assert_refused(lambda: read_rows(path, expected=META), "incomplete")  # the last line cut off in its middle
     write_rows(path, some_rows(), META)
     meta_path(path).unlink()
-    assert "no rows" in refused(path, META)
+    assert_refused(lambda: read_rows(path, expected=META), "no rows")
 
 
 def test_new_rows_never_stand_beside_old_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,29 +6,20 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ml_collections import ConfigDict
 
 from imgloc import config as configs
 from imgloc import files, rundir
-from imgloc.errors import UserError
 from imgloc.rundir import RunDir
+from tests.refusals import assert_refused
 
 
 def saved(path: Path, config: ConfigDict) -> RunDir:
     run = RunDir(path)
     files.write_json(run.config, configs.to_json(config))
     return run
-
-
-def one_line(function: Any, *contains: str) -> None:
-    with pytest.raises(UserError) as caught:
-        function()
-    assert "\n" not in str(caught.value)
-    for part in contains:
-        assert part in str(caught.value), str(caught.value)
 
 
 def test_everything_lies_inside_the_folder_each_at_its_own_place(tmp_path: Path) -> None:
@@ -56,10 +47,10 @@ def test_states(tmp_path: Path) -> None:
 
 def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    one_line(lambda: rundir.state(RunDir(tmp_path / "file"), configs.base()), "is a file")
+    assert_refused(lambda: rundir.state(RunDir(tmp_path / "file"), configs.base()), "is a file")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("x")
-    one_line(lambda: rundir.state(RunDir(tmp_path / "thesis"), configs.base()), "holds other files")
+    assert_refused(lambda: rundir.state(RunDir(tmp_path / "thesis"), configs.base()), "holds other files")
 
 
 def test_a_run_of_another_config_is_refused_with_what_differs(tmp_path: Path) -> None:
@@ -69,11 +60,11 @@ def test_a_run_of_another_config_is_refused_with_what_differs(tmp_path: Path) ->
     other = configs.base()
     other.model.name = "second_look"
     other.optim.lr = 0.5
-    one_line(lambda: rundir.state(run, other), "optim.lr is 0.001 there and 0.5 here")
+    assert_refused(lambda: rundir.state(run, other), "optim.lr is 0.001 there and 0.5 here")
     third = ConfigDict(config.to_dict())
     third.model.width = 3
-    one_line(lambda: rundir.state(run, third), "model.width", "absent", "3")
-    one_line(lambda: rundir.state(run, configs.base()), "model.name is 'second_look' there and '' here")
+    assert_refused(lambda: rundir.state(run, third), "model.width", "absent", "3")
+    assert_refused(lambda: rundir.state(run, configs.base()), "model.name is 'second_look' there and '' here")
 
 
 def test_open_run(tmp_path: Path) -> None:
@@ -83,16 +74,16 @@ def test_open_run(tmp_path: Path) -> None:
     run, found = rundir.open_run(str(tmp_path / "run"))
     assert run.path == tmp_path / "run"
     assert configs.fingerprint(found) == configs.fingerprint(config)
-    one_line(lambda: rundir.open_run(str(tmp_path / "no")), "there is no such folder")
-    one_line(lambda: rundir.open_run(str(tmp_path)), "it has no config.json")
+    assert_refused(lambda: rundir.open_run(str(tmp_path / "no")), "there is no such folder")
+    assert_refused(lambda: rundir.open_run(str(tmp_path)), "it has no config.json")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", '"text"'])
 def test_a_broken_config_json_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     run = saved(tmp_path / "run", configs.base())
     run.config.write_text(content)
-    one_line(lambda: rundir.open_run(str(run.path)), "config.json")
-    one_line(lambda: rundir.state(run, configs.base()), "config.json")
+    assert_refused(lambda: rundir.open_run(str(run.path)), "config.json")
+    assert_refused(lambda: rundir.state(run, configs.base()), "config.json")
 
 
 def test_provenance_says_what_numbers_may_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:

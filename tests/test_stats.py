@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from imgloc.stats import Interval, bootstrap_weights, mean_interval, overall_interval
+from imgloc.stats import Interval, bootstrap_weights, mean_intervals, overall_interval
 
 
 def interval(values: np.ndarray, groups: list[str], resamples: int = 2000, seed: int = 0) -> Interval:
-    found = mean_interval(values, *bootstrap_weights(groups, resamples=resamples, seed=seed))
+    (found,) = mean_intervals(values[:, None], *bootstrap_weights(groups, resamples=resamples, seed=seed))
     assert found is not None
     return found
 
@@ -86,7 +86,7 @@ def test_nan_values_do_not_count() -> None:
 
 def test_degenerate_cases() -> None:
     weights, group_n = bootstrap_weights(alone(5), resamples=100, seed=0)
-    assert mean_interval(np.full(5, np.nan), weights, group_n) is None
+    assert mean_intervals(np.full((5, 1), np.nan), weights, group_n) == [None]
     assert interval(np.full(5, 0.7), alone(5)) == Interval(pytest.approx(0.7), pytest.approx(0.7), pytest.approx(0.7), 5)
     assert interval(np.array([1.0]), ["a"]) == Interval(1.0, 1.0, 1.0, 1)
     one_group = interval(np.array([0.0, 1.0]), ["a", "a"])
@@ -98,7 +98,7 @@ def test_a_value_in_a_group_that_no_resample_draws() -> None:
     weights, group_n = bootstrap_weights(alone(1000), resamples=1, seed=0)
     values = np.full(1000, np.nan)
     values[int(np.flatnonzero(weights[0] == 0)[0])] = 1.0
-    found = mean_interval(values, weights, group_n)
+    (found,) = mean_intervals(values[:, None], weights, group_n)
     assert found is not None
     assert (found.mean, found.low, found.high) == (1.0, 1.0, 1.0)
 
@@ -108,7 +108,7 @@ def test_overall_interval_of_a_mean_is_the_mean_interval() -> None:
     groups = np.repeat(alone(20), 3).tolist()
     weights, group_n = bootstrap_weights(groups, resamples=300, seed=0)
     found = overall_interval(lambda w: float((w * values).sum() / w.sum()), weights, group_n)
-    expected = mean_interval(values, weights, group_n)
+    (expected,) = mean_intervals(values[:, None], weights, group_n)
     assert found is not None
     assert expected is not None
     assert (found.mean, found.low, found.high, found.n) == pytest.approx((expected.mean, expected.low, expected.high, 60))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from imgloc.cli import evaluate, locate, report, train
-from imgloc.errors import UserError
+from imgloc.errors import UserError, one_line
 
 COMMANDS = {"train": train, "evaluate": evaluate, "locate": locate, "report": report}
 
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = COMMANDS[parsed.command].run(parsed, rest)
         return code
     except UserError as error:
-        line = " ".join(str(error).split())
+        line = one_line(error)
         print(f"imgloc {parsed.command}: {line if len(line) < 2000 else line[:2000] + ' ...'}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output has gone: `imgloc locate ... | head`

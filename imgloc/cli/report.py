@@ -32,7 +32,5 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from imgloc.report.page import write_report
 
     out = Path(parsed.out) if parsed.out else Path(parsed.runs[0]) / "report.html"
-    if out.suffix.lower() not in (".html", ".htm") or (out.exists() and not out.is_file()):
-        raise UserError(f"--out '{out}' is no place for a web page; possible: a file that ends in .html")
     print(f"report: {write_report(parsed.runs, out, split=parsed.split)}")
     return 0

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from imgloc.errors import UserError
+from imgloc.errors import UserError, one_line
 
 HELP = "train a config in a run folder; the same command goes on with an unfinished run"
 EXAMPLES = """\
@@ -78,8 +78,8 @@ def join_processes(place: str) -> None:
         try:
             jax.distributed.initialize()
         except (ValueError, RuntimeError) as error:
-            reason = str(error).split("\n")[0]
-            raise UserError(f"--distributed finds no cluster here ({reason}); possible: --distributed=HOST:PORT,COUNT,INDEX") from error
+            found = one_line(error, lines=1)
+            raise UserError(f"--distributed finds no cluster here ({found}); possible: --distributed=HOST:PORT,COUNT,INDEX") from error
         return
     address, count, index = [*place.split(","), "", ""][:3]
     if ":" not in address or not count.isdecimal() or not index.isdecimal() or int(index) >= int(count):

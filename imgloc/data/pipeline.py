@@ -23,10 +23,10 @@ from absl import flags
 from imgloc.boxes import area
 from imgloc.data import decode
 from imgloc.randomness import permutation
-from imgloc.types import Batch, Example, Source
+from imgloc.types import Batch, Example, Shape, Source
 
 T = TypeVar("T")
-Shape = tuple[int, int, int]  # h, w, c of the images of a batch
+SAMPLE = 10_000  # examples that stand for an endless source where each is looked at once
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,16 @@ def _begin_worker(parent: int, index: int, count: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def finite_size(source: Source) -> int:
+    """How many examples are looked at once: all of them, of an endless source the first SAMPLE."""
+    return min(len(source), SAMPLE) if source.info.endless else len(source)
+
+
 def eval_batches(source: Source, size: int, shape: Shape, *, max_objects: int) -> Iterator[tuple[list[Example], Batch]]:
-    """All examples in order, each once, with the batch they are stacked in; the last batch is padded."""
-    for start in range(0, len(source), size):
-        examples = [source[i] for i in range(start, min(start + size, len(source)))]
+    """`finite_size` examples in order, each once, with the batch they are stacked in; the last batch is padded."""
+    count = finite_size(source)
+    for start in range(0, count, size):
+        examples = [source[i] for i in range(start, min(start + size, count))]
         yield examples, stack(examples, size, shape, max_objects)
 
 

@@ -33,12 +33,13 @@ class Summary:
 def write_report(runs: Sequence[str], out: Path, *, split: str = "test") -> Path:
     """Write the report of run folders on a split they were evaluated on, as one self-contained HTML file; returns its path.
 
-    The same runs give the same bytes. Raises UserError where a folder is no run, or its rows are missing or stale.
+    The same runs give the same bytes. Raises UserError where a folder is no run, its rows are missing or stale, or `out` is no web page.
     """
     if not runs:
         raise UserError("a report wants at least one run folder")
-    if out.is_dir():
-        raise UserError(f"'{out}' is a folder; --out wants a file such as {out / 'report.html'}")
+    if out.suffix.lower() not in (".html", ".htm") or (out.exists() and not out.is_file()):
+        reason = "is a folder" if out.is_dir() else "is no place for a web page"
+        raise UserError(f"--out '{out}' {reason}; possible: a file that ends in .html")
     reports = [load_run(path, label, split) for path, label in zip(runs, unique_labels(runs), strict=True)]
     files.write_text(out, _render(_content(reports, split)))
     return out

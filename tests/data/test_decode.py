@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from imgloc.data import decode
 from imgloc.errors import UserError
+from tests.refusals import assert_refused
 
 WIDTH, HEIGHT = 24, 16
 BOX = (4, 2, 14, 8)  # x0, y0, x1, y1 of the bright object, the last pixel not included
@@ -110,19 +112,14 @@ def test_what_is_no_image_is_refused_in_one_line(tmp_path: Path) -> None:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     for path in [*(tmp_path / name for name in contents), tmp_path / "absent.png", tmp_path]:
-        with pytest.raises(UserError) as caught:
-            decode.read_image(path)
-        assert "\n" not in str(caught.value)
-        assert str(path) in str(caught.value)
+        assert_refused(functools.partial(decode.read_image, path), str(path))
 
 
 def test_awkward_files(data_folder: Path) -> None:
     folder = data_folder / "awkward"
     for name, facts in json.loads((folder / "awkward.json").read_text()).items():
         if facts.get("decodes") is False or not facts.get("opens", True) or facts.get("size") == [20000, 20000]:
-            with pytest.raises(UserError) as caught:
-                decode.read_image(folder / name)
-            assert "\n" not in str(caught.value), name
+            assert_refused(functools.partial(decode.read_image, folder / name), name)
             continue
         width, height = facts.get("shown_size") or facts["size"]
         for channels in (1, 3):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from imgloc.data import digits as module
 from imgloc.data.digits import IDX_FILES, Digits, load_digits
-from imgloc.errors import UserError
+from tests.refusals import assert_refused
 
 SPLITS = ("train", "validation", "test")
 PUBLISHED = {  # digits a class of MNIST's two files
@@ -145,24 +145,16 @@ def test_tfds_gives_what_the_idx_files_give(tmp_path: Path, monkeypatch: pytest.
         assert theirs.groups == ours.groups
 
 
-def refused(function: Any, *, contains: str) -> None:
-    with pytest.raises(UserError) as caught:
-        function()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert contains in message, message
-
-
 def test_unknown_names_and_absent_files_are_refused(tmp_path: Path) -> None:
-    refused(lambda: load_digits("tests"), contains="unknown split 'tests'; did you mean 'test'?")
-    refused(lambda: load_digits("train", "wheels"), contains="did you mean 'wheel'?")
-    refused(lambda: load_digits("train", "idx", str(tmp_path)), contains="train-images-idx3-ubyte.gz")
-    refused(lambda: load_digits("train", "idx", str(tmp_path / "nowhere")), contains="no MNIST file")
+    assert_refused(lambda: load_digits("tests"), "unknown split 'tests'; did you mean 'test'?")
+    assert_refused(lambda: load_digits("train", "wheels"), "did you mean 'wheel'?")
+    assert_refused(lambda: load_digits("train", "idx", str(tmp_path)), "train-images-idx3-ubyte.gz")
+    assert_refused(lambda: load_digits("train", "idx", str(tmp_path / "nowhere")), "no MNIST file")
 
 
 def test_tfds_without_prepared_data_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow_datasets")
-    refused(lambda: load_digits("train", "tfds", str(tmp_path)), contains="TFDS has no prepared mnist")
+    assert_refused(lambda: load_digits("train", "tfds", str(tmp_path)), "TFDS has no prepared mnist")
 
 
 def corrupt(raw: bytes) -> dict[str, bytes]:
@@ -194,7 +186,7 @@ def test_broken_image_files_are_refused_in_one_line(how: str, tmp_path: Path) ->
     write_idx(tmp_path, parts)
     name = IDX_FILES["test"][0]
     (tmp_path / name).write_bytes(corrupt(idx_bytes(parts["test"][0]))[how])
-    refused(lambda: load_digits("test", "idx", str(tmp_path)), contains=name)
+    assert_refused(lambda: load_digits("test", "idx", str(tmp_path)), name)
 
 
 def test_broken_label_files_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -202,13 +194,13 @@ def test_broken_label_files_are_refused_in_one_line(tmp_path: Path) -> None:
     write_idx(tmp_path, parts)
     path = tmp_path / IDX_FILES["test"][1]
     path.write_bytes(gzip.compress(idx_bytes(parts["test"][0])))
-    refused(lambda: load_digits("test", "idx", str(tmp_path)), contains="magic number must be 2049")
+    assert_refused(lambda: load_digits("test", "idx", str(tmp_path)), "magic number must be 2049")
     path.write_bytes(gzip.compress(idx_bytes(parts["test"][1][:-1])))
-    refused(lambda: load_digits("test", "idx", str(tmp_path)), contains="8 images and 7 labels")
+    assert_refused(lambda: load_digits("test", "idx", str(tmp_path)), "8 images and 7 labels")
     path.write_bytes(gzip.compress(idx_bytes(np.full(8, 77))))
-    refused(lambda: load_digits("test", "idx", str(tmp_path)), contains=str(tmp_path))
+    assert_refused(lambda: load_digits("test", "idx", str(tmp_path)), str(tmp_path))
 
 
 def test_too_few_training_digits_to_split_are_refused(tmp_path: Path) -> None:
     write_idx(tmp_path, small_mnist())
-    refused(lambda: load_digits("validation", "idx", str(tmp_path)), contains=str(tmp_path))
+    assert_refused(lambda: load_digits("validation", "idx", str(tmp_path)), str(tmp_path))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from imgloc.data.pipeline import Stack, TrainOrder, ahead, eval_batches, stack, train_batches
+from imgloc.data.pipeline import SAMPLE, Stack, TrainOrder, ahead, eval_batches, finite_size, stack, train_batches
 from imgloc.data.sources.scattered_digits import source as scattered_digits
 from imgloc.types import Batch, Example, Info
 
@@ -165,6 +165,14 @@ def test_evaluation_gives_each_example_once_whatever_the_batch_size(size: int) -
         ids += [int(example.id) for example in examples]
         levels += batch.images_bxhxwxc[batch.example_mask_b][:, 0, 0, 0].tolist()
     assert ids == levels == list(range(10))
+
+
+def test_evaluation_of_an_endless_source_ends() -> None:
+    assert finite_size(Numbered(10)) == 10
+    assert finite_size(Numbered(2 * SAMPLE)) == 2 * SAMPLE
+    assert finite_size(Numbered(10, endless=True)) == SAMPLE
+    batches = eval_batches(Numbered(10, endless=True), SAMPLE - 1, (1, 1, 1), max_objects=1)
+    assert [batch.example_mask_b.sum() for _, batch in batches] == [SAMPLE - 1, 1]
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 20])
