@@ -1,85 +1,76 @@
-"""Two-dimensional convolution: quick on a CPU, the native operation on an accelerator.
+"""Two-dimensional convolution: dense, strided, dilated, grouped or depthwise; quick on a CPU, native on an accelerator.
 
-XLA on a CPU is slow where a convolution has few input channels, a stride, or a tiny image; there
-the windows are gathered and multiplied in one product (im2col). The choice is made when the step
-is lowered for a platform. Every path is plain JAX: any derivative, vmap and sharding work.
+The layer's fields and parameters are those of `flax.linen.Conv`, so that checkpoints fit either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
-Padding = Literal["SAME", "VALID"]
+from imgloc.ops.conv_forms import Geometry, Padding, Pair, resolve_pads
+from imgloc.ops.conv_primitive import bind
 
 
 def conv(
-    x_bxhxwxi: jax.Array, kernel_hxwxixo: jax.Array, *, strides: tuple[int, int] = (1, 1), padding: Padding = "SAME"
+    x_bxhxwxi: jax.Array,
+    kernel_hxwxixo: jax.Array,
+    *,
+    strides: Pair = (1, 1),
+    padding: Padding = "SAME",
+    dilation: Pair = (1, 1),
+    groups: int = 1,
 ) -> jax.Array:
     """Cross-correlation of images with a kernel, as deep-learning libraries call a convolution.
 
-    Returns (b, h', w', o), with TensorFlow's SAME or VALID padding. The kernel is not flipped.
+    Returns (b, h', w', o). Padding is TensorFlow's SAME or VALID, or ((top, bottom), (left, right));
+    `dilation` spreads the kernel's taps. With groups the kernel is (h, w, i / groups, o) and each
+    group of channels makes its share of the features, groups = i being a depthwise convolution. The
+    kernel is not flipped. ValueError where shapes do not fit.
     """
-    if x_bxhxwxi.ndim != 4 or kernel_hxwxixo.ndim != 4:
-        raise ValueError(f"conv wants images (b, h, w, i) and a kernel (h, w, i, o); got {x_bxhxwxi.shape}, {kernel_hxwxixo.shape}")
-
-    def native(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-    def gathered(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return _im2col_conv(x, kernel, strides, padding)
-
-    if not _prefers_im2col(x_bxhxwxi.shape, kernel_hxwxixo.shape, strides):
-        return native(x_bxhxwxi, kernel_hxwxixo)
-    out: jax.Array = jax.lax.platform_dependent(x_bxhxwxi, kernel_hxwxixo, cpu=gathered, default=native)
-    return out
-
-
-def _prefers_im2col(images: Sequence[int], kernel: Sequence[int], strides: tuple[int, int]) -> bool:
-    """Whether gathering wins on a CPU: measured on two cores for these four cases, not for others."""
-    height, width, channels = images[1:]
-    return kernel[:2] == (1, 1) or channels <= 4 or max(strides) > 1 or max(height, width) <= 2
+    x, kernel = x_bxhxwxi, kernel_hxwxixo
+    if x.ndim != 4 or kernel.ndim != 4:
+        raise ValueError(f"conv wants images (b, h, w, i) and a kernel (h, w, i, o); got {x.shape}, {kernel.shape}")
+    if x.shape[3] != kernel.shape[2] * groups or kernel.shape[3] % groups:
+        raise ValueError(f"conv: images {x.shape} and kernel {kernel.shape} do not fit in {groups} group(s)")
+    if x.dtype != kernel.dtype:
+        raise ValueError(f"conv wants images and kernel of one dtype; got {x.dtype}, {kernel.dtype}")
+    height, width = (d * (k - 1) + 1 for k, d in zip(kernel.shape[:2], dilation, strict=True))
+    pads = resolve_pads(padding, (x.shape[1], x.shape[2]), (height, width), strides)
+    geometry = Geometry(x.shape[1:], kernel.shape, _pair(strides), pads, _pair(dilation), groups)
+    if 0 in geometry.out:
+        raise ValueError(f"conv: a window of {geometry.window} does not fit into images {x.shape} with padding {pads}")
+    return bind("output", x, kernel, geometry)
 
 
-def _im2col_conv(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
-    k_h, k_w, _, features = kernel.shape
-    pads = jax.lax.padtype_to_pads(x.shape[1:3], (k_h, k_w), strides, padding)
-    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-    windows = window_slices(x, (k_h, k_w), strides)
-    columns = jnp.concatenate(windows, axis=-1)
-    return columns @ kernel.reshape(-1, features)
-
-
-def window_slices(x: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> list[jax.Array]:
-    """The image seen through each cell of a sliding window: h*w strided slices (b, h', w', c), row by row."""
-    out_h = (x.shape[1] - window[0]) // strides[0] + 1
-    out_w = (x.shape[2] - window[1]) // strides[1] + 1
-    return [
-        x[:, i : i + (out_h - 1) * strides[0] + 1 : strides[0], j : j + (out_w - 1) * strides[1] + 1 : strides[1], :]
-        for i in range(window[0])
-        for j in range(window[1])
-    ]
+def _pair(values: Sequence[int]) -> Pair:
+    first, second = values
+    return int(first), int(second)
 
 
 class Conv(nn.Module):
-    """`conv` with a learned kernel and bias; parameters are named and shaped as `flax.linen.Conv`'s."""
+    """`conv` with a learned kernel and bias; fields and parameters are named and shaped as `flax.linen.Conv`'s."""
 
     features: int
-    kernel_size: tuple[int, int] = (3, 3)
-    strides: tuple[int, int] = (1, 1)
+    kernel_size: Pair = (3, 3)
+    strides: Pair = (1, 1)
     padding: Padding = "SAME"
+    kernel_dilation: Pair = (1, 1)
+    feature_group_count: int = 1
     use_bias: bool = True
     kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
 
     @nn.compact
     def __call__(self, x_bxhxwxi: jax.Array) -> jax.Array:
-        shape = (*self.kernel_size, x_bxhxwxi.shape[-1], self.features)
+        shape = (*self.kernel_size, x_bxhxwxi.shape[-1] // self.feature_group_count, self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        out = conv(x_bxhxwxi, kernel.astype(x_bxhxwxi.dtype), strides=self.strides, padding=self.padding)
+        out = conv(
+            x_bxhxwxi, kernel.astype(x_bxhxwxi.dtype),
+            strides=self.strides, padding=self.padding, dilation=self.kernel_dilation, groups=self.feature_group_count,
+        )  # fmt: skip
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             out = out + bias.astype(out.dtype)

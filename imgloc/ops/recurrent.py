@@ -16,7 +16,6 @@ from flax import linen as nn
 
 Activation = Callable[[jax.Array], jax.Array]
 GATES = ("i", "f", "g", "o")  # input, forget, candidate, output
-UNROLL = 4  # steps of a scan made one: fewer dispatches a sequence, measured on a CPU
 
 
 def elman(x_bxtxf: jax.Array, w_fxd: jax.Array, u_dxd: jax.Array, bias_d: jax.Array, *, activation: Activation = jnp.tanh) -> jax.Array:
@@ -28,7 +27,7 @@ def elman(x_bxtxf: jax.Array, w_fxd: jax.Array, u_dxd: jax.Array, bias_d: jax.Ar
         return h, h
 
     start = jnp.zeros(projected_txbxd.shape[1:], projected_txbxd.dtype)
-    _, states = jax.lax.scan(step, start, projected_txbxd, unroll=UNROLL)
+    _, states = jax.lax.scan(step, start, projected_txbxd)
     return jnp.swapaxes(states, 0, 1)
 
 
@@ -49,7 +48,7 @@ def lstm(
         return (h, c), h
 
     start = jnp.zeros((x_bxtxf.shape[0], u_dx4d.shape[0]), projected_txbx4d.dtype)
-    _, states = jax.lax.scan(step, (start, start), projected_txbx4d, unroll=UNROLL)
+    _, states = jax.lax.scan(step, (start, start), projected_txbx4d)
     return jnp.swapaxes(states, 0, 1)
 
 

@@ -1,0 +1,139 @@
+"""Ways to compute one convolution: what differs is only what a machine is quick at.
+
+A form is a function (x, kernel, geometry) -> y in plain JAX. Its two gradients are its transposes, so
+that a form for the forward direction also names one for each gradient.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+Pair = tuple[int, int]
+Pads = tuple[Pair, Pair]  # (top, bottom), (left, right); negative crops
+Padding = Literal["SAME", "VALID"] | tuple[tuple[int, int], tuple[int, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """All of a convolution that is not data: sizes, strides, padding."""
+
+    image: tuple[int, ...]  # height, width, channels
+    kernel: tuple[int, ...]  # height, width, channels of a group, features
+    strides: Pair
+    pads: Pads
+    dilation: Pair  # of the kernel
+    groups: int
+
+    @property
+    def window(self) -> Pair:
+        """Height and width that the kernel spans, its holes included."""
+        height, width = (d * (k - 1) + 1 for k, d in zip(self.kernel[:2], self.dilation, strict=True))
+        return height, width
+
+    @property
+    def out(self) -> tuple[int, int, int]:
+        """Height, width and features of the result."""
+        height, width = (
+            max((size + sum(pad) - window) // stride + 1, 0)
+            for size, pad, window, stride in zip(self.image[:2], self.pads, self.window, self.strides, strict=True)
+        )
+        return height, width, self.kernel[3]
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel is its own group."""
+        return self.groups == self.image[2] and self.kernel[2] == 1 and self.groups > 1
+
+
+Form = Callable[[jax.Array, jax.Array, Geometry], jax.Array]
+
+
+def resolve_pads(padding: Padding, image: Pair, window: Pair, strides: Pair) -> Pads:
+    """Rows and columns to add on each side, for TensorFlow's SAME or VALID, or as given."""
+    if isinstance(padding, str):
+        (top, bottom), (left, right) = jax.lax.padtype_to_pads(image, window, strides, padding)
+    else:
+        (top, bottom), (left, right) = padding
+    return (int(top), int(bottom)), (int(left), int(right))
+
+
+def window_slices(x: jax.Array, kernel: Pair, strides: Pair, dilation: Pair = (1, 1)) -> list[jax.Array]:
+    """The image seen through each cell of a sliding window: h*w strided slices (b, h', w', c), row by row."""
+    out_h = (x.shape[1] - dilation[0] * (kernel[0] - 1) - 1) // strides[0] + 1
+    out_w = (x.shape[2] - dilation[1] * (kernel[1] - 1) - 1) // strides[1] + 1
+    rows = [slice(i, i + (out_h - 1) * strides[0] + 1, strides[0]) for i in range(0, dilation[0] * kernel[0], dilation[0])]
+    columns = [slice(j, j + (out_w - 1) * strides[1] + 1, strides[1]) for j in range(0, dilation[1] * kernel[1], dilation[1])]
+    return [x[:, row, column, :] for row in rows for column in columns]
+
+
+def native(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    """XLA's own operation."""
+    return jax.lax.conv_general_dilated(
+        x, kernel, geometry.strides, geometry.pads,
+        rhs_dilation=geometry.dilation, feature_group_count=geometry.groups, dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )  # fmt: skip
+
+
+def gathered(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    """The windows side by side (im2col) and one matrix product, one a group where there are several."""
+    columns = jnp.stack(_slices(x, geometry), axis=-2)  # b, h', w', taps, c
+    if geometry.groups == 1:
+        product: jax.Array = columns.reshape(*columns.shape[:3], -1) @ kernel.reshape(-1, geometry.kernel[3])
+        return product
+    per_group = columns.reshape(*columns.shape[:4], geometry.groups, geometry.kernel[2])
+    weights = kernel.reshape(-1, geometry.kernel[2], geometry.groups, geometry.kernel[3] // geometry.groups)
+    return jnp.einsum("bhwtgi,tigo->bhwgo", per_group, weights).reshape(*columns.shape[:3], -1)
+
+
+def shifted(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    """A sum of shifted images, each times its tap: for depthwise convolutions, elementwise throughout."""
+    taps = kernel.reshape(-1, geometry.kernel[3])
+    multiplier = geometry.kernel[3] // geometry.image[2]
+    slices = _slices(x, geometry)
+    if multiplier > 1:
+        slices = [jnp.repeat(part, multiplier, axis=-1) for part in slices]
+    return functools.reduce(jnp.add, [part * taps[i] for i, part in enumerate(slices)])
+
+
+def _slices(x: jax.Array, geometry: Geometry) -> list[jax.Array]:
+    edges = [(0, 0, 0), *((low, high, 0) for low, high in geometry.pads), (0, 0, 0)]
+    padded = jax.lax.pad(x, jnp.zeros((), x.dtype), edges)
+    return window_slices(padded, (geometry.kernel[0], geometry.kernel[1]), geometry.strides, geometry.dilation)
+
+
+FORMS: Mapping[str, Form] = {"native": native, "gathered": gathered, "shifted": shifted}
+
+
+def output(form: Form, x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    """The result (b, *geometry.out) of images and a kernel."""
+    return form(x, kernel, geometry)
+
+
+def image_gradient(form: Form, y: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    """The cotangent of the images, (b, *geometry.image), of one of the result."""
+    images = jax.ShapeDtypeStruct((y.shape[0], *geometry.image), y.dtype)
+    x: jax.Array
+    (x,) = jax.linear_transpose(lambda x: form(x, kernel, geometry), images)(y)
+    return x
+
+
+def kernel_gradient(form: Form, x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
+    """The cotangent of the kernel of one of the result."""
+    weights = jax.ShapeDtypeStruct(geometry.kernel, y.dtype)
+    kernel: jax.Array
+    (kernel,) = jax.linear_transpose(lambda k: form(x, k, geometry), weights)(y)
+    return kernel
+
+
+# The three are one trilinear form seen from its three sides: a derivative of each is the other two.
+ROLES: Mapping[str, Callable[[Form, jax.Array, jax.Array, Geometry], jax.Array]] = {
+    "output": output,
+    "image_gradient": image_gradient,
+    "kernel_gradient": kernel_gradient,
+}
