@@ -16,7 +16,7 @@ from typing import Any
 from imgloc import rundir
 from imgloc.bench.measure import over_processes
 from imgloc.bench.settings import cores, environment
-from imgloc.bench.works import IMPLEMENTATIONS, WORKS, Work, for_platform
+from imgloc.bench.works import IMPLEMENTATIONS, WORKS, Work, for_platform, is_another
 from imgloc.errors import UserError
 
 LONGEST = 900  # seconds that one process may take
@@ -93,10 +93,11 @@ def time_in_turns(
     """
     rows = []
     for work in works:
-        found: dict[Side, list[dict[str, Any]]] = {side: [] for side in sides}
+        compared = [side for side in sides if is_another(work, side.implementation)]
+        found: dict[Side, list[dict[str, Any]]] = {side: [] for side in compared}
         failed: dict[Side, str] = {}
         for number in range(processes):
-            for side in (side for side in sides if side not in failed):
+            for side in (side for side in compared if side not in failed):
                 say(f"{work.name}  {side.implementation}, {side.setting}  process {number + 1} of {processes}")
                 spec = {"task": "time", "group": group, "work": work.name, "implementation": side.implementation}
                 result = worker({**spec, "setting": side.setting, "platform": platform, "quick": quick}, side.setting)
@@ -105,7 +106,7 @@ def time_in_turns(
                     say(f"{work.name}  {side.implementation}, {side.setting}  does not run: {result['reason']}")
                 else:
                     found[side].append(result)
-        rows += with_ratios([_row(work, side, found[side], failed.get(side), platform) for side in sides])
+        rows += with_ratios([_row(work, side, found[side], failed.get(side), platform) for side in compared])
     return rows
 
 

@@ -46,8 +46,8 @@ IMPLEMENTATIONS = {
     "torch_eager": "torch",
     "torch_channels_last": "torch",
     "torch_compiled": "torch",
-    "keras": "keras",  # model.train_on_batch, jitted predict
-    "keras_inner": "keras",  # Keras's own step without its trainer: stateless_call in jax.jit
+    "keras": "keras",  # model.train_on_batch; forward: stateless_call in jax.jit
+    "keras_inner": "keras",  # its step without the trainer around it: stateless_call and stateless_apply in jax.jit
 }
 SETTINGS = ("box", "tuned")
 
@@ -60,6 +60,12 @@ def chosen(what: str, wanted: str, possible: Iterable[str]) -> list[str]:
         if name not in possible:
             raise unknown(what, name, possible)
     return [name for name in possible if name in names] if names else possible
+
+
+def is_another(work: Work, implementation: str) -> bool:
+    """Whether an implementation of a work is another than those listed before it: a forward pass has no trainer, rows no channels."""
+    same = (implementation == "keras_inner" and not work.train) or (implementation == "torch_channels_last" and work.model == "lstm")
+    return not same
 
 
 def find_work(group: str, name: str) -> Work:
