@@ -22,7 +22,7 @@ LEVELS = {
     5: ("checkpoint",),
     6: ("predict",),
     7: ("prepare", "evaluate", "locate", "report"),
-    8: ("loop",),
+    8: ("loop", "bench"),
     9: ("imgloc",),  # the package itself offers load() and the version
     10: ("cli",),
     11: ("__main__",),
@@ -42,6 +42,8 @@ TESTED_ELSEWHERE = {
     "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
     "loop": "test_resume",
     "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "baselines": "test_evaluate", "mesh": "test_devices",
+    "bench/models": "test_linen_layers", "bench/torch_models": "test_competitors", "bench/torch_side": "test_competitors",
+    "bench/keras_models": "test_competitors", "bench/keras_side": "test_competitors", "bench/worker": "test_rounds",
 }  # fmt: skip
 TESTED_AS_A_ROOM = {"report": "report/test_page", "cli": "test_cli", "models": "test_contracts"}
 

@@ -1,0 +1,62 @@
+"""imgloc's models on plain linen layers: what they would be without `imgloc.ops`.
+
+The layers of `imgloc.ops` have linen's names of fields and parameters, so linen's own can stand in
+for them: same model, same parameters, other operations. Only a process that times this does it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+PLAIN_MAX_POOL: Callable[..., Any] = nn.max_pool
+PLAIN_AVERAGE_POOL: Callable[..., Any] = nn.avg_pool
+BUILT_ON_LAYERS = ("imgloc.models.", "imgloc.bench.models")
+
+
+def max_pool(x: jax.Array, window: tuple[int, int] = (2, 2), strides: tuple[int, int] | None = None, padding: Any = "VALID") -> jax.Array:
+    """linen's max pooling; `strides` defaults to the window, as in `imgloc.ops.pool`."""
+    pooled: jax.Array = PLAIN_MAX_POOL(x, window, strides=strides or window, padding=padding)
+    return pooled
+
+
+def average_pool(
+    x: jax.Array, window: tuple[int, int] = (2, 2), strides: tuple[int, int] | None = None, padding: Any = "VALID"
+) -> jax.Array:
+    """linen's average pooling; `strides` defaults to the window, as in `imgloc.ops.pool`."""
+    pooled: jax.Array = PLAIN_AVERAGE_POOL(x, window, strides=strides or window, padding=padding)
+    return pooled
+
+
+def lstm(features: int, activation: Callable[..., Any] = jnp.tanh, *, name: str | None = None) -> nn.RNN:
+    """linen's LSTM over a sequence; the cell takes the name, so that the parameters lie where imgloc's do."""
+    return nn.RNN(nn.OptimizedLSTMCell(features, activation_fn=activation, name=name))
+
+
+def elman(features: int, activation: Callable[..., Any] = jnp.tanh, *, name: str | None = None) -> nn.RNN:
+    """linen's simple recurrence over a sequence, named as `lstm`."""
+    return nn.RNN(nn.SimpleCell(features, activation_fn=activation, name=name))
+
+
+def replace_layers() -> None:
+    """From now on models are built on linen's layers. Call it before any model's module is imported."""
+    loaded = [name for name in sys.modules if name.startswith(BUILT_ON_LAYERS)]
+    if loaded:
+        raise RuntimeError(f"{loaded[0]} is imported already and keeps the layers that it was imported with")
+    from imgloc.ops import conv, pool, recurrent
+
+    for module, name, plain in (
+        (conv, "Conv", nn.Conv),
+        (pool, "max_pool", max_pool),
+        (pool, "average_pool", average_pool),
+        (recurrent, "LSTM", lstm),
+        (recurrent, "Elman", elman),
+    ):
+        if not hasattr(module, name):
+            raise RuntimeError(f"{module.__name__} has no {name} to be replaced by linen's")
+        setattr(module, name, plain)

@@ -1,0 +1,85 @@
+"""What is timed: one short description a work, the implementations and settings to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from imgloc.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class Work:
+    """One thing that is timed: whole Adam steps where `train`, else the forward pass, always of the same batch."""
+
+    name: str
+    model: str  # what imgloc.bench.models, torch_models and keras_models build
+    size: int  # pixels a side; of the LSTM: rows, and pixels in each
+    channels: int
+    classes: int
+    batch: int
+    train: bool
+    accelerator_only: bool = False  # too slow to time on a CPU
+    steps_per_call: int = 1  # that imgloc does in one compiled call, as its loop does; times are a step's
+
+
+SEED = Work("seed_cnn_224", "seed_cnn", 224, 3, 1000, 32, train=True)
+DIGITS = Work("digits_cnn_64", "digits_cnn", 64, 1, 10, 64, train=True)
+RESNET18 = Work("resnet18_64", "resnet18", 64, 3, 1000, 32, train=True)
+LSTM = Work("lstm_28", "lstm", 28, 1, 10, 64, train=True)
+LITE0 = Work("efficientnet_lite0_224", "efficientnet_lite0", 224, 3, 1000, 1, train=False)
+RESNET50 = Work("resnet50_224", "resnet50", 224, 3, 1000, 128, train=True, accelerator_only=True)
+
+
+def _forward(work: Work, batch: int) -> Work:
+    return replace(work, name=f"{work.name}_b{batch}", batch=batch, train=False, steps_per_call=1)
+
+
+STEP = (SEED, DIGITS, RESNET18, LSTM, _forward(LITE0, 1), _forward(LITE0, 8), RESNET50)
+INFER = tuple(_forward(work, batch) for work in (SEED, DIGITS, RESNET18, LSTM, LITE0, RESNET50) for batch in (1, 8))
+WORKS = {"step": STEP, "infer": INFER}
+
+#: Name -> the package that it needs beside imgloc's own, or "".
+IMPLEMENTATIONS = {
+    "imgloc": "",
+    "linen": "",
+    "torch_eager": "torch",
+    "torch_channels_last": "torch",
+    "torch_compiled": "torch",
+    "keras": "keras",  # model.train_on_batch; forward: stateless_call in jax.jit
+    "keras_inner": "keras",  # its step without the trainer around it: stateless_call and stateless_apply in jax.jit
+}
+SETTINGS = ("box", "tuned")
+
+
+def chosen(what: str, wanted: str, possible: Iterable[str]) -> list[str]:
+    """The names of a comma-separated list, all possible ones where it is empty. Raises UserError for another."""
+    possible = list(possible)
+    names = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
+    for name in names:
+        if name not in possible:
+            raise unknown(what, name, possible)
+    return [name for name in possible if name in names] if names else possible
+
+
+def is_another(work: Work, implementation: str) -> bool:
+    """Whether an implementation of a work is another than those listed before it: a forward pass has no trainer, rows no channels."""
+    same = (implementation == "keras_inner" and not work.train) or (implementation == "torch_channels_last" and work.model == "lstm")
+    return not same
+
+
+def find_work(group: str, name: str) -> Work:
+    """The work of a name in a group of WORKS. Raises UserError where there is none."""
+    found = {work.name: work for work in WORKS[group]}
+    if name not in found:
+        raise unknown("work", name, found)
+    return found[name]
+
+
+def for_platform(works: Sequence[Work], platform: str, *, named: bool) -> list[Work]:
+    """The works that are timed on a platform (cpu, gpu, tpu); raises UserError where one that was `named` is not."""
+    left_out = [work for work in works if work.accelerator_only and platform == "cpu"]
+    if named and left_out:
+        possible = ", ".join(work.name for work in works if work not in left_out) or "works that say nothing of one"
+        raise UserError(f"work '{left_out[0].name}' is timed on an accelerator alone, JAX finds none here; possible: {possible}")
+    return [work for work in works if work not in left_out]
