@@ -14,11 +14,17 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-Padding = Literal["SAME", "VALID"]
+Padding = Literal["SAME", "VALID"] | Sequence[tuple[int, int]]
 
 
 def conv(
-    x_bxhxwxi: jax.Array, kernel_hxwxixo: jax.Array, *, strides: tuple[int, int] = (1, 1), padding: Padding = "SAME"
+    x_bxhxwxi: jax.Array,
+    kernel_hxwxixo: jax.Array,
+    *,
+    strides: tuple[int, int] = (1, 1),
+    padding: Padding = "SAME",
+    kernel_dilation: tuple[int, int] = (1, 1),
+    feature_group_count: int = 1,
 ) -> jax.Array:
     """Cross-correlation of images with a kernel, as deep-learning libraries call a convolution.
 
@@ -28,12 +34,15 @@ def conv(
         raise ValueError(f"conv wants images (b, h, w, i) and a kernel (h, w, i, o); got {x_bxhxwxi.shape}, {kernel_hxwxixo.shape}")
 
     def native(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return jax.lax.conv_general_dilated(
+            x, kernel, strides, padding, rhs_dilation=kernel_dilation, feature_group_count=feature_group_count,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )  # fmt: skip
 
     def gathered(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return _im2col_conv(x, kernel, strides, padding)
 
-    if not _prefers_im2col(x_bxhxwxi.shape, kernel_hxwxixo.shape, strides):
+    if max(kernel_dilation) > 1 or feature_group_count > 1 or not _prefers_im2col(x_bxhxwxi.shape, kernel_hxwxixo.shape, strides):
         return native(x_bxhxwxi, kernel_hxwxixo)
     out: jax.Array = jax.lax.platform_dependent(x_bxhxwxi, kernel_hxwxixo, cpu=gathered, default=native)
     return out
@@ -47,11 +56,19 @@ def _prefers_im2col(images: Sequence[int], kernel: Sequence[int], strides: tuple
 
 def _im2col_conv(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
     k_h, k_w, _, features = kernel.shape
-    pads = jax.lax.padtype_to_pads(x.shape[1:3], (k_h, k_w), strides, padding)
+    pads = pads_of(x.shape[1:3], (k_h, k_w), strides, padding)
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     windows = window_slices(x, (k_h, k_w), strides)
     columns = jnp.concatenate(windows, axis=-1)
     return columns @ kernel.reshape(-1, features)
+
+
+def pads_of(size: Sequence[int], window: tuple[int, int], strides: tuple[int, int], padding: Padding) -> Sequence[tuple[int, int]]:
+    """Explicit pairs (before, after) of rows and of columns."""
+    if isinstance(padding, str):
+        pads: Sequence[tuple[int, int]] = jax.lax.padtype_to_pads(size, window, strides, padding)
+        return pads
+    return padding
 
 
 def window_slices(x: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> list[jax.Array]:
@@ -72,14 +89,19 @@ class Conv(nn.Module):
     kernel_size: tuple[int, int] = (3, 3)
     strides: tuple[int, int] = (1, 1)
     padding: Padding = "SAME"
+    kernel_dilation: tuple[int, int] = (1, 1)
+    feature_group_count: int = 1
     use_bias: bool = True
     kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
 
     @nn.compact
     def __call__(self, x_bxhxwxi: jax.Array) -> jax.Array:
-        shape = (*self.kernel_size, x_bxhxwxi.shape[-1], self.features)
+        shape = (*self.kernel_size, x_bxhxwxi.shape[-1] // self.feature_group_count, self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        out = conv(x_bxhxwxi, kernel.astype(x_bxhxwxi.dtype), strides=self.strides, padding=self.padding)
+        out = conv(
+            x_bxhxwxi, kernel.astype(x_bxhxwxi.dtype), strides=self.strides, padding=self.padding,
+            kernel_dilation=self.kernel_dilation, feature_group_count=self.feature_group_count,
+        )  # fmt: skip
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             out = out + bias.astype(out.dtype)

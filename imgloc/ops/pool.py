@@ -10,7 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from imgloc.ops.conv import Padding, window_slices
+from imgloc.ops.conv import Padding, pads_of, window_slices
 
 
 def max_pool(
@@ -42,6 +42,6 @@ def _padded_slices(
 ) -> list[jax.Array]:
     if x.ndim != 4:
         raise ValueError(f"pooling wants images (b, h, w, c); got {x.shape}")
-    pads = jax.lax.padtype_to_pads(x.shape[1:3], window, strides, padding)
+    pads = pads_of(x.shape[1:3], window, strides, padding)
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
     return window_slices(x, window, strides)
