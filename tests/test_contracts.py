@@ -91,10 +91,9 @@ def test_a_gradient_reaches_every_parameter(name: str) -> None:
     model, variables = built(name)
     params = variables["params"]
     state = {k: v for k, v in variables.items() if k != "params"}
-    # Zeros where training starts hide what lies before them: any other point will do.
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    params = jax.tree.unflatten(tree, [a + 0.05 * jax.random.normal(k, a.shape) for a, k in zip(leaves, keys, strict=True)])
+    # Zeros where training starts hide what lies before them: any other point will do. In NumPy: JAX compiles each shape anew.
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda a: a + 0.05 * rng.standard_normal(a.shape, np.float32), jax.device_get(params))
     batch, losses = some_batch(4), training_losses(predicted(name))
 
     @jax.jit
@@ -105,9 +104,9 @@ def test_a_gradient_reaches_every_parameter(name: str) -> None:
 
         return jax.grad(loss, has_aux=True)(params)
 
-    total, new_state = gradient(params, key_of(0, "step", 0))
-    for step in range(1, 4):  # dropout may hide a unit in one step
-        total = jax.tree.map(lambda a, b: a + jnp.abs(b), jax.tree.map(jnp.abs, total), gradient(params, key_of(0, "step", step))[0])
+    steps = [jax.device_get(gradient(params, key_of(0, "step", step))) for step in range(4)]  # dropout may hide a unit in one
+    total = jax.tree.map(lambda *grads: np.abs(grads).sum(axis=0), *(grads for grads, _ in steps))
+    new_state = steps[0][1]
     for path, value in jax.tree_util.tree_leaves_with_path(total):
         assert np.isfinite(value).all(), f"{jax.tree_util.keystr(path)} has a gradient that is not finite"
         assert np.abs(value).max() > 0, f"{jax.tree_util.keystr(path)} has no gradient"
@@ -122,10 +121,13 @@ def test_a_model_computes_in_bfloat16(name: str) -> None:
     for path, value in jax.tree_util.tree_leaves_with_path(step(variables, batch.images_bxhxwxc)):
         assert np.isfinite(value).all(), jax.tree_util.keystr(path)
         assert value.dtype == jnp.float32, jax.tree_util.keystr(path)
-    half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), variables["params"])
-    inputs = as_inputs(batch.images_bxhxwxc, jnp.bfloat16)
-    rest = {k: v for k, v in variables.items() if k != "params"}
-    raw = jax.eval_shape(lambda: model.apply({"params": half, **rest}, inputs, train=False))
+
+    def apply(params: Any) -> Any:
+        half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), params)
+        rest = {k: v for k, v in variables.items() if k != "params"}
+        return model.apply({"params": half, **rest}, as_inputs(batch.images_bxhxwxc, jnp.bfloat16), train=False)
+
+    raw = jax.eval_shape(apply, variables["params"])
     assert raw["logits"].dtype == jnp.bfloat16, "somewhere in the model float32 takes over"
 
 

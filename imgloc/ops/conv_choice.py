@@ -1,4 +1,4 @@
-"""Which form of a convolution a CPU is quickest at, by direction and sizes; experiments/conv_forms has the measurements."""
+"""Which form of a convolution a CPU is quickest at, by direction and sizes; experiments/operation_forms has the measurements."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Recurrences over a sequence: Elman (1990) and LSTM (Hochreiter and Schmidhuber, 1997).
 
-One call works through the whole sequence: the input's projection is one matrix product for all
-steps, only the product with the state stays inside the scan. Parameters are named and shaped as
-those of `flax.linen.SimpleCell` and `flax.linen.OptimizedLSTMCell`.
+One call works through the whole sequence. On an accelerator the input's projection is one matrix
+product for all steps; on a CPU a narrow input joins the state's product. Parameters are named and
+shaped as those of `flax.linen.SimpleCell` and `flax.linen.OptimizedLSTMCell`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,17 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 Activation = Callable[[jax.Array], jax.Array]
+Carry = tuple[jax.Array, ...]
 GATES = ("i", "f", "g", "o")  # input, forget, candidate, output
 
 
 def elman(x_bxtxf: jax.Array, w_fxd: jax.Array, u_dxd: jax.Array, bias_d: jax.Array, *, activation: Activation = jnp.tanh) -> jax.Array:
     """States (b, t, d) of h_t = activation(x_t W + h_{t-1} U + bias), h_0 = 0."""
-    projected_txbxd = jnp.swapaxes(x_bxtxf @ w_fxd + bias_d, 0, 1)
 
-    def step(h: jax.Array, projected: jax.Array) -> tuple[jax.Array, jax.Array]:
-        h = activation(projected + h @ u_dxd)
-        return h, h
+    def cell(total: jax.Array, _: Carry) -> Carry:
+        return (activation(total),)
 
-    start = jnp.zeros(projected_txbxd.shape[1:], projected_txbxd.dtype)
-    _, states = jax.lax.scan(step, start, projected_txbxd)
-    return jnp.swapaxes(states, 0, 1)
+    return _recur(cell, 1, x_bxtxf, w_fxd, u_dxd, bias_d)
 
 
 def lstm(
@@ -38,18 +35,41 @@ def lstm(
 
     c_t = f c_{t-1} + i activation(g), h_t = o activation(c_t); both start at 0.
     """
-    projected_txbx4d = jnp.swapaxes(x_bxtxf @ w_fx4d + bias_4d, 0, 1)
 
-    def step(carry: tuple[jax.Array, jax.Array], projected: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-        h, c = carry
-        i, f, g, o = jnp.split(projected + h @ u_dx4d, 4, axis=-1)
-        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * activation(g)
-        h = jax.nn.sigmoid(o) * activation(c)
-        return (h, c), h
+    def cell(total: jax.Array, carry: Carry) -> Carry:
+        i, f, g, o = jnp.split(total, 4, axis=-1)
+        c = jax.nn.sigmoid(f) * carry[1] + jax.nn.sigmoid(i) * activation(g)
+        return jax.nn.sigmoid(o) * activation(c), c
 
-    start = jnp.zeros((x_bxtxf.shape[0], u_dx4d.shape[0]), projected_txbx4d.dtype)
-    _, states = jax.lax.scan(step, (start, start), projected_txbx4d)
-    return jnp.swapaxes(states, 0, 1)
+    return _recur(cell, 2, x_bxtxf, w_fx4d, u_dx4d, bias_4d)
+
+
+def _recur(
+    cell: Callable[[jax.Array, Carry], Carry], size: int, x_bxtxf: jax.Array, w_fxn: jax.Array, u_dxn: jax.Array, bias_n: jax.Array
+) -> jax.Array:
+    """States (b, t, d) of carry = cell(x W + h U + bias, carry), where h is the first of the carry's `size` arrays (b, d)."""
+
+    def scan(step_input: Callable[[jax.Array, jax.Array], jax.Array], inputs_txbxk: jax.Array) -> jax.Array:
+        def step(carry: Carry, inputs: jax.Array) -> tuple[Carry, jax.Array]:
+            carry = cell(step_input(inputs, carry[0]), carry)
+            return carry, carry[0]
+
+        start = jnp.zeros((inputs_txbxk.shape[1], u_dxn.shape[0]), inputs_txbxk.dtype)
+        states: jax.Array = jax.lax.scan(step, (start,) * size, inputs_txbxk)[1]
+        return states
+
+    def projected_first(x: jax.Array, w: jax.Array, u: jax.Array, bias: jax.Array) -> jax.Array:
+        return scan(lambda projected, h: projected + h @ u, x @ w + bias)
+
+    def joined(x: jax.Array, w: jax.Array, u: jax.Array, bias: jax.Array) -> jax.Array:
+        both = jnp.concatenate([w, u])
+        return scan(lambda inputs, h: jnp.concatenate([inputs, h], axis=-1) @ both + bias, x)
+
+    x_txbxf = jnp.swapaxes(x_bxtxf, 0, 1)
+    # experiments/operation_forms: one product of both halves wins on a CPU while the input is the smaller one.
+    on_cpu = joined if x_bxtxf.shape[-1] <= u_dxn.shape[0] else projected_first
+    states_txbxd = jax.lax.platform_dependent(x_txbxf, w_fxn, u_dxn, bias_n, cpu=on_cpu, default=projected_first)
+    return jnp.swapaxes(states_txbxd, 0, 1)
 
 
 class _Affine(nn.Module):
