@@ -48,10 +48,11 @@ def replace_layers() -> None:
     loaded = [name for name in sys.modules if name.startswith(BUILT_ON_LAYERS)]
     if loaded:
         raise RuntimeError(f"{loaded[0]} is imported already and keeps the layers that it was imported with")
-    from imgloc.ops import conv, pool, recurrent
+    from imgloc.ops import conv, norm, pool, recurrent
 
     for module, name, plain in (
         (conv, "Conv", nn.Conv),
+        (norm, "GroupNorm", nn.GroupNorm),
         (pool, "max_pool", max_pool),
         (pool, "average_pool", average_pool),
         (recurrent, "LSTM", lstm),

@@ -10,6 +10,7 @@ from flax import linen as nn
 from imgloc.bench.works import Work
 from imgloc.names import find
 from imgloc.ops.conv import Conv
+from imgloc.ops.norm import GroupNorm
 from imgloc.ops.pool import max_pool
 from imgloc.ops.recurrent import LSTM
 from imgloc.types import Outputs
@@ -35,7 +36,7 @@ class DigitsCNN(nn.Module):
         """Logits for images (b, h, w, c)."""
         x = images
         for i, features in enumerate(self.channels):
-            x = nn.relu(nn.GroupNorm(self.groups)(Conv(features, (3, 3))(x)))
+            x = nn.relu(GroupNorm(self.groups)(Conv(features, (3, 3))(x)))
             x = max_pool(x, (2, 2), strides=(2, 2)) if i % 2 == 0 else x
         x = nn.relu(nn.Dense(self.hidden)(x.reshape(x.shape[0], -1)))
         return {"logits": nn.Dense(self.num_classes, name="classes")(x)}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from imgloc.ops.conv_forms import Geometry
+
+OUTER = 27  # taps times channels up to which elementwise sums win: 3x3 over RGB
 
 
 def choose(role: str, geometry: Geometry, *, batch: int) -> str:
@@ -11,6 +15,8 @@ def choose(role: str, geometry: Geometry, *, batch: int) -> str:
         return "shifted"
     if geometry.kernel[:2] == (1, 1) or max(geometry.out[:2]) <= 2:
         return "gathered"
+    if role == "output" and geometry.groups == 1 and math.prod(geometry.kernel[:3]) <= OUTER:
+        return "outer"
     return "native"
 
 

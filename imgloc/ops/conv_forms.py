@@ -101,13 +101,20 @@ def shifted(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     return functools.reduce(jnp.add, [part * taps[i] for i, part in enumerate(slices)])
 
 
+def outer(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    """A sum over taps and channels, one channel's image times the features that it feeds: elementwise, for few of both."""
+    taps = kernel.reshape(-1, *geometry.kernel[2:])
+    parts = [part[..., i : i + 1] * taps[t, i] for t, part in enumerate(_slices(x, geometry)) for i in range(geometry.kernel[2])]
+    return functools.reduce(jnp.add, parts)
+
+
 def _slices(x: jax.Array, geometry: Geometry) -> list[jax.Array]:
     edges = [(0, 0, 0), *((low, high, 0) for low, high in geometry.pads), (0, 0, 0)]
     padded = jax.lax.pad(x, jnp.zeros((), x.dtype), edges)
     return window_slices(padded, (geometry.kernel[0], geometry.kernel[1]), geometry.strides, geometry.dilation)
 
 
-FORMS: Mapping[str, Form] = {"native": native, "gathered": gathered, "shifted": shifted}
+FORMS: Mapping[str, Form] = {"native": native, "gathered": gathered, "shifted": shifted, "outer": outer}
 
 
 def output(form: Form, x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
