@@ -24,8 +24,8 @@ from ml_collections import ConfigDict, config_flags
 from imgloc import files
 from imgloc.errors import UserError, one_line, reason, unknown
 
-POSITIVE = ("train.steps", "train.batch_size", "train.accumulate", "train.log_every", "train.save_every", "data.max_objects",
-            "eval.batch_size", "eval.resamples")  # fmt: skip
+POSITIVE = ("train.steps", "train.batch_size", "train.accumulate", "train.steps_per_call", "train.log_every", "train.save_every",
+            "data.max_objects", "eval.batch_size", "eval.resamples")  # fmt: skip
 NOT_NEGATIVE = ("seed", "train.eval_every", "train.patience", "data.threads", "data.workers", "data.prefetch", "eval.gallery",
                 "optim.lr", "optim.warmup_steps", "optim.weight_decay", "optim.clip_norm")  # fmt: skip
 RANGES = (  # keys, the lowest value, one that is too high, what is said of a value outside
@@ -35,6 +35,7 @@ RANGES = (  # keys, the lowest value, one that is too high, what is said of a va
     (("seed", "train.steps"), 0, 2**31, "is too large; possible: below 2147483648"),
     (("train.batch_size", "eval.batch_size"), 1, 10**6, "is too large; possible: below 1000000"),
     (("data.max_objects",), 1, 100_001, "is {}; possible: up to 100000"),
+    (("train.steps_per_call",), 1, 1001, "is {}; possible: up to 1000"),
     (("data.threads", "data.workers"), 0, 1025, "is {}; possible: up to 1024"),
 )
 
@@ -78,6 +79,7 @@ def base() -> ConfigDict:
     config.train.batch_size = 64  # of all devices together
     config.train.accumulate = 1  # parts that a batch is worked through in, to save memory
     config.train.dtype = "float32"  # of the computation: float32 or bfloat16; parameters stay float32
+    config.train.steps_per_call = 1  # done in one compiled call; above 1 pays where a step is a few milliseconds
     config.train.log_every = 50  # steps between lines of metrics.jsonl
     config.train.eval_every = 500  # steps between evaluations on the validation split; 0: none
     config.train.save_every = 500  # steps between checkpoints

@@ -7,6 +7,7 @@ import functools
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,7 +20,6 @@ from imgloc.journal import Journal, MetricQueue, NotFinite, Progress
 from imgloc.prepare import Parts, begin_run, build_parts, check_same_data, device_names, initial_state, last_state
 from imgloc.rundir import RunDir, begin_session, locked, note_session, state
 from imgloc.stop import StopRequest
-from imgloc.types import Batch
 
 TRACED_STEPS = (10, 20)  # of a process: what --profile records, after compilation
 
@@ -65,11 +65,11 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         out_of_patience = _out_of_patience(config, journal)
         progress.say(f"from step {first} of {training.steps}; the first step compiles, which may take a minute")
 
-        for number in range(first + 1, training.steps + 1):
+        for number in call_ends(first, training):
             if out_of_patience or mesh.agreed_to_stop(stop.requested, number):
                 break
             trace.before(number - first, current)
-            current, metrics = parts.train_step(current, next(batches))
+            current, metrics = parts.train_step(current, *next(batches))
             if must_wait:
                 jax.block_until_ready(metrics)
 
@@ -77,7 +77,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
             evaluating = training.eval_every > 0 and (last or number % training.eval_every == 0)
             saving = last or evaluating or number % training.save_every == 0
             logging = number % training.log_every == 0
-            if saving or logging or number == first + 1:
+            if saving or logging or number <= first + training.steps_per_call:
                 queue.add(number, metrics)
                 # What is only logged may still be computed: it is looked at when the next comes.
                 _look(queue, config, run, manager.latest_step(), keep=1 if logging and not saving else 0)
@@ -109,14 +109,27 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
     return "finished" if finished else "stopped"
 
 
-def open_batches(config: ConfigDict, parts: Parts, first: int) -> Iterator[Batch]:
-    """This process's share of the batches of the steps after `first`, on its devices and prepared ahead."""
+def call_ends(first: int, training: ConfigDict) -> Iterator[int]:
+    """The last step of each compiled call after step `first`: at most `steps_per_call` on, and never past one where something is due."""
+    due = [every for every in (training.log_every, training.save_every, training.eval_every) if every > 0]
+    done = first
+    while done < training.steps:
+        done = min(done + training.steps_per_call, training.steps, *((done // every + 1) * every for every in due))
+        yield done
+
+
+def open_batches(config: ConfigDict, parts: Parts, first: int) -> Iterator[tuple[Any, ...]]:
+    """What each compiled call after step `first` works on: this process's share, on its devices and prepared ahead."""
     data, training = config.data, config.train
     order = pipeline.TrainOrder(
         parts.train, config.seed, training.batch_size, first, training.steps, jax.process_index(), jax.process_count()
     )
     batches = pipeline.train_batches(order, parts.shape, max_objects=data.max_objects, threads=data.threads, workers=data.workers)
-    return pipeline.ahead(batches, functools.partial(mesh.put_batch, mesh=parts.devices), data.prefetch)
+    if training.steps_per_call == 1:
+        return pipeline.ahead(((batch,) for batch in batches), functools.partial(mesh.put_batch, mesh=parts.devices), data.prefetch)
+    ends = [first, *call_ends(first, training)]
+    calls = pipeline.in_calls(batches, np.diff(ends).tolist(), training.steps_per_call)
+    return pipeline.ahead(calls, lambda call: (mesh.put_batches(call[0], parts.devices), call[1]), data.prefetch)
 
 
 def validate(config: ConfigDict, parts: Parts, current: step.TrainState) -> dict[str, float]:
@@ -161,15 +174,15 @@ class Trace:
     """A profile of TRACED_STEPS in a folder (open it with Perfetto or TensorBoard); None: no profile."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder, self._running = folder, False
+        self._folder, self._begun, self._running = folder, False, False
 
     def before(self, step_here: int, state: step.TrainState) -> None:
-        """Before the step of this number, counted in this process; steps still being computed are waited for."""
-        if self._folder is not None and step_here == TRACED_STEPS[0]:
+        """Before the call that ends with the step of this number, counted in this process; steps still being computed are waited for."""
+        if self._folder is not None and not self._begun and step_here >= TRACED_STEPS[0]:
             jax.block_until_ready(state)
             jax.profiler.start_trace(str(self._folder))
-            self._running = True
-        elif self._running and step_here == TRACED_STEPS[1]:
+            self._begun = self._running = True
+        elif self._running and step_here >= TRACED_STEPS[1]:
             jax.block_until_ready(state)
             self.__exit__()
 

@@ -50,8 +50,16 @@ def split_batch(mesh: Mesh) -> NamedSharding:
 
 def put_batch(batch: Any, mesh: Mesh) -> Any:
     """Each process's share of a batch (NumPy, leading axis b) as global arrays."""
-    sharding = split_batch(mesh)
-    return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), batch)
+    return _put(batch, split_batch(mesh))
+
+
+def put_batches(batches: Any, mesh: Mesh) -> Any:
+    """Each process's share of several batches (NumPy, axes steps, b) as global arrays."""
+    return _put(batches, NamedSharding(mesh, PartitionSpec(None, "data")))
+
+
+def _put(tree: Any, sharding: NamedSharding) -> Any:
+    return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), tree)
 
 
 def barrier(name: str) -> None:

@@ -34,7 +34,7 @@ class Parts:
     shape: Shape  # of the model's images
     devices: Mesh
     init: Callable[[Any], step.TrainState]  # of the seed; pure
-    train_step: Callable[..., Any]  # compiled; its first argument is donated
+    train_step: Callable[..., Any]  # compiled, of train.steps_per_call steps; its first argument is donated
     predict: Callable[[Any, Any], Any]  # compiled
 
 
@@ -56,6 +56,7 @@ def build_parts(config: ConfigDict) -> Parts:
     )  # fmt: skip
     abstract = predict.abstract_state(config, shape, model, optimizer)
     _check_shapes(config, shape, abstract, model, one_step, validation)
+    call = one_step if config.train.steps_per_call == 1 else functools.partial(step.several_steps, one_step=one_step)
     return Parts(
         train=train,
         validation=validation,
@@ -63,7 +64,7 @@ def build_parts(config: ConfigDict) -> Parts:
         devices=devices,
         init=init,
         train_step=jax.jit(
-            one_step, donate_argnums=0, out_shardings=mesh.replicated(devices), compiler_options=runtime.compiler_options()
+            call, donate_argnums=0, out_shardings=mesh.replicated(devices), compiler_options=runtime.compiler_options()
         ),
         predict=predict.compiled_predict(model, mesh.local_mesh(), dtype),
     )

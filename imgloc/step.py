@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -152,6 +152,21 @@ def train_step(
     new_state = TrainState(step, state.seed, params, model_state, opt_state, ema)
     metrics = {**metrics, "grad_norm": optax.tree.norm(grads)}
     return new_state, metrics if schedule is None else {**metrics, "lr": jnp.asarray(schedule(state.step), jnp.float32)}
+
+
+def several_steps(state: TrainState, batches: Batch, count: Any, *, one_step: Callable[..., Any]) -> tuple[TrainState, Metrics]:
+    """`count` steps in one call, on the first of `batches` (a leading axis of steps); metrics are the last step's.
+
+    How many is data, not shape: however a run is divided into calls, it is one program, and so the same bits.
+    """
+
+    def body(index: jax.Array, carry: tuple[TrainState, Metrics]) -> Any:
+        return one_step(carry[0], jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, index, keepdims=False), batches))
+
+    _, metrics = jax.eval_shape(one_step, state, jax.tree.map(lambda a: a[0], batches))
+    blank = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), metrics)
+    found: tuple[TrainState, Metrics] = jax.lax.fori_loop(0, count, body, (state, blank))
+    return found
 
 
 def eval_variables(state: TrainState) -> dict[str, Any]:

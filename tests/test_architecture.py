@@ -40,7 +40,6 @@ TESTED_ELSEWHERE = {
     "losses/box_l1": "test_losses", "losses/giou": "test_losses", "losses/cross_entropy": "test_losses",
     "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
     "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
-    "loop": "test_resume",
     "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "baselines": "test_evaluate", "mesh": "test_devices",
     "bench/models": "test_linen_layers", "bench/torch_models": "test_competitors", "bench/torch_side": "test_competitors",
     "bench/keras_models": "test_competitors", "bench/keras_side": "test_competitors", "bench/worker": "test_rounds",

@@ -156,3 +156,26 @@ def test_a_loss_of_another_shape_is_refused() -> None:
     wrong = build.WeightedLoss("scalar", 1.0, lambda outputs, batch: jnp.float32(0.0))
     with pytest.raises(ValueError, match="one number an example"):
         step.batch_loss({}, batch_of(2), [wrong])
+
+
+def test_steps_are_the_same_bits_however_they_are_divided_into_calls() -> None:
+    model = recurrent.Model(num_classes=10, **recurrent.TINY)
+    init, one = make(model)
+    several = jax.jit(functools.partial(step.several_steps, one_step=one))
+    batches = [batch_of(4, 4 * i) for i in range(6)]
+    state = init(0)
+    for batch in batches:
+        state, metrics = one(state, batch)
+
+    def divided(*counts: int) -> Any:
+        state, left = init(0), iter(batches)
+        for stacked, count in pipeline.in_calls(left, counts, 6):
+            state, metrics = several(state, stacked, count)
+        return state, metrics
+
+    whole = divided(6)
+    for parts in ((1, 2, 3), (4, 2), (1,) * 6):
+        jax.tree.map(np.testing.assert_array_equal, divided(*parts), whole)
+    assert several._cache_size() == 1
+    assert int(whole[0].step) == 6
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), (whole[0].params, whole[1]), (state.params, metrics))

@@ -50,11 +50,6 @@ def train_functions(work: Work, platform: str) -> tuple[Any, Any]:
     return init, functools.partial(step.train_step, model=model, losses=losses, optimizer=optimizer, dtype=dtype)
 
 
-def several_steps(one_step: Any, count: int) -> Any:
-    """`step(state, batches)` that does `count` steps in one call; batches carry a leading axis of that length."""
-    return one_step if count == 1 else lambda state, batches: jax.lax.scan(one_step, state, batches)
-
-
 def forward_function(work: Work, platform: str) -> Any:
     """`forward(variables, images)` of uint8 images, class logits out. Pure."""
     model, dtype = make_model(work), step.compute_dtype(dtype_on(platform))
@@ -73,13 +68,15 @@ def make(work: Work, *, platform: str, tuned: bool) -> Prepared:
 
     k = work.steps_per_call
     batches = [make_batch(work, seed) for seed in range(k)]
-    batch = jax.device_put(batches[0] if k == 1 else jax.tree.map(lambda *a: np.stack(a), *batches), placed)
-    call = jax.jit(several_steps(one_step, k), donate_argnums=0, out_shardings=placed, compiler_options=options)
+    given = (batches[0],) if k == 1 else (jax.tree.map(lambda *a: np.stack(a), *batches), np.int32(k))
+    given = jax.device_put(given, placed)
+    several = one_step if k == 1 else functools.partial(step.several_steps, one_step=one_step)
+    call = jax.jit(several, donate_argnums=0, out_shardings=placed, compiler_options=options)
     holder = [state]
 
     def run(calls: int) -> None:
         for _ in range(calls):
-            holder[0], metrics = call(holder[0], batch)
+            holder[0], metrics = call(holder[0], *given)
         jax.block_until_ready((holder[0], metrics))
 
     return Prepared(run, parameters, k)

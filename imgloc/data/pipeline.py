@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -103,6 +103,17 @@ def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads:
         options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
         stream = stream.mp_prefetch(options, worker_init_fn=functools.partial(_begin_worker, os.getpid()))
     return iter(stream)
+
+
+def in_calls(batches: Iterator[Batch], counts: Iterable[int], size: int) -> Iterator[tuple[Batch, np.int32]]:
+    """Batches for calls of several steps: `size` of them on a new leading axis, and how many of those are meant.
+
+    A call of fewer repeats its last batch in the places that are left.
+    """
+    for count in counts:
+        found = list(itertools.islice(batches, count))
+        stacked = Batch(*(np.stack(arrays) for arrays in zip(*found, *[found[-1]] * (size - count), strict=True)))
+        yield stacked, np.int32(count)
 
 
 def _begin_worker(parent: int, index: int, count: int) -> None:

@@ -21,18 +21,6 @@ def test_batches_are_of_a_works_size_and_the_same_each_time() -> None:
     assert (batch.images_bxhxwxc != jax_side.make_batch(works.DIGITS, seed=1).images_bxhxwxc).any()
 
 
-def test_several_steps_in_a_call_are_those_steps() -> None:
-    init, one_step = jax_side.train_functions(TINY, "cpu")
-    batches = [jax_side.make_batch(TINY, seed) for seed in range(3)]
-    state = start = jax.jit(init)(0)
-    for batch in batches:
-        state, metrics = jax.jit(one_step)(state, batch)
-    together, all_metrics = jax.jit(jax_side.several_steps(one_step, 3))(start, jax.tree.map(lambda *a: np.stack(a), *batches))
-    assert int(together.step) == 3
-    np.testing.assert_allclose(all_metrics["loss"][-1], metrics["loss"], rtol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), together.params, state.params)
-
-
 def test_prepared_works_run_and_know_their_parameters_and_steps() -> None:
     for work in (TINY, dataclasses.replace(TINY, steps_per_call=2), dataclasses.replace(TINY, train=False)):
         prepared = jax_side.make(work, platform="cpu", tuned=True)

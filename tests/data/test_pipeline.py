@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from imgloc.data.pipeline import SAMPLE, Stack, TrainOrder, ahead, eval_batches, finite_size, stack, train_batches
+from imgloc.data.pipeline import SAMPLE, Stack, TrainOrder, ahead, eval_batches, finite_size, in_calls, stack, train_batches
 from imgloc.data.sources.scattered_digits import source as scattered_digits
 from imgloc.types import Batch, Example, Info
 
@@ -190,3 +190,12 @@ def test_ahead_keeps_the_order_and_puts_that_many_early(depth: int) -> None:
     assert seen == [0, 10, 20, 30, 40, 50]
     assert put == list(range(6))
     assert list(ahead(iter([]), remember, depth)) == []
+
+
+def test_calls_hold_their_batches_in_order_and_fill_up_with_the_last() -> None:
+    batches = [stack([Numbered(9)[i]], 1, SHAPE, 2) for i in range(5)]
+    calls = list(in_calls(iter(batches), [2, 3], 3))
+    assert [count for _, count in calls] == [2, 3]
+    levels = [[int(image[0, 0, 0, 0]) for image in stacked.images_bxhxwxc] for stacked, _ in calls]
+    assert levels == [[0, 1, 1], [2, 3, 4]]
+    assert calls[0][0].boxes_bxnx4.shape == (3, 1, 2, 4)
