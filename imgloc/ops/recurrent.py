@@ -16,24 +16,28 @@ from flax import linen as nn
 
 Activation = Callable[[jax.Array], jax.Array]
 Carry = tuple[jax.Array, ...]
+FORMS = ("projected first", "joined")  # of the product with the input: for all steps at once, or with the state's
 GATES = ("i", "f", "g", "o")  # input, forget, candidate, output
 
 
-def elman(x_bxtxf: jax.Array, w_fxd: jax.Array, u_dxd: jax.Array, bias_d: jax.Array, *, activation: Activation = jnp.tanh) -> jax.Array:
-    """States (b, t, d) of h_t = activation(x_t W + h_{t-1} U + bias), h_0 = 0."""
+def elman(
+    x_bxtxf: jax.Array, w_fxd: jax.Array, u_dxd: jax.Array, bias_d: jax.Array, *, activation: Activation = jnp.tanh, form: str = ""
+) -> jax.Array:
+    """States (b, t, d) of h_t = activation(x_t W + h_{t-1} U + bias), h_0 = 0; `form` is one of FORMS, chosen where empty."""
 
     def cell(total: jax.Array, _: Carry) -> Carry:
         return (activation(total),)
 
-    return _recur(cell, 1, x_bxtxf, w_fxd, u_dxd, bias_d)
+    return _recur(cell, 1, x_bxtxf, w_fxd, u_dxd, bias_d, form)
 
 
 def lstm(
-    x_bxtxf: jax.Array, w_fx4d: jax.Array, u_dx4d: jax.Array, bias_4d: jax.Array, *, activation: Activation = jnp.tanh
+    x_bxtxf: jax.Array, w_fx4d: jax.Array, u_dx4d: jax.Array, bias_4d: jax.Array, *, activation: Activation = jnp.tanh, form: str = ""
 ) -> jax.Array:
     """States (b, t, d) of an LSTM with sigmoid gates in the order i, f, g, o along the last axis.
 
-    c_t = f c_{t-1} + i activation(g), h_t = o activation(c_t); both start at 0.
+    c_t = f c_{t-1} + i activation(g), h_t = o activation(c_t); both start at 0. `form` is one of FORMS,
+    chosen where empty.
     """
 
     def cell(total: jax.Array, carry: Carry) -> Carry:
@@ -41,12 +45,13 @@ def lstm(
         c = jax.nn.sigmoid(f) * carry[1] + jax.nn.sigmoid(i) * activation(g)
         return jax.nn.sigmoid(o) * activation(c), c
 
-    return _recur(cell, 2, x_bxtxf, w_fx4d, u_dx4d, bias_4d)
+    return _recur(cell, 2, x_bxtxf, w_fx4d, u_dx4d, bias_4d, form)
 
 
 def _recur(
-    cell: Callable[[jax.Array, Carry], Carry], size: int, x_bxtxf: jax.Array, w_fxn: jax.Array, u_dxn: jax.Array, bias_n: jax.Array
-) -> jax.Array:
+    cell: Callable[[jax.Array, Carry], Carry], size: int, x_bxtxf: jax.Array, w_fxn: jax.Array, u_dxn: jax.Array, bias_n: jax.Array,
+    form: str,
+) -> jax.Array:  # fmt: skip
     """States (b, t, d) of carry = cell(x W + h U + bias, carry), where h is the first of the carry's `size` arrays (b, d)."""
 
     def scan(step_input: Callable[[jax.Array, jax.Array], jax.Array], inputs_txbxk: jax.Array) -> jax.Array:
@@ -65,10 +70,13 @@ def _recur(
         both = jnp.concatenate([w, u])
         return scan(lambda inputs, h: jnp.concatenate([inputs, h], axis=-1) @ both + bias, x)
 
-    x_txbxf = jnp.swapaxes(x_bxtxf, 0, 1)
+    forms = {"projected first": projected_first, "joined": joined}
+    given = jnp.swapaxes(x_bxtxf, 0, 1), w_fxn, u_dxn, bias_n
+    if form:
+        return jnp.swapaxes(forms[form](*given), 0, 1)
     # experiments/operation_forms: one product of both halves wins on a CPU while the input is the smaller one.
-    on_cpu = joined if x_bxtxf.shape[-1] <= u_dxn.shape[0] else projected_first
-    states_txbxd = jax.lax.platform_dependent(x_txbxf, w_fxn, u_dxn, bias_n, cpu=on_cpu, default=projected_first)
+    on_cpu = forms["joined" if x_bxtxf.shape[-1] <= u_dxn.shape[0] else "projected first"]
+    states_txbxd = jax.lax.platform_dependent(*given, cpu=on_cpu, default=projected_first)
     return jnp.swapaxes(states_txbxd, 0, 1)
 
 

@@ -1,0 +1,154 @@
+"""Times every form of a convolution and of an LSTM on this machine's CPU, for the choices in imgloc/ops.
+
+    python experiments/operation_forms/run.py            # all cases, about ten minutes; writes results.json
+    python experiments/operation_forms/run.py --table    # what results.json says
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib.metadata
+import itertools
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from imgloc import files, runtime
+
+RESULTS = Path(__file__).parent / "results.json"
+REPEATS, SECONDS = 25, 0.25  # of each form in turns: at most so many, and no more once it has taken so long
+
+# batch, size, channels, features, kernel, stride, dilation, groups
+CONVOLUTIONS = [
+    *((32, 224, c, 32, 3, 1, 1, 1) for c in (1, 3, 4)),
+    *((64, 64, c, 16, k, 1, 1, 1) for c in (1, 3, 8) for k in (3, 5)),
+    (32, 64, 3, 64, 7, 2, 1, 1), (8, 224, 3, 64, 7, 2, 1, 1), (8, 224, 3, 32, 3, 2, 1, 1), (1, 224, 3, 32, 3, 2, 1, 1),
+    (64, 28, 1, 32, 5, 1, 1, 1), (1, 224, 3, 32, 3, 1, 1, 1),
+    *((64, 32, i, o, 3, 1, 1, 1) for i, o in ((8, 16), (16, 32), (32, 32))),
+    *((32, s, c, c, 3, 1, 1, 1) for s, c in ((56, 64), (16, 64), (8, 128), (4, 256), (3, 256), (2, 512), (1, 512))),
+    *((8, s, c, c, 3, 1, 1, 1) for s, c in ((28, 128), (14, 256), (7, 512))),
+    *((1, s, c, c, 3, 1, 1, 1) for s, c in ((28, 128), (7, 512), (2, 512))),
+    *((32, s, c, 2 * c, 3, 2, 1, 1) for s, c in ((32, 32), (16, 64), (8, 128), (4, 256))), (8, 56, 64, 128, 3, 2, 1, 1),
+    *((b, s, i, o, 1, 1, 1, 1) for b in (1, 8, 32) for s, i, o in ((56, 64, 256), (14, 480, 112), (7, 320, 1280))),
+    *((32, s, c, 2 * c, 1, 2, 1, 1) for s, c in ((16, 64), (8, 128))),
+    *((b, s, c, c, k, t, 1, c) for b in (1, 8) for s, c, k, t in ((112, 32, 3, 1), (112, 96, 3, 2), (28, 240, 5, 1), (14, 480, 5, 1))),
+    (8, 14, 256, 256, 3, 1, 2, 1), (8, 28, 240, 240, 5, 1, 2, 240), (8, 28, 128, 128, 3, 1, 1, 32), (8, 14, 256, 256, 3, 2, 1, 8),
+]  # fmt: skip
+CONVOLUTION_KEYS = ("batch", "size", "channels", "features", "kernel", "stride", "dilation", "groups")
+LSTMS = [(64, 28, 28, 50), (64, 28, 28, 128), (64, 28, 128, 128), (64, 28, 256, 64), (16, 40, 300, 100), (64, 64, 64, 128)]
+LSTM_KEYS = ("batch", "time", "inputs", "features")
+
+
+def medians(functions: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Milliseconds of each function, medians of interleaved repeats after one that compiles."""
+    import jax
+
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for function in functions.values():
+        jax.block_until_ready(function())
+    for _, (name, function) in itertools.product(range(REPEATS), functions.items()):
+        if sum(times[name]) < SECONDS or len(times[name]) < 3:
+            began = time.perf_counter()
+            jax.block_until_ready(function())
+            times[name].append(time.perf_counter() - began)
+    return {name: round(statistics.median(found) * 1e3, 4) for name, found in times.items()}
+
+
+def time_convolution(case: tuple[int, ...]) -> list[dict[str, Any]]:
+    """A row for each direction, with the milliseconds of each form that can compute it."""
+    import jax
+    import jax.numpy as jnp
+
+    from imgloc.ops.conv_forms import FORMS, ROLES
+
+    geometry, batch = geometry_of(case)
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (batch, *geometry.image), jnp.float32)
+    kernel = jax.random.normal(keys[1], geometry.kernel, jnp.float32)
+    y = jax.random.normal(keys[2], (batch, *geometry.out), jnp.float32)
+    operands = {"output": (x, kernel), "image_gradient": (y, kernel), "kernel_gradient": (x, y)}
+    names = ["native", "gathered"]
+    if geometry.depthwise:
+        names.append("shifted")
+    elif geometry.groups == 1 and case[2] * case[4] ** 2 <= 80:
+        names.append("outer")
+    rows = []
+    for role, compute in ROLES.items():
+        functions = {}
+        for name in names:
+            jitted = jax.jit(functools.partial(compute, FORMS[name], geometry=geometry), compiler_options=runtime.compiler_options())
+            functions[name] = functools.partial(jitted, *operands[role])
+        rows.append({**dict(zip(CONVOLUTION_KEYS, case, strict=True)), "role": role, "ms": medians(functions)})
+    return rows
+
+
+def geometry_of(case: tuple[int, ...]) -> Any:
+    """(Geometry, batch) of a case, with SAME padding."""
+    from imgloc.ops.conv_forms import Geometry, resolve_pads
+
+    batch, size, channels, features, kernel, stride, dilation, groups = case
+    window = dilation * (kernel - 1) + 1
+    pads = resolve_pads("SAME", (size, size), (window, window), (stride, stride))
+    shape = (kernel, kernel, channels // groups, features)
+    return Geometry((size, size, channels), shape, (stride, stride), pads, (dilation, dilation), groups), batch
+
+
+def time_lstm(case: tuple[int, ...]) -> dict[str, Any]:
+    """Value and gradients of an LSTM, the input's projection joined to the state's product, or done first."""
+    import jax
+    import jax.numpy as jnp
+
+    from imgloc.ops import recurrent
+
+    batch, steps, inputs, features = case
+    shapes = ((batch, steps, inputs), (inputs, 4 * features), (features, 4 * features), (4 * features,))
+    given = [0.1 * jax.random.normal(key, shape, jnp.float32) for key, shape in zip(jax.random.split(jax.random.key(0), 4), shapes, strict=True)]
+    functions = {}
+    for name in recurrent.FORMS:
+        gradient = jax.grad(lambda *a, name=name: jnp.square(recurrent.lstm(*a, form=name)).sum(), argnums=(1, 2, 3))
+        functions[name] = functools.partial(jax.jit(gradient, compiler_options=runtime.compiler_options()), *given)
+    return {**dict(zip(LSTM_KEYS, case, strict=True)), "ms": medians(functions)}
+
+
+def measure() -> None:
+    """All cases, into results.json."""
+    from imgloc import rundir
+
+    convolutions = []
+    for number, case in enumerate(CONVOLUTIONS, start=1):
+        convolutions += time_convolution(case)
+        print(f"{number} of {len(CONVOLUTIONS)}  {case}", flush=True)
+    lstms = [time_lstm(case) for case in LSTMS]
+    around = rundir.surroundings()
+    versions = {"python": around["python"], "jaxlib": importlib.metadata.version("jaxlib")}
+    files.write_json(RESULTS, {**rundir.commit(), **versions, "machine": around["machine"], "convolutions": convolutions, "lstms": lstms})
+
+
+def table() -> None:
+    """Of each row the forms' times, the chosen one marked."""
+    from imgloc.ops.conv_choice import choose
+
+    results = json.loads(RESULTS.read_text())
+    print(f"{results['machine']}, jaxlib {results['jaxlib']}, Python {results['python']}, commit {results['commit'][:8]}; ms, * chosen\n")
+    for row in results["convolutions"]:
+        case = tuple(row[key] for key in CONVOLUTION_KEYS)
+        geometry, batch = geometry_of(case)
+        chosen = choose(row["role"], geometry, batch=batch)
+        forms = "  ".join(f"{'*' if name == chosen else ' '}{name} {ms:.2f}" for name, ms in row["ms"].items())
+        print(f"{' '.join(f'{value:4d}' for value in case)}  {row['role']:<16}{forms}")
+    for row in results["lstms"]:
+        print(" ".join(f"{row[key]:4d}" for key in LSTM_KEYS), "  lstm  ", "  ".join(f"{name} {ms:.2f}" for name, ms in row["ms"].items()))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", action="store_true", help="print the results that are there")
+    if parser.parse_args().table:
+        table()
+    else:
+        runtime.prepare()
+        measure()
