@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -117,18 +117,23 @@ def output(form: Form, x: jax.Array, kernel: jax.Array, geometry: Geometry) -> j
 
 def image_gradient(form: Form, y: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """The cotangent of the images, (b, *geometry.image), of one of the result."""
-    images = jax.ShapeDtypeStruct((y.shape[0], *geometry.image), y.dtype)
     x: jax.Array
-    (x,) = jax.linear_transpose(lambda x: form(x, kernel, geometry), images)(y)
+    (x,) = jax.linear_transpose(lambda x: form(x, kernel, geometry), _like(y, (y.shape[0], *geometry.image)))(y)
     return x
 
 
 def kernel_gradient(form: Form, x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
     """The cotangent of the kernel of one of the result."""
-    weights = jax.ShapeDtypeStruct(geometry.kernel, y.dtype)
     kernel: jax.Array
-    (kernel,) = jax.linear_transpose(lambda k: form(x, k, geometry), weights)(y)
+    (kernel,) = jax.linear_transpose(lambda k: form(x, k, geometry), _like(y, geometry.kernel))(y)
     return kernel
+
+
+def _like(y: jax.Array, shape: tuple[int, ...]) -> Any:
+    # The type of y with another shape: a plain ShapeDtypeStruct would lose the mesh axes along which y varies in
+    # `jax.shard_map`, and the transpose of an operand that does not vary is a sum over the mesh.
+    kind: Any = jax.typeof(y)
+    return kind.update(shape=shape, sharding=jax.sharding.NamedSharding(kind.sharding.mesh, jax.sharding.PartitionSpec()), weak_type=False)
 
 
 # The three are one trilinear form seen from its three sides: a derivative of each is the other two.

@@ -25,8 +25,22 @@ _conv = Primitive("imgloc_conv")
 
 def bind(role: str, a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
     """Apply a role of `conv_forms.ROLES` to its two operands."""
-    found: jax.Array = _conv.bind(a, b, role=role, geometry=geometry)
+    axes = _varying(a) | _varying(b)
+    found: jax.Array = _conv.bind(_vary(a, axes), _vary(b, axes), role=role, geometry=geometry)
     return found
+
+
+def _varying(x: jax.Array) -> frozenset[str]:
+    """Mesh axes along which a value inside `jax.shard_map` differs."""
+    kind: Any = jax.typeof(x)
+    axes: frozenset[str] = kind.mat.varying if hasattr(kind, "mat") else kind.vma
+    return axes
+
+
+def _vary(x: jax.Array, axes: frozenset[str]) -> jax.Array:
+    # Both operands vary alike, so that the cotangent of one that does not is summed over the mesh.
+    missing = tuple(sorted(axes - _varying(x)))
+    return jax.lax.pcast(x, missing, to="varying") if missing else x
 
 
 def _result_shape(role: str, a: Any, geometry: Geometry) -> tuple[int, ...]:
@@ -36,8 +50,9 @@ def _result_shape(role: str, a: Any, geometry: Geometry) -> tuple[int, ...]:
 
 
 def _abstract(a: Any, b: Any, *, role: str, geometry: Geometry) -> Any:
-    varying = {"vma": a.vma | b.vma} if hasattr(a, "vma") else {}  # mesh axes along which shard_map's values differ
-    return jax.core.ShapedArray(_result_shape(role, a, geometry), a.dtype, **varying)
+    batch = None if role == "kernel_gradient" else a.sharding.spec[0]
+    sharding = jax.sharding.NamedSharding(a.sharding.mesh, jax.sharding.PartitionSpec(batch, None, None, None))
+    return a.update(shape=_result_shape(role, a, geometry), sharding=sharding, weak_type=False)  # the rest: shard_map's axes
 
 
 def _compute(form: str, a: jax.Array, b: jax.Array, *, role: str, geometry: Geometry) -> jax.Array:
