@@ -82,13 +82,14 @@ def native(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
 
 def gathered(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """The windows side by side (im2col) and one matrix product, one a group where there are several."""
-    columns = jnp.stack(_slices(x, geometry), axis=-2)  # b, h', w', taps, c
+    columns = jnp.stack(_slices(x, geometry), axis=-2)  # b, h', w', taps, c; no axis left to infer: a batch may be empty
     if geometry.groups == 1:
-        product: jax.Array = columns.reshape(*columns.shape[:3], -1) @ kernel.reshape(-1, geometry.kernel[3])
+        weights = kernel.reshape(-1, geometry.kernel[3])
+        product: jax.Array = columns.reshape(*columns.shape[:3], weights.shape[0]) @ weights
         return product
     per_group = columns.reshape(*columns.shape[:4], geometry.groups, geometry.kernel[2])
     weights = kernel.reshape(-1, geometry.kernel[2], geometry.groups, geometry.kernel[3] // geometry.groups)
-    return jnp.einsum("bhwtgi,tigo->bhwgo", per_group, weights).reshape(*columns.shape[:3], -1)
+    return jnp.einsum("bhwtgi,tigo->bhwgo", per_group, weights).reshape(*columns.shape[:3], geometry.kernel[3])
 
 
 def shifted(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:

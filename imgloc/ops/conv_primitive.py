@@ -86,7 +86,7 @@ def _batched(operands: tuple[jax.Array, jax.Array], dims: tuple[Any, Any], *, ro
     a, b = operands
     if role != "kernel_gradient" and dims[1] is None:
         a = jnp.moveaxis(a, dims[0], 0)
-        found = bind(role, a.reshape(-1, *a.shape[2:]), b, geometry)
+        found = bind(role, a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]), b, geometry)
         return found.reshape(*a.shape[:2], *found.shape[1:]), 0
 
     def each(form: str) -> Any:
@@ -96,7 +96,7 @@ def _batched(operands: tuple[jax.Array, jax.Array], dims: tuple[Any, Any], *, ro
     return found, 0
 
 
-_conv.def_impl(lambda a, b, **static: jax.jit(functools.partial(_conv.bind, **static))(a, b))
+_conv.def_impl(jax.jit(_conv.bind, static_argnames=("role", "geometry")))
 _conv.def_abstract_eval(_abstract)
 mlir.register_lowering(_conv, mlir.lower_fun(functools.partial(_compute, "native"), multiple_results=False))
 mlir.register_lowering(_conv, mlir.lower_fun(_on_cpu, multiple_results=False), platform="cpu")
