@@ -119,22 +119,23 @@ def output(form: Form, x: jax.Array, kernel: jax.Array, geometry: Geometry) -> j
 def image_gradient(form: Form, y: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """The cotangent of the images, (b, *geometry.image), of one of the result."""
     x: jax.Array
-    (x,) = jax.linear_transpose(lambda x: form(x, kernel, geometry), _like(y, (y.shape[0], *geometry.image)))(y)
+    (x,) = jax.linear_transpose(lambda x: form(x, kernel, geometry), _like(y, (y.shape[0], *geometry.image), batched=True))(y)
     return x
 
 
 def kernel_gradient(form: Form, x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
     """The cotangent of the kernel of one of the result."""
     kernel: jax.Array
-    (kernel,) = jax.linear_transpose(lambda k: form(x, k, geometry), _like(y, geometry.kernel))(y)
+    (kernel,) = jax.linear_transpose(lambda k: form(x, k, geometry), _like(y, geometry.kernel, batched=False))(y)
     return kernel
 
 
-def _like(y: jax.Array, shape: tuple[int, ...]) -> Any:
+def _like(y: jax.Array, shape: tuple[int, ...], *, batched: bool) -> Any:
     # The type of y with another shape: a plain ShapeDtypeStruct would lose the mesh axes along which y varies in
     # `jax.shard_map`, and the transpose of an operand that does not vary is a sum over the mesh.
     kind: Any = jax.typeof(y)
-    return kind.update(shape=shape, sharding=jax.sharding.NamedSharding(kind.sharding.mesh, jax.sharding.PartitionSpec()), weak_type=False)
+    spec = jax.sharding.PartitionSpec(kind.sharding.spec[0] if batched else None, None, None, None)
+    return kind.update(shape=shape, sharding=jax.sharding.NamedSharding(kind.sharding.mesh, spec), weak_type=False)
 
 
 # The three are one trilinear form seen from its three sides: a derivative of each is the other two.

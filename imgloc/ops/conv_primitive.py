@@ -18,6 +18,7 @@ from jax.interpreters import ad, batching, mlir
 
 from imgloc.ops.conv_choice import batched_form, choose
 from imgloc.ops.conv_forms import FORMS, ROLES, Geometry
+from imgloc.ops.mesh_axes import vary_alike
 
 # (images, kernel) -> result; (result, kernel) -> images; (images, result) -> kernel
 _conv = Primitive("imgloc_conv")
@@ -25,22 +26,8 @@ _conv = Primitive("imgloc_conv")
 
 def bind(role: str, a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
     """Apply a role of `conv_forms.ROLES` to its two operands."""
-    axes = _varying(a) | _varying(b)
-    found: jax.Array = _conv.bind(_vary(a, axes), _vary(b, axes), role=role, geometry=geometry)
+    found: jax.Array = _conv.bind(*vary_alike(a, b), role=role, geometry=geometry)
     return found
-
-
-def _varying(x: jax.Array) -> frozenset[str]:
-    """Mesh axes along which a value inside `jax.shard_map` differs."""
-    kind: Any = jax.typeof(x)
-    axes: frozenset[str] = kind.mat.varying if hasattr(kind, "mat") else kind.vma
-    return axes
-
-
-def _vary(x: jax.Array, axes: frozenset[str]) -> jax.Array:
-    # Both operands vary alike, so that the cotangent of one that does not is summed over the mesh.
-    missing = tuple(sorted(axes - _varying(x)))
-    return jax.lax.pcast(x, missing, to="varying") if missing else x
 
 
 def _result_shape(role: str, a: Any, geometry: Geometry) -> tuple[int, ...]:
