@@ -14,7 +14,7 @@ from imgloc.ops.conv import Conv, conv
 from tests.ops.convolutions import PROBLEMS, Problem, arrays, close, problems
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(problem=problems())
 def test_value_tangent_and_cotangents_on_a_grid_of_arguments(problem: Problem) -> None:
     def everything(function: Any, x: Any, kernel: Any, dx: Any, dk: Any) -> Any:
