@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -82,13 +82,14 @@ def native(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
 
 def gathered(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """The windows side by side (im2col) and one matrix product, one a group where there are several."""
-    columns = jnp.stack(_slices(x, geometry), axis=-2)  # b, h', w', taps, c
+    columns = jnp.stack(_slices(x, geometry), axis=-2)  # b, h', w', taps, c; no axis left to infer: a batch may be empty
     if geometry.groups == 1:
-        product: jax.Array = columns.reshape(*columns.shape[:3], -1) @ kernel.reshape(-1, geometry.kernel[3])
+        weights = kernel.reshape(-1, geometry.kernel[3])
+        product: jax.Array = columns.reshape(*columns.shape[:3], weights.shape[0]) @ weights
         return product
     per_group = columns.reshape(*columns.shape[:4], geometry.groups, geometry.kernel[2])
     weights = kernel.reshape(-1, geometry.kernel[2], geometry.groups, geometry.kernel[3] // geometry.groups)
-    return jnp.einsum("bhwtgi,tigo->bhwgo", per_group, weights).reshape(*columns.shape[:3], -1)
+    return jnp.einsum("bhwtgi,tigo->bhwgo", per_group, weights).reshape(*columns.shape[:3], geometry.kernel[3])
 
 
 def shifted(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
@@ -124,18 +125,24 @@ def output(form: Form, x: jax.Array, kernel: jax.Array, geometry: Geometry) -> j
 
 def image_gradient(form: Form, y: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """The cotangent of the images, (b, *geometry.image), of one of the result."""
-    images = jax.ShapeDtypeStruct((y.shape[0], *geometry.image), y.dtype)
     x: jax.Array
-    (x,) = jax.linear_transpose(lambda x: form(x, kernel, geometry), images)(y)
+    (x,) = jax.linear_transpose(lambda x: form(x, kernel, geometry), _like(y, (y.shape[0], *geometry.image), batched=True))(y)
     return x
 
 
 def kernel_gradient(form: Form, x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
     """The cotangent of the kernel of one of the result."""
-    weights = jax.ShapeDtypeStruct(geometry.kernel, y.dtype)
     kernel: jax.Array
-    (kernel,) = jax.linear_transpose(lambda k: form(x, k, geometry), weights)(y)
+    (kernel,) = jax.linear_transpose(lambda k: form(x, k, geometry), _like(y, geometry.kernel, batched=False))(y)
     return kernel
+
+
+def _like(y: jax.Array, shape: tuple[int, ...], *, batched: bool) -> Any:
+    # The type of y with another shape: a plain ShapeDtypeStruct would lose the mesh axes along which y varies in
+    # `jax.shard_map`, and the transpose of an operand that does not vary is a sum over the mesh.
+    kind: Any = jax.typeof(y)
+    spec = jax.sharding.PartitionSpec(kind.sharding.spec[0] if batched else None, None, None, None)
+    return kind.update(shape=shape, sharding=jax.sharding.NamedSharding(kind.sharding.mesh, spec), weak_type=False)
 
 
 # The three are one trilinear form seen from its three sides: a derivative of each is the other two.

@@ -18,6 +18,7 @@ from jax.interpreters import ad, batching, mlir
 
 from imgloc.ops.conv_choice import batched_form, choose
 from imgloc.ops.conv_forms import FORMS, ROLES, Geometry
+from imgloc.ops.mesh_axes import vary_alike
 
 # (images, kernel) -> result; (result, kernel) -> images; (images, result) -> kernel
 _conv = Primitive("imgloc_conv")
@@ -25,7 +26,7 @@ _conv = Primitive("imgloc_conv")
 
 def bind(role: str, a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
     """Apply a role of `conv_forms.ROLES` to its two operands."""
-    found: jax.Array = _conv.bind(a, b, role=role, geometry=geometry)
+    found: jax.Array = _conv.bind(*vary_alike(a, b), role=role, geometry=geometry)
     return found
 
 
@@ -36,8 +37,9 @@ def _result_shape(role: str, a: Any, geometry: Geometry) -> tuple[int, ...]:
 
 
 def _abstract(a: Any, b: Any, *, role: str, geometry: Geometry) -> Any:
-    varying = {"vma": a.vma | b.vma} if hasattr(a, "vma") else {}  # mesh axes along which shard_map's values differ
-    return jax.core.ShapedArray(_result_shape(role, a, geometry), a.dtype, **varying)
+    batch = None if role == "kernel_gradient" else a.sharding.spec[0]
+    sharding = jax.sharding.NamedSharding(a.sharding.mesh, jax.sharding.PartitionSpec(batch, None, None, None))
+    return a.update(shape=_result_shape(role, a, geometry), sharding=sharding, weak_type=False)  # the rest: shard_map's axes
 
 
 def _compute(form: str, a: jax.Array, b: jax.Array, *, role: str, geometry: Geometry) -> jax.Array:
@@ -71,7 +73,7 @@ def _batched(operands: tuple[jax.Array, jax.Array], dims: tuple[Any, Any], *, ro
     a, b = operands
     if role != "kernel_gradient" and dims[1] is None:
         a = jnp.moveaxis(a, dims[0], 0)
-        found = bind(role, a.reshape(-1, *a.shape[2:]), b, geometry)
+        found = bind(role, a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]), b, geometry)
         return found.reshape(*a.shape[:2], *found.shape[1:]), 0
 
     def each(form: str) -> Any:
@@ -81,7 +83,7 @@ def _batched(operands: tuple[jax.Array, jax.Array], dims: tuple[Any, Any], *, ro
     return found, 0
 
 
-_conv.def_impl(lambda a, b, **static: jax.jit(functools.partial(_conv.bind, **static))(a, b))
+_conv.def_impl(jax.jit(_conv.bind, static_argnames=("role", "geometry")))
 _conv.def_abstract_eval(_abstract)
 mlir.register_lowering(_conv, mlir.lower_fun(functools.partial(_compute, "native"), multiple_results=False))
 mlir.register_lowering(_conv, mlir.lower_fun(_on_cpu, multiple_results=False), platform="cpu")

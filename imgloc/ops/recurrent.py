@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from imgloc.ops.mesh_axes import vary_alike
+
 Activation = Callable[[jax.Array], jax.Array]
 Carry = tuple[jax.Array, ...]
 FORMS = ("projected first", "joined")  # of the product with the input: for all steps at once, or with the state's
@@ -60,6 +62,7 @@ def _recur(
             return carry, carry[0]
 
         start = jnp.zeros((inputs_txbxk.shape[1], u_dxn.shape[0]), inputs_txbxk.dtype)
+        start = vary_alike(start, inputs_txbxk, w_fxn, u_dxn, bias_n)[0]
         states: jax.Array = jax.lax.scan(step, (start,) * size, inputs_txbxk)[1]
         return states
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jax
@@ -10,11 +11,11 @@ import numpy as np
 import pytest
 import scipy.special
 from flax import linen as nn
-from jax.test_util import check_grads
 
 from imgloc.ops.recurrent import LSTM, Elman, elman, lstm
 
 BATCH, TIME, INPUTS, UNITS = 3, 7, 4, 5
+WIDE = 9  # on a CPU, an input wider than the state has a product of its own, for all steps at once
 
 
 def arrays(*shapes: tuple[int, ...]) -> list[np.ndarray]:
@@ -50,38 +51,69 @@ def relu(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
-@pytest.mark.parametrize("length", [1, 2, TIME])  # shorter than, and no multiple of, the unrolled steps
-@pytest.mark.parametrize(("activation", "plain"), [(jnp.tanh, np.tanh), (jax.nn.relu, relu)])
-def test_elman_is_its_formula(length: int, activation: Any, plain: Any) -> None:
-    given = arrays((BATCH, length, INPUTS), (INPUTS, UNITS), (UNITS, UNITS), (UNITS,))
+FORMULA_CASES = [(1, UNITS, jnp.tanh, np.tanh), (TIME, INPUTS, jax.nn.relu, relu), (TIME, WIDE, jnp.tanh, np.tanh)]
+
+
+@pytest.mark.parametrize(("length", "inputs", "activation", "plain"), FORMULA_CASES)
+def test_elman_is_its_formula(length: int, inputs: int, activation: Any, plain: Any) -> None:
+    given = arrays((BATCH, length, inputs), (inputs, UNITS), (UNITS, UNITS), (UNITS,))
     found = jax.jit(lambda *a: elman(*a, activation=activation))(*(jnp.asarray(a, jnp.float32) for a in given))
     np.testing.assert_allclose(found, elman_loop(*given, plain), atol=1e-5)
 
 
-@pytest.mark.parametrize("length", [1, 2, TIME])
-@pytest.mark.parametrize(("activation", "plain"), [(jnp.tanh, np.tanh), (jax.nn.relu, relu)])
-def test_lstm_is_its_formula(length: int, activation: Any, plain: Any) -> None:
-    given = arrays((BATCH, length, INPUTS), (INPUTS, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,))
+@pytest.mark.parametrize(("length", "inputs", "activation", "plain"), FORMULA_CASES)
+def test_lstm_is_its_formula(length: int, inputs: int, activation: Any, plain: Any) -> None:
+    given = arrays((BATCH, length, inputs), (inputs, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,))
     found = jax.jit(lambda *a: lstm(*a, activation=activation))(*(jnp.asarray(a, jnp.float32) for a in given))
     np.testing.assert_allclose(found, lstm_loop(*given, plain), atol=1e-5)
 
 
-@pytest.mark.parametrize(("function", "gates"), [(elman, 1), (lstm, 4)])
-def test_gradients_are_those_of_finite_differences(function: Any, gates: int) -> None:
-    given = arrays((2, 5, INPUTS), (INPUTS, gates * UNITS), (UNITS, gates * UNITS), (gates * UNITS,))
-    given32 = [jnp.asarray(a, jnp.float32) for a in given]
-    check_grads(jax.jit(function), given32, order=1, modes=("rev", "fwd"), atol=3e-2, rtol=3e-2, eps=1e-2)
-    # Sharper, and by another route: central differences of the plain loop in double precision.
-    loop, weights = (elman_loop, lstm_loop)[gates == 4], np.cos(np.arange(2 * 5 * UNITS)).reshape(2, 5, UNITS)
-    found = jax.jit(jax.grad(lambda a: (function(*a) * weights).sum()))(given32)
-    for which in range(4):
-        place = tuple(size // 2 for size in given[which].shape)
-        sides = []
-        for step in (1e-6, -1e-6):
-            moved = [a.copy() for a in given]
-            moved[which][place] += step
-            sides.append((loop(*moved, np.tanh) * weights).sum())
-        assert float(found[which][place]) == pytest.approx((sides[0] - sides[1]) / 2e-6, rel=1e-3, abs=1e-4)
+@pytest.mark.parametrize("inputs", [INPUTS, WIDE])
+@pytest.mark.parametrize(("function", "loop", "gates"), [(elman, elman_loop, 1), (lstm, lstm_loop, 4)], ids=["elman", "lstm"])
+def test_derivatives_are_those_of_the_loop(function: Any, loop: Any, gates: int, inputs: int) -> None:
+    given = arrays((2, 5, inputs), (inputs, gates * UNITS), (UNITS, gates * UNITS), (gates * UNITS,))
+    directions = [np.cos(np.arange(a.size)).reshape(a.shape) for a in given]
+    weights = np.cos(np.arange(2 * 5 * UNITS)).reshape(2, 5, UNITS)
+    given32, directions32 = ([jnp.asarray(a, jnp.float32) for a in part] for part in (given, directions))
+
+    @jax.jit
+    def derivatives(given: Any, directions: Any) -> Any:
+        energy = lambda given: (function(*given) * weights).sum()  # noqa: E731
+        curvature = jax.jvp(jax.grad(energy), (given,), (directions,))[1]
+        return jax.grad(energy)(given), jax.jvp(lambda given: function(*given), (given,), (directions,))[1], curvature
+
+    gradient, tangent, curvature = derivatives(given32, directions32)
+
+    # By another route: central differences of the plain loop in double precision.
+    def moved(step: float, which: int | None = None) -> np.ndarray:
+        return loop(*(a + step * d * (which in (None, i)) for i, (a, d) in enumerate(zip(given, directions, strict=True))), np.tanh)
+
+    np.testing.assert_allclose(tangent, (moved(1e-6) - moved(-1e-6)) / 2e-6, rtol=1e-3, atol=1e-4)
+    for which, (found, direction) in enumerate(zip(gradient, directions, strict=True)):
+        wanted = ((moved(1e-6, which) - moved(-1e-6, which)) * weights).sum() / 2e-6
+        assert float((found * direction).sum()) == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+    second = ((moved(1e-4) - 2 * moved(0) + moved(-1e-4)) * weights).sum() / 1e-8
+    found = sum(float((c * d).sum()) for c, d in zip(curvature, directions, strict=True))
+    assert found == pytest.approx(second, rel=1e-3, abs=1e-3)
+    assert abs(second) > 0.1
+
+
+def products(function: Any, gates: int, inputs: int, platform: str) -> tuple[int, int]:
+    """Matrix products outside the loop and inside it, in the lowered program."""
+    shapes = (BATCH, TIME, inputs), (inputs, gates * UNITS), (UNITS, gates * UNITS), (gates * UNITS,)
+    traced = jax.jit(function).trace(*(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes))
+    program = traced.lower(lowering_platforms=(platform,)).as_text()
+    total = program.count("stablehlo.dot_general")
+    # The projection alone has the time among its axes.
+    outside = len(re.findall(rf"stablehlo\.dot_general.*-> tensor<{TIME}x{BATCH}x{gates * UNITS}xf32>", program))
+    return outside, total - outside
+
+
+@pytest.mark.parametrize(("function", "gates"), [(elman, 1), (lstm, 4)], ids=["elman", "lstm"])
+def test_a_narrow_input_joins_the_states_product_on_a_cpu_only(function: Any, gates: int) -> None:
+    assert products(function, gates, INPUTS, "cpu") == (0, 1)
+    for platform, inputs in (("cpu", WIDE), ("cuda", INPUTS), ("cuda", WIDE), ("tpu", INPUTS)):
+        assert products(function, gates, inputs, platform) == (1, 1)
 
 
 @pytest.mark.parametrize(

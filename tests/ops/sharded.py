@@ -1,0 +1,69 @@
+"""A process with four devices: operations split over them against one device; prints the largest differences as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from imgloc.ops.conv import conv
+from imgloc.ops.pool import max_pool
+from imgloc.ops.recurrent import lstm
+from tests.ops.convolutions import arrays
+
+FUNCTIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {  # the first operand is split by its first axis
+    "conv, plain": (conv, [(8, 5, 4, 8), (3, 3, 8, 4)]),
+    "conv, one by one": (conv, [(8, 5, 4, 3), (1, 1, 3, 4)]),
+    "conv, depthwise": (lambda x, k: conv(x, k, strides=(2, 1), groups=3), [(8, 5, 4, 3), (3, 3, 1, 3)]),
+    "population of kernels": (lambda x, k: jax.vmap(conv, (None, 0), 1)(x, k), [(8, 5, 4, 3), (2, 3, 3, 3, 4)]),
+    "max_pool": (lambda x: max_pool(x, (3, 3), (2, 2), "SAME"), [(8, 7, 6, 3)]),
+    "lstm": (lstm, [(8, 4, 3), (3, 20), (5, 20), (20,)]),
+}
+
+
+def energy(function: Any) -> Any:
+    """Per image, so that the whole is a sum over devices."""
+    return lambda *operands: jnp.sin(function(*operands)).sum()
+
+
+def run(function: Any, *operands: Any) -> Any:
+    """Value and gradients; waited for, since faked devices that run ahead can starve each other."""
+    which = tuple(range(len(operands)))
+    return jax.block_until_ready(jax.jit(lambda *a: (function(*a), *jax.grad(energy(function), argnums=which)(*a)))(*operands))
+
+
+def difference(found: Any, expected: Any) -> float:
+    return max(float(jnp.abs(jax.device_get(a) - jax.device_get(b)).max()) for a, b in zip(found, expected, strict=True))
+
+
+def main() -> None:
+    assert len(jax.devices()) == 4
+    auto, explicit = (jax.make_mesh((4,), ("data",), axis_types=(kind,)) for kind in (AxisType.Auto, AxisType.Explicit))
+    rows: dict[str, dict[str, float]] = {}
+    for name, (function, shapes) in FUNCTIONS.items():
+        operands, which = arrays(*shapes), tuple(range(len(shapes)))
+        specs = (P("data"), *[P()] * (len(shapes) - 1))
+        expected = run(function, *operands)
+        split = [jax.device_put(a, NamedSharding(auto, spec)) for a, spec in zip(operands, specs, strict=True)]
+        found = run(function, *split)
+        assert len(found[0].sharding.device_set) == 4
+        rows[name] = {"jit": difference(found, expected), "scale": max(float(jnp.abs(a).max()) for a in expected)}
+        mapped = jax.shard_map(function, mesh=auto, in_specs=specs, out_specs=P("data"))
+        rows[name]["shard_map"] = difference(run(mapped, *operands), expected)
+        gradient = jax.grad(energy(function), argnums=which)
+        inside = jax.jit(jax.shard_map(gradient, mesh=auto, in_specs=specs, out_specs=specs))
+        rows[name]["gradient in shard_map"] = difference(jax.block_until_ready(inside(*operands)), expected[1:])
+        if name == "conv, plain":
+            with jax.set_mesh(explicit):
+                split = [jax.device_put(a, NamedSharding(explicit, spec)) for a, spec in zip(operands, specs, strict=True)]
+                rows[name]["explicit"] = difference(run(function, *split), expected)
+    print(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()
