@@ -44,7 +44,6 @@ def cache_folder() -> Path:
     return Path(base) / "imgloc" / "xla"
 
 
-@functools.cache
 def compiler_options() -> dict[str, Any] | None:
     """Options for `jax.jit(compiler_options=...)` on this jaxlib and backend, or None.
 
@@ -53,11 +52,19 @@ def compiler_options() -> dict[str, Any] | None:
     """
     import jax
 
-    if not tuned() or jax.default_backend() != "cpu":
-        return None
-    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
+    return dict(_CPU_OPTIONS) if tuned() and jax.default_backend() == "cpu" and _known_options() else None
+
+
+_CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
+
+
+@functools.cache
+def _known_options() -> bool:
+    """Whether this jaxlib takes the options: only trying tells."""
+    import jax
+
     try:
-        jax.jit(lambda: 0, compiler_options=options).lower().compile()
-    except Exception:  # a jaxlib that knows no such option; it says so with an error type of its own
-        return None
-    return options
+        jax.jit(lambda: 0, compiler_options=_CPU_OPTIONS).lower().compile()
+    except Exception:  # it says so with an error type of its own
+        return False
+    return True

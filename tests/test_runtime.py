@@ -47,3 +47,13 @@ def test_the_allocator_keeps_large_buffers_only_where_tuned() -> None:
 def test_compiler_options_are_off_where_not_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGLOC_TUNE", "0")
     assert runtime.compiler_options() is None
+
+
+def test_compiler_options_are_those_that_this_jaxlib_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGLOC_TUNE", "1")
+    assert runtime.compiler_options() == runtime._CPU_OPTIONS
+    monkeypatch.setattr(runtime, "_CPU_OPTIONS", {"xla_no_such_option": "1"})
+    runtime._known_options.cache_clear()
+    assert runtime.compiler_options() is None
+    monkeypatch.undo()
+    runtime._known_options.cache_clear()

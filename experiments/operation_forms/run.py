@@ -106,7 +106,8 @@ def time_lstm(case: tuple[int, ...]) -> dict[str, Any]:
 
     batch, steps, inputs, features = case
     shapes = ((batch, steps, inputs), (inputs, 4 * features), (features, 4 * features), (4 * features,))
-    given = [0.1 * jax.random.normal(key, shape, jnp.float32) for key, shape in zip(jax.random.split(jax.random.key(0), 4), shapes, strict=True)]
+    keys = jax.random.split(jax.random.key(0), len(shapes))
+    given = [0.1 * jax.random.normal(key, shape, jnp.float32) for key, shape in zip(keys, shapes, strict=True)]
     functions = {}
     for name in recurrent.FORMS:
         gradient = jax.grad(lambda *a, name=name: jnp.square(recurrent.lstm(*a, form=name)).sum(), argnums=(1, 2, 3))
@@ -136,8 +137,8 @@ def table() -> None:
     print(f"{results['machine']}, jaxlib {results['jaxlib']}, Python {results['python']}, commit {results['commit'][:8]}; ms, * chosen\n")
     for row in results["convolutions"]:
         case = tuple(row[key] for key in CONVOLUTION_KEYS)
-        geometry, batch = geometry_of(case)
-        chosen = choose(row["role"], geometry, batch=batch)
+        geometry, _ = geometry_of(case)
+        chosen = choose(row["role"], geometry)
         forms = "  ".join(f"{'*' if name == chosen else ' '}{name} {ms:.2f}" for name, ms in row["ms"].items())
         print(f"{' '.join(f'{value:4d}' for value in case)}  {row['role']:<16}{forms}")
     for row in results["lstms"]:

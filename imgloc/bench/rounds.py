@@ -116,6 +116,7 @@ def _row(work: Work, side: Side, results: Sequence[Mapping[str, Any]], reason: s
     if reason is None:
         row |= over_processes([result["median_ms"] for result in results])
         row |= {"repeats": [result["repeats"] for result in results], "parameters": results[0]["parameters"]}
+        row["peak_mib"] = max(result["peak_mib"] for result in results)
     else:
         row["reason"] = reason
     return row | {

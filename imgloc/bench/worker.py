@@ -7,6 +7,7 @@ SPEC is a JSON object: `task` (machine, time, input) and what that wants. What c
 from __future__ import annotations
 
 import json
+import resource
 import statistics
 import sys
 from collections.abc import Mapping
@@ -41,11 +42,17 @@ def prepared_for(work: Work, implementation: str, *, platform: str, tuned: bool)
 
 
 def timed(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The median of this process in milliseconds a step, its number of repeats, the model's parameters."""
+    """The median of this process in milliseconds a step, its repeats, the most memory it held, the model's parameters."""
     work = find_work(spec["group"], spec["work"])
     prepared = prepared_for(work, spec["implementation"], platform=spec["platform"], tuned=spec["setting"] == "tuned")
     times = measure(prepared, platform=spec["platform"], quick=spec["quick"])
-    return {"median_ms": statistics.median(times), "repeats": len(times), "parameters": prepared.parameters}
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # Linux counts in KiB
+    return {
+        "median_ms": statistics.median(times),
+        "repeats": len(times),
+        "parameters": prepared.parameters,
+        "peak_mib": round(held / 2**20),
+    }
 
 
 def machine(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def _compute(form: str, a: jax.Array, b: jax.Array, *, role: str, geometry: Geom
 
 
 def _on_cpu(a: jax.Array, b: jax.Array, *, role: str, geometry: Geometry) -> jax.Array:
-    return _compute(choose(role, geometry, batch=a.shape[0]), a, b, role=role, geometry=geometry)
+    return _compute(choose(role, geometry), a, b, role=role, geometry=geometry)
 
 
 def _image_transpose(cotangent: jax.Array, a: Any, b: Any, *, role: str, geometry: Geometry) -> jax.Array:

@@ -18,7 +18,8 @@ def vary_alike(*arrays: jax.Array) -> tuple[jax.Array, ...]:
 
 def _varying(x: jax.Array) -> frozenset[str]:
     kind: Any = jax.typeof(x)
-    axes: frozenset[str] = kind.mat.varying
+    manual = getattr(kind, "mat", None)  # until lately the set lay in the type itself
+    axes: frozenset[str] = kind.vma if manual is None else manual.varying
     return axes
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from imgloc.bench import jax_side, works
 
-TINY = dataclasses.replace(works.LSTM, batch=4, size=8)
+TINY = dataclasses.replace(works.LSTM, steps_per_call=1, batch=4, size=8)
 
 
 def test_batches_are_of_a_works_size_and_the_same_each_time() -> None:

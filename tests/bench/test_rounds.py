@@ -29,7 +29,7 @@ class Worker:
         self.calls.append((spec["work"], name, setting))
         if name == "torch_compiled":
             return {"reason": "InvalidCxxCompiler: no C++ compiler"}
-        return {"median_ms": TIMES[name][number], "repeats": 7, "parameters": 12}
+        return {"median_ms": TIMES[name][number], "repeats": 7, "parameters": 12, "peak_mib": 100}
 
 
 def rows_of(worker: Worker, sides: list[Side] = SIDES, processes: int = 3) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ def test_what_would_be_timed_twice_is_timed_once() -> None:
     chosen = [works.LSTM, works.DIGITS, works.find_work("infer", "digits_cnn_64_b8")]
     rows = rounds.time_in_turns(
         "step", chosen, sides, platform="cpu", processes=1, quick=True, say=lambda line: None,
-        worker=lambda spec, setting: {"median_ms": 1.0, "repeats": 1, "parameters": 1},
+        worker=lambda spec, setting: {"median_ms": 1.0, "repeats": 1, "parameters": 1, "peak_mib": 100},
     )  # fmt: skip
     assert [(row["work"], row["implementation"]) for row in rows] == [
         ("lstm_28", "imgloc"), ("lstm_28", "keras_inner"),
