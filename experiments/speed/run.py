@@ -1,0 +1,110 @@
+"""Times imgloc beside plain linen layers, PyTorch and Keras with `imgloc bench`, and prints the tables of the README.
+
+    python experiments/speed/run.py                        # half an hour, nothing else running; wants the extra `bench`
+    python experiments/speed/run.py --beside python3.13    # imgloc and linen on another Python in turns with PyTorch on this one
+    python experiments/speed/run.py --table                # what the rows in this folder say
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from imgloc import files
+
+HERE = Path(__file__).parent
+PASSES = (  # each one run in turns by itself; what never wins is not timed everywhere
+    ("--implementations=imgloc,linen,torch_eager,torch_channels_last",),
+    ("--works=seed_cnn_224,lstm_28", "--implementations=imgloc,keras,keras_inner"),
+    ("--works=efficientnet_lite0_224_b1,efficientnet_lite0_224_b8", "--implementations=imgloc,torch_compiled", "--settings=tuned"),
+)
+ROUNDS = 3
+TORCH, KERAS = ("torch_eager", "torch_channels_last", "torch_compiled"), ("keras", "keras_inner")
+Row = dict[str, Any]
+
+
+def bench(python: str, *options: str) -> list[Row]:
+    """The rows of one `imgloc bench step` under an interpreter."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "rows.jsonl"
+        subprocess.run([python, "-m", "imgloc", "bench", "step", *options, f"--json={target}"], check=True)
+        return [json.loads(line) for line in target.read_text().splitlines()]
+
+
+def write(rows: list[Row]) -> None:
+    """Rows of an interpreter into the file of its version."""
+    version = ".".join(next(row for row in rows if row["implementation"] == "imgloc")["python"].split(".")[:2])
+    files.write_text(HERE / f"python{version}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def beside(other: str) -> None:
+    """imgloc and linen on another Python, PyTorch on this one, a process each in turns; medians over rounds."""
+    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for _ in range(ROUNDS):
+        rows = bench(other, "--implementations=imgloc,linen", "--settings=tuned", "--processes=1")
+        rows += bench(sys.executable, "--implementations=torch_eager,torch_channels_last", "--settings=tuned", "--processes=1")
+        for row in rows:
+            found[row["work"], row["implementation"]].append(row)
+    merged = []
+    for same in found.values():
+        times = [row["median_ms"] for row in same]
+        merged.append({**same[0], "median_ms": statistics.median(times), "low_ms": min(times), "high_ms": max(times), "n": len(times)})
+    ours = {row["work"]: row["median_ms"] for row in merged if row["implementation"] == "imgloc"}
+    write([{**row, "ratio": round(ours[row["work"]] / row["median_ms"], 4)} for row in merged])
+
+
+def table() -> None:
+    """Of each file: imgloc's time and its ratio to the best of the others, tuned and out of the box (in brackets)."""
+    for path in sorted(HERE.glob("python*.jsonl")):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        ours = next(row for row in rows if row["implementation"] == "imgloc")
+        print(f"Python {ours['python']}, JAX {ours['versions']['jax']}, {ours['machine']}, commit {ours['commit'][:7]}\n")
+        print("| work | imgloc, ms | to PyTorch's best | to plain linen layers | to Keras | to the floor | memory |")
+        print("|---|---|---|---|---|---|---|")
+        for work in dict.fromkeys(row["work"] for row in rows):
+            print(f"| {work} | " + " | ".join(cells([row for row in rows if row["work"] == work])) + " |")
+        print()
+
+
+def cells(rows: list[Row]) -> list[str]:
+    """The columns of one work."""
+    first = {(row["implementation"], row["setting"]): row for row in reversed(rows)}
+    ours = first["imgloc", "tuned"]
+    memory = "-"
+    if ("linen", "box") in first:
+        memory = f"{first['imgloc', 'box']['peak_mib'] / first['linen', 'box']['peak_mib']:.2f}"
+    time = f"{ours['median_ms']:.3g} ({ours['low_ms']:.3g} to {ours['high_ms']:.3g})"
+    peak = max(row["peak_gflops"] for row in rows)
+    floor = f"{ours['median_ms'] * peak / ours['gflop'] / 1e3:.1f}" if ours["gflop"] else "-"
+    return [time, both(first, TORCH), both(first, ("linen",)), both(first, KERAS), floor, memory]
+
+
+def both(first: dict[tuple[str, str], Row], names: tuple[str, ...]) -> str:
+    """The largest ratio to one of these, that is to the quickest of them: tuned, and out of the box in brackets."""
+
+    def largest(setting: str) -> str:
+        ratios = [row["ratio"] for (name, where), row in first.items() if name in names and where == setting and row["ratio"]]
+        return f"{max(ratios):.2f}" if ratios else ""
+
+    tuned, box = largest("tuned"), largest("box")
+    return f"{tuned} ({box})" if box else tuned or "-"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", action="store_true", help="print the results that are there")
+    parser.add_argument("--beside", metavar="PYTHON", help="another interpreter with imgloc installed")
+    parsed = parser.parse_args()
+    if parsed.table:
+        table()
+    elif parsed.beside:
+        beside(parsed.beside)
+    else:
+        write([row for options in PASSES for row in bench(sys.executable, f"--processes={ROUNDS}", *options)])
