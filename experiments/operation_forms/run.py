@@ -1,6 +1,6 @@
 """Times every form of a convolution and of an LSTM on this machine's CPU, for the choices in imgloc/ops.
 
-    python experiments/operation_forms/run.py            # all cases, about ten minutes; writes results.json
+    python experiments/operation_forms/run.py            # all cases, about five minutes; writes results.json
     python experiments/operation_forms/run.py --table    # what results.json says
 """
 

@@ -77,7 +77,7 @@ def arrays(*shapes: tuple[int, ...]) -> list[Any]:
     return [jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in shapes]
 
 
-def close(found: Any, expected: Any, tolerance: float = 2e-4) -> None:
+def assert_close(found: Any, expected: Any, tolerance: float = 2e-4) -> None:
     """Trees are equal, each array to a tolerance relative to its largest value."""
 
     def compare(a: Any, b: Any) -> None:

@@ -11,7 +11,7 @@ from flax import linen as nn
 from hypothesis import given, settings
 
 from imgloc.ops.conv import Conv, conv
-from tests.ops.convolutions import PROBLEMS, Problem, arrays, close, problems
+from tests.ops.convolutions import PROBLEMS, Problem, arrays, assert_close, problems
 
 
 @settings(max_examples=6)
@@ -25,7 +25,7 @@ def test_value_tangent_and_cotangents_on_a_grid_of_arguments(problem: Problem) -
     def both(*operands: Any) -> Any:
         return everything(lambda x, k: conv(x, k, **problem.options), *operands), everything(problem.native, *operands)
 
-    close(*both(*arrays(problem.images, problem.kernel, problem.images, problem.kernel)))
+    assert_close(*both(*arrays(problem.images, problem.kernel, problem.images, problem.kernel)))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_layer_has_the_parameters_of_linens(name: str, use_bias: bool) -> None:
     variables, key = ours.init(jax.random.key(0), x), jax.random.key(0)
     assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), variables, theirs.init(key, x)))
     variables = jax.tree.map(lambda a: a + 0.5, variables)  # a bias that counts
-    close(ours.apply(variables, x), theirs.apply(variables, x))
+    assert_close(ours.apply(variables, x), theirs.apply(variables, x))
 
 
 def test_layer_computes_in_the_images_dtype_with_float32_parameters() -> None:

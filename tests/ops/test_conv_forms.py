@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imgloc.ops.conv_forms import FORMS, ROLES, Geometry, resolve_pads
-from tests.ops.convolutions import PROBLEMS, Problem, arrays, close, problems
+from tests.ops.convolutions import PROBLEMS, Problem, arrays, assert_close, problems
 
 
 def applicable(geometry: Geometry) -> list[str]:
@@ -40,7 +40,7 @@ def test_every_form_is_the_native_operation_in_every_role(problem: Problem) -> N
 
     found, expected = both(x, kernel, y)
     for of_form in found.values():
-        close(of_form, expected)
+        assert_close(of_form, expected)
 
 
 def test_problems_reach_every_form_in_ways_that_differ() -> None:

@@ -15,7 +15,7 @@ from jax.test_util import check_grads
 from imgloc.ops.conv import conv
 from imgloc.ops.conv_forms import ROLES
 from imgloc.ops.conv_primitive import bind
-from tests.ops.convolutions import PROBLEMS, Problem, arrays, close
+from tests.ops.convolutions import PROBLEMS, Problem, arrays, assert_close
 
 FEW = ("groups, dilation", "depthwise")
 
@@ -24,10 +24,10 @@ def ours(problem: Problem) -> Any:
     return functools.partial(conv, **problem.options)
 
 
-def same(problem: Problem, transform: Any, *operands: Any, tolerance: float = 2e-4) -> None:
+def assert_same_as_native(problem: Problem, transform: Any, *operands: Any, tolerance: float = 2e-4) -> None:
     """`transform(function)` of these operands is the same for our function and XLA's."""
     found, expected = jax.jit(lambda *a: (transform(ours(problem))(*a), transform(problem.native)(*a)))(*operands)
-    close(found, expected, tolerance)
+    assert_close(found, expected, tolerance)
     assert all(float(jnp.abs(leaf).max()) > 1e-3 for leaf in jax.tree.leaves(expected))  # zeros would agree too easily
 
 
@@ -50,7 +50,7 @@ def test_first_and_second_derivatives_in_every_order_of_modes(name: str) -> None
 
         return run
 
-    same(problem, everything, *arrays(problem.images, problem.kernel, problem.images, problem.kernel), tolerance=1e-3)
+    assert_same_as_native(problem, everything, *arrays(problem.images, problem.kernel, problem.images, problem.kernel), tolerance=1e-3)
 
 
 @pytest.mark.parametrize("name", ["few channels, even kernel, stride", "depthwise, multiplier, uneven pads"])
@@ -86,7 +86,7 @@ def test_vmap_over_images_kernels_and_both_along_any_axis(name: str) -> None:
         outer_product = jax.vmap(kernels, in_axes=(2, None), out_axes=3)
         return lambda x, k: (both(x, k), images(x, k[..., 0]), kernels(x[:, :, 0], k), outer_product(x, k))
 
-    same(problem, everything, x, k)
+    assert_same_as_native(problem, everything, x, k)
     shape = jax.eval_shape(jax.vmap(ours(problem), in_axes=(2, 4), out_axes=1), x, k).shape
     assert shape == (problem.images[0], n, *problem.geometry.out)
 
@@ -108,7 +108,7 @@ def test_vmap_of_gradients_and_gradients_of_vmap(name: str) -> None:
 
         return run
 
-    same(problem, everything, x, k, tolerance=1e-3)
+    assert_same_as_native(problem, everything, x, k, tolerance=1e-3)
 
 
 @pytest.mark.parametrize("name", ["plain", "depthwise"])
@@ -128,7 +128,7 @@ def test_scan_checkpoint_and_a_tangent_of_one_operand(name: str) -> None:
 
         return run
 
-    same(problem, everything, x, kernels, tolerance=1e-3)
+    assert_same_as_native(problem, everything, x, kernels, tolerance=1e-3)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
