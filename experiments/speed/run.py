@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -46,18 +47,18 @@ def write(rows: list[Row]) -> None:
 
 def beside(other: str) -> None:
     """imgloc and linen on another Python, PyTorch on this one, a process each in turns; medians over rounds."""
-    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for _ in range(ROUNDS):
-        rows = bench(other, "--implementations=imgloc,linen", "--settings=tuned", "--processes=1")
-        rows += bench(sys.executable, "--implementations=torch_eager,torch_channels_last", "--settings=tuned", "--processes=1")
+    found: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for _, setting in itertools.product(range(ROUNDS), ("tuned", "box")):
+        rows = bench(other, "--implementations=imgloc,linen", f"--settings={setting}", "--processes=1")
+        rows += bench(sys.executable, "--implementations=torch_eager,torch_channels_last", f"--settings={setting}", "--processes=1")
         for row in rows:
-            found[row["work"], row["implementation"]].append(row)
+            found[row["work"], row["implementation"], setting].append(row)
     merged = []
     for same in found.values():
         times = [row["median_ms"] for row in same]
         merged.append({**same[0], "median_ms": statistics.median(times), "low_ms": min(times), "high_ms": max(times), "n": len(times)})
-    ours = {row["work"]: row["median_ms"] for row in merged if row["implementation"] == "imgloc"}
-    write([{**row, "ratio": round(ours[row["work"]] / row["median_ms"], 4)} for row in merged])
+    ours = {(row["work"], row["setting"]): row["median_ms"] for row in merged if row["implementation"] == "imgloc"}
+    write([{**row, "ratio": round(ours[row["work"], row["setting"]] / row["median_ms"], 4)} for row in merged])
 
 
 def table() -> None:
