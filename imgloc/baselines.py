@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from imgloc.types import Batch, FloatArray, IntArray, Outputs, Predict, Source
@@ -27,10 +29,10 @@ def _constant(class_counts: IntArray, box: FloatArray) -> Predict:
     return predict
 
 
-def training_summary(source: Source, size: int) -> tuple[IntArray, FloatArray]:
-    """Examples a class, and the median box of the largest objects, of the first `size` of a training split."""
+def training_summary(source: Source, indices: Iterable[int]) -> tuple[IntArray, FloatArray]:
+    """Examples a class, and the median box of the largest objects, of these examples of a training split."""
     counts, found = np.zeros(len(source.info.classes), np.int64), []
-    for index in range(size):
+    for index in indices:
         example = source[index]
         counts[example.label] += 1
         if len(example.boxes_nx4):

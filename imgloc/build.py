@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,10 +34,15 @@ class WeightedLoss:
 def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     """A recipe and its command-line overrides as a complete, checked config.
 
-    Naming another model or source by a flag drops the recipe's fields for the one it named.
+    Naming another model or source by a flag drops the recipe's fields for the one it named; naming train.steps, its epochs.
     """
     configs.check_keys(recipe)
     recipe = configs.copied(recipe)
+    given = configs.override_keys(arguments)
+    if "train.steps" in given:
+        if "train.epochs" in given:
+            raise UserError("--config.train.steps and --config.train.epochs both say how long to train; possible: one of them")
+        recipe.train.epochs = 0.0
     for section, key, owned in ((recipe.model, "model.name", recipe.model), (recipe.data, "data.source", recipe.data.options)):
         wanted = configs.flag_value(arguments, key)
         leaf = key.split(".")[-1]
@@ -48,6 +54,21 @@ def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     config = complete(configs.apply_flags(config, arguments))
     configs.check_keys(config)
     configs.check_ranges(config)
+    if config.train.epochs > 0:
+        config = in_steps(config)
+        configs.check_ranges(config)
+    return config
+
+
+def in_steps(config: ConfigDict) -> ConfigDict:
+    """The config with its epochs as steps, the last batch's worth rounded up; batches run across epochs."""
+    source = make_source(config.data, "train", config.seed)
+    if source.info.endless:
+        key = f"config key 'train.epochs' is {config.train.epochs}"
+        raise UserError(f"{key}, but the training examples of '{config.data.source}' never end; possible: 0, and train.steps")
+    config = configs.copied(config)
+    config.train.steps = math.ceil(config.train.epochs * len(source) / config.train.batch_size)
+    config.train.epochs = 0.0
     return config
 
 

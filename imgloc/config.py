@@ -26,8 +26,8 @@ from imgloc.errors import UserError, one_line, reason, unknown
 
 POSITIVE = ("train.steps", "train.batch_size", "train.accumulate", "train.steps_per_call", "train.log_every", "train.save_every",
             "data.max_objects", "eval.batch_size", "eval.resamples")  # fmt: skip
-NOT_NEGATIVE = ("seed", "train.eval_every", "train.patience", "data.threads", "data.workers", "data.prefetch", "eval.gallery",
-                "optim.lr", "optim.warmup_steps", "optim.weight_decay", "optim.clip_norm")  # fmt: skip
+NOT_NEGATIVE = ("seed", "train.epochs", "train.eval_every", "train.patience", "data.threads", "data.workers", "data.prefetch",
+                "eval.gallery", "optim.lr", "optim.warmup_steps", "optim.weight_decay", "optim.clip_norm")  # fmt: skip
 RANGES = (  # keys, the lowest value, one that is too high, what is said of a value outside
     (POSITIVE, 1, math.inf, "is {}; possible: at least 1"),
     (NOT_NEGATIVE, 0, math.inf, "is {}; possible: at least 0"),
@@ -38,6 +38,9 @@ RANGES = (  # keys, the lowest value, one that is too high, what is said of a va
     (("train.steps_per_call",), 1, 1001, "is {}; possible: up to 1000"),
     (("data.threads", "data.workers"), 0, 1025, "is {}; possible: up to 1024"),
 )
+
+
+SCORED_AFTER_TRAINING = ("", *(split + which for split in ("test", "validation", "train") for which in ("", "@last")))
 
 
 def base() -> ConfigDict:
@@ -76,6 +79,7 @@ def base() -> ConfigDict:
 
     config.train = ConfigDict()
     config.train.steps = 1000
+    config.train.epochs = 0.0  # passes through the training split instead: a resolved config has them as train.steps; 0: none
     config.train.batch_size = 64  # of all devices together
     config.train.accumulate = 1  # parts that a batch is worked through in, to save memory
     config.train.dtype = "float32"  # of the computation: float32 or bfloat16; parameters stay float32
@@ -90,6 +94,7 @@ def base() -> ConfigDict:
 
     config.eval = ConfigDict()
     config.eval.batch_size = 100
+    config.eval.after_training = ""  # what is scored when training has finished: test, or test@last for the last checkpoint; "": nothing
     config.eval.resamples = 2000  # of the bootstrap behind each interval
     config.eval.gallery = 12  # pictures kept of the best, the median and the worst cases each
     return config
@@ -159,6 +164,8 @@ def check_ranges(config: ConfigDict) -> None:
     size = config.data.image_size
     if len(size) != 2 or not all(isinstance(side, int) and 0 < side <= 16_384 for side in size):
         raise UserError(f"config key 'data.image_size' is {size}; possible: (height, width) in pixels, up to 16384")
+    if config.eval.after_training not in SCORED_AFTER_TRAINING:
+        raise unknown("split (eval.after_training)", config.eval.after_training, filter(None, SCORED_AFTER_TRAINING))
 
 
 def check_type(key: str, value: Any, default: Any) -> None:

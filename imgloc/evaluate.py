@@ -133,7 +133,7 @@ def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
     source = build.make_source(config.data, "train", config.seed)
     known = run.read(run.baselines) if run.baselines.is_file() else {}
     if known.get("data") != source.fingerprint:
-        counts, box = baselines.training_summary(source, pipeline.finite_size(source))
+        counts, box = baselines.training_summary(source, pipeline.sample(source))
         known = {"data": source.fingerprint, "class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]}
         files.write_json(run.baselines, known)
     return np.asarray(known["class_counts"]), np.asarray(known["median_box"])

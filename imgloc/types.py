@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +81,17 @@ class Batch(NamedTuple):
     object_mask_bxn: Any  # bool
     label_b: Any  # int32, the image's own
     example_mask_b: Any  # bool
+
+
+@runtime_checkable
+class InMemory(Protocol):
+    """What a source may offer beside `Source` where its examples lie in memory, ready: a batch without going through examples."""
+
+    def take(self, indices_b: IntArray) -> Batch:
+        """The examples of these indices, stacked, images at the source's own size; `stack` of `source[i]` gives the same bits.
+
+        As many objects as the example with most of them has, the largest first; the others' places hold zeros, masked out.
+        """
 
 
 #: Outputs (NumPy) for a batch, padding included.

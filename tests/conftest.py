@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests import imagenet_shaped
 from tests.run_fixtures import cache, evaluated_run, tiny_run  # noqa: F401  (fixtures)
 
 # Pytest imports tracemalloc at the first warning from a destructor. When that happens while TFDS is being imported, whose lazy
@@ -31,6 +32,14 @@ def data_folder() -> Path:
     if not os.environ.get("IMGLOC_DATA"):
         pytest.skip("IMGLOC_DATA is not set: no folder of data sets on this machine")
     return Path(os.environ["IMGLOC_DATA"])
+
+
+@pytest.fixture(scope="session")
+def imagenet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A TFDS folder with an `imagenet2012` of a few hundred small pictures. Not to be changed by tests."""
+    folder = tmp_path_factory.mktemp("tfds")
+    imagenet_shaped.prepare(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

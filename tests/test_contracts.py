@@ -175,11 +175,18 @@ def identical(a: Example, b: Example) -> bool:
     return arrays and (a.label, a.id, a.group) == (b.label, b.id, b.group)
 
 
+def source_maker(name: str, request: pytest.FixtureRequest) -> Any:
+    """A source's function; of one that reads what a user has prepared, on a small data set of that kind."""
+    make = names.find("data.sources", name).source
+    prepared = {"imagenet2012": "imagenet_folder"}
+    return functools.partial(make, folder=str(request.getfixturevalue(prepared[name]))) if name in prepared else make
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 @pytest.mark.parametrize("name", names.names("data.sources"))
-def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: str) -> None:
-    make = names.find("data.sources", name).source
-    options = keyword_only_options(make, ("split",))
+def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: str, request: pytest.FixtureRequest) -> None:
+    make = source_maker(name, request)
+    options = keyword_only_options(names.find("data.sources", name).source, ("split",))
     assert "seed" in options
     assert all(p.default is not p.empty for k, p in options.items() if k != "seed")
     source = make(split, seed=0)
@@ -214,8 +221,8 @@ def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: st
 
 
 @pytest.mark.parametrize("name", names.names("data.sources"))
-def test_splits_share_no_group_and_only_training_may_be_endless(name: str) -> None:
-    make = names.find("data.sources", name).source
+def test_splits_share_no_group_and_only_training_may_be_endless(name: str, request: pytest.FixtureRequest) -> None:
+    make = source_maker(name, request)
     train, validation, test = (make(split, seed=0) for split in ("train", "validation", "test"))
     assert not train.groups & test.groups
     assert not train.groups & validation.groups

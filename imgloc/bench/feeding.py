@@ -21,7 +21,7 @@ from imgloc.bench.measure import measure, repeat
 from imgloc.bench.settings import cores
 from imgloc.bench.works import DIGITS, LSTM, SEED, Work
 from imgloc.data import decode, pipeline
-from imgloc.data.sources import scattered_digits
+from imgloc.data.sources import mnist, scattered_digits
 from imgloc.types import Batch
 
 AUGMENTED: dict[str, Any] = {"train_rotate": 12.0, "train_stretch": 0.2, "train_shear": 0.15}  # as in configs/digits_cnn.py
@@ -31,8 +31,8 @@ PREFETCH = 2
 
 
 def digit_batches(work: Work, steps: int) -> Iterator[Batch]:
-    """Batches of scattered digits as a work takes them, made by one thread, as `imgloc train` does by default."""
-    source = scattered_digits.source("train", seed=0, **AUGMENTED)
+    """Batches as a work's recipe reads them, MNIST's digits or scattered ones, made by one thread, as `imgloc train` does by default."""
+    source = mnist.source("train", seed=0) if work is LSTM else scattered_digits.source("train", seed=0, **AUGMENTED)
     order = pipeline.TrainOrder(source, 0, work.batch, 0, steps)
     return pipeline.train_batches(order, (work.size, work.size, work.channels), max_objects=1, threads=1, workers=0)
 
@@ -110,10 +110,10 @@ def timed(platform: str, *, quick: bool) -> dict[str, dict[str, Any]]:
     def step_ms(work: Work) -> float:
         return statistics.median(measure(jax_side.make(work, platform=platform, tuned=True), platform=platform, quick=quick))
 
-    for work in (LSTM, DIGITS):
+    for work, name in ((LSTM, "mnist_28px_batch"), (DIGITS, "digits_64px_batch")):
         needed = step_ms(work)
         made = making_a_batch(work, steps)
-        found[f"digits_{work.size}px_batch"] = {"median_ms": made, "images": work.batch, "against": work.name, "against_ms": needed}
+        found[name] = {"median_ms": made, "images": work.batch, "against": work.name, "against_ms": needed}
         whole, share = loop(work, platform, steps)
         found[f"{work.name}_fed"] = {
             "median_ms": whole, "images": work.batch, "against": work.name, "against_ms": needed, "waiting_share": share,

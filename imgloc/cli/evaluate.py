@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from imgloc.errors import UserError
 from imgloc.rows import PREDICTORS
 from imgloc.stats import Interval
+
+if TYPE_CHECKING:
+    from imgloc.rundir import RunDir
 
 HELP = "score a run on a split: per-example rows, results.json with 95 % intervals, a table beside the baselines"
 EXAMPLES = """\
@@ -22,9 +26,8 @@ examples:
 NAMES = dict(zip(PREDICTORS, ("this run", "whole-image box", "median box"), strict=True))
 
 
-CAPTION = """\
-mean [95 % interval]; top1: class right
-gt_known_50: box right (IoU at least .5); top1_loc_50: both right"""
+CAPTION = "mean [95 % interval]; top1: class right"
+CAPTION_OF_BOXES = "gt_known_50: box right (IoU at least .5); top1_loc_50: both right"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,28 +62,35 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         raise UserError("--name is for other data; say which with --config.data.KEY=VALUE")
     name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))
     target = open_target(config, parsed.split, other=other, name=name)
-    found = evaluate(folder, config, target, which=parsed.checkpoint)
-    count = next(iter(found["model"].values())).n
-    print_table(f"{parsed.run}, {target.name}, {count:,} examples, {parsed.checkpoint} checkpoint", found)
-    shown = "" if target.name == "test" else f" --split {target.name}"
-    print(f"rows: {folder.rows(target.name)}   results: {folder.results}   next: imgloc report {parsed.run}{shown}")
+    print_scores(folder, target.name, parsed.checkpoint, evaluate(folder, config, target, which=parsed.checkpoint))
     return 0
 
 
+def print_scores(run: RunDir, name: str, which: str, found: Mapping[str, Mapping[str, Interval]]) -> None:
+    """The table of what a checkpoint reaches on a target of this name, where it is saved, and what comes next."""
+    count = next(iter(found["model"].values())).n
+    print_table(f"{run.path}, {name}, {count:,} examples, {which} checkpoint", found)
+    shown = "" if name == "test" else f" --split {name}"
+    print(f"rows: {run.rows(name)}   results: {run.results}   next: imgloc report {run.path}{shown}")
+
+
 def print_table(title: str, found: Mapping[str, Mapping[str, Interval]]) -> None:
-    """Mean and interval of every whole metric, a column a predictor."""
+    """Mean and interval of every whole metric, a column a predictor; where nothing says of boxes, one of the commonest class."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, caption=CAPTION, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    boxes = "mean_iou" in found["model"]
+    shown = NAMES if boxes else {"model": NAMES["model"], "whole_image": "commonest class"}
+    caption = f"{CAPTION}\n{CAPTION_OF_BOXES}" if boxes else CAPTION
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.title_justify = table.caption_justify = "left"
     table.add_column("metric")
-    for predictor in found:
-        table.add_column(NAMES[predictor], justify="right")
+    for name in shown.values():
+        table.add_column(name, justify="right")
     for metric in found["model"]:
         if "/" not in metric:  # slices are in results.json and in the report
-            cells = [values.get(metric) for values in found.values()]
+            cells = [found[predictor].get(metric) for predictor in shown]
             table.add_row(metric, *(f"{c.mean:.3f} [{c.low:.3f}, {c.high:.3f}]" if c else "" for c in cells))
     console = Console()
     console = console if console.is_terminal else Console(width=120)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from imgloc.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from imgloc.evaluate import Target
 
 HELP = "train a config in a run folder; the same command goes on with an unfinished run"
 EXAMPLES = """\
@@ -48,12 +52,15 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     runtime.prepare()
 
     from imgloc import build
+    from imgloc.evaluate import open_target
     from imgloc.journal import NotFinite
     from imgloc.loop import train
 
     config = build.resolve(recipe, rest)
     if parsed.distributed is not None:
         join_processes(parsed.distributed)
+    split, _, which = config.eval.after_training.partition("@")
+    target = open_target(config, split, name=which) if split else None  # before training: it may not be there
     try:
         how = train(config, parsed.workdir, stop=stop, profile=parsed.profile)
     except NotFinite as error:
@@ -67,7 +74,22 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
             "stopped": f"{folder}: stopped, its state is saved. The same command goes on from there",
         }[how]
     )
+    if target is not None and how != "stopped":
+        score(parsed.workdir, target, which or "best")
     return 130 if stop.interrupted and how == "stopped" else 0
+
+
+def score(folder: str, target: Target, which: str) -> None:
+    """Score a finished run as `imgloc evaluate` does and print its table; of several processes the first one does."""
+    import jax
+
+    from imgloc import rundir
+    from imgloc.cli.evaluate import print_scores
+    from imgloc.evaluate import evaluate
+
+    if jax.process_index() == 0:
+        run, config = rundir.open_run(folder)
+        print_scores(run, target.name, which, evaluate(run, config, target, which=which))
 
 
 def join_processes(place: str) -> None:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grain
 import numpy as np
@@ -23,10 +23,11 @@ from absl import flags
 from imgloc.boxes import area
 from imgloc.data import decode
 from imgloc.randomness import permutation
-from imgloc.types import Batch, Example, Shape, Source
+from imgloc.types import Batch, Example, InMemory, Shape, Source, Uint8Array
 
 T = TypeVar("T")
-SAMPLE = 10_000  # examples that stand for an endless source where each is looked at once
+SAMPLE = 10_000  # examples that stand for an endless or a very long source where each is looked at once
+VERY_LONG = 100_000  # examples, more than which are not all looked at before a run is scored
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,40 @@ class TrainOrder:
     process_count: int = 1
 
     def __len__(self) -> int:
-        return (self.stop_step - self.start_step) * (self.batch_size // self.process_count)
+        return (self.stop_step - self.start_step) * self.share
+
+    @property
+    def share(self) -> int:
+        """Examples of each batch that are this process's."""
+        return self.batch_size // self.process_count
 
     def __getitem__(self, position: int) -> Example:
-        share = self.batch_size // self.process_count
-        step, place = divmod(position, share)
-        index = (self.start_step + step) * self.batch_size + self.process_index * share + place
+        return self.source[self.index(*divmod(position, self.share))]
+
+    def index(self, step: int, place: int) -> int:
+        """The source's index of what stands at a place of this process's share, `step` steps after the first."""
+        number = (self.start_step + step) * self.batch_size + self.process_index * self.share + place
         if self.source.info.endless:
-            return self.source[index]
-        epoch, rank = divmod(index, len(self.source))
-        return self.source[int(permutation(self.seed, "epoch order", epoch, len(self.source))[rank])]
+            return number
+        epoch, rank = divmod(number, len(self.source))
+        return int(permutation(self.seed, "epoch order", epoch, len(self.source))[rank])
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The batches of an order, a step each, taken whole from a source that lies in memory."""
+
+    order: TrainOrder
+    source: InMemory
+    shape: Shape
+    max_objects: int
+
+    def __len__(self) -> int:
+        return self.order.stop_step - self.order.start_step
+
+    def __getitem__(self, step: int) -> Batch:
+        indices = [self.order.index(step, place) for place in range(self.order.share)]
+        return fitted(self.source.take(np.array(indices, np.int64)), self.shape, self.max_objects)
 
 
 @dataclass(frozen=True)
@@ -82,8 +107,7 @@ def stack(examples: Sequence[Example], size: int, shape: Shape, max_objects: int
         example_mask_b=np.arange(size) < len(examples),
     )
     for i, example in enumerate(examples):
-        image = decode.with_channels(example.image_hxwxc, shape[2])
-        batch.images_bxhxwxc[i] = decode.resize(image, shape[0], shape[1])
+        batch.images_bxhxwxc[i] = _to_shape(example.image_hxwxc, shape)
         largest = np.argsort(-area(example.boxes_nx4), kind="stable")[:max_objects]
         batch.boxes_bxnx4[i, : len(largest)] = example.boxes_nx4[largest]
         batch.labels_bxn[i, : len(largest)] = example.labels_n[largest]
@@ -92,10 +116,35 @@ def stack(examples: Sequence[Example], size: int, shape: Shape, max_objects: int
     return batch
 
 
+def fitted(batch: Batch, shape: Shape, max_objects: int) -> Batch:
+    """A batch with images of `shape` and room for `max_objects` boxes; as `stack` makes it of the same examples."""
+    size, count = batch.object_mask_bxn.shape
+
+    def with_room(array: Any) -> Any:
+        room = np.zeros((size, max_objects, *array.shape[2:]), array.dtype)
+        room[:, : min(count, max_objects)] = array[:, :max_objects]
+        return room
+
+    images = batch.images_bxhxwxc
+    if images.shape[1:] != shape:
+        images = np.stack([_to_shape(image, shape) for image in images])
+    boxes, labels, mask = (with_room(array) for array in (batch.boxes_bxnx4, batch.labels_bxn, batch.object_mask_bxn))
+    return batch._replace(images_bxhxwxc=images, boxes_bxnx4=boxes, labels_bxn=labels, object_mask_bxn=mask)
+
+
+def _to_shape(image_hxwxc: Uint8Array, shape: Shape) -> Uint8Array:
+    return decode.resize(decode.with_channels(image_hxwxc, shape[2]), shape[0], shape[1])
+
+
 def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads: int, workers: int) -> Iterator[Batch]:
-    """This process's share of each step's batch, made ahead by threads, or by worker processes where `workers` > 0."""
-    share = order.batch_size // order.process_count
-    dataset = grain.MapDataset.source(order).batch(share, batch_fn=Stack(shape, max_objects))
+    """This process's share of each step's batch, made ahead by threads, or by worker processes where `workers` > 0.
+
+    A source that lies in memory gives whole batches, with the same bits.
+    """
+    if isinstance(order.source, InMemory):
+        dataset = grain.MapDataset.source(Taken(order, order.source, shape, max_objects))
+    else:
+        dataset = grain.MapDataset.source(order).batch(order.share, batch_fn=Stack(shape, max_objects))
     stream = dataset.to_iter_dataset(grain.ReadOptions(num_threads=max(1, threads), prefetch_buffer_size=max(2, 2 * threads)))
     if workers > 0:
         if not flags.FLAGS.is_parsed():
@@ -132,6 +181,12 @@ def _begin_worker(parent: int, index: int, count: int) -> None:
 def finite_size(source: Source) -> int:
     """How many examples are looked at once: all of them, of an endless source the first SAMPLE."""
     return min(len(source), SAMPLE) if source.info.endless else len(source)
+
+
+def sample(source: Source) -> range:
+    """Indices of examples that stand for all where a split is only summed up: `finite_size`, of very many each n-th, about SAMPLE."""
+    size = finite_size(source)
+    return range(0, size, 1 if size <= VERY_LONG else size // SAMPLE)
 
 
 def eval_batches(source: Source, size: int, shape: Shape, *, max_objects: int) -> Iterator[tuple[list[Example], Batch]]:

@@ -1,6 +1,7 @@
 """The seed's CNN: three convolutions with pooling, a dense layer, a softmax over the classes; here with a box as well.
 
-As published: 3x3 kernels of 32, 64 and 128 channels, VALID, each followed by 2x2 max pooling; dense 512.
+As published: 3x3 kernels of 32, 64 and 128 channels, VALID, each followed by 2x2 max pooling; dense 512; kernels drawn
+as Keras draws them (Glorot and Bengio, 2010, uniform), biases 0.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ class Model(nn.Module):
             raise unknown("activation (model.activation)", self.activation, ACTIVATIONS)
         if self.pooling not in POOLS:
             raise unknown("pooling (model.pooling)", self.pooling, POOLS)
-        activation, pool = ACTIVATIONS[self.activation], POOLS[self.pooling]
+        activation, pool, glorot = ACTIVATIONS[self.activation], POOLS[self.pooling], nn.initializers.glorot_uniform()
         x = images
         for features in self.channels:
-            x = pool(activation(Conv(features, (self.kernel_size, self.kernel_size), padding="VALID")(x)))
-        dense = activation(nn.Dense(self.hidden)(x.reshape(x.shape[0], -1)))
-        outputs = {"logits": nn.Dense(self.num_classes, name="classes")(dense), "features": {"dense": dense}}
+            x = pool(activation(Conv(features, (self.kernel_size, self.kernel_size), padding="VALID", kernel_init=glorot)(x)))
+        dense = activation(nn.Dense(self.hidden, kernel_init=glorot)(x.reshape(x.shape[0], -1)))
+        outputs = {"logits": nn.Dense(self.num_classes, kernel_init=glorot, name="classes")(dense), "features": {"dense": dense}}
         if self.locate:
-            outputs["box"] = boxes.from_low_size_logits(nn.Dense(4, name="box")(dense), nn.sigmoid)
+            outputs["box"] = boxes.from_low_size_logits(nn.Dense(4, kernel_init=glorot, name="box")(dense), nn.sigmoid)
         return outputs

@@ -10,6 +10,7 @@ from PIL import Image
 
 from imgloc.bench import feeding, works
 from imgloc.data import decode
+from imgloc.data.digits import load_digits
 
 
 def test_digit_batches_fit_the_works_that_use_them() -> None:
@@ -17,6 +18,12 @@ def test_digit_batches_fit_the_works_that_use_them() -> None:
         (batch,) = itertools.islice(feeding.digit_batches(work, 1), 1)
         assert batch.images_bxhxwxc.shape == (work.batch, work.size, work.size, work.channels)
         assert set(batch.label_b) <= set(range(work.classes))
+
+
+def test_the_lstm_is_fed_with_mnist_s_rows() -> None:
+    digits = {image.tobytes() for image in load_digits("train").images_nx28x28}
+    (batch,) = itertools.islice(feeding.digit_batches(works.LSTM, 1), 1)
+    assert {image.tobytes() for image in batch.images_bxhxwxc} <= digits
 
 
 def test_photographs_weigh_what_photographs_do() -> None:
@@ -32,7 +39,8 @@ def test_photographs_weigh_what_photographs_do() -> None:
 
 
 def test_making_and_decoding_take_time() -> None:
-    assert feeding.making_a_batch(works.LSTM, 2) > 0.1
+    assert feeding.making_a_batch(works.LSTM, 2) > 0.01
+    assert feeding.making_a_batch(works.DIGITS, 2) > 1
     assert feeding.decoding(32, 2, count=2, quick=True) > 0.1
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from absl import flags
 
+from imgloc.data import pipeline
 from imgloc.data.pipeline import SAMPLE, Stack, TrainOrder, ahead, eval_batches, finite_size, in_calls, stack, train_batches
+from imgloc.data.sources.mnist import source as mnist
 from imgloc.data.sources.scattered_digits import source as scattered_digits
-from imgloc.types import Batch, Example, Info
+from imgloc.types import Batch, Example, Info, InMemory, IntArray
 
 SHAPE = (16, 16, 1)
 
@@ -110,11 +112,71 @@ def test_resumed_batches_and_any_number_of_threads_are_the_same() -> None:
     assert not np.array_equal(whole[0].images_bxhxwxc, whole[1].images_bxhxwxc)
 
 
+@dataclass(frozen=True)
+class Held(Numbered):
+    """The same examples, whole batches at once, made independently of `stack`."""
+
+    def take(self, indices_b: IntArray) -> Batch:
+        count_b = indices_b % 4
+        sides_bxn = np.array([np.pad(np.linspace(0.1, 0.8, count)[::-1] if count else [], (0, 3 - count)) for count in count_b])
+        labels_bxn = np.array([np.pad(np.arange(count)[::-1], (0, 3 - count)) for count in count_b])
+        return Batch(
+            np.broadcast_to((indices_b % 256).astype(np.uint8)[:, None, None, None], (len(indices_b), 8, 12, 1)).copy(),
+            np.stack([0 * sides_bxn, 0 * sides_bxn, sides_bxn, sides_bxn], axis=-1).astype(np.float32), labels_bxn.astype(np.int32),
+            np.arange(3) < count_b[:, None], (indices_b % 2).astype(np.int32), np.ones(len(indices_b), bool),
+        )  # fmt: skip
+
+
+def without_taking(monkeypatch: pytest.MonkeyPatch, order: TrainOrder, shape: Any, max_objects: int) -> list[Batch]:
+    """An order's batches, example by example."""
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "Taken", None)  # would fail if it were called
+        patched.setattr(pipeline, "InMemory", type(None))
+        return list(train_batches(order, shape, max_objects=max_objects, threads=1, workers=0))
+
+
+@pytest.mark.parametrize("shape", [(8, 12, 1), (6, 7, 3)])
+@pytest.mark.parametrize("max_objects", [1, 2, 5])
+@pytest.mark.parametrize("endless", [False, True])
+def test_batches_taken_whole_are_those_made_of_examples(
+    endless: bool, max_objects: int, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Held(10, endless)
+    assert isinstance(source, InMemory)
+    assert not isinstance(Numbered(10), InMemory)
+    for place in ({}, {"process_index": 0, "process_count": 3}, {"process_index": 2, "process_count": 3}, {"start_step": 3}):
+        order = order_of(source, **place)
+        taken = list(train_batches(order, shape, max_objects=max_objects, threads=2, workers=0))
+        assert len(taken) == 10 - order.start_step
+        same_batches(taken, without_taking(monkeypatch, order, shape, max_objects))
+
+
+def test_digits_taken_whole_are_those_made_of_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = mnist("validation", seed=0)  # 400 of them: steps 60 to 70 of 6 cross the end of the first epoch
+    whole = list(train_batches(order_of(digits, stop_step=70), (28, 28, 1), max_objects=1, threads=1, workers=0))
+    for index in range(2):
+        order = order_of(digits, start_step=60, stop_step=70, process_index=index, process_count=2)
+        made = without_taking(monkeypatch, order, (28, 28, 1), 1)
+        same_batches(made, train_batches(order, (28, 28, 1), max_objects=1, threads=2, workers=0))
+        share = slice(3 * index, 3 * index + 3)
+        same_batches(made, [Batch(*(array[share] for array in batch)) for batch in whole[60:]])
+
+
+def test_a_very_long_split_is_summed_up_by_a_sample_of_it() -> None:
+    assert pipeline.sample(Numbered(10)) == range(10)
+    assert pipeline.sample(Numbered(100_000)) == range(100_000)
+    assert pipeline.sample(Numbered(10, endless=True)) == range(SAMPLE)
+    many = pipeline.sample(Numbered(1_268_355))
+    assert SAMPLE <= len(many) < 1.1 * SAMPLE
+    assert many[-1] > 1_268_000
+
+
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_worker_processes_make_the_batches_that_threads_make(split: str) -> None:
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # Grain hands absl's flags to its processes
-    order = order_of(scattered_digits(split, seed=0), start_step=132, stop_step=135)  # across the end of an epoch of validation
+    source = mnist(split, seed=0) if split == "validation" else scattered_digits(split, seed=0)
+    order = order_of(source, start_step=65, stop_step=68)  # across the end of an epoch of the 400 of validation
     threads = list(train_batches(order, SHAPE, max_objects=1, threads=1, workers=0))
     workers = list(train_batches(order, SHAPE, max_objects=1, threads=1, workers=1))
     assert len(workers) == 3
