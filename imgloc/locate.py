@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,9 +17,10 @@ from imgloc.data import decode
 from imgloc.errors import UserError
 from imgloc.rundir import open_run
 from imgloc.step import compute_dtype
-from imgloc.types import Uint8Array
+from imgloc.types import FloatArray, Uint8Array
 
 Picture = str | Path | Uint8Array | Image.Image
+NO_PIXELS = np.zeros((0, 0, 1), np.uint8)
 
 
 class Found(NamedTuple):
@@ -26,7 +28,8 @@ class Found(NamedTuple):
 
     label: str  # the class's name
     score: float  # its probability
-    box: tuple[float, float, float, float] | None  # pixels of the picture, x0, y0, x1, y1; None: the run does not locate
+    # x0, y0, x1, y1 in pixels of the picture, of a file as it is stored (`decode.Picture`); None: the run does not locate
+    box: tuple[float, float, float, float] | None
 
 
 class Loaded(NamedTuple):
@@ -52,66 +55,83 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
             raise UserError("predict wants a list of pictures; put this one into [ ]")
         found: list[Found] = []
         for start in range(0, len(pictures), batch_size):
-            pixels = [as_pixels(picture, channels) for picture in pictures[start : start + batch_size]]
+            several = pictures[start : start + batch_size]
             # Padded to a power of two: each batch size compiles once, and a single picture does not pay for many.
-            padded = min(batch_size, 1 << (len(pixels) - 1).bit_length())
+            padded = min(batch_size, 1 << (len(several) - 1).bit_length())
             stacked = np.zeros((padded, height, width, channels), np.uint8)
-            for i, image in enumerate(pixels):
-                stacked[i] = decode.resize(image, height, width)
+            places = []  # not the pictures: many large ones would not fit into memory
+            for i, picture in enumerate(several):
+                read = as_picture(picture, channels)
+                stacked[i] = decode.resize(read.pixels_hxwxc, height, width)
+                places.append((read.pixels_hxwxc.shape, dataclasses.replace(read, pixels_hxwxc=NO_PIXELS)))
             outputs = jax.device_get(compiled(variables, stacked))
             probabilities = np.asarray(jax.nn.softmax(outputs["logits"].astype(np.float64)))
-            for i, image in enumerate(pixels):
+            for i, (shape, place) in enumerate(places):
                 if not all(np.isfinite(value[i]).all() for value in outputs.values()):
                     raise UserError("the run's answer is no number (nan or inf)")
                 label = int(probabilities[i].argmax())
                 box = None
                 if "box" in outputs:
-                    edges = boxes.to_pixels(outputs["box"][i].astype(np.float64), image.shape[1], image.shape[0])
-                    box = (float(edges[0]), float(edges[1]), float(edges[2]), float(edges[3]))
+                    box = _four(place.stored_box(boxes.to_pixels(outputs["box"][i].astype(np.float64), shape[1], shape[0])))
                 found.append(Found(classes[label], float(probabilities[i, label]), box))
         return found
 
     return Loaded(find, classes)
 
 
-def as_pixels(picture: Picture, channels: int) -> Uint8Array:
-    """uint8 pixels (h, w, channels) of a path, a Pillow image or an array (h, w) or (h, w, 1 or 3)."""
+def as_picture(picture: Picture, channels: int) -> decode.Picture:
+    """A path, a Pillow image or a uint8 array (h, w) or (h, w, 1 or 3) with its pixels in the wanted number of channels."""
     if isinstance(picture, (str, Path)):
-        return decode.read_image(Path(picture), channels=channels)
+        return decode.read_picture(Path(picture), channels=channels)
     if isinstance(picture, Image.Image):
-        return decode.to_array(picture, channels=channels)
-    array = np.asarray(picture)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)) or not array.size:
-        raise UserError(f"a picture is a path, a Pillow image or uint8 (h, w), (h, w, 1) or (h, w, 3); got {array.dtype} {array.shape}")
-    return decode.with_channels(array if array.ndim == 3 else array[..., None], channels)
+        pixels = decode.to_array(picture, channels=channels)
+    else:
+        array = np.asarray(picture)
+        if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)) or not array.size:
+            raise UserError(f"a picture is a path, a Pillow image or uint8 (h, w), (h, w, 1) or (h, w, 3); got {array.dtype} {array.shape}")
+        pixels = decode.with_channels(array if array.ndim == 3 else array[..., None], channels)
+    return decode.Picture(pixels, width=pixels.shape[1], height=pixels.shape[0])
 
 
 def locate_files(loaded: Loaded, paths: Sequence[str], out: Path | None) -> Iterator[dict[str, object]]:
-    """One answer a file, in order: path, class, score and box in pixels, or the reason why there is none.
+    """One answer a file, in order: path, class, score and box, or the reason why there is none.
 
-    With `out`, an annotated copy of each picture is written there, as PNG under the file's own name.
+    The box is in pixels of the file as it is stored. Where EXIF has it shown turned or mirrored, `orientation` says how,
+    and `box_upright` is the box as viewers show the picture. With `out`, an annotated copy of each, upright, is
+    written there, as PNG under the file's own name.
     """
     taken: set[str] = set()
     for path in paths:
         try:
-            pixels = decode.read_image(Path(path), channels=3)
-            found = loaded.predict([pixels])[0]
+            picture = decode.read_picture(Path(path), channels=3)
+            found = loaded.predict([picture.pixels_hxwxc])[0]
             if out is not None:
                 target = out / _free_name(Path(path), taken)
                 if target.resolve() == Path(path).resolve():
                     raise UserError(f"--out '{out}' would overwrite the picture itself; choose another folder")
-                _write_annotated(pixels, found, target)
+                _write_annotated(picture.pixels_hxwxc, found, target)
         except UserError as error:
             yield {"path": path, "error": str(error)}
             continue
         except OSError as error:
             yield {"path": path, "error": f"cannot write to '{out}': {error.strerror or error}"}
             continue
-        yield {"path": path, "class": found.label, "score": round(found.score, 6), "box": _rounded(found.box)}
+        box = None if found.box is None else np.asarray(found.box)
+        answer = {"path": path, "class": found.label, "score": round(found.score, 6)}
+        answer["box"] = None if box is None else _rounded(picture.stored_box(box))
+        if picture.orientation > 1:
+            answer["orientation"] = picture.orientation
+            answer["box_upright"] = None if box is None else _rounded(picture.upright_box(box))
+        yield answer
 
 
-def _rounded(box: Sequence[float] | None) -> list[float] | None:
-    return None if box is None else [round(edge, 3) for edge in box]
+def _four(edges: FloatArray) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (float(edge) for edge in edges)
+    return x0, y0, x1, y1
+
+
+def _rounded(edges: FloatArray) -> list[float]:
+    return [round(edge, 3) for edge in _four(edges)]
 
 
 def _free_name(path: Path, taken: set[str]) -> str:

@@ -16,11 +16,13 @@ from ml_collections import ConfigDict
 from imgloc import build, checkpoint, files, mesh, predict, scores, step
 from imgloc.data import pipeline
 from imgloc.errors import UserError
-from imgloc.journal import Journal, MetricQueue, NotFinite, Progress
+from imgloc.journal import Journal, MetricQueue, Progress
+from imgloc.not_finite import check_finite, told_where_not_finite
 from imgloc.prepare import Parts, begin_run, build_parts, check_same_data, device_names, initial_state, last_state
 from imgloc.rundir import RunDir, begin_session, locked, note_session, state
 from imgloc.stop import StopRequest
 
+LOOKED_AT_ONCE = 64  # calls, where they are not logged for longer: what is not finite is found within twice as many
 TRACED_STEPS = (10, 20)  # of a process: what --profile records, after compilation
 
 
@@ -56,15 +58,18 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         first = int(current.step)
         if writes:
             begin_session(run, first, device_names())
+        stack.enter_context(told_where_not_finite(config, run, parts, manager))
         batches = open_batches(config, parts, first)
         journal = stack.enter_context(Journal(run, first, write=writes))
         progress = stack.enter_context(Progress(first, training.steps, training.batch_size, show=writes))
         trace = stack.enter_context(Trace(run.profile if profile else None))
         queue = MetricQueue(journal, progress, training.log_every)
+        is_finite = jax.jit(step.is_finite)
         must_wait = mesh.must_wait(parts.devices)
         out_of_patience = _out_of_patience(config, journal)
         progress.say(f"from step {first} of {training.steps}; the first step compiles, which may take a minute")
 
+        done = first
         for number in call_ends(first, training):
             if out_of_patience or mesh.agreed_to_stop(stop.requested, number):
                 break
@@ -77,10 +82,14 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
             evaluating = training.eval_every > 0 and (last or number % training.eval_every == 0)
             saving = last or evaluating or number % training.save_every == 0
             logging = number % training.log_every == 0
-            if saving or logging or number <= first + training.steps_per_call:
-                queue.add(number, metrics)
-                # What is only logged may still be computed: it is looked at when the next comes.
-                _look(queue, config, run, manager.latest_step(), keep=1 if logging and not saving else 0)
+            queue.add(number, metrics, number - done)
+            done = number
+            first_call = done <= first + training.steps_per_call
+            if saving or logging or first_call or len(queue) >= LOOKED_AT_ONCE:
+                # What is not to be saved may still be computed: it is looked at the next time.
+                queue.look(wait=saving or first_call)
+            if saving:
+                check_finite(is_finite, current)
             score = None
             if evaluating:
                 means = validate(config, parts, current)
@@ -95,8 +104,8 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
                     note_session(run, number, time.monotonic() - began)
             progress.advance(number)
 
-        done = int(current.step)
-        _look(queue, config, run, manager.latest_step(), keep=0)
+        queue.look(wait=True)
+        check_finite(is_finite, current)
         journal.flush()
         checkpoint.save(manager, current, score=None)
         manager.wait_until_finished()
@@ -146,16 +155,6 @@ def validate(config: ConfigDict, parts: Parts, current: step.TrainState) -> dict
         batch_size=batch_size, shape=parts.shape, max_objects=config.data.max_objects,
     )  # fmt: skip
     return scores.means(rows)
-
-
-def _look(queue: MetricQueue, config: ConfigDict, run: RunDir, saved: int | None, *, keep: int) -> None:
-    """Drain the queue; a loss that is no number any more ends the run with what to do about it."""
-    try:
-        queue.drain(keep)
-    except NotFinite as error:
-        kept = f"the checkpoint of step {saved} is intact" if saved is not None else "no checkpoint was saved yet"
-        hint = f"try a lower optim.lr (now {config.optim.lr}) or optim.clip_norm (now {config.optim.clip_norm})"
-        raise NotFinite(f"training of {run.path} stopped: {error}; {kept}; {hint}") from None
 
 
 def _out_of_patience(config: ConfigDict, journal: Journal) -> bool:

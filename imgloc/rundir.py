@@ -5,6 +5,7 @@
     data.json         classes and image channels: what prediction needs to know of the data
     metrics.jsonl     loss and validation curves;  events/ the same for TensorBoard
     checkpoints/      best and last, by step
+    not_finite/       the batch of the step at which the loss stopped being a number, if it did
     finished.json     there when training is done: last and best step
     rows/             one table of per-example rows a split;  thumbnails/ pictures for the gallery
     baselines.json    class counts and median box of the training split, and its data fingerprint
@@ -72,6 +73,9 @@ class RunDir:
     @property
     def checkpoints(self) -> Path:
         return self.path.absolute() / "checkpoints"  # Orbax takes absolute paths only
+
+    def not_finite(self, step: int) -> Path:
+        return self.path / "not_finite" / f"step_{step:06d}.npz"
 
     @property
     def finished(self) -> Path:

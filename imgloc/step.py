@@ -155,18 +155,27 @@ def train_step(
 
 
 def several_steps(state: TrainState, batches: Batch, count: Any, *, one_step: Callable[..., Any]) -> tuple[TrainState, Metrics]:
-    """`count` steps in one call, on the first of `batches` (a leading axis of steps); metrics are the last step's.
+    """`count` steps in one call, on the first of `batches` (a leading axis of steps); metrics of each on that axis, 0 past them.
 
     How many is data, not shape: however a run is divided into calls, it is one program, and so the same bits.
     """
 
     def body(index: jax.Array, carry: tuple[TrainState, Metrics]) -> Any:
-        return one_step(carry[0], jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, index, keepdims=False), batches))
+        batch = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, index, keepdims=False), batches)
+        new_state, metrics = one_step(carry[0], batch)
+        return new_state, jax.tree.map(lambda all_n, one: jax.lax.dynamic_update_index_in_dim(all_n, one, index, 0), carry[1], metrics)
 
+    size = batches.label_b.shape[0]
     _, metrics = jax.eval_shape(one_step, state, jax.tree.map(lambda a: a[0], batches))
-    blank = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), metrics)
+    blank = jax.tree.map(lambda a: jnp.zeros((size, *a.shape), a.dtype), metrics)
     found: tuple[TrainState, Metrics] = jax.lax.fori_loop(0, count, body, (state, blank))
     return found
+
+
+def is_finite(state: TrainState) -> jax.Array:
+    """Whether all parameters, averages and what else the model keeps are numbers: a boolean scalar."""
+    kept = jax.tree.leaves((state.params, state.model_state, state.ema))
+    return jnp.all(jnp.array([jnp.isfinite(leaf).all() for leaf in kept if jnp.issubdtype(leaf.dtype, jnp.inexact)]))
 
 
 def eval_variables(state: TrainState) -> dict[str, Any]:

@@ -22,10 +22,11 @@ LEVELS = {
     5: ("checkpoint",),
     6: ("predict",),
     7: ("prepare", "evaluate", "locate", "report"),
-    8: ("loop", "bench"),
-    9: ("imgloc",),  # the package itself offers load() and the version
-    10: ("cli",),
-    11: ("__main__",),
+    8: ("not_finite", "bench"),
+    9: ("loop",),
+    10: ("imgloc",),  # the package itself offers load() and the version
+    11: ("cli",),
+    12: ("__main__",),
 }
 LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
 WITHOUT_JAX = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from imgloc.journal import Journal, MetricQueue, NotFinite, Progress, read_journal
@@ -43,24 +44,45 @@ def test_only_one_process_writes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_queue_logs_every_nth_step_and_keeps_what_may_still_be_computed(tmp_path: Path) -> None:
+def test_the_queue_logs_every_nth_step_and_leaves_what_may_still_be_computed(tmp_path: Path) -> None:
     with Journal(RunDir(tmp_path), 0) as journal, Progress(0, 30, 8) as progress:
         queue = MetricQueue(journal, progress, log_every=10)
-        for step in (1, 10, 20):
-            queue.add(step, {"loss": float(step)})
-        queue.drain(keep=1)
-        assert [record["step"] for record in journal.records] == [10]
-        queue.drain()
-        assert journal.records[-1] == {"step": 20, "kind": "train", "loss": 20.0}
-
-
-def test_the_queue_says_what_is_no_number_and_at_which_step(tmp_path: Path) -> None:
-    with Journal(RunDir(tmp_path), 0) as journal, Progress(0, 30, 8) as progress:
-        queue = MetricQueue(journal, progress, log_every=10)
-        queue.add(13, {"loss": float("inf"), "grad_norm": 1.0})
-        with pytest.raises(NotFinite, match="loss is inf at step 13"):
-            queue.drain()
+        for step in range(1, 11):
+            queue.add(step, {"loss": float(step), "lr": 0.5})
+        queue.look(wait=False)
         assert journal.records == []
+        for step in range(11, 21):
+            queue.add(step, {"loss": float(step), "lr": 0.5})
+        queue.look(wait=False)
+        assert [record["step"] for record in journal.records] == [10]
+        assert len(queue) == 10
+        queue.look(wait=True)
+        assert journal.records[-1] == {"step": 20, "kind": "train", "loss": 20.0, "lr": 0.5}
+        assert len(queue) == 0
+
+
+@pytest.mark.parametrize("bad", [1, 3, 4, 13, 20])
+def test_the_queue_says_what_is_no_number_and_at_which_step_first(bad: int, tmp_path: Path) -> None:
+    with Journal(RunDir(tmp_path), 0) as journal, Progress(0, 30, 8) as progress:
+        queue = MetricQueue(journal, progress, log_every=10)
+        for step in range(1, 21):
+            queue.add(step, {"loss": float("inf") if step >= bad else 1.0, "grad_norm": float("nan") if step > bad else 1.0})
+        with pytest.raises(NotFinite, match=f"loss is inf at step {bad}, ") as caught:
+            queue.look(wait=True)
+        assert caught.value.step == bad
+        assert [record["step"] for record in journal.records] == ([10] if bad > 10 else [])
+
+
+def test_the_queue_finds_the_step_within_a_call_of_several(tmp_path: Path) -> None:
+    with Journal(RunDir(tmp_path), 0) as journal, Progress(0, 30, 8) as progress:
+        queue = MetricQueue(journal, progress, log_every=6)
+        queue.add(4, {"loss": np.array([1.0, 2.0, 3.0, 4.0])}, 4)
+        queue.add(6, {"loss": np.array([5.0, 6.0, np.nan, 0.0])}, 2)  # what lies past the count is no step
+        queue.look(wait=True)
+        assert journal.records == [{"step": 6, "kind": "train", "loss": 6.0}]
+        queue.add(10, {"loss": np.array([7.0, 8.0, np.nan, np.nan])}, 4)
+        with pytest.raises(NotFinite, match="loss is nan at step 9, "):
+            queue.look(wait=True)
 
 
 def test_progress_without_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:

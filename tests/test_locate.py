@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +69,116 @@ def test_the_command_gives_a_line_a_picture_and_annotated_copies(
         assert not drawn[middle, : max(0, x0 - 3)].any()
 
 
+def stub(box: tuple[float, float, float, float], seen: list[np.ndarray]) -> locate.Loaded:
+    """A run that finds the same box, as shares of the sides, in every picture that it is given."""
+
+    def predict(pictures: Any) -> list[locate.Found]:
+        seen.extend(pictures)
+        return [locate.Found("a", 0.5, tuple(np.array(box) * [*p.shape[1::-1], *p.shape[1::-1]])) for p in pictures]
+
+    return locate.Loaded(predict, ("a",))
+
+
+def test_the_box_lies_in_the_pixels_of_the_file(tmp_path: Path) -> None:
+    """A stub finds what is bright; the file's own pixels in the box that is told are the bright ones."""
+    stored = np.zeros((40, 60), np.uint8)
+    stored[10:20, 30:54] = 255
+    for orientation in (1, 3, 6, 7):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / f"{orientation}.png"
+        Image.fromarray(stored).save(path, exif=exif)
+
+        def find_bright(pictures: Any) -> list[locate.Found]:
+            rows, columns = np.nonzero(pictures[0].max(axis=-1) > 100)
+            return [locate.Found("a", 0.5, (float(columns.min()), float(rows.min()), columns.max() + 1.0, rows.max() + 1.0))]
+
+        (answer,) = locate.locate_files(locate.Loaded(find_bright, ("a",)), [str(path)], tmp_path / "out")
+        assert answer["box"] == [30, 10, 54, 20]
+        with Image.open(tmp_path / "out" / path.name) as copy:
+            upright = {1: (60, 40), 3: (60, 40), 6: (40, 60), 7: (40, 60)}[orientation]
+            assert copy.width / copy.height == upright[0] / upright[1]
+        if orientation == 1:
+            assert set(answer) == {"path", "class", "score", "box"}
+        else:
+            assert answer["orientation"] == orientation
+            expected = {3: [6, 20, 30, 30], 6: [20, 30, 30, 54], 7: [20, 6, 30, 30]}[orientation]
+            assert answer["box_upright"] == expected
+
+
+def test_a_loaded_run_tells_boxes_in_stored_pixels_too(evaluated_run: Path, tmp_path: Path) -> None:
+    canvas = source("test", seed=0)[0].image_hxwxc[..., 0]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(canvas)).save(tmp_path / "turned.png", exif=exif)
+    predict, _ = imgloc.load(evaluated_run)
+    upright, turned = predict([canvas, tmp_path / "turned.png"])
+    x0, y0, x1, y1 = upright.box
+    np.testing.assert_allclose(turned.box, [y0, 64 - x1, y1, 64 - x0], atol=1e-4)
+
+
+def test_awkward_files_each_get_a_line(data_folder: Path, tmp_path: Path) -> None:
+    facts = json.loads((data_folder / "awkward" / "awkward.json").read_text())
+    seen: list[np.ndarray] = []
+    paths = [str(data_folder / "awkward" / name) for name in facts]
+    answers = list(locate.locate_files(stub((0.25, 0.5, 0.75, 1.0), seen), paths, None))
+    assert [answer["path"] for answer in answers] == paths
+    failed = {Path(str(answer["path"])).name for answer in answers if "error" in answer}
+    assert failed == {name for name, fact in facts.items() if fact.get("decodes") is False or not fact.get("opens", True)}
+    assert len(seen) == len(facts) - len(failed)
+    for answer, fact in zip(answers, facts.values(), strict=True):
+        if "error" in answer:
+            assert len(str(answer["error"]).splitlines()) == 1
+            continue
+        width, height = fact.get("stored_size") or fact["size"]
+        if "stored_size" in fact:  # the lower half, in the middle, of the picture as shown: the right half of what is stored
+            assert answer["box"] == [width / 2, height / 4, width, height * 3 / 4]
+            width, height = fact["shown_size"]
+            assert answer["box_upright"] == [width / 4, height / 2, width * 3 / 4, height]
+        else:
+            assert answer["box"] == [width / 4, height / 2, width * 3 / 4, height]
+
+
+MEASURED = """
+import sys
+from imgloc.cli.main import main
+code = main(sys.argv[1:])
+peak = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]  # KiB; of this process alone
+print(code, *peak, file=sys.stderr)
+"""
+
+
+def write_large(path: Path, side: int, *, bits: int = 1, color: int = 0) -> None:
+    """A PNG of side x side pixels by its header, and of 1 bit grey by its content."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    compressor = zlib.compressobj(1)
+    row = b"\0" + b"\x0f" * (side // 8)
+    pixels = b"".join(compressor.compress(row * 100) for _ in range(side // 100)) + compressor.flush()
+    header = struct.pack(">IIBBBBB", side, side, bits, color, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
+def test_memory_stays_under_2_gib_also_for_400_million_pixels(evaluated_run: Path, tmp_path: Path, cache: Path) -> None:
+    write_large(tmp_path / "huge.png", 20_000)
+    write_large(tmp_path / "bomb.png", 20_000, bits=8, color=2)
+    given = [str(tmp_path / name) for name in ("huge.png", "bomb.png")]
+    arguments = ["locate", str(evaluated_run), *given, "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *arguments],
+        cwd=processes.ROOT, env=processes.environment(cache), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    huge, bomb = (json.loads(line) for line in done.stdout.splitlines())
+    assert set(huge) == {"path", "class", "score", "box"}, done.stderr
+    assert "the limit is 768 MiB" in bomb["error"]
+    code, peak = done.stderr.split()
+    assert code == "1"
+    assert 500_000 < int(peak) < 2 * 2**20
+
+
 def test_exit_code_is_0_where_all_went_well(evaluated_run: Path, pictures: list[Path], cache: Path) -> None:
     assert len(processes.run("locate", str(evaluated_run), str(pictures[0]), cache=cache).stdout.splitlines()) == 1
 
@@ -96,7 +211,7 @@ def test_a_stretched_picture_has_its_box_stretched(evaluated_run: Path) -> None:
 )
 def test_arrays_that_are_no_picture_are_refused(picture: np.ndarray) -> None:
     with pytest.raises(UserError, match="a picture is"):
-        locate.as_pixels(picture, 1)
+        locate.as_picture(picture, 1)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from imgloc.errors import UserError
 
 HELP = "say what is in pictures and where, one JSON line each"
 EXAMPLES = """\
-Each line on standard output is {"path":, "class":, "score":, "box": [x0, y0, x1, y1]} with the box in pixels,
-or {"path":, "error":}; exit code 1 says that some pictures failed.
+Each line on standard output is {"path":, "class":, "score":, "box": [x0, y0, x1, y1]} with the box in pixels
+of the file as it is stored, or {"path":, "error":}; exit code 1 says that some pictures failed.
+Where EXIF has viewers turn the picture, "orientation" says how and "box_upright" is the box as they show it.
 
 example:
   imgloc locate runs/a photo.jpg more/*.png --out out/
@@ -41,6 +43,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     from imgloc.locate import load, locate_files
 
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of what it mends itself: each picture has its line
     failed = False
     for answer in locate_files(load(parsed.run, checkpoint=parsed.checkpoint), parsed.images, out):
         failed = failed or "error" in answer
