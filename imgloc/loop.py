@@ -7,7 +7,7 @@ import functools
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -173,15 +173,16 @@ class Trace:
     """A profile of TRACED_STEPS in a folder (open it with Perfetto or TensorBoard); None: no profile."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder, self._begun, self._running = folder, False, False
+        self._folder = folder
+        self._stage: Literal["waiting", "running", "over"] = "waiting" if folder is not None else "over"
 
     def before(self, step_here: int, state: step.TrainState) -> None:
         """Before the call that ends with the step of this number, counted in this process; steps still being computed are waited for."""
-        if self._folder is not None and not self._begun and step_here >= TRACED_STEPS[0]:
+        if self._stage == "waiting" and step_here >= TRACED_STEPS[0]:
             jax.block_until_ready(state)
             jax.profiler.start_trace(str(self._folder))
-            self._begun = self._running = True
-        elif self._running and step_here >= TRACED_STEPS[1]:
+            self._stage = "running"
+        elif self._stage == "running" and step_here >= TRACED_STEPS[1]:
             jax.block_until_ready(state)
             self.__exit__()
 
@@ -189,6 +190,6 @@ class Trace:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._running:
+        if self._stage == "running":
             jax.profiler.stop_trace()
-            self._running = False
+            self._stage = "over"

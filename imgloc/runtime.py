@@ -13,10 +13,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# glibc's mallopt parameters (malloc.h). XLA takes large buffers from worker threads and gives them
-# back each step; by default glibc returns them to the system and every step faults them in again.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
-_TUNING = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 * 2**20}
+# What glibc's allocator is told, by the variable that tells it from outside (mallopt(3)): the parameter's
+# number in malloc.h, and its value. XLA takes large buffers from worker threads and gives them back each
+# step; by default glibc returns them to the system and every step faults them in again.
+ALLOCATOR = {
+    "MALLOC_ARENA_MAX": (-8, 1),
+    "MALLOC_MMAP_MAX_": (-4, 0),
+    "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),
+    "MALLOC_TOP_PAD_": (-2, 64 * 2**20),
+}
 
 
 def tuned() -> bool:
@@ -34,7 +39,7 @@ def prepare() -> None:
         return
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt") and hasattr(libc, "gnu_get_libc_version"):
-        for parameter, value in _TUNING.items():
+        for parameter, value in ALLOCATOR.values():
             libc.mallopt(parameter, value)
 
 
@@ -47,8 +52,8 @@ def cache_folder() -> Path:
 def compiler_options() -> dict[str, Any] | None:
     """Options for `jax.jit(compiler_options=...)` on this jaxlib and backend, or None.
 
-    On a CPU, XLA's own convolutions beat those of YNNPACK (a whole seed CNN step: 531 against 848 ms on
-    jaxlib 0.10, 567 against 832 on 0.12), whose matrix products and sums win.
+    On a CPU, XLA's own convolutions beat those of YNNPACK, whose matrix products and sums win
+    (`experiments/operation_forms/run.py --programs` times whole steps with these options and without).
     """
     import jax
 

@@ -1,7 +1,8 @@
 """Times every form of a convolution and of an LSTM on this machine's CPU, for the choices in imgloc/ops.
 
-    python experiments/operation_forms/run.py            # all cases, about five minutes; writes results.json
-    python experiments/operation_forms/run.py --table    # what results.json says
+    python experiments/operation_forms/run.py               # all cases, about five minutes; writes results.json
+    python experiments/operation_forms/run.py --programs    # populations and compiler options, a minute; writes programs.json
+    python experiments/operation_forms/run.py --table       # what both say
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import itertools
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from imgloc import files, runtime
 
-RESULTS = Path(__file__).parent / "results.json"
+RESULTS, PROGRAMS = (Path(__file__).parent / name for name in ("results.json", "programs.json"))
 REPEATS, SECONDS = 25, 0.25  # of each form in turns: at most so many, and no more once it has taken so long
 
 # batch, size, channels, features, kernel, stride, dilation, groups
@@ -41,6 +42,8 @@ CONVOLUTIONS = [
 CONVOLUTION_KEYS = ("batch", "size", "channels", "features", "kernel", "stride", "dilation", "groups")
 LSTMS = [(64, 28, 28, 50), (64, 28, 28, 128), (64, 28, 128, 128), (64, 28, 256, 64), (16, 40, 300, 100), (64, 64, 64, 128)]
 LSTM_KEYS = ("batch", "time", "inputs", "features")
+POPULATIONS = [(8, 32, 32, 8, 16, 3), (8, 32, 16, 32, 32, 3), (8, 32, 8, 64, 64, 3), (8, 64, 28, 1, 16, 3), (32, 16, 8, 16, 16, 3)]
+POPULATION_KEYS = ("members", "batch", "size", "channels", "features", "kernel")
 
 
 def medians(functions: dict[str, Callable[[], Any]]) -> dict[str, float]:
@@ -65,7 +68,7 @@ def time_convolution(case: tuple[int, ...]) -> list[dict[str, Any]]:
 
     from imgloc.ops.conv_forms import FORMS, ROLES
 
-    geometry, batch = geometry_of(case)
+    geometry, batch = geometry_of(case), case[0]
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], (batch, *geometry.image), jnp.float32)
     kernel = jax.random.normal(keys[1], geometry.kernel, jnp.float32)
@@ -86,15 +89,20 @@ def time_convolution(case: tuple[int, ...]) -> list[dict[str, Any]]:
     return rows
 
 
+def case_of(row: Mapping[str, Any]) -> tuple[int, ...]:
+    """The case that a row of results.json is about."""
+    return tuple(row[key] for key in CONVOLUTION_KEYS)
+
+
 def geometry_of(case: tuple[int, ...]) -> Any:
-    """(Geometry, batch) of a case, with SAME padding."""
+    """Geometry of a case, with SAME padding."""
     from imgloc.ops.conv_forms import Geometry, resolve_pads
 
-    batch, size, channels, features, kernel, stride, dilation, groups = case
+    _, size, channels, features, kernel, stride, dilation, groups = case
     window = dilation * (kernel - 1) + 1
     pads = resolve_pads("SAME", (size, size), (window, window), (stride, stride))
     shape = (kernel, kernel, channels // groups, features)
-    return Geometry((size, size, channels), shape, (stride, stride), pads, (dilation, dilation), groups), batch
+    return Geometry((size, size, channels), shape, (stride, stride), pads, (dilation, dilation), groups)
 
 
 def time_lstm(case: tuple[int, ...]) -> dict[str, Any]:
@@ -115,18 +123,64 @@ def time_lstm(case: tuple[int, ...]) -> dict[str, Any]:
     return {**dict(zip(LSTM_KEYS, case, strict=True)), "ms": medians(functions)}
 
 
-def measure() -> None:
-    """All cases, into results.json."""
+def time_population(case: tuple[int, ...]) -> dict[str, Any]:
+    """Value and gradient of a vmap over kernels, by a vmap of XLA's convolution (a grouped one) and of imgloc's."""
+    import jax
+    import jax.numpy as jnp
+
+    from imgloc.ops.conv import conv
+    from imgloc.ops.conv_forms import native
+
+    members, batch, size, channels, features, kernel = case
+    geometry = geometry_of((*case[1:], 1, 1, 1))
+    keys = jax.random.split(jax.random.key(0), 2)
+    x = jax.random.normal(keys[0], (batch, size, size, channels), jnp.float32)
+    kernels = jax.random.normal(keys[1], (members, kernel, kernel, channels, features), jnp.float32)
+    functions = {}
+    for name, one in {"grouped": functools.partial(native, geometry=geometry), "imgloc": conv}.items():
+        both = jax.vmap(jax.value_and_grad(lambda k, x, one=one: jnp.square(one(x, k)).sum(), argnums=(0, 1)), in_axes=(0, None))
+        functions[name] = functools.partial(jax.jit(both, compiler_options=runtime.compiler_options()), kernels, x)
+    return {**dict(zip(POPULATION_KEYS, case, strict=True)), "ms": medians(functions)}
+
+
+def time_options(name: str) -> dict[str, Any]:
+    """A whole step of a work of `imgloc bench` with imgloc's compiler options and without."""
+    from imgloc.bench import jax_side, works
+
+    work = works.find_work("step", name)
+    both = {said: jax_side.make(work, platform="cpu", tuned=tuned) for said, tuned in (("with options", True), ("without", False))}
+    times = medians({said: functools.partial(prepared.run, 1) for said, prepared in both.items()})
+    return {"work": name, "ms": {said: round(ms / work.steps_per_call, 4) for said, ms in times.items()}}
+
+
+def around() -> dict[str, Any]:
+    """Commit, versions and machine of what is measured now."""
     from imgloc import rundir
 
+    where = rundir.surroundings()
+    return {**rundir.commit(), "python": where["python"], "jaxlib": importlib.metadata.version("jaxlib"), "machine": where["machine"]}
+
+
+def measure_programs() -> None:
+    """Populations and compiler options, into programs.json."""
+    populations = [time_population(case) for case in POPULATIONS]
+    options = [time_options(name) for name in ("seed_cnn_224", "digits_cnn_64", "resnet18_64")]
+    files.write_json(PROGRAMS, {**around(), "populations": populations, "options": options})
+
+
+def measure() -> None:
+    """All cases, into results.json."""
     convolutions = []
     for number, case in enumerate(CONVOLUTIONS, start=1):
         convolutions += time_convolution(case)
         print(f"{number} of {len(CONVOLUTIONS)}  {case}", flush=True)
     lstms = [time_lstm(case) for case in LSTMS]
-    around = rundir.surroundings()
-    versions = {"python": around["python"], "jaxlib": importlib.metadata.version("jaxlib")}
-    files.write_json(RESULTS, {**rundir.commit(), **versions, "machine": around["machine"], "convolutions": convolutions, "lstms": lstms})
+    files.write_json(RESULTS, {**around(), "convolutions": convolutions, "lstms": lstms})
+
+
+def title(results: Mapping[str, Any]) -> str:
+    """Where and with what a file's times were measured."""
+    return f"{results['machine']}, jaxlib {results['jaxlib']}, Python {results['python']}, commit {results['commit'][:8]}"
 
 
 def table() -> None:
@@ -134,22 +188,28 @@ def table() -> None:
     from imgloc.ops.conv_choice import choose
 
     results = json.loads(RESULTS.read_text())
-    print(f"{results['machine']}, jaxlib {results['jaxlib']}, Python {results['python']}, commit {results['commit'][:8]}; ms, * chosen\n")
+    print(f"{title(results)}; ms, * chosen\n")
     for row in results["convolutions"]:
-        case = tuple(row[key] for key in CONVOLUTION_KEYS)
-        geometry, _ = geometry_of(case)
-        chosen = choose(row["role"], geometry)
+        case = case_of(row)
+        chosen = choose(row["role"], geometry_of(case))
         forms = "  ".join(f"{'*' if name == chosen else ' '}{name} {ms:.2f}" for name, ms in row["ms"].items())
         print(f"{' '.join(f'{value:4d}' for value in case)}  {row['role']:<16}{forms}")
     for row in results["lstms"]:
         print(" ".join(f"{row[key]:4d}" for key in LSTM_KEYS), "  lstm  ", "  ".join(f"{name} {ms:.2f}" for name, ms in row["ms"].items()))
+    programs = json.loads(PROGRAMS.read_text())
+    print(f"\n{title(programs)}; ms\n")
+    for row in (*programs["populations"], *programs["options"]):
+        said = "  ".join(f"{name} {ms:.2f}" for name, ms in row["ms"].items())
+        print(row.get("work") or " ".join(f"{row[key]:4d}" for key in POPULATION_KEYS) + "  population", said, sep="  ")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the results that are there")
-    if parser.parse_args().table:
+    parser.add_argument("--programs", action="store_true", help="measure populations and compiler options alone")
+    parsed = parser.parse_args()
+    if parsed.table:
         table()
     else:
         runtime.prepare()
-        measure()
+        (measure_programs if parsed.programs else measure)()

@@ -7,13 +7,7 @@ from collections.abc import Mapping
 
 from imgloc import runtime
 
-#: The values of `imgloc.runtime` in the form that glibc reads from the environment (mallopt(3)).
-ALLOCATOR = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
-    "MALLOC_TOP_PAD_": str(64 * 2**20),
-}
+ALLOCATOR = {name: str(value) for name, (_, value) in runtime.ALLOCATOR.items()}  # from the environment: for every implementation
 
 
 def environment(setting: str, outside: Mapping[str, str]) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 Inverted residual blocks (MBConv; Sandler et al., 2018, arXiv:1801.04381) without squeeze-and-excitation,
 ReLU6, stem and head of one width at every scale. TensorFlow's SAME padding, so weights made there fit.
-A smaller output stride turns later strides into dilation (Chen et al., 2017, arXiv:1706.05587, section
-3.1): finer maps from the same parameters. Stochastic depth, a part of the published training, is left out.
+Stochastic depth, a part of the published training, is left out.
 """
 
 from __future__ import annotations
@@ -13,18 +12,17 @@ import math
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc import boxes
 from imgloc.errors import UserError
 from imgloc.ops.conv import Conv
+from imgloc.ops.heads import class_and_box
+from imgloc.ops.output_stride import check_output_stride, next_stride
 from imgloc.types import Outputs
 
 TINY = {"width": 0.1, "depth": 0.25, "head": 64}
 STEM = 32  # channels
 CHANNEL_STEP = 8  # scaled channels are multiples of it
-OUTPUT_STRIDES = (8, 16, 32)
 DENSE_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 # A depthwise kernel's fan is its window: (h, w, 1, c) has that as its fan in.
 DEPTHWISE_INIT = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
@@ -68,8 +66,7 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        if self.output_stride not in OUTPUT_STRIDES:
-            raise UserError(f"output stride (model.output_stride) is {self.output_stride}; possible: {', '.join(map(str, OUTPUT_STRIDES))}")
+        check_output_stride(self.output_stride)
         if min(self.width, self.depth) <= 0:
             raise UserError(f"scales (model.width, model.depth) are {self.width} and {self.depth}; possible: above 0, 1 for Lite0")
         x = Conv(STEM, (3, 3), (2, 2), use_bias=False, kernel_init=DENSE_INIT, name="stem")(images)
@@ -81,22 +78,19 @@ class Model(nn.Module):
             scaled = number not in (1, len(STAGES))
             for index in range(math.ceil(stage.blocks * self.depth) if scaled else stage.blocks):
                 wanted = stage.stride if index == 0 else 1
-                stride = wanted if reached * wanted <= self.output_stride else 1
+                before = dilation
+                stride, reached, dilation = next_stride(reached, dilation, wanted, output_stride=self.output_stride)
                 out = scaled_channels(stage.channels, self.width)
                 skip = index > 0 or (wanted == 1 and x.shape[-1] == out)
-                block = Block(out, stage.expansion, stage.kernel, stride, dilation, skip, name=f"stage{number}_block{index + 1}")
+                block = Block(out, stage.expansion, stage.kernel, stride, before, skip, name=f"stage{number}_block{index + 1}")
                 x = block(x, train=train)
-                reached, dilation = reached * stride, dilation * wanted // stride
             features[f"stage{number}"] = x
 
         x = Conv(self.head, (1, 1), use_bias=False, kernel_init=DENSE_INIT, name="head")(x)
         features["head"] = x = nn.relu6(_norm(train, "head_norm")(x))
         features["pooled"] = pooled = x.mean(axis=(1, 2))
         dropped = nn.Dropout(self.dropout, deterministic=not train)(pooled)
-        outputs = {"logits": nn.Dense(self.num_classes, name="classes")(dropped), "features": features}
-        if self.locate:
-            outputs["box"] = boxes.from_low_size_logits(nn.Dense(4, name="box")(pooled).astype(jnp.float32), nn.sigmoid)
-        return outputs
+        return {**class_and_box(dropped, pooled if self.locate else None, num_classes=self.num_classes), "features": features}
 
 
 class Block(nn.Module):

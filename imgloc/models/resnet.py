@@ -1,9 +1,8 @@
 """Residual networks of 18 and 50 layers (He et al., 2016, arXiv:1512.03385), with an output stride to choose.
 
 As PyTorch builds them, paddings included, so that weights made there fit: the stride of a bottleneck
-lies in its 3x3 convolution ("v1.5"), not in the first 1x1. A smaller output stride turns later strides
-into dilation (Chen et al., 2017, arXiv:1706.05587, section 3.1): finer maps from the same parameters,
-which at every n-th position are the maps of the plain network.
+lies in its 3x3 convolution ("v1.5"), not in the first 1x1. The finer maps of a smaller output stride
+are, at every n-th position, the maps of the plain network.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from __future__ import annotations
 import functools
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc import boxes
 from imgloc.errors import UserError
 from imgloc.ops.conv import Conv
+from imgloc.ops.heads import class_and_box
+from imgloc.ops.output_stride import check_output_stride, next_stride
 from imgloc.ops.pool import max_pool
 from imgloc.types import Outputs
 
@@ -24,7 +23,6 @@ TINY = {"width": 8}
 STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}  # depth -> blocks of each stage
 BOTTLENECK = (50,)  # depths whose blocks narrow and widen; the others have two 3x3 convolutions
 EXPANSION = 4  # channels that leave a bottleneck, in those of its 3x3 convolution
-OUTPUT_STRIDES = (8, 16, 32)
 HE = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
@@ -42,8 +40,7 @@ class Model(nn.Module):
         """Outputs for images (b, h, w, c) in [0, 1]."""
         if self.depth not in STAGES:
             raise UserError(f"depth (model.depth) is {self.depth}; possible: {', '.join(map(str, STAGES))}")
-        if self.output_stride not in OUTPUT_STRIDES:
-            raise UserError(f"output stride (model.output_stride) is {self.output_stride}; possible: {', '.join(map(str, OUTPUT_STRIDES))}")
+        check_output_stride(self.output_stride)
         x = Conv(self.width, (7, 7), (2, 2), ((3, 3), (3, 3)), use_bias=False, kernel_init=HE, name="stem")(images)
         x = nn.relu(_norm(train, "stem_norm")(x))
         features = {"stem": x}
@@ -53,8 +50,8 @@ class Model(nn.Module):
         for stage, blocks in enumerate(STAGES[self.depth]):
             for index in range(blocks):
                 wanted = 2 if stage > 0 and index == 0 else 1
-                stride = wanted if reached * wanted <= self.output_stride else 1
-                before, dilation, reached = dilation, dilation * wanted // stride, reached * stride
+                before = dilation
+                stride, reached, dilation = next_stride(reached, dilation, wanted, output_stride=self.output_stride)
                 block = Block(
                     self.width * 2**stage, stride, (before, dilation), self.depth in BOTTLENECK, name=f"stage{stage + 1}_block{index + 1}"
                 )
@@ -62,10 +59,7 @@ class Model(nn.Module):
             features[f"stage{stage + 1}"] = x
 
         features["pooled"] = pooled = x.mean(axis=(1, 2))
-        outputs = {"logits": nn.Dense(self.num_classes, name="classes")(pooled), "features": features}
-        if self.locate:
-            outputs["box"] = boxes.from_low_size_logits(nn.Dense(4, name="box")(pooled).astype(jnp.float32), nn.sigmoid)
-        return outputs
+        return {**class_and_box(pooled, pooled if self.locate else None, num_classes=self.num_classes), "features": features}
 
 
 class Block(nn.Module):

@@ -3,7 +3,7 @@
 There, each of the three directions (result, gradient of the images, gradient of the kernel) takes
 the form that is quickest for its sizes. A choice made while tracing could not do that: it sees
 neither the platform nor the batch that vmap adds, and a vmap over kernels would become a grouped
-convolution, which a CPU does not like (684 ms where batched products take 22).
+convolution, which a CPU does not like (experiments/operation_forms has the times).
 """
 
 from __future__ import annotations
@@ -20,8 +20,13 @@ from imgloc.ops.conv_choice import batched_form, choose
 from imgloc.ops.conv_forms import FORMS, ROLES, Geometry
 from imgloc.ops.mesh_axes import vary_alike
 
-# (images, kernel) -> result; (result, kernel) -> images; (images, result) -> kernel
 _conv = Primitive("imgloc_conv")
+# role -> (what it takes, what it makes). A cotangent of an operand is what another role makes of the other two.
+_SIDES = {
+    "output": (("images", "kernel"), "result"),
+    "image_gradient": (("result", "kernel"), "images"),
+    "kernel_gradient": (("images", "result"), "kernel"),
+}
 
 
 def bind(role: str, a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
@@ -50,22 +55,12 @@ def _on_cpu(a: jax.Array, b: jax.Array, *, role: str, geometry: Geometry) -> jax
     return _compute(choose(role, geometry), a, b, role=role, geometry=geometry)
 
 
-def _image_transpose(cotangent: jax.Array, a: Any, b: Any, *, role: str, geometry: Geometry) -> jax.Array:
-    """The cotangent of a role's first operand."""
-    if role == "output":
-        return bind("image_gradient", cotangent, b, geometry)
-    if role == "image_gradient":
-        return bind("output", cotangent, b, geometry)
-    return bind("image_gradient", b, cotangent, geometry)
-
-
-def _kernel_transpose(cotangent: jax.Array, a: Any, b: Any, *, role: str, geometry: Geometry) -> jax.Array:
-    """The cotangent of a role's second operand."""
-    if role == "output":
-        return bind("kernel_gradient", a, cotangent, geometry)
-    if role == "image_gradient":
-        return bind("kernel_gradient", cotangent, a, geometry)
-    return bind("output", a, cotangent, geometry)
+def _transpose(position: int, cotangent: jax.Array, a: Any, b: Any, *, role: str, geometry: Geometry) -> jax.Array:
+    """The cotangent of a role's operand at a position."""
+    takes, makes = _SIDES[role]
+    given = {**dict(zip(takes, (a, b), strict=True)), makes: cotangent}
+    inverse, (needs, _) = next((other, sides) for other, sides in _SIDES.items() if sides[1] == takes[position])
+    return bind(inverse, given[needs[0]], given[needs[1]], geometry)
 
 
 def _batched(operands: tuple[jax.Array, jax.Array], dims: tuple[Any, Any], *, role: str, geometry: Geometry) -> tuple[jax.Array, int]:
@@ -87,5 +82,5 @@ _conv.def_impl(jax.jit(_conv.bind, static_argnames=("role", "geometry")))
 _conv.def_abstract_eval(_abstract)
 mlir.register_lowering(_conv, mlir.lower_fun(functools.partial(_compute, "native"), multiple_results=False))
 mlir.register_lowering(_conv, mlir.lower_fun(_on_cpu, multiple_results=False), platform="cpu")
-ad.defbilinear(_conv, _image_transpose, _kernel_transpose)
+ad.defbilinear(_conv, functools.partial(_transpose, 0), functools.partial(_transpose, 1))
 batching.primitive_batchers[_conv] = _batched

@@ -8,7 +8,7 @@ from imgloc.bench import settings
 
 def test_the_allocator_is_told_what_imgloc_tells_it() -> None:
     numbers = {"MALLOC_ARENA_MAX": -8, "MALLOC_MMAP_MAX_": -4, "MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_TOP_PAD_": -2}  # glibc's malloc.h
-    assert {numbers[name]: int(value) for name, value in settings.ALLOCATOR.items()} == runtime._TUNING
+    assert {name: (numbers[name], int(value)) for name, value in settings.ALLOCATOR.items()} == runtime.ALLOCATOR
 
 
 def test_box_is_free_of_allocator_settings_and_tuned_has_them() -> None:

@@ -62,6 +62,12 @@ def main() -> None:
             with jax.set_mesh(explicit):
                 split = [jax.device_put(a, NamedSharding(explicit, spec)) for a, spec in zip(operands, specs, strict=True)]
                 rows[name]["explicit"] = difference(run(function, *split), expected)
+        if name == "population of kernels":  # its members over one axis of a mesh, the images over the other
+            mesh = jax.make_mesh((2, 2), ("members", "data"), axis_types=(AxisType.Auto,) * 2)
+            inside_of_vmap = jax.shard_map(conv, mesh=mesh, in_specs=specs, out_specs=P("data"))
+            split = [operands[0], jax.device_put(operands[1], NamedSharding(mesh, P("members")))]
+            population = jax.vmap(inside_of_vmap, (None, 0), 1, spmd_axis_name="members")
+            rows[name]["spmd_axis_name"] = difference(run(population, *split), expected)
     print(json.dumps(rows))
 
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imgloc.ops.conv_choice import batched_form, choose
-from imgloc.ops.conv_forms import FORMS, Geometry, resolve_pads
+from imgloc.ops.conv_forms import FORMS, Geometry
 
-ROWS = json.loads((Path(__file__).parents[2] / "experiments" / "operation_forms" / "results.json").read_text())["convolutions"]
+FOLDER = Path(__file__).parents[2] / "experiments" / "operation_forms"
+ROWS = json.loads((FOLDER / "results.json").read_text())["convolutions"]
+EXPERIMENT = runpy.run_path(str(FOLDER / "run.py"))
 NOISE = 1.1  # medians of one process differ by so much from run to run
 
 
 def geometry(row: dict[str, Any]) -> Geometry:
-    size, kernel, stride, dilation, groups = (row[key] for key in ("size", "kernel", "stride", "dilation", "groups"))
-    window = dilation * (kernel - 1) + 1
-    pads = resolve_pads("SAME", (size, size), (window, window), (stride, stride))
-    shape = (kernel, kernel, row["channels"] // groups, row["features"])
-    return Geometry((size, size, row["channels"]), shape, (stride, stride), pads, (dilation, dilation), groups)
+    found: Geometry = EXPERIMENT["geometry_of"](EXPERIMENT["case_of"](row))
+    return found
 
 
 def name(row: dict[str, Any]) -> str:

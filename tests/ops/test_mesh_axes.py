@@ -33,6 +33,7 @@ def test_four_devices_give_what_one_gives(name: str, differences: dict[str, dict
     found = dict(differences[name])
     scale = found.pop("scale")
     assert set(found) >= {"jit", "shard_map", "gradient in shard_map"}
+    assert ("spmd_axis_name" in found) == (name == "population of kernels")
     assert max(found.values()) < 1e-5 * scale, found
     assert scale > 0.05
 
