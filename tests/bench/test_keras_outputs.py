@@ -114,4 +114,4 @@ def test_the_seed_recurrences_answer_and_learn_as_keras_s(cell: str, tmp_path: P
         state, metrics = one_step(state)
         ours.append(float(metrics["loss"]))
     assert found["losses"][-1] < 0.98 * found["losses"][0]
-    np.testing.assert_allclose(ours, found["losses"], rtol=1e-3)  # Keras adds its epsilon inside the bias correction
+    np.testing.assert_allclose(ours, found["losses"], rtol=1e-3)  # Keras adds its epsilon before the bias correction

@@ -74,7 +74,7 @@ def test_a_broken_record_is_told_by_its_name() -> None:
 def test_where_it_is_not_prepared_one_line_says_so_and_how(tmp_path: Path) -> None:
     assert_refused(
         lambda: imagenet2012.source("train", seed=0, folder=str(tmp_path)),
-        f"no prepared imagenet2012 (array_record) in {tmp_path}", "download_and_prepare()", "ILSVRC2012_img_train.tar",
+        f"no prepared imagenet2012 (array_record) in {tmp_path}", f"data_dir='{tmp_path}'", "download_and_prepare()", "img_train.tar",
     )  # fmt: skip
     assert_refused(lambda: imagenet2012.source("tset", seed=0), "did you mean 'test'?")
     assert not list(tmp_path.iterdir())

@@ -22,7 +22,7 @@ from imgloc.types import Example, Info
 PARTS = {"train": "train[:99%]", "validation": "train[99%:]", "test": "validation"}  # our split -> TFDS's
 PREPARE = (
     "put ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar (image-net.org) into downloads/manual of that folder, install tensorflow "
-    "and run: python -c \"import tensorflow_datasets as tfds; tfds.builder('imagenet2012', file_format='array_record')"
+    "and run: python -c \"import tensorflow_datasets as tfds; tfds.builder('imagenet2012', {}file_format='array_record')"
     ".download_and_prepare()\""
 )
 
@@ -37,6 +37,7 @@ def source(split: str, *, seed: int, folder: str = "") -> ImageNet2012:
     import tensorflow_datasets as tfds
 
     where = folder or "its default folder (~/tensorflow_datasets)"
+    hint = PREPARE.format(f"data_dir='{folder}', " if folder else "")
     part = PARTS[split]
     whole = part.split("[", maxsplit=1)[0]
     try:
@@ -45,7 +46,7 @@ def source(split: str, *, seed: int, folder: str = "") -> ImageNet2012:
         shards = builder.info.splits[whole]
         classes = tuple(builder.info.features["label"].names)
     except Exception as error:  # TFDS raises a type of its own for each reason that data is not there
-        raise UserError(f"TFDS has no prepared imagenet2012 (array_record) in {where}; {PREPARE}") from error
+        raise UserError(f"TFDS has no prepared imagenet2012 (array_record) in {where}; {hint}") from error
     content = [builder.info.full_name, part, list(shards.shard_lengths), shards.num_bytes]
     first = shards.num_examples - len(records) if split == "validation" else 0
     return ImageNet2012(whole, first, records, classes, files.fingerprint(content))
