@@ -22,7 +22,7 @@ LEVELS = {
     5: ("checkpoint",),
     6: ("predict",),
     7: ("prepare", "evaluate", "locate", "report"),
-    8: ("loop", "bench"),
+    8: ("loop", "bench", "sweep"),
     9: ("imgloc",),  # the package itself offers load() and the version
     10: ("cli",),
     11: ("__main__",),
