@@ -97,15 +97,12 @@ def is_trained(run: RunDir, point: Point) -> bool:
 
 
 def is_scored(run: RunDir, point: Point, split: str) -> bool:
-    """Whether results.json has a split of the finished run: of its best checkpoint, and written after its rows were."""
+    """Whether results.json has a split of the finished run, of its best checkpoint (evaluate drops old results before it writes rows)."""
     if not is_trained(run, point) or split not in results(run):
         return False
-    rows = run.rows(split)
-    meta = read_meta(rows) or {}
+    meta = read_meta(run.rows(split)) or {}
     made_of = {"config": point.identity, "checkpoint": "best", "step": run.read(run.finished).get("best_step")}
-    if any(meta.get(key) != value for key, value in made_of.items()):
-        return False
-    return run.results.stat().st_mtime_ns >= rows.stat().st_mtime_ns
+    return all(meta.get(key) == value for key, value in made_of.items())
 
 
 def results(run: RunDir) -> dict[str, Any]:
