@@ -16,6 +16,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from absl import flags
@@ -100,8 +101,8 @@ def base() -> ConfigDict:
     return config
 
 
-def read_recipe(path: str) -> ConfigDict:
-    """What `get_config()` of a recipe file returns. Raises UserError, one line, where that fails."""
+def load_recipe(path: str) -> ModuleType:
+    """The module of a recipe file, freshly executed. Raises UserError, one line, where that fails."""
     location = Path(path)
     if not location.is_file():
         near = sorted(str(p) for p in Path(location.parent).glob("*.py")) if location.parent.is_dir() else []
@@ -114,6 +115,12 @@ def read_recipe(path: str) -> ConfigDict:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise UserError(f"config file '{path}' does not run: {reason(error)}") from error
+    return module
+
+
+def read_recipe(path: str) -> ConfigDict:
+    """What `get_config()` of a recipe file returns. Raises UserError, one line, where that fails."""
+    module = load_recipe(path)
     if not hasattr(module, "get_config"):
         raise UserError(f"config file '{path}' has no get_config()")
     try:
@@ -241,7 +248,7 @@ def _check_path(config: ConfigDict, key: str) -> None:
     parts = key.split(".")
     for depth, part in enumerate(parts):
         if part not in section:
-            raise unknown("config key", key, _leaves(config) if depth == 0 else [".".join([*parts[:depth], k]) for k in section])
+            raise unknown("config key", key, leaves(config) if depth == 0 else [".".join([*parts[:depth], k]) for k in section])
         section = section[part]
         if depth + 1 < len(parts) and not isinstance(section, ConfigDict):
             raise UserError(f"config key '{'.'.join(parts[: depth + 1])}' is a value, it has no '{parts[depth + 1]}'")
@@ -249,10 +256,11 @@ def _check_path(config: ConfigDict, key: str) -> None:
         raise UserError(f"config key '{key}' is a section; possible: {', '.join(f'{key}.{name}' for name in section)}")
 
 
-def _leaves(config: ConfigDict, prefix: str = "") -> list[str]:
+def leaves(config: ConfigDict, prefix: str = "") -> list[str]:
+    """The dotted names of all values of a config."""
     names: list[str] = []
     for key, value in config.items():
-        names += _leaves(value, f"{prefix}{key}.") if isinstance(value, ConfigDict) else [prefix + key]
+        names += leaves(value, f"{prefix}{key}.") if isinstance(value, ConfigDict) else [prefix + key]
     return names
 
 

@@ -81,19 +81,23 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
         "split": target.name,
     }
     current = {name: _is_current(run, target, name, meta) for name in PREDICTORS}
+    keys = {name: target.name if name == "model" else f"{target.name}/{name}" for name in PREDICTORS}
+    try:
+        results = run.read(run.results) if run.results.is_file() else {}
+    except UserError:
+        results = {}  # damaged: it is made of rows, and made again
     if not all(current.values()):
+        if any(key in results for key in keys.values()):  # no moment at which new rows stand beside old results
+            results = {key: value for key, value in results.items() if key not in keys.values()}
+            files.write_json(run.results, results)
         _write_all_rows(run, config, target, variables, shape, summary, meta)
 
     found = {}
     for name in PREDICTORS:
         rows = read_rows(run.rows(target.name, name), expected=meta)
         found[name] = scores.intervals(rows, classes, resamples=config.eval.resamples)
-    try:
-        results = run.read(run.results) if run.results.is_file() else {}
-    except UserError:
-        results = {}  # damaged: it is made of rows, and made again
     for name, intervals in found.items():
-        results[target.name if name == "model" else f"{target.name}/{name}"] = scores.to_json(intervals)
+        results[keys[name]] = scores.to_json(intervals)
     files.write_json(run.results, results)
     return found
 

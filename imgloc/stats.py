@@ -1,7 +1,8 @@
-"""Intervals for means over examples that come in groups."""
+"""Intervals for means: over examples that come in groups, and over a few seeds."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -64,3 +65,43 @@ def overall_interval(
     drawn = np.array([overall(weights_g[group_n]) for weights_g in weights_rxg])
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return Interval(mean=float(value), low=float(low), high=float(high), n=len(group_n))
+
+
+def t_interval(values: Sequence[float]) -> Interval:
+    """Mean of a few independent values (one a seed) and its 95 % interval by Student's t (Student, 1908, Biometrika 6:1).
+
+    Raises ValueError for fewer than two values: one value says nothing about its spread.
+    """
+    n = len(values)
+    if n < 2:
+        raise ValueError(f"an interval wants at least 2 values; got {n}")
+    mean = math.fsum(values) / n
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = t_quantile(0.975, n - 1) * deviation / math.sqrt(n)
+    return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
+
+
+def t_quantile(probability: float, freedom: int) -> float:
+    """The value that Student's t with `freedom` degrees stays below with this probability (0.5 up to, not including, 1)."""
+    low, high = 0.0, 1.0
+    while _t_below(high, freedom) < probability:
+        low, high = high, 2 * high
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_below(middle, freedom) < probability else (low, middle)
+    return (low + high) / 2
+
+
+def _t_below(value: float, freedom: int) -> float:
+    """P(T <= value) for value >= 0, whole degrees of freedom (Abramowitz and Stegun, 1964, 26.7.3 and 26.7.4)."""
+    angle = math.atan(value / math.sqrt(freedom))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = freedom % 2
+    term = total = cosine if odd else 1.0
+    if freedom == 1:
+        total = 0.0
+    for k in range(2 + odd, freedom - 1, 2):  # each term is the last times (k - 1) / k cos^2
+        term *= cosine**2 * (k - 1) / k
+        total += term
+    within = 2 / math.pi * (angle + sine * total) if odd else sine * total  # of -value to value
+    return (1 + within) / 2

@@ -23,7 +23,7 @@ LEVELS = {
     6: ("predict",),
     7: ("prepare", "evaluate", "locate", "report"),
     8: ("not_finite", "bench"),
-    9: ("loop",),
+    9: ("loop", "sweep"),
     10: ("imgloc",),  # the package itself offers load() and the version
     11: ("cli",),
     12: ("__main__",),

@@ -182,7 +182,7 @@ def test_a_damaged_checkpoint_is_told(name: str, tiny_run: Path, tmp_path: Path,
     assert not (workdir / "results.json").exists()
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["locate"], ["report"]])
+@pytest.mark.parametrize("command", [[], ["train"], ["sweep"], ["evaluate"], ["locate"], ["report"]])
 def test_help_shows_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main.main([*command, "--help"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from imgloc.stats import Interval, bootstrap_weights, mean_intervals, overall_interval
+from imgloc.stats import Interval, bootstrap_weights, mean_intervals, overall_interval, t_interval, t_quantile
 
 
 def interval(values: np.ndarray, groups: list[str], resamples: int = 2000, seed: int = 0) -> Interval:
@@ -113,3 +113,19 @@ def test_overall_interval_of_a_mean_is_the_mean_interval() -> None:
     assert expected is not None
     assert (found.mean, found.low, found.high, found.n) == pytest.approx((expected.mean, expected.low, expected.high, 60))
     assert overall_interval(lambda w: float("nan"), weights, group_n) is None
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 10, 29, 30, 200])
+@pytest.mark.parametrize("probability", [0.6, 0.975, 0.9995])
+def test_quantiles_of_t_are_scipys(freedom: int, probability: float) -> None:
+    assert t_quantile(probability, freedom) == pytest.approx(scipy.stats.t.ppf(probability, freedom), rel=1e-10)
+
+
+def test_t_intervals_are_scipys() -> None:
+    values = [0.95, 0.97, 0.9601]
+    low, high = scipy.stats.t.interval(0.95, 2, loc=np.mean(values), scale=scipy.stats.sem(values))
+    found = t_interval(values)
+    assert (found.mean, found.low, found.high, found.n) == pytest.approx((np.mean(values), low, high, 3))
+    assert t_interval([0.5, 0.5]) == Interval(0.5, 0.5, 0.5, 2)
+    with pytest.raises(ValueError, match="at least 2"):
+        t_interval([1.0])

@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from imgloc.cli import bench, evaluate, locate, report, train
+from imgloc.cli import bench, evaluate, locate, report, sweep, train
 from imgloc.errors import UserError, one_line
 
-COMMANDS = {"train": train, "evaluate": evaluate, "locate": locate, "report": report, "bench": bench}
+COMMANDS = {"train": train, "sweep": sweep, "evaluate": evaluate, "locate": locate, "report": report, "bench": bench}
 
 DESCRIPTION = """\
 imgloc says what is in an image and where: train a localizer, score it with

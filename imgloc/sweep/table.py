@@ -1,0 +1,154 @@
+"""What is seen of a sweep: how it goes on, and at its end the means over seeds."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from imgloc import files
+from imgloc.errors import UserError
+from imgloc.stats import t_interval
+from imgloc.sweep import folder
+from imgloc.sweep.folder import SweepDir
+from imgloc.sweep.points import Point, without_seed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+STATES = {"training": "cyan", "scoring": "cyan", "elsewhere": "blue", "failed": "red", "waiting": "dim", "finished": "green"}
+SHOWN = 20  # points in the live table; the others are counted
+HEADLINE = ("top1", "mean_iou", "gt_known_50", "top1_loc_50")  # and the one that the best checkpoint was chosen by
+CAPTION = "mean over seeds [95 % t interval over seeds]; one seed has no interval"
+
+
+class Live:
+    """The points as they go on: a table on a terminal, else a plain line for each change of state. Use as `show`."""
+
+    def __init__(self, console: Console, todo: Sequence[Point], finished: int) -> None:
+        from rich.live import Live
+
+        self._console = console
+        self._states = {point.name: ("waiting", "") for point in todo}
+        self._before, self._count = finished, finished + len(todo)
+        self._began = {point.name: math.nan for point in todo}
+        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=2) if console.is_terminal else None
+
+    def __call__(self, point: Point, state: str, note: str = "") -> None:
+        """A point has come to a state, or goes on in it with another note."""
+        before, _ = self._states[point.name]
+        if before not in ("training", "scoring") and state in ("training", "scoring"):
+            self._began[point.name] = time.monotonic()
+        if not math.isnan(self._began[point.name]) and state in ("finished", "failed"):
+            seconds = time.monotonic() - self._began[point.name]
+            note = f"{note}  " * bool(note) + f"after {seconds:,.0f} s"
+        self._states[point.name] = (state, note)
+        if self._live is None and state != before:
+            done = self._before + sum(at == "finished" for at, _ in self._states.values())
+            said = f"{state}: {note}" if note else state
+            self._console.print(f"{done}/{self._count} finished  {point.name}  {said}", markup=False, highlight=False, soft_wrap=True)
+
+    def _table(self) -> Table:
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        for column in ("point", "", ""):
+            table.add_column(column, no_wrap=True, overflow="ellipsis")
+        ordered = sorted(self._states.items(), key=lambda item: list(STATES).index(item[1][0]))  # stable: what goes on comes first
+        for name, (state, note) in ordered[:SHOWN]:
+            table.add_row(Text(name), Text(state, STATES[state]), Text(note))
+        counts = collections.Counter(state for state, _ in self._states.values())
+        counts["finished"] += self._before
+        table.caption = "  ".join(f"{count} {state}" for state, count in counts.items() if count)
+        table.caption_justify = "left"
+        return table
+
+    def __enter__(self) -> Live:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+
+def summary(sweep: SweepDir, points: Sequence[Point], split: str, failed: Mapping[str, str]) -> dict[str, Any]:
+    """What sweep.json holds: each point's metrics, and means over the seeds of each config with t intervals.
+
+    Of finished points only, and of nothing but them: the same whenever and in however many sessions they were run.
+    """
+    known = folder.runs_by_identity(sweep)
+    told = []
+    groups: dict[str, list[tuple[Point, dict[str, float]]]] = {}
+    for point in points:
+        run = None if point.name in failed else folder.run_of(sweep, point, known)
+        means: dict[str, float] = {}
+        entry: dict[str, Any] = {"name": point.name, "overrides": dict(point.overrides)}
+        if run is None:
+            entry |= {"state": "failed", "error": failed[point.name]}
+        elif folder.is_scored(run, point, split):
+            means = {name: value["mean"] for name, value in folder.results(run)[split].items() if "/" not in name}
+            entry |= {"state": "finished", "run": run.path.name, "metrics": means}
+        else:
+            entry["state"] = "unfinished"
+        told.append(entry)
+        groups.setdefault(without_seed(point.config), []).append((point, means))
+    return {"split": split, "points": told, "groups": [_group(members) for members in groups.values()]}
+
+
+def write(sweep: SweepDir, found: Mapping[str, Any]) -> None:
+    """Write sweep.json in one piece. Raises UserError."""
+    try:
+        files.write_json(sweep.summary, found)
+    except OSError as error:
+        raise UserError(f"cannot write '{sweep.summary}': {error.strerror or error}") from error
+
+
+def _group(members: Sequence[tuple[Point, Mapping[str, float]]]) -> dict[str, Any]:
+    """One config: its seeds that are scored, and each metric's mean and interval over them."""
+    scored = [(point.config.seed, means) for point, means in members if means]
+    metrics = {}
+    for name in scored[0][1] if scored else ():
+        values = [means[name] for _, means in scored if name in means]
+        only = {"mean": values[0], "low": None, "high": None, "n": 1}
+        metrics[name] = only if len(values) == 1 else dataclasses.asdict(t_interval(values))
+    settings = {key: value for key, value in members[0][0].overrides.items() if key != "seed"}
+    best = members[0][0].config.train.best_metric
+    return {"overrides": settings, "best_metric": best, "seeds": [seed for seed, _ in scored], "points": len(members), "metrics": metrics}
+
+
+def seeds_table(found: Mapping[str, Any], title: str) -> Table:
+    """Headline metrics of each config of a summary, over its seeds."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    groups = found["groups"]
+    there = {name for group in groups for name in group["metrics"]}
+    best = [group["best_metric"] for group in groups]
+    shown = [name for name in dict.fromkeys([*HEADLINE, *best]) if name in there]
+    table = Table(title=title, caption=CAPTION, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.title_justify = table.caption_justify = "left"
+    table.add_column("config", overflow="fold")
+    table.add_column("seeds", justify="right")
+    for name in shown:
+        table.add_column(name, justify="right")
+    for group in groups:
+        settings = ", ".join(f"{key}={value}" for key, value in group["overrides"].items()) or "as the recipe"
+        count = str(len(group["seeds"])) + (f" of {group['points']}" if len(group["seeds"]) < group["points"] else "")
+        table.add_row(Text(settings), count, *(_cell(group["metrics"].get(name)) for name in shown))
+    return table
+
+
+def _cell(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return ""
+    return f"{entry['mean']:.3f}" + (f" [{entry['low']:.3f}, {entry['high']:.3f}]" if entry["n"] > 1 else "")

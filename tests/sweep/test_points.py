@@ -1,0 +1,224 @@
+"""The points of a sweep: what each means, what it is called, and how mistakes are told before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imgloc import build, prepare
+from imgloc import config as configs
+from imgloc.errors import UserError
+from imgloc.sweep import points
+from imgloc.sweep.points import Point
+from tests.refusals import assert_refused
+
+RECIPE = "tests/sweep/recipe.py"
+
+
+def expanded(*yielded: Any, arguments: Sequence[str] = (), recipe: str = RECIPE) -> list[Point]:
+    return points.expand(configs.read_recipe(recipe), yielded, arguments)
+
+
+def name(overrides: dict[str, Any], recipe: str = RECIPE) -> str:
+    (point,) = expanded(overrides, recipe=recipe)
+    return point.name
+
+
+def test_a_point_is_the_config_that_its_flags_make() -> None:
+    (point,) = expanded({"optim.lr": 0.5, "data.image_size": (8, 12), "train.best_metric": "top1"}, arguments=["--config.seed=4"])
+    by_hand = ["--config.optim.lr=0.5", "--config.data.image_size=(8, 12)", "--config.train.best_metric=top1", "--config.seed=4"]
+    assert configs.to_json(point.config) == configs.to_json(build.resolve(configs.read_recipe(RECIPE), by_hand))
+    assert point.config.seed == 4
+    assert point.identity == configs.fingerprint(point.config)
+
+
+def test_a_point_may_name_another_model_and_its_fields() -> None:
+    point, other = expanded({"model.name": "recurrent", "model.cell": "elman"}, {"model.scale": 2.0})
+    assert point.config.model.cell == "elman"
+    assert "scale" not in point.config.model
+    assert other.config.model.scale == 2.0
+
+
+def test_numbers_of_numpy_and_lists_are_plain_ones() -> None:
+    plain, numpy = (
+        expanded({"optim.lr": rate, "train.steps": steps, "data.image_size": size})[0]
+        for rate, steps, size in ((0.25, 7, (8, 8)), (np.float32(0.25), np.int64(7), [np.int64(8), 8]))
+    )
+    assert plain == numpy
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"optim.lr": 1e-3, "seed": 0}, "lr=0.001,seed=0"),
+        ({"seed": 0, "optim.lr": 0.1 + 0.2}, "seed=0,lr=0.30000000000000004"),
+        ({"optim.lr": 1e-12}, "lr=1e-12"),
+        ({"model.name": "recurrent", "optim.name": "sgd"}, "model.name=recurrent,optim.name=sgd"),
+        ({"losses.giou.weight": 2}, "giou.weight=2"),
+        ({"data.image_size": (8, 12)}, "image_size=8x12"),
+        ({"data.options.broken": True}, "broken=true"),
+        ({}, "recipe"),
+    ],
+)
+def test_names_say_what_a_point_sets(overrides: dict[str, Any], expected: str) -> None:
+    assert name(overrides) == expected
+
+
+@pytest.mark.parametrize("value", ["a/b", "../../up", "UPPER", "upper ", "\n", "é", "x" * 300, "a\\b"])
+def test_odd_names_are_safe_and_told_apart_by_the_config(value: str) -> None:
+    found = name({"train.init_from": value})
+    assert len(found) <= 100
+    assert set(found) <= set("abcdefghijklmnopqrstuvwxyz0123456789._=,+-")
+    assert found.startswith("init_from=")
+    assert found[-10:-8] == "__"
+    assert found != name({"train.init_from": value + "y"})
+
+
+def test_points_added_later_and_other_orders_rename_none() -> None:
+    first, second = {"optim.lr": 0.1, "seed": 0}, {"optim.lr": 0.1, "seed": 1}
+    alone, among = expanded(first), expanded(second, {"optim.lr": 0.2, "optim.b1": 0.5, "seed": 0}, first)
+    assert alone[0].name == among[2].name
+    assert alone[0].identity == among[2].identity
+
+
+def test_names_that_are_alike_are_told_apart() -> None:
+    one, other = expanded({"train.init_skip": ("a", "b")}, {"train.init_skip": ("axb",)})
+    assert one.name != other.name
+
+
+@pytest.mark.parametrize(
+    ("overrides", "contains"),
+    [
+        ("optim.lr", "'optim.lr'; possible: a dict of overrides"),
+        (None, "is None; possible: a dict"),
+        ([("optim.lr", 1.0)], "possible: a dict"),
+        ({"optim.lrr": 1.0}, "did you mean 'optim.lr'"),
+        ({"optimm.lr": 1.0}, "unknown config key"),
+        ({"config.optim.lr": 1.0}, "unknown config key"),
+        ({"model.scal": 2.0}, "did you mean 'model.scale'"),
+        ({"optim": {"lr": 1.0}}, "is a section"),
+        ({"optim": 3}, "is a section"),
+        ({"optim.lr": {"value": 1.0}}, "wants float"),
+        ({"optim.lr": "fast"}, "wants float"),
+        ({"optim.lr": "0.1"}, "wants float such as 0.1; got '0.1'"),
+        ({"optim.lr": None}, "wants float"),
+        ({"optim.lr": float("nan")}, "finite"),
+        ({"optim.lr": np.inf}, "finite"),
+        ({"optim.lr": -1.0}, "possible: at least 0"),
+        ({"optim.lr": True}, "wants"),
+        ({"optim.lr": np.array([0.1, 0.2])}, "wants float"),
+        ({"train.steps": 10.0}, "wants int"),
+        ({"train.steps": 0}, "possible: at least 1"),
+        ({"train.steps": True}, "wants int"),
+        ({"data.options.broken": 1}, "wants bool"),
+        ({"data.image_size": 8}, "data.image_size"),
+        ({"data.image_size": (8.5, 8.5)}, "data.image_size"),
+        ({"train.best_metric": 3}, "wants str"),
+        ({"train.init_skip": "^a"}, "wants"),
+        ({"model.name": "recurent"}, "did you mean 'recurrent'"),
+        ({"data.source": 7}, "unknown source"),
+        ({3: 4}, "key 3 is no dotted name"),
+        ({"": 4}, "is no dotted name"),
+        ({"optim lr": 4}, "is no dotted name"),
+        ({"optim.lr=1 --config.seed": 4}, "is no dotted name"),
+        ({"train.steps": 5}, "'train.steps' is also set by --config.train.steps"),
+    ],
+)
+def test_a_bad_point_is_told_by_number_in_one_line(overrides: Any, contains: str) -> None:
+    arguments = ["--config.train.steps=3"] if overrides == {"train.steps": 5} else []
+    assert_refused(lambda: expanded({"seed": 7}, overrides, arguments=arguments), contains, "point 2 of sweep()")
+
+
+def test_the_same_run_twice_is_refused_however_it_is_written() -> None:
+    # The first and the last are the recipe's own config, where the learning rate is what it is by default.
+    assert_refused(lambda: expanded({"seed": 0}, {"seed": 1}, {"optim.lr": 1e-3}), "point 3", "same run as point 1")
+
+
+def test_arguments_that_are_no_overrides_are_told() -> None:
+    assert_refused(lambda: expanded({}, arguments=["--config.seed=1", "stray"]), "unexpected argument 'stray'")
+
+
+@pytest.mark.parametrize(
+    ("body", "contains"),
+    [
+        ("", "has no sweep()"),
+        ("sweep = 3", "has no sweep()"),
+        ("def sweep(): pass", "fails after 0 points: TypeError"),
+        ("def sweep(config): yield {}", "fails after 0 points: TypeError"),
+        ("def sweep():\n    yield {}\n    yield {'seed': 1 / 0}", "fails after 1 points: ZeroDivisionError"),
+        ("def sweep(): raise SystemExit(3)\n", "SystemExit"),
+        ("def sweep(): return []", "yields no points"),
+        ("def sweep():\n    yield from ()", "yields no points"),
+        ("def sweep():\n    while True: yield {}", "more than 10000 points"),
+    ],
+)
+def test_a_bad_sweep_function_is_told_in_one_line(body: str, contains: str, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text(f"{Path(RECIPE).read_text().split('def sweep')[0]}\n\n{body}\n")
+    assert_refused(lambda: points.read_sweep(str(recipe)), contains)
+
+
+def test_a_generator_may_yield_one_dict_over_and_over(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text("def sweep():\n    d = {}\n    for seed in (3, 4):\n        d['seed'] = seed\n        yield d\n")
+    assert points.read_sweep(str(recipe)) == [{"seed": 3}, {"seed": 4}]
+
+
+def test_what_does_not_fit_together_is_told_by_point_without_running_anything() -> None:
+    found = expanded({"losses.giou.output": "box"}, {"losses.giou.output": "second_box"})
+    assert_refused(lambda: points.check(found, "test", lambda line: None), "point 2 of sweep()", "second_box")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "contains"), [({"train.best_metric": "top_1"}, "did you mean"), ({"train.accumulate": 3}, "accumulate")]
+)
+def test_checks_are_those_of_training(overrides: dict[str, Any], contains: str) -> None:
+    assert_refused(lambda: points.check(expanded(overrides), "test", lambda line: None), contains, "point 1 of sweep()")
+
+
+def test_the_split_to_score_is_checked_too() -> None:
+    assert_refused(lambda: points.check(expanded({}), "tset", lambda line: None), "unknown split 'tset'")
+
+
+def test_points_of_the_same_shapes_are_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[Any] = []
+    real = prepare.build_parts
+
+    def counted(config: Any) -> Any:
+        traced.append(configs.to_json(config))
+        return real(config)
+
+    monkeypatch.setattr(prepare, "build_parts", counted)
+    same = [{"optim.lr": rate, "seed": seed} for rate in (0.1, 0.2) for seed in (0, 1)]
+    found = expanded(*same, {"optim.clip_norm": 1.0}, {"optim.clip_norm": 2.0}, {"model.scale": 2.0})
+    points.check(found, "test", lambda line: None)
+    assert [(values["optim"]["clip_norm"], values["model"]["scale"]) for values in traced] == [(0.0, 1.0), (1.0, 1.0), (0.0, 2.0)]
+
+
+def test_seeds_of_one_config_belong_together() -> None:
+    found = expanded(*({"optim.lr": rate, "seed": seed} for rate in (0.1, 0.2) for seed in (0, 1)))
+    groups = [points.without_seed(point.config) for point in found]
+    assert groups[0] == groups[1] != groups[2] == groups[3]
+
+
+def test_expanding_starts_no_accelerator() -> None:
+    """A process that has looked at a GPU or TPU holds it, and the points' own processes could not use it."""
+    import os
+    import subprocess
+    import sys
+
+    code = "from tests.sweep.test_points import expanded; print(expanded({'seed': 1})[0].name); import jax; jax.devices()"
+    environment = {**os.environ, "JAX_PLATFORMS": "nowhere"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.strip() == "seed=1", done.stderr
+    assert done.returncode != 0  # jax.devices() does start one
+    assert "nowhere" in done.stderr
+
+
+def test_a_recipe_s_error_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="no config file"):
+        points.read_sweep("configs/none.py")

@@ -1,0 +1,89 @@
+"""Means over seeds, and what is shown while a sweep goes on."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import scipy.stats
+from rich.console import Console
+
+from imgloc.rundir import RunDir
+from imgloc.sweep import table
+from imgloc.sweep.folder import SweepDir
+from imgloc.sweep.points import Point
+
+Pretend = Callable[..., None]
+
+
+def printed(*, terminal: bool = False) -> tuple[Console, io.StringIO]:
+    text = io.StringIO()
+    return Console(file=text, force_terminal=terminal, width=120), text
+
+
+def test_means_over_seeds_have_t_intervals(tmp_path: Path, some: list[Point], pretend: Pretend) -> None:
+    for point, top1 in zip(some, (0.5, 0.9, 0.25, 0.5), strict=True):
+        pretend(RunDir(tmp_path / point.name), point, top1=top1)
+    found = table.summary(SweepDir(tmp_path), some, "test", {})
+    assert [(group["overrides"], group["seeds"]) for group in found["groups"]] == [({"optim.lr": 0.1}, [0, 1]), ({"optim.lr": 0.2}, [0, 1])]
+    top1 = found["groups"][0]["metrics"]["top1"]
+    low, high = scipy.stats.t.interval(0.95, 1, loc=0.7, scale=scipy.stats.sem([0.5, 0.9]))
+    assert (top1["mean"], top1["low"], top1["high"], top1["n"]) == pytest.approx((0.7, low, high, 2))
+    assert found["points"][1] == {
+        "name": "lr=0.1,seed=1", "overrides": {"optim.lr": 0.1, "seed": 1}, "state": "finished", "run": "lr=0.1,seed=1",
+        "metrics": {"top1": 0.9, "top1_loc_50": 0.9},
+    }  # fmt: skip
+    table.write(SweepDir(tmp_path), found)
+    assert json.loads((tmp_path / "sweep.json").read_text()) == found
+
+
+def test_what_is_missing_is_said(tmp_path: Path, some: list[Point], pretend: Pretend) -> None:
+    pretend(RunDir(tmp_path / some[1].name), some[1], top1=0.125)
+    found = table.summary(SweepDir(tmp_path), some, "test", {some[0].name: "out of memory"})
+    assert [point["state"] for point in found["points"]] == ["failed", "finished", "unfinished", "unfinished"]
+    assert found["points"][0]["error"] == "out of memory"
+    assert found["groups"][0]["metrics"]["top1"] == {"mean": 0.125, "low": None, "high": None, "n": 1}
+    assert found["groups"][1]["metrics"] == {}
+    console, text = printed()
+    console.print(table.seeds_table(found, "a sweep"))
+    row = next(line for line in text.getvalue().splitlines() if "optim.lr=0.1" in line)
+    assert row.split() == ["optim.lr=0.1", "1", "of", "2", "0.125", "0.125"]
+
+
+def test_the_metric_of_the_best_checkpoint_has_a_column(tmp_path: Path, some: list[Point], pretend: Pretend) -> None:
+    pretend(RunDir(tmp_path / some[0].name), some[0], top1=0.5)
+    found = table.summary(SweepDir(tmp_path), some[:1], "test", {})
+    found["groups"][0] |= {"best_metric": "mine"}
+    found["groups"][0]["metrics"]["mine"] = {"mean": 3.5, "low": None, "high": None, "n": 1}
+    columns = [str(column.header) for column in table.seeds_table(found, "a sweep").columns]
+    assert columns == ["config", "seeds", "top1", "top1_loc_50", "mine"]
+
+
+def test_changes_of_state_are_plain_lines_off_a_terminal(some: list[Point]) -> None:
+    console, text = printed()
+    with table.Live(console, some, finished=2) as show:
+        for state, note in (("training", ""), ("training", "step 5"), ("scoring", ""), ("finished", "")):
+            show(some[0], state, note)
+        show(some[1], "failed", "[bold] is no markup")
+    lines = text.getvalue().splitlines()
+    assert len(lines) == 4
+    assert lines[0] == "2/6 finished  lr=0.1,seed=0  training"
+    assert lines[2].startswith("3/6 finished  lr=0.1,seed=0  finished: after ")
+    assert lines[3] == "3/6 finished  lr=0.1,seed=1  failed: [bold] is no markup"
+
+
+def test_a_terminal_gets_a_table_that_stays_short(some: list[Point]) -> None:
+    console, text = printed(terminal=True)
+    many = [Point(p.overrides, p.arguments, p.config, p.identity, f"{p.name},copy={i}", p.title) for p in some for i in range(50)]
+    with table.Live(console, many, finished=7) as show:
+        show(many[150], "training", "step 5/200")
+        show(many[151], "failed", "out of memory")
+    shown = text.getvalue()
+    assert "step 5/200" in shown
+    assert "out of memory" in shown
+    assert "198 waiting" in shown
+    assert "7 finished" in shown
+    assert many[60].name not in shown
