@@ -9,11 +9,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from imgloc import baselines, build, draw, files, mesh, predict, scores
 from imgloc import config as configs
 from imgloc.data import pipeline
+from imgloc.distributed import ending_at_once
 from imgloc.errors import UserError
 from imgloc.rows import PREDICTORS, read_rows, write_rows
 from imgloc.rundir import RunDir, command_line, commit, open_run
@@ -68,11 +70,13 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
     """Score a run's checkpoint and the baselines on a target; rows that are current are not made again.
 
     Writes the rows, the gallery's pictures and results.json; returns {predictor: {metric: interval}}.
+    Of several processes each predicts its share and the first one writes and returns; the others return {}.
     """
     summary = run.read(run.data)
     classes = tuple(summary["classes"])
     shape = (*config.data.image_size, summary["channels"])
-    variables, step = predict.load_variables(run, config, shape, len(classes), which)
+    devices = mesh.evaluation_mesh(config.devices.fsdp)
+    variables, step = predict.load_variables(run, config, shape, len(classes), which, devices)
     meta = {
         "config": configs.fingerprint(config),
         "checkpoint": which,
@@ -81,8 +85,12 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
         "split": target.name,
     }
     current = {name: _is_current(run, target, name, meta) for name in PREDICTORS}
+    mesh.barrier("rows were looked at")  # before the first process writes new ones
     if not all(current.values()):
-        _write_all_rows(run, config, target, variables, shape, summary, meta)
+        with ending_at_once():
+            _write_all_rows(run, config, target, variables, shape, summary, meta, devices)
+    if jax.process_index() > 0:
+        return {}
 
     found = {}
     for name in PREDICTORS:
@@ -107,14 +115,14 @@ def _is_current(run: RunDir, target: Target, predictor: str, meta: dict[str, Any
 
 
 def _write_all_rows(
-    run: RunDir, config: ConfigDict, target: Target, variables: Any, shape: Shape, summary: dict[str, Any], meta: dict[str, Any]
-) -> None:
-    devices = mesh.local_mesh()
+    run: RunDir, config: ConfigDict, target: Target, variables: Any, shape: Shape, summary: dict[str, Any], meta: dict[str, Any],
+    devices: Mesh,
+) -> None:  # fmt: skip
     model = build.make_model(config.model, len(summary["classes"]))
     compiled = predict.compiled_predict(model, devices, compute_dtype(config.train.dtype))
     counts, median_box = _baselines(run, config)
     predictors = {
-        "model": predict.model_predict(jax.device_put(variables, mesh.replicated(devices)), compiled, devices),
+        "model": predict.model_predict(variables, compiled, devices),
         "whole_image": baselines.whole_image(counts),
         "median_box": baselines.median_box(counts, median_box),
     }
@@ -123,6 +131,8 @@ def _write_all_rows(
             predictor, target.source, build.make_task(config.task), target.name,
             batch_size=mesh.round_up(config.eval.batch_size, devices), shape=shape, max_objects=config.data.max_objects,
         )  # fmt: skip
+        if jax.process_index() > 0:
+            continue
         if name == "model":
             _write_thumbnails(run, target.name, target.source, rows, config.eval.gallery)
         write_rows(run.rows(target.name, name), rows, {**meta, "command": command_line(), **commit()})
@@ -135,7 +145,8 @@ def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
     if known.get("data") != source.fingerprint:
         counts, box = baselines.training_summary(source, pipeline.finite_size(source))
         known = {"data": source.fingerprint, "class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]}
-        files.write_json(run.baselines, known)
+        if jax.process_index() == 0:
+            files.write_json(run.baselines, known)
     return np.asarray(known["class_counts"]), np.asarray(known["median_box"])
 
 

@@ -87,7 +87,7 @@ def test_a_broken_config_json_is_refused_in_one_line(tmp_path: Path, content: st
 
 
 def test_provenance_says_what_numbers_may_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = rundir.provenance({"train": "abc"}, ["cpu:0"], "f00d")
+    found = rundir.provenance({"train": "abc"}, ["cpu:0"], {"data": 1, "fsdp": 1, "processes": 1}, "f00d")
     json.dumps(found, allow_nan=False)
     assert found["config"] == "f00d"
     assert found["data"] == {"train": "abc"}

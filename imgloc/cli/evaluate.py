@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
+from imgloc.cli.train import add_distributed
 from imgloc.errors import UserError
 from imgloc.rows import PREDICTORS
 from imgloc.stats import Interval
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="train, validation or test (default)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--name", default="", help="what to call other data than the run's own in rows and results")
+    add_distributed(parser)
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -44,6 +46,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     runtime.prepare()
 
     from imgloc import build
+    from imgloc.distributed import join
     from imgloc.evaluate import evaluate, open_target
 
     other = None
@@ -58,8 +61,12 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     elif parsed.name:
         raise UserError("--name is for other data; say which with --config.data.KEY=VALUE")
     name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))
+    if parsed.distributed is not None:
+        join(parsed.distributed)
     target = open_target(config, parsed.split, other=other, name=name)
     found = evaluate(folder, config, target, which=parsed.checkpoint)
+    if not found:
+        return 0  # another process writes and tells
     count = next(iter(found["model"].values())).n
     print_table(f"{parsed.run}, {target.name}, {count:,} examples, {parsed.checkpoint} checkpoint", found)
     shown = "" if target.name == "test" else f" --split {target.name}"

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from imgloc.errors import UserError, one_line
+from imgloc.errors import UserError
 
 HELP = "train a config in a run folder; the same command goes on with an unfinished run"
 EXAMPLES = """\
@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, metavar="FILE", help="a recipe: a Python file with get_config()")
     parser.add_argument("--workdir", required=True, metavar="DIR", help="the run folder, new or holding this very run")
     parser.add_argument("--profile", action="store_true", help="write a trace of 10 steps to DIR/profile")
+    add_distributed(parser)
+
+
+def add_distributed(parser: argparse.ArgumentParser) -> None:
+    """The flag of commands that several processes work on together."""
     parser.add_argument(
         "--distributed",
         nargs="?",
@@ -48,12 +53,13 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     runtime.prepare()
 
     from imgloc import build
+    from imgloc.distributed import join
     from imgloc.journal import NotFinite
     from imgloc.loop import train
 
     config = build.resolve(recipe, rest)
     if parsed.distributed is not None:
-        join_processes(parsed.distributed)
+        join(parsed.distributed)
     try:
         how = train(config, parsed.workdir, stop=stop, profile=parsed.profile)
     except NotFinite as error:
@@ -68,20 +74,3 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         }[how]
     )
     return 130 if stop.interrupted and how == "stopped" else 0
-
-
-def join_processes(place: str) -> None:
-    """Connect the processes of one run: `auto`, or `HOST:PORT,COUNT,INDEX` of this one."""
-    import jax
-
-    if place == "auto":
-        try:
-            jax.distributed.initialize()
-        except (ValueError, RuntimeError) as error:
-            found = one_line(error, lines=1)
-            raise UserError(f"--distributed finds no cluster here ({found}); possible: --distributed=HOST:PORT,COUNT,INDEX") from error
-        return
-    address, count, index = [*place.split(","), "", ""][:3]
-    if ":" not in address or not count.isdecimal() or not index.isdecimal() or int(index) >= int(count):
-        raise UserError(f"--distributed wants HOST:PORT,COUNT,INDEX such as 10.0.0.1:1234,2,0; got '{place}'")
-    jax.distributed.initialize(coordinator_address=address, num_processes=int(count), process_id=int(index))
