@@ -33,7 +33,8 @@ def filtered(lines: Iterable[str], place: str) -> Iterator[str]:
 
 def lost(place: str, what: str) -> str:
     """What to say where the process at a place (`process 0 of 2`) ends because another has."""
-    return f"{place}: another process has ended or cannot be reached ({what}); start all of them again: they go on from the last checkpoint"
+    next_step = "start all of them again; training goes on from its last checkpoint"
+    return f"{place}: another process has ended or cannot be reached ({what}); {next_step}"
 
 
 def main() -> None:

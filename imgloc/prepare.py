@@ -134,10 +134,11 @@ def layout(devices: Mesh) -> dict[str, int]:
 
 def initial_state(config: ConfigDict, parts: Parts) -> step.TrainState:
     """The state before the first step on all devices, warm-started where train.init_from says so."""
+    given = config.train.init_from
+    donor = donor_variables(given, parts.devices) if given else None  # first: where there is none, nothing is compiled for it
     state: step.TrainState = jax.jit(parts.init, out_shardings=parts.places)(config.seed)
-    if not config.train.init_from:
+    if donor is None:
         return state
-    donor = donor_variables(config.train.init_from, parts.devices)
     skip = config.train.init_skip
     params = checkpoint.warm_start(state.params, donor["params"], skip)
     model_state = {name: checkpoint.warm_start(value, donor.get(name, {}), skip) for name, value in state.model_state.items()}
