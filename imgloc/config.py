@@ -50,6 +50,11 @@ def base() -> ConfigDict:
     config.seed = 0  # of initialization, order, augmentation and dropout
     config.task = "locate"  # a file in imgloc/tasks: what kind of answer is scored
 
+    # How a run lies on its devices. No part of what the run is: it may go on, and is scored, on others.
+    config.devices = ConfigDict()
+    config.devices.data = -1  # parts of the devices that each keep a copy of all parameters; -1: as many as there are devices for
+    config.devices.fsdp = 1  # devices of such a part: parameters, averages and optimizer state are split over them to save memory
+
     config.data = ConfigDict()
     config.data.source = "scattered_digits"  # a file in imgloc/data/sources, or a dotted module of your own
     config.data.options = ConfigDict()  # the source's keyword options
@@ -293,6 +298,11 @@ def from_json(values: Mapping[str, Any]) -> ConfigDict:
     return ConfigDict(tuples(values))
 
 
+def identity(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `to_json` wrote without `devices`: those decide how quickly a run's numbers come, not which."""
+    return {key: value for key, value in values.items() if key != "devices"}
+
+
 def fingerprint(config: ConfigDict) -> str:
-    """What tells this config from others: 16 hex digits over every key and value."""
-    return files.fingerprint(to_json(config))
+    """What tells this config from others: 16 hex digits over every key and value of its `identity`."""
+    return files.fingerprint(identity(to_json(config)))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from imgloc import baselines, build, draw, files, mesh, predict, scores
 from imgloc import config as configs
 from imgloc.data import pipeline
+from imgloc.distributed import ending_at_once
 from imgloc.errors import UserError
 from imgloc.rows import PREDICTORS, read_rows, write_rows
 from imgloc.rundir import RunDir, command_line, commit, open_run
@@ -68,11 +70,13 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
     """Score a run's checkpoint and the baselines on a target; rows that are current are not made again.
 
     Writes the rows, the gallery's pictures and results.json; returns {predictor: {metric: interval}}.
+    Of several processes each predicts its share and the first one writes and returns; the others return {}.
     """
     summary = run.read(run.data)
     classes = tuple(summary["classes"])
     shape = (*config.data.image_size, summary["channels"])
-    variables, step = predict.load_variables(run, config, shape, len(classes), which)
+    devices = mesh.evaluation_mesh(config.devices.fsdp)
+    variables, step = predict.load_variables(run, config, shape, len(classes), which, devices)
     meta = {
         "config": configs.fingerprint(config),
         "checkpoint": which,
@@ -82,24 +86,38 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
     }
     current = {name: _is_current(run, target, name, meta) for name in PREDICTORS}
     keys = {name: target.name if name == "model" else f"{target.name}/{name}" for name in PREDICTORS}
-    try:
-        results = run.read(run.results) if run.results.is_file() else {}
-    except UserError:
-        results = {}  # damaged: it is made of rows, and made again
+    mesh.barrier("rows were looked at")  # before the first process writes new ones
     if not all(current.values()):
-        if any(key in results for key in keys.values()):  # no moment at which new rows stand beside old results
-            results = {key: value for key, value in results.items() if key not in keys.values()}
-            files.write_json(run.results, results)
-        _write_all_rows(run, config, target, variables, shape, summary, meta)
+        if jax.process_index() == 0:
+            _drop_results(run, keys.values())
+        with ending_at_once():
+            _write_all_rows(run, config, target, variables, shape, summary, meta, devices)
+    if jax.process_index() > 0:
+        return {}
 
     found = {}
     for name in PREDICTORS:
         rows = read_rows(run.rows(target.name, name), expected=meta)
         found[name] = scores.intervals(rows, classes, resamples=config.eval.resamples)
-    for name, intervals in found.items():
-        results[keys[name]] = scores.to_json(intervals)
-    files.write_json(run.results, results)
+    scored = {keys[name]: scores.to_json(intervals) for name, intervals in found.items()}
+    files.write_json(run.results, _known_results(run) | scored)
     return found
+
+
+def _known_results(run: RunDir) -> dict[str, Any]:
+    """What results.json holds; nothing where it is damaged: it is made of rows, and made again."""
+    try:
+        known: dict[str, Any] = run.read(run.results) if run.results.is_file() else {}
+    except UserError:
+        return {}
+    return known
+
+
+def _drop_results(run: RunDir, keys: Collection[str]) -> None:
+    """Take out results whose rows are about to be written, so that old ones never stand beside new rows."""
+    known = _known_results(run)
+    if any(key in known for key in keys):
+        files.write_json(run.results, {key: value for key, value in known.items() if key not in keys})
 
 
 def _is_current(run: RunDir, target: Target, predictor: str, meta: dict[str, Any]) -> bool:
@@ -111,14 +129,14 @@ def _is_current(run: RunDir, target: Target, predictor: str, meta: dict[str, Any
 
 
 def _write_all_rows(
-    run: RunDir, config: ConfigDict, target: Target, variables: Any, shape: Shape, summary: dict[str, Any], meta: dict[str, Any]
-) -> None:
-    devices = mesh.local_mesh()
+    run: RunDir, config: ConfigDict, target: Target, variables: Any, shape: Shape, summary: dict[str, Any], meta: dict[str, Any],
+    devices: Mesh,
+) -> None:  # fmt: skip
     model = build.make_model(config.model, len(summary["classes"]))
     compiled = predict.compiled_predict(model, devices, compute_dtype(config.train.dtype))
     counts, median_box = _baselines(run, config)
     predictors = {
-        "model": predict.model_predict(jax.device_put(variables, mesh.replicated(devices)), compiled, devices),
+        "model": predict.model_predict(variables, compiled, devices),
         "whole_image": baselines.whole_image(counts),
         "median_box": baselines.median_box(counts, median_box),
     }
@@ -127,6 +145,8 @@ def _write_all_rows(
             predictor, target.source, build.make_task(config.task), target.name,
             batch_size=mesh.round_up(config.eval.batch_size, devices), shape=shape, max_objects=config.data.max_objects,
         )  # fmt: skip
+        if jax.process_index() > 0:
+            continue
         if name == "model":
             _write_thumbnails(run, target.name, target.source, rows, config.eval.gallery)
         write_rows(run.rows(target.name, name), rows, {**meta, "command": command_line(), **commit()})
@@ -139,7 +159,8 @@ def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
     if known.get("data") != source.fingerprint:
         counts, box = baselines.training_summary(source, pipeline.sample(source))
         known = {"data": source.fingerprint, "class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]}
-        files.write_json(run.baselines, known)
+        if jax.process_index() == 0:
+            files.write_json(run.baselines, known)
     return np.asarray(known["class_counts"]), np.asarray(known["median_box"])
 
 

@@ -45,9 +45,9 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
     summary = run.read(run.data)
     classes, channels = tuple(summary["classes"]), int(summary["channels"])
     height, width = config.data.image_size
-    variables, _ = predict.load_variables(run, config, (height, width, channels), len(classes), checkpoint)
-    model = build.make_model(config.model, len(classes))
     one_device = mesh.make_mesh(jax.local_devices()[:1])  # any number of pictures fits on one
+    variables, _ = predict.load_variables(run, config, (height, width, channels), len(classes), checkpoint, one_device)
+    model = build.make_model(config.model, len(classes))
     compiled = predict.compiled_predict(model, one_device, compute_dtype(config.train.dtype))
 
     def find(pictures: Sequence[Picture]) -> list[Found]:

@@ -15,10 +15,11 @@ from ml_collections import ConfigDict
 
 from imgloc import build, checkpoint, files, mesh, predict, scores, step
 from imgloc.data import pipeline
+from imgloc.distributed import ending_at_once
 from imgloc.errors import UserError
-from imgloc.journal import Journal, MetricQueue, Progress
+from imgloc.journal import Journal, MetricQueue, NotFinite, Progress
 from imgloc.not_finite import check_finite, told_where_not_finite
-from imgloc.prepare import Parts, begin_run, build_parts, check_same_data, device_names, initial_state, last_state
+from imgloc.prepare import Parts, begin_run, build_parts, check_same_data, device_names, initial_state, last_state, layout
 from imgloc.rundir import RunDir, begin_session, locked, note_session, state
 from imgloc.stop import StopRequest
 
@@ -41,23 +42,25 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
     writes = jax.process_index() == 0  # of several processes the first one writes
     # Before anything is written: a warm start may not fit.
     fresh = initial_state(config, parts) if found == "new" else None
+    if fresh is None:
+        check_same_data(run, parts)
     mesh.barrier("the run folder was looked at")  # before the first process writes into it
 
     training = config.train
     with contextlib.ExitStack() as stack:
+        stack.enter_context(ending_at_once(NotFinite))
         if writes:
             stack.enter_context(locked(run))
             if state(run, config) != found:
                 raise UserError(f"another process has trained in '{run.path}' meanwhile; run the command again")
         if fresh is not None and writes:
             begin_run(run, config, parts)
-        if fresh is None:
-            check_same_data(run, parts)
         manager = stack.enter_context(checkpoint.open_manager(run.checkpoints))
+        stack.enter_context(ending_at_once(NotFinite))  # within the manager, whose own end would wait for the other processes
         current = last_state(config, parts, manager) if fresh is None else fresh
         first = int(current.step)
         if writes:
-            begin_session(run, first, device_names())
+            begin_session(run, first, device_names(), layout(parts.devices))
         stack.enter_context(told_where_not_finite(config, run, parts, manager))
         batches = open_batches(config, parts, first)
         journal = stack.enter_context(Journal(run, first, write=writes))
@@ -143,13 +146,8 @@ def open_batches(config: ConfigDict, parts: Parts, first: int) -> Iterator[tuple
 
 def validate(config: ConfigDict, parts: Parts, current: step.TrainState) -> dict[str, float]:
     """Means of every metric on the validation split."""
-    devices = mesh.local_mesh()
-    variables = step.eval_variables(current)
-    if jax.process_count() > 1:
-        copies = jax.tree.map(lambda a: np.asarray(a.addressable_data(0)), variables)
-        variables = jax.device_put(copies, mesh.replicated(devices))
-    predictor = predict.model_predict(variables, parts.predict, devices)
-    batch_size = mesh.round_up(config.eval.batch_size, devices)
+    predictor = predict.model_predict(step.eval_variables(current), parts.predict, parts.devices)
+    batch_size = mesh.round_up(config.eval.batch_size, parts.devices)
     rows = predict.predict_rows(
         predictor, parts.validation, build.make_task(config.task), "validation",
         batch_size=batch_size, shape=parts.shape, max_objects=config.data.max_objects,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -44,27 +46,24 @@ def compiled_predict(model: nn.Module, devices: Mesh, dtype: Any) -> Callable[[A
 
 
 def model_predict(variables: Any, compiled: Callable[[Any, Any], Any], devices: Mesh) -> Predict:
-    """A predictor of variables that lie on the devices."""
+    """A predictor of variables that lie on the devices, for each process's share of a batch."""
 
     def predict(batch: Batch) -> Outputs:
-        images = jax.device_put(batch.images_bxhxwxc, mesh.split_batch(devices))
-        found: Outputs = jax.device_get(compiled(variables, images))
+        found: Outputs = mesh.own_share(compiled(variables, mesh.put_batch(batch.images_bxhxwxc, devices)))
         return found
 
     return predict
 
 
-def load_variables(run: RunDir, config: ConfigDict, shape: Shape, num_classes: int, which: str) -> tuple[Any, int]:
-    """What prediction uses of a run's `best` or `last` checkpoint, on one device, and its step."""
+def load_variables(run: RunDir, config: ConfigDict, shape: Shape, num_classes: int, which: str, devices: Mesh) -> tuple[Any, int]:
+    """What prediction uses of a run's `best` or `last` checkpoint, on the devices (however many saved it), and its step."""
     if which not in ("best", "last"):
         raise unknown("checkpoint", which, ("best", "last"))
     if not run.checkpoints.is_dir():
         raise UserError(f"no checkpoint in {run.path}; train it first: imgloc train")
     model = build.make_model(config.model, num_classes)
     optimizer, _ = make_optimizer(config.optim, config.train.steps)
-    target = abstract_state(config, shape, model, optimizer)
-    place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), target)
+    target = mesh.placed(abstract_state(config, shape, model, optimizer), devices)
     with checkpoint.open_manager(run.checkpoints, read_only=True) as manager:
         best = checkpoint.best_step(manager) if which == "best" else None
         step = manager.latest_step() if best is None else best
@@ -86,9 +85,16 @@ def predict_rows(
     shape: Shape,
     max_objects: int,
 ) -> list[Row]:
-    """One row for each example of a source (`pipeline.finite_size` of them), in its order, whatever the batch size."""
-    rows: list[Row] = []
-    for examples, batch in pipeline.eval_batches(source, batch_size, shape, max_objects=max_objects):
-        for example, row in zip(examples, make_rows(predict(batch), batch), strict=True):
-            rows.append({"id": example.id, "group": example.group, "split": split, **row})
-    return rows
+    """One row for each example of a source (`pipeline.finite_size` of them), in its order, whatever the batch size.
+
+    Of several processes each predicts its share of every batch, and all get all rows.
+    """
+    place, count = jax.process_index(), jax.process_count()
+    own: list[list[Row]] = []  # by batch
+    for examples, batch in pipeline.eval_batches(source, batch_size, shape, max_objects=max_objects, place=place, count=count):
+        found = zip(examples, make_rows(predict(batch), batch), strict=True)
+        own.append([{"id": example.id, "group": example.group, "split": split, **row} for example, row in found])
+    if count == 1:
+        return list(itertools.chain(*own))
+    shares = [json.loads(share) for share in mesh.from_all(json.dumps(own).encode())]
+    return [row for batches in zip(*shares, strict=True) for share in batches for row in share]

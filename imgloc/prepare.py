@@ -33,6 +33,7 @@ class Parts:
     validation: Source
     shape: Shape  # of the model's images
     devices: Mesh
+    places: Any  # of the state's arrays on them
     init: Callable[[Any], step.TrainState]  # of the seed; pure
     train_step: Callable[..., Any]  # compiled, of train.steps_per_call steps; its first argument is donated
     predict: Callable[[Any, Any], Any]  # compiled
@@ -40,7 +41,7 @@ class Parts:
 
 def build_parts(config: ConfigDict) -> Parts:
     """Everything a config names. Raises UserError for what does not fit together; nothing is written."""
-    devices = mesh.make_mesh()
+    devices = mesh.make_mesh(data=config.devices.data, fsdp=config.devices.fsdp)
     mesh.check_batch_size(config.train.batch_size, devices, config.train.accumulate)
     dtype = step.compute_dtype(config.train.dtype)
     compiled(config.train.init_skip, "train.init_skip")
@@ -56,17 +57,19 @@ def build_parts(config: ConfigDict) -> Parts:
     )  # fmt: skip
     abstract = predict.abstract_state(config, shape, model, optimizer)
     _check_shapes(config, shape, abstract, model, one_step, validation)
+    places = mesh.split_state(abstract, devices)
     call = one_step if config.train.steps_per_call == 1 else functools.partial(step.several_steps, one_step=one_step)
     return Parts(
         train=train,
         validation=validation,
         shape=shape,
         devices=devices,
+        places=places,
         init=init,
         train_step=jax.jit(
-            call, donate_argnums=0, out_shardings=mesh.replicated(devices), compiler_options=runtime.compiler_options()
+            call, donate_argnums=0, out_shardings=(places, mesh.replicated(devices)), compiler_options=runtime.compiler_options()
         ),
-        predict=predict.compiled_predict(model, mesh.local_mesh(), dtype),
+        predict=predict.compiled_predict(model, devices, dtype),
     )
 
 
@@ -110,7 +113,7 @@ def begin_run(run: RunDir, config: ConfigDict, parts: Parts) -> None:
     """Write what a run is; config.json comes last, a folder without it is no run yet."""
     info = parts.train.info
     data = {"classes": list(info.classes), "channels": info.channels}
-    made_of = provenance(fingerprints(parts), device_names(), configs.fingerprint(config))
+    made_of = provenance(fingerprints(parts), device_names(), layout(parts.devices), configs.fingerprint(config))
     try:
         files.write_json(run.data, data)
         files.write_json(run.provenance, made_of)
@@ -124,20 +127,25 @@ def device_names() -> list[str]:
     return [f"{device.device_kind} ({device.platform})" for device in jax.devices()]
 
 
+def layout(devices: Mesh) -> dict[str, int]:
+    """How many parts each mesh axis has, and how many processes there are."""
+    return {**devices.shape, "processes": jax.process_count()}
+
+
 def initial_state(config: ConfigDict, parts: Parts) -> step.TrainState:
     """The state before the first step on all devices, warm-started where train.init_from says so."""
-    placed = mesh.replicated(parts.devices)
-    state: step.TrainState = jax.jit(parts.init, out_shardings=placed)(config.seed)
-    if not config.train.init_from:
+    given = config.train.init_from
+    donor = donor_variables(given, parts.devices) if given else None  # first: where there is none, nothing is compiled for it
+    state: step.TrainState = jax.jit(parts.init, out_shardings=parts.places)(config.seed)
+    if donor is None:
         return state
-    donor = donor_variables(config.train.init_from)
     skip = config.train.init_skip
     params = checkpoint.warm_start(state.params, donor["params"], skip)
     model_state = {name: checkpoint.warm_start(value, donor.get(name, {}), skip) for name, value in state.model_state.items()}
     ema = (params, model_state) if config.optim.ema > 0 else ()
     # Copies: the state is donated to the first step, and no two of its arrays may be the same.
     warm = state._replace(params=params, model_state=model_state, ema=ema)
-    state = jax.tree.map(lambda a: jax.device_put(jnp.copy(a), placed), warm)
+    state = jax.jit(lambda given: jax.tree.map(jnp.copy, given), out_shardings=parts.places)(warm)
     return state
 
 
@@ -146,16 +154,13 @@ def last_state(config: ConfigDict, parts: Parts, manager: CheckpointManager) -> 
     latest = manager.latest_step()
     if latest is None:
         return initial_state(config, parts)
-    placed = mesh.replicated(parts.devices)
     abstract = jax.eval_shape(parts.init, config.seed)
-    target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=placed), abstract)
-    return checkpoint.restore(manager, latest, target)
+    return checkpoint.restore(manager, latest, mesh.placed(abstract, parts.devices))
 
 
-def donor_variables(path: str) -> Any:
-    """Parameters and state (NumPy) of another run's best checkpoint."""
+def donor_variables(path: str, devices: Mesh) -> Any:
+    """Parameters and state of another run's best checkpoint, on the devices."""
     donor, config = open_run(path)
     data = donor.read(donor.data)
     shape = (*config.data.image_size, data["channels"])
-    variables, _ = predict.load_variables(donor, config, shape, len(data["classes"]), "best")
-    return jax.tree.map(np.asarray, variables)
+    return predict.load_variables(donor, config, shape, len(data["classes"]), "best", devices)[0]

@@ -134,7 +134,7 @@ def state(run: RunDir, config: ConfigDict) -> str:
         if any(not _begun(path.name) for path in run.path.iterdir()):
             raise UserError(f"'{run.path}' holds other files and no run; choose a new or empty folder for --workdir")
         return "new"
-    mine, theirs = configs.to_json(config), run.read(run.config)
+    mine, theirs = (configs.identity(values) for values in (configs.to_json(config), run.read(run.config)))
     if mine != theirs:
         key, ours, stored = _first_difference(mine, theirs)
         raise UserError(
@@ -175,16 +175,16 @@ def _first_difference(mine: Any, theirs: Any, prefix: str = "") -> tuple[str, An
     raise ValueError("no difference")
 
 
-def begin_session(run: RunDir, first_step: int, devices: list[str]) -> None:
+def begin_session(run: RunDir, first_step: int, devices: list[str], layout: dict[str, int]) -> None:
     """Add this process's command, commit and whatever differs from the first process's to provenance.json."""
     written = run.read(run.provenance)
-    now = {**surroundings(), "devices": devices}
+    now = {**surroundings(), "devices": devices, "layout": layout}
     session = {
         "command": command_line(),
         **commit(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "from_step": first_step,
-        **{key: value for key, value in now.items() if value != written[key]},
+        **{key: value for key, value in now.items() if value != written.get(key)},
     }
     files.write_json(run.provenance, {**written, "sessions": [*written["sessions"], session]})
 
@@ -196,7 +196,9 @@ def note_session(run: RunDir, last_step: int, seconds: float) -> None:
     files.write_json(run.provenance, written)
 
 
-def provenance(data_fingerprints: dict[str, str], devices: list[str], config_fingerprint: str) -> dict[str, Any]:
+def provenance(
+    data_fingerprints: dict[str, str], devices: list[str], layout: dict[str, int], config_fingerprint: str
+) -> dict[str, Any]:
     """Everything beside the config that a run's numbers may depend on. Written when the run begins."""
     return {
         "config": config_fingerprint,
@@ -205,6 +207,7 @@ def provenance(data_fingerprints: dict[str, str], devices: list[str], config_fin
         "data": data_fingerprints,
         **surroundings(),
         "devices": devices,
+        "layout": layout,
     }
 
 

@@ -14,8 +14,8 @@ PACKAGE = ROOT / "imgloc"
 
 #: A room imports from lower levels only; files inside one room may import each other, without cycles.
 LEVELS = {
-    0: ("errors", "types", "boxes", "files", "stop"),
-    1: ("config", "names", "randomness", "rows", "stats", "draw", "mesh", "runtime", "optim", "ops"),
+    0: ("errors", "types", "boxes", "files", "stop", "native_errors"),
+    1: ("config", "names", "randomness", "rows", "stats", "draw", "mesh", "distributed", "runtime", "optim", "ops"),
     2: ("losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
     3: ("build", "scores", "journal"),
     4: ("step",),
@@ -42,6 +42,7 @@ TESTED_ELSEWHERE = {
     "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
     "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
     "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "baselines": "test_evaluate", "mesh": "test_devices",
+    "distributed": "test_devices",
     "bench/models": "test_linen_layers", "bench/torch_models": "test_competitors", "bench/torch_side": "test_competitors",
     "bench/keras_models": "test_competitors", "bench/keras_side": "test_competitors", "bench/worker": "test_rounds",
 }  # fmt: skip

@@ -37,6 +37,8 @@ MISTAKES = {
     "a pattern that is none": (["--config.train.init_skip=('(',)"], "no regular expression"),
     "an unknown option": (["--profil"], "unknown option '--profil'"),
     "a stray word": (["stray"], "stray"),
+    "devices that are not there": (["--config.devices.fsdp=4"], "there are 1 device(s)"),
+    "no devices": (["--config.devices.data=0"], "possible: at least 1"),
     "a bad place among processes": (["--distributed=here"], "HOST:PORT,COUNT,INDEX"),
 }
 
@@ -123,6 +125,43 @@ def test_a_checkpoint_of_another_shape_is_told(tiny_run: Path, tmp_path: Path, c
     err = capsys.readouterr().err
     assert "of shape" in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("model", "it is of another model"), ("dtype", "bfloat16, this model")])
+def test_a_checkpoint_of_another_model_or_dtype_is_told(
+    kind: str, expected: str, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import jax
+    import jax.numpy as jnp
+
+    from imgloc import build, checkpoint, files, prepare, rundir
+    from imgloc.config import to_json
+
+    workdir = tmp_path / "run"
+    shutil.copytree(tiny_run, workdir)
+    (workdir / "finished.json").unlink()
+    run, config = rundir.open_run(str(workdir))
+    arguments = ["train", *processes.TINY, "--workdir", str(workdir)]
+    if kind == "model":
+        config.model = {"name": "seed_cnn"}
+        files.write_json(run.config, to_json(build.resolve(config)))
+        commands = [["evaluate", str(workdir)]]
+    else:
+        parts = prepare.build_parts(config)
+        with checkpoint.open_manager(run.checkpoints) as manager:
+            state = prepare.last_state(config, parts, manager)
+        shutil.rmtree(run.checkpoints)
+        halved = state._replace(params=jax.tree.map(lambda a: a.astype(jnp.bfloat16), state.params))
+        with checkpoint.open_manager(run.checkpoints) as manager:
+            checkpoint.save(manager, halved, score=None)
+        commands = [["evaluate", str(workdir)], arguments]
+    before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file() and p.name != ".lock"}
+    for command in commands:
+        assert main.main(command) == 2
+        err = capsys.readouterr().err
+        assert expected in err
+        assert len(err.splitlines()) == 1, err
+        assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file() and p.name != ".lock"} == before
 
 
 def test_a_best_checkpoint_that_is_gone_is_not_replaced_in_silence(

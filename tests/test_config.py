@@ -194,4 +194,5 @@ def test_json_and_back_keeps_the_fingerprint() -> None:
 
 
 def test_fingerprints_tell_configs_apart() -> None:
+    assert configs.fingerprint(flagged("--config.devices.fsdp=2")) == configs.fingerprint(configs.base())  # the same numbers, elsewhere
     assert configs.fingerprint(flagged("--config.seed=1")) != configs.fingerprint(configs.base()) == configs.fingerprint(configs.base())

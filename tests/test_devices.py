@@ -3,82 +3,133 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
+from imgloc import build, files, loop, mesh
 from tests import processes
+from tests.refusals import assert_refused
+from tests.several_devices import CNN, STEPS, STOPPED_AT, StopAt, resolved, rows
 
-CNN = (
-    "--config=configs/digits_cnn.py",
-    "--config.model.stem=(4, 8)",
-    "--config.model.middle=8",
-    "--config.model.deep=8",
-    "--config.model.look=(4, 8, 8)",
-    "--config.model.hidden=16",
-    "--config.train.batch_size=16",
-    "--config.train.steps=20",
-    "--config.train.log_every=1",
-    "--config.train.eval_every=20",
-)
+TWO_BY_TWO = ("--config.devices.fsdp=2",)
+
+
+def records(workdir: Path, kind: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [record for record in found if record["kind"] == kind]
 
 
 def losses(workdir: Path) -> np.ndarray:
-    records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return np.array([record["loss"] for record in records if record["kind"] == "train"])
+    """Of all steps, each of which stands there once."""
+    found = records(workdir, "train")
+    assert [record["step"] for record in found] == list(range(1, STEPS + 1))
+    return np.array([record["loss"] for record in found])
 
 
 @pytest.fixture(scope="module")
-def one_device(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> np.ndarray:
-    workdir = tmp_path_factory.mktemp("one") / "run"
-    processes.run("train", *CNN, "--workdir", str(workdir), cache=cache)
-    return losses(workdir)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With `one`, a run trained on the one device of this process."""
+    folder = tmp_path_factory.mktemp("devices")
+    assert loop.train(resolved(), str(folder / "one"), stop=StopAt(STEPS + 1)) == "finished"
+    assert np.abs(np.diff(losses(folder / "one"))).max() > 1e-2  # the losses move, so that 1e-4 is a tight bar
+    return folder
 
 
-def test_four_devices_give_the_losses_of_one(one_device: np.ndarray, tmp_path: Path, cache: Path) -> None:
-    processes.run("train", *CNN, "--workdir", str(tmp_path / "run"), cache=cache, devices=4)
-    assert len(json.loads((tmp_path / "run" / "provenance.json").read_text())["devices"]) == 4
-    four = losses(tmp_path / "run")
-    assert len(four) == 20
-    np.testing.assert_allclose(four, one_device, atol=1e-4)
-    assert np.abs(np.diff(one_device)).max() > 1e-2  # the losses move, so that 1e-4 is a tight bar
+@pytest.fixture(scope="module")
+def four(folder: Path, cache: Path) -> dict[str, Any]:
+    """What a process with four devices has found; it leaves the run `stopped` in the folder."""
+    command = [sys.executable, "-m", "tests.several_devices", str(folder)]
+    environment = processes.environment(cache, devices=4)
+    done = subprocess.run(command, cwd=processes.ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads((folder / "found.json").read_text())
+    return found
 
 
-def test_two_processes_give_the_losses_of_one(one_device: np.ndarray, tmp_path: Path, cache: Path) -> None:
-    address = free_address()
-    both = [
-        processes.start(
-            "train", *CNN, "--workdir", str(tmp_path / "run"), f"--distributed={address},2,{index}", cache=cache, devices=2
-        )
-        for index in range(2)
-    ]  # fmt: skip
-    for process in both:
-        _, err = process.communicate(timeout=200)
-        assert process.returncode == 0, err
-    np.testing.assert_allclose(losses(tmp_path / "run"), one_device, atol=1e-4)
+@pytest.mark.parametrize("how", ["copied", "split", "both"])
+def test_four_devices_give_the_losses_of_one(how: str, folder: Path, four: dict[str, Any]) -> None:
+    np.testing.assert_allclose(four[how]["losses"], losses(folder / "one"), atol=1e-4)
 
 
-def test_two_processes_stop_together_on_sigterm_and_one_goes_on(one_device: np.ndarray, tmp_path: Path, cache: Path) -> None:
-    workdir, address = tmp_path / "run", free_address()
-    slow = (*CNN, "--config.train.save_every=1")
-    arguments = ("train", *slow, "--workdir", str(workdir))
-    both = [processes.start(*arguments, f"--distributed={address},2,{index}", cache=cache, devices=2) for index in range(2)]
-    deadline = time.monotonic() + 120
-    while not (workdir / "checkpoints" / "2").exists():
-        assert time.monotonic() < deadline
-        assert [process.poll() for process in both] == [None, None]
-        time.sleep(0.02)
-    both[1].send_signal(signal.SIGTERM)  # one of them is told
-    for process in both:
-        _, err = process.communicate(timeout=100)
-        assert process.returncode == 0, err
-    assert 2 <= json.loads((workdir / "provenance.json").read_text())["sessions"][-1]["to_step"] < 20
-    processes.run(*arguments, cache=cache)
-    np.testing.assert_allclose(losses(workdir), one_device, atol=1e-4)
+def test_what_is_trained_lies_in_parts_and_takes_less_memory(four: dict[str, Any]) -> None:
+    copied, split, both = four["copied"], four["split"], four["both"]
+    assert set(copied["split"].values()) == {1}
+    for found, parts in ((split, 4), (both, 2)):
+        assert set(found["split"].values()) == {1, parts}
+        assert found["all_bytes"] == copied["all_bytes"] == copied["bytes"]
+        in_parts = {name for name, count in found["split"].items() if count == parts}
+        rooms = {name.split("/")[0] for name in in_parts}
+        assert rooms == {"params", "opt_state", "ema"}, in_parts
+        assert found["bytes"] < found["all_bytes"] * (0.2 + 0.8 / parts)
+        # As compiled: what a step is given, and all that it needs at once.
+        saved = found["all_bytes"] - found["bytes"]
+        assert copied["arguments"] - found["arguments"] == pytest.approx(saved, rel=0.05)
+        assert found["at_most"] < copied["at_most"] - saved / 2
+
+
+def test_the_longest_axis_that_is_divided_is_split_and_small_arrays_stay_whole() -> None:
+    devices = jax.sharding.AbstractMesh((2, 4), mesh.AXES)
+
+    def spec(*shape: int) -> tuple[Any, ...]:
+        return tuple(mesh.split_parameter(shape, devices).spec)
+
+    assert spec(3, 3, 64, 128) == (None, None, None, "fsdp")
+    assert spec(512, 128) == ("fsdp",)
+    assert spec(512, 512) == (None, "fsdp")
+    assert spec(4 * mesh.SMALL + 1, 8) == (None, "fsdp")  # the longest is not divided
+    assert spec(mesh.SMALL + 1) == spec(63, 65) == spec(mesh.SMALL // 2) == spec() == ()
+    assert spec(mesh.SMALL) == ("fsdp",)
+
+
+def test_a_mesh_that_devices_do_not_make_up_is_refused() -> None:
+    def made(count: int, data: int, fsdp: int) -> Callable[[], Any]:
+        return lambda: mesh.make_mesh([jax.devices()[0]] * count, data=data, fsdp=fsdp)
+
+    assert_refused(made(4, -1, 3), "data -1 x fsdp 3", "4 device(s)", "fsdp one of 1, 2, 4")
+    assert_refused(made(4, 2, 1), "data 2 x fsdp 1")
+    assert_refused(made(4, 8, -1), "data 8 x fsdp -1")
+    assert_refused(made(4, -1, -1), "-1")
+    assert_refused(made(4, 0, 1), "data is 0")
+    assert dict(mesh.make_mesh(data=-1, fsdp=1).shape) == {"data": 1, "fsdp": 1}
+
+
+def assert_same_rows(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    assert len(found) == len(expected) == 2000
+    for column in ("id", "group", "label", "boxes", "labels", "split"):
+        assert [row[column] for row in found] == [row[column] for row in expected]
+    for column in ("pred_box", "top_scores"):
+        np.testing.assert_allclose([row[column] for row in found], [row[column] for row in expected], atol=1e-5)
+    assert np.ptp([row["pred_box"] for row in found], axis=0).min() > 1e-3  # the answers are not all alike
+
+
+@pytest.fixture(scope="module")
+def one_by_one(folder: Path) -> list[dict[str, Any]]:
+    """Rows of 2,000 images, one a batch, on one device."""
+    found: list[dict[str, Any]] = rows(folder / "one", fsdp=1, batch_size=1)
+    return found
+
+
+@pytest.mark.parametrize("how", ["fsdp 1", "fsdp 4"])
+def test_four_devices_evaluate_each_image_once_and_alike(how: str, four: dict[str, Any], one_by_one: list[dict[str, Any]]) -> None:
+    assert_same_rows(four["rows"][how], one_by_one)
+
+
+def test_a_batch_that_devices_do_not_divide_is_refused(folder: Path, four: dict[str, Any]) -> None:
+    assert four["indivisible"]["code"] == 2
+    assert "train.batch_size 18 is not divisible by 4 devices" in four["indivisible"]["err"]
+    assert len(four["indivisible"]["err"].splitlines()) == 1
+    assert not (folder / "no").exists()
 
 
 def free_address() -> str:
@@ -87,10 +138,87 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def test_a_batch_that_devices_do_not_divide_is_refused(tmp_path: Path, cache: Path) -> None:
-    done = processes.run(
-        "train", *CNN, "--config.train.batch_size=18", "--workdir", str(tmp_path / "run"), cache=cache, devices=4, code=2
-    )
-    assert "train.batch_size 18 is not divisible by 4 devices" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert not (tmp_path / "run").exists()
+def start_both(*arguments: str, cache: Path) -> list[subprocess.Popen[str]]:
+    """Two processes of two devices each."""
+    address = free_address()
+    return [processes.start(*arguments, f"--distributed={address},2,{index}", cache=cache, devices=2) for index in range(2)]
+
+
+def saved(workdir: Path) -> int:
+    """The last step saved."""
+    folder = workdir / "checkpoints"
+    return max((int(path.name) for path in folder.iterdir() if path.name.isdigit()), default=0) if folder.is_dir() else 0
+
+
+def wait_for_step(workdir: Path, step: int, both: list[subprocess.Popen[str]]) -> None:
+    deadline = time.monotonic() + 120
+    while saved(workdir) < step:
+        assert time.monotonic() < deadline
+        assert [process.poll() for process in both] == [None, None], [process.communicate() for process in both]
+        time.sleep(0.02)
+
+
+def assert_ended_well(both: list[subprocess.Popen[str]]) -> None:
+    for process in both:
+        _, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err
+
+
+def test_two_processes_killed_and_stopped_go_on_to_the_losses_of_one(
+    folder: Path, four: dict[str, Any], tmp_path: Path, cache: Path
+) -> None:
+    """Begun on four devices with everything in four parts, then two processes three times, ended on one device."""
+    assert four["stopped"] == "stopped"
+    workdir = tmp_path / "run"
+    shutil.copytree(folder / "stopped", workdir)
+    assert len(records(workdir, "train")) == STOPPED_AT
+    arguments = ("train", *CNN, *TWO_BY_TWO, "--workdir", str(workdir))
+    for killed in (1, 0):  # the first process has part in everything, and JAX itself ends the others where it is lost
+        both = start_both(*arguments, cache=cache)
+        wait_for_step(workdir, saved(workdir) + 2, both)
+        both[killed].kill()
+        began = time.monotonic()
+        _, err = both[1 - killed].communicate(timeout=100)
+        both[killed].communicate()
+        assert time.monotonic() - began < 60
+        assert both[1 - killed].returncode not in (0, None)
+        (line,) = (line for line in err.splitlines() if not line.startswith(("from step", "step")))
+        assert line.startswith(f"imgloc: process {1 - killed} of 2: another process has ended or cannot be reached"), line
+
+    both = start_both(*arguments, cache=cache)
+    wait_for_step(workdir, saved(workdir) + 2, both)
+    both[1].send_signal(signal.SIGTERM)  # one of them is told, and both stop at the same step
+    assert_ended_well(both)
+    assert STOPPED_AT + 6 <= json.loads((workdir / "provenance.json").read_text())["sessions"][-1]["to_step"] < STEPS
+
+    assert loop.train(resolved(), str(workdir), stop=StopAt(STEPS)) == "finished"  # on the one device of this process
+    np.testing.assert_allclose(losses(workdir), losses(folder / "one"), atol=1e-4)
+    ours, theirs = (records(run, "validation") for run in (workdir, folder / "one"))
+    assert len(ours) == len(theirs) == 2
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.keys() == other.keys()
+        np.testing.assert_allclose([*mine.values()][2:], [*other.values()][2:], atol=5e-3)
+    provenance = json.loads((workdir / "provenance.json").read_text())
+    layouts = [session.get("layout", provenance["layout"]) for session in provenance["sessions"]]
+    two = {"data": 2, "fsdp": 2, "processes": 2}
+    assert layouts == [{"data": 1, "fsdp": 4, "processes": 1}, two, two, two, {"data": 1, "fsdp": 1, "processes": 1}]
+
+
+def test_two_processes_evaluate_each_image_once_and_alike(
+    folder: Path, one_by_one: list[dict[str, Any]], tmp_path: Path, cache: Path
+) -> None:
+    workdir = tmp_path / "run"
+    shutil.copytree(folder / "one", workdir)
+    source = build.make_source(resolved().data, "train", 0)
+    known = {"data": source.fingerprint, "class_counts": [1] * 10, "median_box": [0.2, 0.2, 0.8, 0.8]}
+    files.write_json(workdir / "baselines.json", known)  # looking through the training split takes longer than all else here
+    both = start_both("evaluate", str(workdir), cache=cache)
+    told = [process.communicate(timeout=200) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    said = [[line for line in out.splitlines() if not line.startswith("[Gloo]")] for out, _ in told]
+    assert said[0][-1].startswith("rows: ")
+    assert said[1] == []
+    found = [json.loads(line) for line in (workdir / "rows" / "test.jsonl").read_text().splitlines()]
+    assert_same_rows(found, sorted(one_by_one, key=lambda row: str(row["id"])))
+    assert set(json.loads((workdir / "results.json").read_text())) == {"test", "test/whole_image", "test/median_box"}
+    assert len(list((workdir / "thumbnails" / "test").iterdir())) > 30

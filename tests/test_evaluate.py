@@ -23,8 +23,8 @@ METRICS = {"top1", "mean_iou", *(f"{name}_{t}" for name in ("gt_known", "top1_lo
 
 def predictor(workdir: Path) -> tuple[predict.Predict, object]:
     run, config = rundir.open_run(str(workdir))
-    variables, _ = predict.load_variables(run, config, (64, 64, 1), 10, "best")
-    devices = mesh.local_mesh()
+    devices = mesh.make_mesh()
+    variables, _ = predict.load_variables(run, config, (64, 64, 1), 10, "best", devices)
     compiled = predict.compiled_predict(build.make_model(config.model, 10), devices, np.float32)
     return predict.model_predict(variables, compiled, devices), config
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imgloc import checkpoint, predict, rundir
+from imgloc import checkpoint, mesh, predict, rundir
 from imgloc.cli import main
 from imgloc.errors import UserError
 from tests import processes
@@ -20,7 +20,7 @@ SHORT = ("--config.train.steps=1", "--config.train.eval_every=0", "--config.opti
 
 def parameters(workdir: Path) -> dict[str, np.ndarray]:
     run, config = rundir.open_run(str(workdir))
-    variables, _ = predict.load_variables(run, config, (64, 64, 1), 10, "last")
+    variables, _ = predict.load_variables(run, config, (64, 64, 1), 10, "last", mesh.make_mesh())
     leaves = jax.tree_util.tree_leaves_with_path(variables["params"])
     return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
 

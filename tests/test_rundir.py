@@ -61,6 +61,9 @@ def test_a_run_of_another_config_is_refused_with_what_differs(tmp_path: Path) ->
     other.model.name = "second_look"
     other.optim.lr = 0.5
     assert_refused(lambda: rundir.state(run, other), "optim.lr is 0.001 there and 0.5 here")
+    elsewhere = ConfigDict(config.to_dict())
+    elsewhere.devices.fsdp = 4
+    assert rundir.state(run, elsewhere) == "unfinished"  # a run goes on on other devices
     third = ConfigDict(config.to_dict())
     third.model.width = 3
     assert_refused(lambda: rundir.state(run, third), "model.width", "absent", "3")
@@ -87,7 +90,7 @@ def test_a_broken_config_json_is_refused_in_one_line(tmp_path: Path, content: st
 
 
 def test_provenance_says_what_numbers_may_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = rundir.provenance({"train": "abc"}, ["cpu:0"], "f00d")
+    found = rundir.provenance({"train": "abc"}, ["cpu:0"], {"data": 1, "fsdp": 1, "processes": 1}, "f00d")
     json.dumps(found, allow_nan=False)
     assert found["config"] == "f00d"
     assert found["data"] == {"train": "abc"}

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from imgloc.cli.train import add_distributed
 from imgloc.errors import UserError
 from imgloc.rows import PREDICTORS
 from imgloc.stats import Interval
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="train, validation or test (default)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--name", default="", help="what to call other data than the run's own in rows and results")
+    add_distributed(parser)
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -47,6 +49,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     runtime.prepare()
 
     from imgloc import build
+    from imgloc.distributed import join
     from imgloc.evaluate import evaluate, open_target
 
     other = None
@@ -61,8 +64,12 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     elif parsed.name:
         raise UserError("--name is for other data; say which with --config.data.KEY=VALUE")
     name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))
+    if parsed.distributed is not None:
+        join(parsed.distributed)
     target = open_target(config, parsed.split, other=other, name=name)
-    print_scores(folder, target.name, parsed.checkpoint, evaluate(folder, config, target, which=parsed.checkpoint))
+    found = evaluate(folder, config, target, which=parsed.checkpoint)
+    if found:  # of several processes the first one tells
+        print_scores(folder, target.name, parsed.checkpoint, found)
     return 0
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imgloc.errors import UserError, one_line
+from imgloc.errors import UserError
 
 if TYPE_CHECKING:
     from imgloc.evaluate import Target
@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, metavar="FILE", help="a recipe: a Python file with get_config()")
     parser.add_argument("--workdir", required=True, metavar="DIR", help="the run folder, new or holding this very run")
     parser.add_argument("--profile", action="store_true", help="write a trace of 10 steps to DIR/profile")
+    add_distributed(parser)
+
+
+def add_distributed(parser: argparse.ArgumentParser) -> None:
+    """The flag of commands that several processes work on together."""
     parser.add_argument(
         "--distributed",
         nargs="?",
@@ -52,13 +57,14 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     runtime.prepare()
 
     from imgloc import build
+    from imgloc.distributed import join
     from imgloc.evaluate import open_target
     from imgloc.journal import NotFinite
     from imgloc.loop import train
 
     config = build.resolve(recipe, rest)
     if parsed.distributed is not None:
-        join_processes(parsed.distributed)
+        join(parsed.distributed)
     split, _, which = config.eval.after_training.partition("@")
     target = open_target(config, split, name=which) if split else None  # before training: it may not be there
     try:
@@ -80,30 +86,12 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def score(folder: str, target: Target, which: str) -> None:
-    """Score a finished run as `imgloc evaluate` does and print its table; of several processes the first one does."""
-    import jax
-
+    """Score a finished run as `imgloc evaluate` does, by all processes together; the first one prints its table."""
     from imgloc import rundir
     from imgloc.cli.evaluate import print_scores
     from imgloc.evaluate import evaluate
 
-    if jax.process_index() == 0:
-        run, config = rundir.open_run(folder)
-        print_scores(run, target.name, which, evaluate(run, config, target, which=which))
-
-
-def join_processes(place: str) -> None:
-    """Connect the processes of one run: `auto`, or `HOST:PORT,COUNT,INDEX` of this one."""
-    import jax
-
-    if place == "auto":
-        try:
-            jax.distributed.initialize()
-        except (ValueError, RuntimeError) as error:
-            found = one_line(error, lines=1)
-            raise UserError(f"--distributed finds no cluster here ({found}); possible: --distributed=HOST:PORT,COUNT,INDEX") from error
-        return
-    address, count, index = [*place.split(","), "", ""][:3]
-    if ":" not in address or not count.isdecimal() or not index.isdecimal() or int(index) >= int(count):
-        raise UserError(f"--distributed wants HOST:PORT,COUNT,INDEX such as 10.0.0.1:1234,2,0; got '{place}'")
-    jax.distributed.initialize(coordinator_address=address, num_processes=int(count), process_id=int(index))
+    run, config = rundir.open_run(folder)
+    found = evaluate(run, config, target, which=which)
+    if found:
+        print_scores(run, target.name, which, found)

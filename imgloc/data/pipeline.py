@@ -189,12 +189,18 @@ def sample(source: Source) -> range:
     return range(0, size, 1 if size <= VERY_LONG else size // SAMPLE)
 
 
-def eval_batches(source: Source, size: int, shape: Shape, *, max_objects: int) -> Iterator[tuple[list[Example], Batch]]:
-    """`finite_size` examples in order, each once, with the batch they are stacked in; the last batch is padded."""
-    count = finite_size(source)
-    for start in range(0, count, size):
-        examples = [source[i] for i in range(start, min(start + size, count))]
-        yield examples, stack(examples, size, shape, max_objects)
+def eval_batches(
+    source: Source, size: int, shape: Shape, *, max_objects: int, place: int = 0, count: int = 1
+) -> Iterator[tuple[list[Example], Batch]]:
+    """`finite_size` examples in order, each once, with the batch they are stacked in; the last batch is padded.
+
+    Of `count` processes the one at `place` gets its share of every batch, padding alone where the examples have run out.
+    """
+    total, share = finite_size(source), size // count
+    for start in range(0, total, size):
+        first = start + place * share
+        examples = [source[i] for i in range(first, min(first + share, total))]
+        yield examples, stack(examples, share, shape, max_objects)
 
 
 def ahead(items: Iterator[T], put: Callable[[T], T], depth: int) -> Iterator[T]:

@@ -89,9 +89,10 @@ def make_run(tmp_path: Path) -> MakeRun:
         files.write_json(run.config, configs.to_json(config))
         files.write_json(run.data, {"classes": list(classes)})
         files.write_json(run.finished, {"last_step": 3000, "best_step": 2500})
-        made_of = rundir.provenance({"train": "aa", "validation": "0011aabb"}, ["cpu:0"], configs.fingerprint(config))
+        layout = {"data": 1, "fsdp": 1, "processes": 1}
+        made_of = rundir.provenance({"train": "aa", "validation": "0011aabb"}, ["cpu:0"], layout, configs.fingerprint(config))
         files.write_json(run.provenance, {**made_of, "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": True})
-        rundir.begin_session(run, 0, ["cpu:0"])
+        rundir.begin_session(run, 0, ["cpu:0"], layout)
         rundir.note_session(run, 3000, 142.5)
         files.write_text(run.metrics, _journal(seed, 3000, boxes))
         rows.write_rows(run.rows("test"), truth, meta)
