@@ -104,7 +104,7 @@ def _train_and_score(plan: Plan, point: Point, lock: int, stop: StopRequest, sho
         return "stopped"
     show(point, "scoring", "")
     command = ["evaluate", str(run.path), "--split", plan.split]
-    broken = run_process(command, log, lock, stop, lambda note: show(point, "scoring", note))
+    broken = run_process(command, log, lock, stop, lambda note: None)
     return broken or ("" if folder.is_scored(run, point, plan.split) else "imgloc evaluate wrote no results")
 
 
