@@ -126,7 +126,7 @@ def _group(members: Sequence[tuple[Point, Mapping[str, float]]]) -> dict[str, An
     return {"overrides": settings, "best_metric": best, "seeds": [seed for seed, _ in scored], "points": len(members), "metrics": metrics}
 
 
-def seeds_table(found: Mapping[str, Any], title: str) -> Table:
+def seeds_table(found: Mapping[str, Any]) -> Table:
     """Headline metrics of each config of a summary, over its seeds."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -136,8 +136,8 @@ def seeds_table(found: Mapping[str, Any], title: str) -> Table:
     there = {name for group in groups for name in group["metrics"]}
     best = [group["best_metric"] for group in groups]
     shown = [name for name in dict.fromkeys([*HEADLINE, *best]) if name in there]
-    table = Table(title=title, caption=CAPTION, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.title_justify = table.caption_justify = "left"
+    table = Table(caption=CAPTION, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.caption_justify = "left"
     table.add_column("config", overflow="fold")
     table.add_column("seeds", justify="right")
     for name in shown:
