@@ -1,7 +1,11 @@
 """A second-look CNN on scattered digits: the quickstart.
 
     imgloc train --config configs/digits_cnn.py --workdir runs/digits_cnn
+    imgloc sweep configs/digits_cnn.py --workdir runs/digits_cnn_sweep --split validation
 """
+
+from collections.abc import Iterator
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -24,3 +28,9 @@ def get_config() -> ConfigDict:
     config.optim.ema = 0.995
     config.train.steps = 3400
     return config
+
+
+def sweep() -> Iterator[dict[str, Any]]:
+    for lr in (2.5e-3, 5e-3, 1e-2):
+        for seed in range(3):
+            yield {"optim.lr": lr, "seed": seed}

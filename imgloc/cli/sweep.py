@@ -87,9 +87,9 @@ def print_summary(found: Mapping[str, Any], sweep: SweepDir) -> None:
     console = Console()
     console = console if console.is_terminal else Console(width=160)
     finished = sum(point["state"] == "finished" for point in found["points"])
-    title = f"{sweep.path}, {found['split']}, {finished} of {len(found['points'])} points"
+    print(f"{sweep.path}, {found['split']}, {finished} of {len(found['points'])} points finished", flush=True)
     if finished:
-        console.print(table.seeds_table(found, title))
+        console.print(table.seeds_table(found))
     for point in found["points"]:
         if point["state"] == "failed":
             print(f"failed: {point['name']}: {point['error']}   log: {sweep.notes / point['name']}.log")

@@ -53,7 +53,8 @@ def open_sweep(workdir: str) -> SweepDir:
     path = Path(workdir)
     if not workdir or (path.exists() and not path.is_dir()):
         raise UserError(f"--workdir wants a folder; got '{workdir}'")
-    if RunDir(path).config.is_file():
+    run = RunDir(path)
+    if run.config.is_file():
         raise UserError(f"'{path}' is the folder of one run; choose another --workdir for the sweep")
     return SweepDir(path)
 
@@ -73,9 +74,9 @@ def runs_by_identity(sweep: SweepDir) -> dict[str, RunDir]:
     found: dict[str, RunDir] = {}
     if not sweep.path.is_dir():
         return found
-    for config in sorted(sweep.path.glob("*/config.json")):
+    for stored in sorted(sweep.path.glob("*/config.json")):
         with contextlib.suppress(OSError, ValueError):  # damaged: it counts for nothing here, and is refused where it is in the way
-            found.setdefault(files.fingerprint(files.read_json(config)), RunDir(config.parent))
+            found.setdefault(files.fingerprint(files.read_json(stored)), RunDir(stored.parent))
     return found
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from imgloc import build, evaluate, files, prepare
+from imgloc import build, files
 from imgloc import config as configs
 from imgloc.errors import UserError, reason
 
@@ -169,6 +169,8 @@ def check(points: Sequence[Point], split: str, say: Callable[[str], None]) -> No
     The same checks that `imgloc train` and `imgloc evaluate` make before they write anything; configs that differ in
     nothing but seed and strengths are traced once. Raises UserError that names the point.
     """
+    from imgloc import evaluate, prepare
+
     traced: set[str] = set()
     for number, point in enumerate(points, start=1):
         key = files.fingerprint(_shape_of(point.config))

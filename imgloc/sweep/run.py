@@ -104,7 +104,7 @@ def _train_and_score(plan: Plan, point: Point, lock: int, stop: StopRequest, sho
         return "stopped"
     show(point, "scoring", "")
     command = ["evaluate", str(run.path), "--split", plan.split]
-    broken = run_process(command, log, lock, stop, lambda note: show(point, "scoring", note))
+    broken = run_process(command, log, lock, stop)
     return broken or ("" if folder.is_scored(run, point, plan.split) else "imgloc evaluate wrote no results")
 
 
@@ -118,8 +118,12 @@ def check_recipe(recipe: str, point: Point) -> None:
         raise UserError(f"'{recipe}' has changed since this sweep began; '{point.name}' would be another run. Sweep again, or undo that")
 
 
-def run_process(arguments: Sequence[str], log: Path, lock: int, stop: StopRequest, tick: Callable[[str], None]) -> str:
+def run_process(
+    arguments: Sequence[str], log: Path, lock: int, stop: StopRequest, tick: Callable[[str], None] | None = None
+) -> str:
     """Run `imgloc ARGUMENTS` to its end, its output added to a log; returns its error in one line, or nothing.
+
+    `tick` is told the last line that it printed, every POLL seconds.
 
     It runs in a process group of its own, so that a Ctrl-C reaches it once, through here: its standard input is
     closed, as it also is where this process is killed, and training stops after its step. It inherits the lock.
@@ -137,7 +141,7 @@ def run_process(arguments: Sequence[str], log: Path, lock: int, stop: StopReques
         except (OSError, ValueError) as error:
             return f"cannot be started: {reason(error)}"
     try:
-        code = _wait(process, arguments[0], stop, lambda: tick(_last_line(log, start)))
+        code = _wait(process, arguments[0], stop, lambda: tick(_last_line(log, start)) if tick else None)
     except BaseException:
         process.kill()
         process.wait()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STATES = {"training": "cyan", "scoring": "cyan", "elsewhere": "blue", "failed": "red", "waiting": "dim", "finished": "green"}
 SHOWN = 20  # points in the live table; the others are counted
 HEADLINE = ("top1", "mean_iou", "gt_known_50", "top1_loc_50")  # and the one that the best checkpoint was chosen by
-CAPTION = "mean over seeds [95 % t interval over seeds]; one seed has no interval"
+CAPTION = "mean over seeds ± half of its 95 % t interval; one seed has none"
 
 
 class Live:
@@ -59,9 +59,10 @@ class Live:
         from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        for column in ("point", "", ""):
-            table.add_column(column, no_wrap=True, overflow="ellipsis")
         ordered = sorted(self._states.items(), key=lambda item: list(STATES).index(item[1][0]))  # stable: what goes on comes first
+        longest = max((len(name) for name, _ in ordered[:SHOWN]), default=0)
+        for column, width in (("point", min(longest, 40)), ("", max(map(len, STATES))), ("", None)):  # the notes give way to the names
+            table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=width)
         for name, (state, note) in ordered[:SHOWN]:
             table.add_row(Text(name), Text(state, STATES[state]), Text(note))
         counts = collections.Counter(state for state, _ in self._states.values())
@@ -125,7 +126,7 @@ def _group(members: Sequence[tuple[Point, Mapping[str, float]]]) -> dict[str, An
     return {"overrides": settings, "best_metric": best, "seeds": [seed for seed, _ in scored], "points": len(members), "metrics": metrics}
 
 
-def seeds_table(found: Mapping[str, Any], title: str) -> Table:
+def seeds_table(found: Mapping[str, Any]) -> Table:
     """Headline metrics of each config of a summary, over its seeds."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -135,12 +136,12 @@ def seeds_table(found: Mapping[str, Any], title: str) -> Table:
     there = {name for group in groups for name in group["metrics"]}
     best = [group["best_metric"] for group in groups]
     shown = [name for name in dict.fromkeys([*HEADLINE, *best]) if name in there]
-    table = Table(title=title, caption=CAPTION, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.title_justify = table.caption_justify = "left"
+    table = Table(caption=CAPTION, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.caption_justify = "left"
     table.add_column("config", overflow="fold")
     table.add_column("seeds", justify="right")
     for name in shown:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for group in groups:
         settings = ", ".join(f"{key}={value}" for key, value in group["overrides"].items()) or "as the recipe"
         count = str(len(group["seeds"])) + (f" of {group['points']}" if len(group["seeds"]) < group["points"] else "")
@@ -151,4 +152,4 @@ def seeds_table(found: Mapping[str, Any], title: str) -> Table:
 def _cell(entry: Mapping[str, Any] | None) -> str:
     if entry is None:
         return ""
-    return f"{entry['mean']:.3f}" + (f" [{entry['low']:.3f}, {entry['high']:.3f}]" if entry["n"] > 1 else "")
+    return f"{entry['mean']:.3f}" + (f" ± {entry['high'] - entry['mean']:.3f}" if entry["n"] > 1 else "")

@@ -47,7 +47,7 @@ class Fake:
     told: list[tuple[str, str, str]] = field(default_factory=list)
     during: Callable[[str], None] = lambda command: None
 
-    def run_process(self, arguments: Sequence[str], log: Path, lock: int, stop: StopRequest, tick: Callable[[str], None]) -> str:
+    def run_process(self, arguments: Sequence[str], log: Path, lock: int, stop: StopRequest, tick: Any = None) -> str:
         path = Path(arguments[arguments.index("--workdir") + 1] if arguments[0] == "train" else arguments[1])
         self.commands.append(f"{arguments[0]} {path.name}")
         self.during(self.commands[-1])
@@ -209,7 +209,7 @@ def test_a_process_that_fails_leaves_its_line_and_its_log(tmp_path: Path) -> Non
     with folder.claimed(tmp_path / "lock") as lock:
         assert lock is not None
         command = ["train", "--config", "configs/none.py", "--workdir", str(tmp_path / "run")]
-        error = run.run_process(command, tmp_path / "log", lock, Stop(), lambda note: None)
+        error = run.run_process(command, tmp_path / "log", lock, Stop())
     assert error.startswith("no config file 'configs/none.py'")
     log = (tmp_path / "log").read_text()
     assert log.startswith("$ imgloc train --config configs/none.py")

@@ -36,6 +36,9 @@ def test_means_over_seeds_have_t_intervals(tmp_path: Path, some: list[Point], pr
         "name": "lr=0.1,seed=1", "overrides": {"optim.lr": 0.1, "seed": 1}, "state": "finished", "run": "lr=0.1,seed=1",
         "metrics": {"top1": 0.9, "top1_loc_50": 0.9},
     }  # fmt: skip
+    console, text = printed()
+    console.print(table.seeds_table(found))
+    assert f"0.700 ± {high - 0.7:.3f}" in text.getvalue()
     table.write(SweepDir(tmp_path), found)
     assert json.loads((tmp_path / "sweep.json").read_text()) == found
 
@@ -48,7 +51,7 @@ def test_what_is_missing_is_said(tmp_path: Path, some: list[Point], pretend: Pre
     assert found["groups"][0]["metrics"]["top1"] == {"mean": 0.125, "low": None, "high": None, "n": 1}
     assert found["groups"][1]["metrics"] == {}
     console, text = printed()
-    console.print(table.seeds_table(found, "a sweep"))
+    console.print(table.seeds_table(found))
     row = next(line for line in text.getvalue().splitlines() if "optim.lr=0.1" in line)
     assert row.split() == ["optim.lr=0.1", "1", "of", "2", "0.125", "0.125"]
 
@@ -58,7 +61,7 @@ def test_the_metric_of_the_best_checkpoint_has_a_column(tmp_path: Path, some: li
     found = table.summary(SweepDir(tmp_path), some[:1], "test", {})
     found["groups"][0] |= {"best_metric": "mine"}
     found["groups"][0]["metrics"]["mine"] = {"mean": 3.5, "low": None, "high": None, "n": 1}
-    columns = [str(column.header) for column in table.seeds_table(found, "a sweep").columns]
+    columns = [str(column.header) for column in table.seeds_table(found).columns]
     assert columns == ["config", "seeds", "top1", "top1_loc_50", "mine"]
 
 
@@ -79,10 +82,12 @@ def test_a_terminal_gets_a_table_that_stays_short(some: list[Point]) -> None:
     console, text = printed(terminal=True)
     many = [Point(p.overrides, p.arguments, p.config, p.identity, f"{p.name},copy={i}", p.title) for p in some for i in range(50)]
     with table.Live(console, many, finished=7) as show:
-        show(many[150], "training", "step 5/200")
+        show(many[150], "training", "step 5/200" + 100 * " on")
         show(many[151], "failed", "out of memory")
     shown = text.getvalue()
-    assert "step 5/200" in shown
+    assert f"{many[150].name}" in shown
+    assert "training" in shown
+    assert "step 5/200 on" in shown
     assert "out of memory" in shown
     assert "198 waiting" in shown
     assert "7 finished" in shown
