@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
 
     Writes the rows, the gallery's pictures and results.json; returns {predictor: {metric: interval}}.
     """
+    files.check_writable(run.path)
     summary = run.read(run.data)
     classes = tuple(summary["classes"])
     shape = (*config.data.image_size, summary["channels"])
@@ -141,11 +143,11 @@ def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
 
 def _write_thumbnails(run: RunDir, name: str, source: Source, rows: Sequence[Row], count: int) -> None:
     """Pictures of the rows that the gallery shows, by id."""
-    folder = run.thumbnails(name)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    shutil.rmtree(run.thumbnails(name), ignore_errors=True)
     ordered = sorted(rows, key=lambda row: str(row["id"]))  # as they are saved: the gallery chooses among equals by position
     chosen = {row["id"] for picked in scores.gallery_rows(ordered, count).values() for row in picked}
     for index, row in enumerate(rows):
         if row["id"] in chosen:
-            draw.to_picture(source[index].image_hxwxc).save(run.thumbnail(name, str(row["id"])))
+            content = io.BytesIO()
+            draw.to_picture(source[index].image_hxwxc).save(content, "PNG")
+            files.write_bytes(run.thumbnail(name, str(row["id"])), content.getvalue())

@@ -88,6 +88,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
             if saving or logging or first_call or len(queue) >= LOOKED_AT_ONCE:
                 # What is not to be saved may still be computed: it is looked at the next time.
                 queue.look(wait=saving or first_call)
+                checkpoint.check(manager)
             if saving:
                 check_finite(is_finite, current)
             score = None
@@ -108,7 +109,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         check_finite(is_finite, current)
         journal.flush()
         checkpoint.save(manager, current, score=None)
-        manager.wait_until_finished()
+        checkpoint.wait(manager)
         finished = done == training.steps or out_of_patience
         if writes:
             note_session(run, done, time.monotonic() - began)

@@ -33,7 +33,7 @@ from ml_collections import ConfigDict
 
 from imgloc import config as configs
 from imgloc import files
-from imgloc.errors import UserError, one_line
+from imgloc.errors import UserError, of_storage, one_line
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "ml-collections", "numpy", "pillow", "mlxtend",
             "tensorflow-datasets", "array-record", "imgloc")  # fmt: skip
@@ -156,7 +156,7 @@ def locked(run: RunDir) -> Iterator[None]:
         run.path.mkdir(parents=True, exist_ok=True)
         file = (run.path / ".lock").open("w")
     except OSError as error:
-        raise UserError(f"cannot write to --workdir '{run.path}': {error.strerror or error}") from error
+        raise UserError(f"--workdir: {of_storage(error)}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from imgloc.errors import UserError, one_line
+from imgloc.errors import UserError, of_storage, one_line
 
 HELP = "train a config in a run folder; the same command goes on with an unfinished run"
 EXAMPLES = """\
@@ -58,6 +58,9 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         how = train(config, parsed.workdir, stop=stop, profile=parsed.profile)
     except NotFinite as error:
         print(f"imgloc train: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"imgloc train: {of_storage(error)}; then the same command goes on from the last whole checkpoint", file=sys.stderr)
         return 1
     folder = parsed.workdir
     print(
