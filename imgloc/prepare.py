@@ -21,7 +21,7 @@ from imgloc import config as configs
 from imgloc.data import pipeline
 from imgloc.errors import UserError, of_storage, reason, unknown
 from imgloc.optim import compiled, make_optimizer
-from imgloc.rundir import RunDir, open_run, provenance
+from imgloc.rundir import RunDir, donors, open_run, provenance
 from imgloc.types import Shape, Source
 
 
@@ -123,7 +123,7 @@ def check_same_data(run: RunDir, parts: Parts) -> None:
 def begin_run(run: RunDir, config: ConfigDict, parts: Parts) -> None:
     """Write what a run is; config.json comes last, a folder without it is no run yet."""
     info = parts.train.info
-    data = {"classes": list(info.classes), "channels": info.channels}
+    data = {"classes": list(info.classes), "channels": info.channels, "donors": donors(config)}
     made_of = provenance(fingerprints(parts), device_names(), configs.fingerprint(config))
     try:
         files.write_json(run.data, data)

@@ -2,7 +2,7 @@
 
     config.json       every value the run was made with; its fingerprint is the run's identity
     provenance.json   commit, package versions, devices, command, wall time, data fingerprint
-    data.json         classes and image channels: what prediction needs to know of the data
+    data.json         classes and image channels: what prediction needs to know of the data; data of warm-start donors
     metrics.jsonl     loss and validation curves;  events/ the same for TensorBoard
     checkpoints/      best and last, by step
     not_finite/       the batch of the step at which the loss stopped being a number, if it did
@@ -122,6 +122,18 @@ def open_run(path: str) -> tuple[RunDir, ConfigDict]:
     except UserError as error:
         raise UserError(f"'{run.config}' is not of this version of imgloc: {error}") from error
     return run, config
+
+
+def donors(config: ConfigDict) -> list[dict[str, Any]]:
+    """Data and seed of each run that a config is warm-started from, those behind it included.
+
+    A run keeps them in data.json: what it has seen must be known when the donor's folder has moved.
+    """
+    if not config.train.init_from:
+        return []
+    run, theirs = open_run(config.train.init_from)
+    behind = run.read(run.data).get("donors", []) if run.data.is_file() else []
+    return [{"data": configs.to_json(theirs)["data"], "seed": theirs.seed}, *behind]
 
 
 def state(run: RunDir, config: ConfigDict) -> str:

@@ -14,7 +14,8 @@ PACKAGE = ROOT / "imgloc"
 
 #: A room imports from lower levels only; files inside one room may import each other, without cycles.
 LEVELS = {
-    0: ("errors", "types", "boxes", "files", "stop"),
+    -1: ("errors",),
+    0: ("types", "boxes", "files", "stop"),
     1: ("config", "names", "randomness", "rows", "stats", "draw", "mesh", "runtime", "optim", "ops"),
     2: ("losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
     3: ("build", "scores", "journal"),

@@ -58,7 +58,8 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     elif parsed.name:
         raise UserError("--name is for other data; say which with --config.data.KEY=VALUE")
     name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))
-    target = open_target(config, parsed.split, other=other, name=name)
+    donors = folder.read(folder.data).get("donors")
+    target = open_target(config, parsed.split, other=other, name=name, donors=donors)
     found = evaluate(folder, config, target, which=parsed.checkpoint)
     count = next(iter(found["model"].values())).n
     print_table(f"{parsed.run}, {target.name}, {count:,} examples, {parsed.checkpoint} checkpoint", found)
