@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         if writes:
             begin_session(run, first, device_names())
         stack.enter_context(told_where_not_finite(config, run, parts, manager))
-        batches = open_batches(config, parts, first)
+        batches = stack.enter_context(contextlib.closing(open_batches(config, parts, first)))
         journal = stack.enter_context(Journal(run, first, write=writes))
         progress = stack.enter_context(Progress(first, training.steps, training.batch_size, show=writes))
         trace = stack.enter_context(Trace(run.profile if profile else None))
@@ -128,7 +128,7 @@ def call_ends(first: int, training: ConfigDict) -> Iterator[int]:
         yield done
 
 
-def open_batches(config: ConfigDict, parts: Parts, first: int) -> Iterator[tuple[Any, ...]]:
+def open_batches(config: ConfigDict, parts: Parts, first: int) -> Generator[tuple[Any, ...], None, None]:
     """What each compiled call after step `first` works on: this process's share, on its devices and prepared ahead."""
     data, training = config.data, config.train
     order = pipeline.TrainOrder(

@@ -6,13 +6,14 @@ Where training stands in the data is a function of the step, so nothing but the 
 from __future__ import annotations
 
 import collections
+import dataclasses
 import functools
 import itertools
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -92,9 +93,15 @@ def stack(examples: Sequence[Example], size: int, shape: Shape, max_objects: int
     return batch
 
 
-def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads: int, workers: int) -> Iterator[Batch]:
-    """This process's share of each step's batch, made ahead by threads, or by worker processes where `workers` > 0."""
+def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads: int, workers: int) -> Generator[Batch, None, None]:
+    """This process's share of each step's batch, made ahead by threads, or by worker processes where `workers` > 0.
+
+    Closing it ends those and gives their shared memory back.
+    """
     share = order.batch_size // order.process_count
+    count = order.stop_step - order.start_step
+    if workers > 0:  # that come to their end leave shared memory behind (Grain 0.2.18); closed before it they do not
+        order = dataclasses.replace(order, stop_step=order.stop_step + 1000 * workers)
     dataset = grain.MapDataset.source(order).batch(share, batch_fn=Stack(shape, max_objects))
     stream = dataset.to_iter_dataset(grain.ReadOptions(num_threads=max(1, threads), prefetch_buffer_size=max(2, 2 * threads)))
     if workers > 0:
@@ -102,7 +109,14 @@ def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads:
             flags.FLAGS.mark_as_parsed()  # Grain reads absl flags of its own; outside absl's app nobody has parsed them
         options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
         stream = stream.mp_prefetch(options, worker_init_fn=functools.partial(_begin_worker, os.getpid()))
-    return iter(stream)
+    made = iter(stream)
+    try:
+        for batch in itertools.islice(made, count):
+            # A copy: what JAX still holds at the end would be left behind in shared memory, and each array takes a file handle.
+            yield Batch(*(np.array(array) for array in batch)) if workers > 0 else batch
+    finally:
+        if hasattr(made, "close"):  # Grain's iterators of lately
+            made.close()
 
 
 def in_calls(batches: Iterator[Batch], counts: Iterable[int], size: int) -> Iterator[tuple[Batch, np.int32]]:
@@ -142,7 +156,7 @@ def eval_batches(source: Source, size: int, shape: Shape, *, max_objects: int) -
         yield examples, stack(examples, size, shape, max_objects)
 
 
-def ahead(items: Iterator[T], put: Callable[[T], T], depth: int) -> Iterator[T]:
+def ahead(items: Iterator[T], put: Callable[[T], T], depth: int) -> Generator[T, None, None]:
     """Items after `put` (onto the devices), with up to `depth` of them put before they are asked for."""
     waiting: collections.deque[T] = collections.deque()
     for item in items:
