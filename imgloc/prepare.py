@@ -102,9 +102,10 @@ def _check_shapes(config: ConfigDict, shape: Shape, abstract: Any, model: nn.Mod
 def _output_names(predict_step: Callable[..., Any], abstract: Any, images: Any) -> list[str]:
     """What a model gives; none where it fails."""
     try:
-        return list(jax.eval_shape(predict_step, step.eval_variables(abstract), images))
+        outputs = jax.eval_shape(predict_step, step.eval_variables(abstract), images)
     except Exception:
         return []
+    return [name for name in outputs if name != "features"]
 
 
 def fingerprints(parts: Parts) -> dict[str, str]:

@@ -31,7 +31,7 @@ MISTAKES = {
     "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "possible: (low, high) within 0.25 to 1.52"),
     "a warm start from nowhere": (["--config.train.init_from=nowhere"], "'nowhere' is not a run folder"),
     "a loss of what the model does not give": (
-        ["--config.model.name=seed_cnn", "--config.model.locate=False"], "want the output 'box'; model 'seed_cnn' gives logits, features",
+        ["--config.model.name=seed_cnn", "--config.model.locate=False"], "want the output 'box'; model 'seed_cnn' gives logits;",
     ),
     "no steps": (["--config.train.steps=0"], "train.steps"),
     "a negative batch": (["--config.train.batch_size=-8"], "train.batch_size"),
