@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from imgloc.errors import UserError, reason
+from imgloc.errors import UserError, reason, storage_error
 from imgloc.optim import compiled
 from imgloc.step import TrainState
 
 SCORE = "score"
 
 
-def open_manager(folder: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
-    """The checkpoints of a run folder (absolute path); saving is asynchronous.
+@contextlib.contextmanager
+def open_manager(folder: Path, *, read_only: bool = False) -> Iterator[ocp.CheckpointManager]:
+    """The checkpoints of a run folder (absolute path); saving is asynchronous, leaving waits for it.
 
-    A save cut off by a kill leaves no step behind, only a temporary folder that the next save clears away.
+    A save cut off by a kill or a full disk leaves no step behind, only a temporary folder that the next manager
+    clears away. Raises UserError where the checkpoints cannot be read, OSError where one could not be written.
     """
     policies = ocp.checkpoint_managers
     best = policies.BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False)
@@ -33,9 +36,40 @@ def open_manager(folder: Path, *, read_only: bool = False) -> ocp.CheckpointMana
         create=not read_only,
     )
     try:
-        return ocp.CheckpointManager(folder, options=options, item_handlers={"state": ocp.StandardCheckpointHandler()})
+        manager = ocp.CheckpointManager(folder, options=options, item_handlers={"state": ocp.StandardCheckpointHandler()})
+    except OSError as error:
+        raise storage_error(error, str(folder)) from error
     except Exception as error:  # Orbax raises whatever its readers of damaged files raise
         raise UserError(damaged(folder, error)) from error
+    try:
+        yield manager
+    except BaseException:
+        with contextlib.suppress(Exception):  # what happened first is what is told
+            manager.close()
+        raise
+    with _telling_where(manager):
+        manager.close()
+
+
+@contextlib.contextmanager
+def _telling_where(manager: ocp.CheckpointManager) -> Iterator[None]:
+    """What Orbax raises where it cannot write, by whatever library, as an OSError that names the folder."""
+    try:
+        yield
+    except Exception as error:
+        raise storage_error(error, str(manager.directory)) from error
+
+
+def wait(manager: ocp.CheckpointManager) -> None:
+    """Wait for what is being saved. Raises OSError where it could not be written."""
+    with _telling_where(manager):
+        manager.wait_until_finished()
+
+
+def check(manager: ocp.CheckpointManager) -> None:
+    """Raises OSError where what is being saved behind the training is known to have failed; does not wait."""
+    with _telling_where(manager):
+        manager.check_for_errors()
 
 
 def damaged(folder: Path, error: Exception) -> str:
@@ -48,14 +82,18 @@ def _score(metrics: Any) -> float:
 
 
 def save(manager: ocp.CheckpointManager, state: TrainState, *, score: float | None) -> None:
-    """Start saving the state as its step; `score` (higher is better) of its validation, None where there was none."""
+    """Start saving the state as its step; `score` (higher is better) of its validation, None where there was none.
+
+    Raises OSError where this or the save before could not be written.
+    """
     step = int(state.step)
     if manager.latest_step() is not None and step <= manager.latest_step():
         return  # a resumed run stands on its own last checkpoint
     # A copy: the next step is given this state's memory to write in, while the save goes on behind it.
     copied = jax.tree.map(jnp.copy, state)
     metrics = None if score is None else {SCORE: score}
-    manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(copied)), metrics=metrics)
+    with _telling_where(manager):  # also of the save before this one, which went on behind the training
+        manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(copied)), metrics=metrics)
 
 
 def restore(manager: ocp.CheckpointManager, step: int, target: TrainState) -> TrainState:

@@ -3,11 +3,46 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 
 class UserError(Exception):
     """A mistake the user can mend. Commands print its one line and exit with code 2."""
+
+
+REMEDIES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there: the quota is used up",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "choose a folder on a file system that is not read-only",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+}
+
+
+def of_storage(error: OSError) -> str:
+    """What cannot be written or read, why, and what to do, in one line."""
+    where = f"'{error.filename}'" if error.filename else "a file"
+    what = "write" if error.errno in REMEDIES and error.errno != errno.EACCES else "use"
+    remedy = REMEDIES.get(error.errno or 0)
+    return f"cannot {what} {where}: {error.strerror or one_line(error)}" + (f"; {remedy}" if remedy else "")
+
+
+def storage_error(error: BaseException, path: str) -> OSError:
+    """The OSError behind an error of a library that writes `path`; by its number, or by what its message says."""
+    texts = []
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, OSError) and behind.errno:
+            return OSError(behind.errno, os.strerror(behind.errno), path)
+        texts.append(str(behind))
+        behind = behind.__cause__ or behind.__context__
+    for number in REMEDIES:
+        if any(os.strerror(number) in text for text in texts):
+            return OSError(number, os.strerror(number), path)
+    return OSError(f"{path}: {reason(error, lines=1)[:200]}")
 
 
 def one_line(error: BaseException, *, lines: int | None = None) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +13,13 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from imgloc import baselines, build, draw, files, mesh, predict, scores
+from imgloc import baselines, build, draw, files, mesh, predict, rundir, scores
 from imgloc import config as configs
 from imgloc.data import pipeline
 from imgloc.distributed import ending_at_once
 from imgloc.errors import UserError
 from imgloc.rows import PREDICTORS, read_rows, write_rows
-from imgloc.rundir import RunDir, command_line, commit, open_run
+from imgloc.rundir import RunDir, command_line, commit
 from imgloc.stats import Interval
 from imgloc.step import compute_dtype
 from imgloc.types import FloatArray, IntArray, Row, Shape, Source
@@ -34,9 +35,12 @@ class Target:
     source: Source
 
 
-def open_target(config: ConfigDict, split: str, *, other: ConfigDict | None = None, name: str = "") -> Target:
+def open_target(
+    config: ConfigDict, split: str, *, other: ConfigDict | None = None, name: str = "", donors: Sequence[Mapping[str, Any]] | None = None
+) -> Target:
     """The split to score a run on: of its own data, or of the `other` config's, called `name`.
 
+    `donors` are those of the run's data.json; without them they are looked up.
     Raises UserError where it shares groups with what the run was trained or chosen on.
     """
     data = config.data if other is None else other.data
@@ -44,7 +48,7 @@ def open_target(config: ConfigDict, split: str, *, other: ConfigDict | None = No
     full_name = f"{split}@{name}" if name else split
     if other is None and split in OWN_SPLITS:
         return Target(full_name, source)
-    seen, classes = _seen(config)
+    seen, classes = _seen(config, rundir.donors(config) if donors is None else donors)
     if source.info.classes != classes:
         raise UserError(f"that data has the classes {', '.join(source.info.classes)}; the run knows {', '.join(classes)}")
     shared = source.groups & seen
@@ -56,13 +60,13 @@ def open_target(config: ConfigDict, split: str, *, other: ConfigDict | None = No
     return Target(full_name, source)
 
 
-def _seen(config: ConfigDict, visited: frozenset[str] = frozenset()) -> tuple[frozenset[str], tuple[str, ...]]:
+def _seen(config: ConfigDict, donors: Sequence[Mapping[str, Any]]) -> tuple[frozenset[str], tuple[str, ...]]:
     """The groups that a run, and the runs that it was warm-started from, were trained or chosen on; and its classes."""
     own = [build.make_source(config.data, part, config.seed) for part in OWN_SPLITS]
     groups = own[0].groups | own[1].groups
-    donor = config.train.init_from
-    if donor and donor not in visited:
-        groups |= _seen(open_run(donor)[1], visited | {donor})[0]
+    for donor in donors:
+        data = configs.from_json(donor["data"])
+        groups |= frozenset().union(*(build.make_source(data, part, donor["seed"]).groups for part in OWN_SPLITS))
     return groups, own[0].info.classes
 
 
@@ -72,6 +76,7 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
     Writes the rows, the gallery's pictures and results.json; returns {predictor: {metric: interval}}.
     Of several processes each predicts its share and the first one writes and returns; the others return {}.
     """
+    files.check_writable(run.path)
     summary = run.read(run.data)
     classes = tuple(summary["classes"])
     shape = (*config.data.image_size, summary["channels"])
@@ -166,11 +171,11 @@ def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
 
 def _write_thumbnails(run: RunDir, name: str, source: Source, rows: Sequence[Row], count: int) -> None:
     """Pictures of the rows that the gallery shows, by id."""
-    folder = run.thumbnails(name)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    shutil.rmtree(run.thumbnails(name), ignore_errors=True)
     ordered = sorted(rows, key=lambda row: str(row["id"]))  # as they are saved: the gallery chooses among equals by position
     chosen = {row["id"] for picked in scores.gallery_rows(ordered, count).values() for row in picked}
     for index, row in enumerate(rows):
         if row["id"] in chosen:
-            draw.to_picture(source[index].image_hxwxc).save(run.thumbnail(name, str(row["id"])))
+            content = io.BytesIO()
+            draw.to_picture(source[index].image_hxwxc).save(content, "PNG")
+            files.write_bytes(run.thumbnail(name, str(row["id"])), content.getvalue())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from imgloc.errors import UserError, of_storage
 
 
 def write_text(path: Path, text: str) -> None:
@@ -15,14 +19,41 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file in one piece; folders above it are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file in one piece; folders above it are made. An OSError names the file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError inside it names this file: those of writing name none, those of temporary files another."""
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse, before any work, a folder (or where it would be made) that takes no files or has no room. Raises UserError."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    probe = existing / f".room.{os.getpid()}"
+    try:
+        try:
+            write_bytes(probe, bytes(2**16))
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(of_storage(OSError(error.errno, error.strerror, str(folder)))) from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from imgloc import boxes, build, draw, files, mesh, predict
 from imgloc.data import decode
-from imgloc.errors import UserError
+from imgloc.errors import UserError, of_storage
 from imgloc.rundir import open_run
 from imgloc.step import compute_dtype
 from imgloc.types import FloatArray, Uint8Array
@@ -114,7 +114,7 @@ def locate_files(loaded: Loaded, paths: Sequence[str], out: Path | None) -> Iter
             yield {"path": path, "error": str(error)}
             continue
         except OSError as error:
-            yield {"path": path, "error": f"cannot write to '{out}': {error.strerror or error}"}
+            yield {"path": path, "error": of_storage(error)}
             continue
         box = None if found.box is None else np.asarray(found.box)
         answer = {"path": path, "class": found.label, "score": round(found.score, 6)}

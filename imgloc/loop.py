@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,7 +62,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         if writes:
             begin_session(run, first, device_names(), layout(parts.devices))
         stack.enter_context(told_where_not_finite(config, run, parts, manager))
-        batches = open_batches(config, parts, first)
+        batches = stack.enter_context(contextlib.closing(open_batches(config, parts, first)))
         journal = stack.enter_context(Journal(run, first, write=writes))
         progress = stack.enter_context(Progress(first, training.steps, training.batch_size, show=writes))
         trace = stack.enter_context(Trace(run.profile if profile else None))
@@ -91,6 +91,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
             if saving or logging or first_call or len(queue) >= LOOKED_AT_ONCE:
                 # What is not to be saved may still be computed: it is looked at the next time.
                 queue.look(wait=saving or first_call)
+                checkpoint.check(manager)
             if saving:
                 check_finite(is_finite, current)
             score = None
@@ -111,7 +112,7 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
         check_finite(is_finite, current)
         journal.flush()
         checkpoint.save(manager, current, score=None)
-        manager.wait_until_finished()
+        checkpoint.wait(manager)
         finished = done == training.steps or out_of_patience
         if writes:
             note_session(run, done, time.monotonic() - began)
@@ -130,7 +131,7 @@ def call_ends(first: int, training: ConfigDict) -> Iterator[int]:
         yield done
 
 
-def open_batches(config: ConfigDict, parts: Parts, first: int) -> Iterator[tuple[Any, ...]]:
+def open_batches(config: ConfigDict, parts: Parts, first: int) -> Generator[tuple[Any, ...], None, None]:
     """What each compiled call after step `first` works on: this process's share, on its devices and prepared ahead."""
     data, training = config.data, config.train
     order = pipeline.TrainOrder(

@@ -12,9 +12,9 @@ import numpy as np
 from ml_collections import ConfigDict
 from orbax.checkpoint import CheckpointManager
 
-from imgloc import files
+from imgloc import checkpoint, files
 from imgloc.data import pipeline
-from imgloc.errors import one_line
+from imgloc.errors import of_storage
 from imgloc.journal import NotFinite
 from imgloc.prepare import Parts
 from imgloc.rundir import RunDir
@@ -34,7 +34,8 @@ def told_where_not_finite(config: ConfigDict, run: RunDir, parts: Parts, manager
     try:
         yield
     except NotFinite as error:
-        manager.wait_until_finished()
+        with contextlib.suppress(OSError):
+            checkpoint.wait(manager)
         saved = manager.latest_step()
         kept = f"the checkpoint of step {saved} is intact" if saved is not None else "no checkpoint was saved yet"
         hint = f"try a lower optim.lr (now {config.optim.lr}) or optim.clip_norm (now {config.optim.clip_norm})"
@@ -48,7 +49,7 @@ def _told_batch(config: ConfigDict, run: RunDir, parts: Parts, step: int) -> str
         try:
             save_batch(path, config, parts, step)
         except OSError as error:
-            return f"its batch could not be saved ({one_line(error)})"
+            return f"its batch could not be saved ({of_storage(error)})"
     return f"its batch: numpy.load('{path}')"
 
 

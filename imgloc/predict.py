@@ -59,8 +59,11 @@ def load_variables(run: RunDir, config: ConfigDict, shape: Shape, num_classes: i
     """What prediction uses of a run's `best` or `last` checkpoint, on the devices (however many saved it), and its step."""
     if which not in ("best", "last"):
         raise unknown("checkpoint", which, ("best", "last"))
-    if not run.checkpoints.is_dir():
-        raise UserError(f"no checkpoint in {run.path}; train it first: imgloc train")
+    if not run.checkpoints.is_dir() or not any(path.name.isdigit() for path in run.checkpoints.iterdir()):
+        if run.finished.is_file():
+            anew = "to train anew: another --workdir, or remove that folder"
+            raise UserError(f"the checkpoints of {run.path}, a finished run, are gone; {anew}")
+        raise UserError(f"no whole checkpoint in {run.path}; train it first: imgloc train")
     model = build.make_model(config.model, num_classes)
     optimizer, _ = make_optimizer(config.optim, config.train.steps)
     target = mesh.placed(abstract_state(config, shape, model, optimizer), devices)

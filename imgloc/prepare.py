@@ -19,9 +19,9 @@ from orbax.checkpoint import CheckpointManager
 from imgloc import build, checkpoint, files, mesh, predict, runtime, scores, step
 from imgloc import config as configs
 from imgloc.data import pipeline
-from imgloc.errors import UserError, reason, unknown
+from imgloc.errors import UserError, of_storage, reason, unknown
 from imgloc.optim import compiled, make_optimizer
-from imgloc.rundir import RunDir, open_run, provenance
+from imgloc.rundir import RunDir, donors, open_run, provenance
 from imgloc.types import Shape, Source
 
 
@@ -87,6 +87,12 @@ def _check_shapes(config: ConfigDict, shape: Shape, abstract: Any, model: nn.Mod
         raise
     except Exception as error:  # whatever a model or loss of somebody's own does
         names = ", ".join(config.losses)
+        given = _output_names(predict_step, abstract, batch.images_bxhxwxc)
+        if isinstance(error, KeyError) and given and error.args and error.args[0] not in given:
+            raise UserError(
+                f"the losses ({names}) want the output '{error.args[0]}'; model '{config.model.name}' gives {', '.join(given)}; "
+                "possible: another model, or a weight of 0 for that loss"
+            ) from error
         raise UserError(f"model '{config.model.name}' and losses {names} do not fit together: {reason(error, lines=1)}") from error
     classes = len(validation.info.classes)
     build.check_outputs(config.task, outputs, config.model.name, config.train.batch_size, classes)
@@ -94,6 +100,15 @@ def _check_shapes(config: ConfigDict, shape: Shape, abstract: Any, model: nn.Mod
     metrics = scores.means(build.make_task(config.task)(blank, batch))
     if config.train.eval_every and config.train.best_metric not in metrics:
         raise unknown("metric (train.best_metric)", config.train.best_metric, metrics)
+
+
+def _output_names(predict_step: Callable[..., Any], abstract: Any, images: Any) -> list[str]:
+    """What a model gives; none where it fails."""
+    try:
+        outputs = jax.eval_shape(predict_step, step.eval_variables(abstract), images)
+    except Exception:
+        return []
+    return [name for name in outputs if name != "features"]
 
 
 def fingerprints(parts: Parts) -> dict[str, str]:
@@ -112,14 +127,14 @@ def check_same_data(run: RunDir, parts: Parts) -> None:
 def begin_run(run: RunDir, config: ConfigDict, parts: Parts) -> None:
     """Write what a run is; config.json comes last, a folder without it is no run yet."""
     info = parts.train.info
-    data = {"classes": list(info.classes), "channels": info.channels}
+    data = {"classes": list(info.classes), "channels": info.channels, "donors": donors(config)}
     made_of = provenance(fingerprints(parts), device_names(), layout(parts.devices), configs.fingerprint(config))
     try:
         files.write_json(run.data, data)
         files.write_json(run.provenance, made_of)
         files.write_json(run.config, configs.to_json(config))
     except OSError as error:
-        raise UserError(f"cannot write to --workdir '{run.path}': {error.strerror or error}") from error
+        raise UserError(f"--workdir: {of_storage(error)}") from error
 
 
 def device_names() -> list[str]:

@@ -2,7 +2,7 @@
 
     config.json       every value the run was made with; its fingerprint is the run's identity
     provenance.json   commit, package versions, devices, command, wall time, data fingerprint
-    data.json         classes and image channels: what prediction needs to know of the data
+    data.json         classes and image channels: what prediction needs to know of the data; data of warm-start donors
     metrics.jsonl     loss and validation curves;  events/ the same for TensorBoard
     checkpoints/      best and last, by step
     not_finite/       the batch of the step at which the loss stopped being a number, if it did
@@ -33,7 +33,7 @@ from ml_collections import ConfigDict
 
 from imgloc import config as configs
 from imgloc import files
-from imgloc.errors import UserError, one_line
+from imgloc.errors import UserError, of_storage, one_line
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "ml-collections", "numpy", "pillow", "mlxtend",
             "tensorflow-datasets", "array-record", "imgloc")  # fmt: skip
@@ -124,6 +124,18 @@ def open_run(path: str) -> tuple[RunDir, ConfigDict]:
     return run, config
 
 
+def donors(config: ConfigDict) -> list[dict[str, Any]]:
+    """Data and seed of each run that a config is warm-started from, those behind it included.
+
+    A run keeps them in data.json: what it has seen must be known when the donor's folder has moved.
+    """
+    if not config.train.init_from:
+        return []
+    run, theirs = open_run(config.train.init_from)
+    behind = run.read(run.data).get("donors", []) if run.data.is_file() else []
+    return [{"data": configs.to_json(theirs)["data"], "seed": theirs.seed}, *behind]
+
+
 def state(run: RunDir, config: ConfigDict) -> str:
     """'new', 'unfinished' or 'finished'. Raises UserError where the folder holds something else."""
     if not run.path.exists():
@@ -156,7 +168,7 @@ def locked(run: RunDir) -> Iterator[None]:
         run.path.mkdir(parents=True, exist_ok=True)
         file = (run.path / ".lock").open("w")
     except OSError as error:
-        raise UserError(f"cannot write to --workdir '{run.path}': {error.strerror or error}") from error
+        raise UserError(f"--workdir: {of_storage(error)}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -34,13 +34,22 @@ def prepare() -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax's warnings are about its own defaults
+    # Orbax warns of its own defaults, and prints tracebacks of errors that it raises as well, later.
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    sys.unraisablehook = _unraisablehook
     if not tuned() or sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt") and hasattr(libc, "gnu_get_libc_version"):
         for parameter, value in ALLOCATOR.values():
             libc.mallopt(parameter, value)
+
+
+def _unraisablehook(unraisable: sys.UnraisableHookArgs) -> None:
+    """Python's own, but for what TensorStore says of each array of a save that has failed already, hundreds of times."""
+    if not (unraisable.exc_type is RuntimeError and str(unraisable.exc_value) == "Event loop is closed"):
+        sys.__unraisablehook__(unraisable)
 
 
 def cache_folder() -> Path:

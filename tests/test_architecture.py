@@ -14,19 +14,20 @@ PACKAGE = ROOT / "imgloc"
 
 #: A room imports from lower levels only; files inside one room may import each other, without cycles.
 LEVELS = {
-    0: ("errors", "types", "boxes", "files", "stop", "native_errors"),
-    1: ("config", "names", "randomness", "rows", "stats", "draw", "mesh", "distributed", "runtime", "optim", "ops"),
-    2: ("losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
-    3: ("build", "scores", "journal"),
-    4: ("step",),
-    5: ("checkpoint",),
-    6: ("predict",),
-    7: ("prepare", "evaluate", "locate", "report"),
-    8: ("not_finite", "bench"),
-    9: ("loop", "sweep"),
-    10: ("imgloc",),  # the package itself offers load() and the version
-    11: ("cli",),
-    12: ("__main__",),
+    0: ("errors",),
+    1: ("types", "boxes", "files", "stop", "native_errors"),
+    2: ("config", "names", "randomness", "rows", "stats", "draw", "mesh", "distributed", "runtime", "optim", "ops"),
+    3: ("losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
+    4: ("build", "scores", "journal"),
+    5: ("step",),
+    6: ("checkpoint",),
+    7: ("predict",),
+    8: ("prepare", "evaluate", "locate", "report"),
+    9: ("not_finite", "bench"),
+    10: ("loop", "sweep"),
+    11: ("imgloc",),  # the package itself offers load() and the version
+    12: ("cli",),
+    13: ("__main__",),
 }
 LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
 WITHOUT_JAX = (

@@ -31,6 +31,9 @@ MISTAKES = {
     "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "possible: (low, high) within 0.25 to 1.52"),
     "a warm start from nowhere": (["--config.train.init_from=nowhere"], "'nowhere' is not a run folder"),
     "a split to score that there is none of": (["--config.eval.after_training=tset"], "did you mean 'test'"),
+    "a loss of what the model does not give": (
+        ["--config.model.name=seed_cnn", "--config.model.locate=False"], "want the output 'box'; model 'seed_cnn' gives logits;",
+    ),
     "no steps": (["--config.train.steps=0"], "train.steps"),
     "a negative batch": (["--config.train.batch_size=-8"], "train.batch_size"),
     "too large an image": (["--config.data.image_size=(1000000, 1000000)"], "data.image_size"),
@@ -174,6 +177,38 @@ def test_a_best_checkpoint_that_is_gone_is_not_replaced_in_silence(
     files.write_json(workdir / "finished.json", {"last_step": 60, "best_step": 7})
     assert main.main(["evaluate", str(workdir)]) == 2
     assert "step 7, is gone" in capsys.readouterr().err
+
+
+def test_a_finished_run_without_checkpoints_is_told_what_can_still_be_done(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workdir = tmp_path / "run"
+    shutil.copytree(tiny_run, workdir)
+    shutil.rmtree(workdir / "checkpoints")
+    (workdir / "checkpoints").mkdir()
+    assert main.main(["evaluate", str(workdir)]) == 2
+    assert "a finished run, are gone; to train anew: another --workdir" in capsys.readouterr().err
+    (workdir / "finished.json").unlink()
+    assert main.main(["evaluate", str(workdir)]) == 2
+    assert "no whole checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["locate", "run"], "imgloc locate: the following arguments are required: IMAGE; see imgloc locate --help"),
+        (["evaluate"], "arguments are required: RUN"),
+        (["evaluate", "run", "--split"], "--split: expected one argument"),
+        (["lokate"], "invalid choice: 'lokate'"),
+    ],
+)
+def test_arguments_that_are_missing_or_wrong_are_told_in_one_line(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(arguments) == 2
+    err = capsys.readouterr().err
+    assert expected in err
+    assert len(err.splitlines()) == 1
 
 
 def test_a_run_does_not_go_on_with_other_data(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imgloc import checkpoint, mesh, predict, rundir
+from imgloc import checkpoint, evaluate, mesh, predict, rundir
+from imgloc import config as configs
 from imgloc.cli import main
 from imgloc.errors import UserError
 from tests import processes
@@ -32,6 +33,17 @@ def test_a_warm_start_begins_with_the_other_run_s_parameters_but_for_those_skipp
     same = {name for name in mine if np.array_equal(mine[name], donor[name])}
     kernels = {name for name in mine if name.endswith("kernel")}
     assert kernels - same == {"classes/kernel"}
+
+    run, config = rundir.open_run(str(tmp_path / "warm"))
+    donors = run.read(run.data)["donors"]
+    assert donors == [{"data": configs.to_json(config)["data"], "seed": 0}]
+    config.train.init_from = str(tmp_path / "moved")
+    evaluate.open_target(config, "test", donors=donors)  # what the donor has seen is known without its folder
+    with pytest.raises(UserError, match="not a run folder"):
+        evaluate.open_target(config, "test")
+    seen = [{**donors[0], "data": {**donors[0]["data"], "source": "rectangles"}}]
+    with pytest.raises(UserError, match="unknown source 'rectangles'"):  # so it is looked at
+        evaluate.open_target(config, "test", donors=seen)
 
 
 def test_a_donor_of_other_shapes_is_told_by_parameter_and_nothing_is_written(

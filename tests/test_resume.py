@@ -99,7 +99,8 @@ def test_a_run_with_worker_processes_gives_the_same_bits_killed_or_not(tmp_path:
     while leftovers(workdir):  # workers see within a second that their parent is gone
         assert time.monotonic() < deadline, leftovers(workdir)
         time.sleep(0.2)
-    processes.run("train", *arguments, "--workdir", str(workdir), cache=cache)
+    done = processes.run("train", *arguments, "--workdir", str(workdir), cache=cache)
+    assert "leaked" not in done.stderr  # shared memory of the workers'
     assert_same_bits(workdir, tiny_run)
 
 

@@ -66,7 +66,8 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))
     if parsed.distributed is not None:
         join(parsed.distributed)
-    target = open_target(config, parsed.split, other=other, name=name)
+    donors = folder.read(folder.data).get("donors")
+    target = open_target(config, parsed.split, other=other, name=name, donors=donors)
     found = evaluate(folder, config, target, which=parsed.checkpoint)
     if found:  # of several processes the first one tells
         print_scores(folder, target.name, parsed.checkpoint, found)

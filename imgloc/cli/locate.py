@@ -33,12 +33,14 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Locate; 1 where some pictures failed."""
     if rest:
         raise UserError(f"unknown option '{rest[0]}'; possible: --out, --checkpoint")
-    from imgloc import rundir, runtime
+    from imgloc import files, rundir, runtime
 
     rundir.open_run(parsed.run)
     out = Path(parsed.out) if parsed.out else None
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"--out '{out}' is a file; it wants a folder")
+    if out is not None:
+        files.check_writable(out)
     runtime.prepare()
 
     from imgloc.locate import load, locate_files

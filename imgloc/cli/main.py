@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from imgloc.cli import bench, evaluate, locate, report, sweep, train
-from imgloc.errors import UserError, one_line
+from imgloc.errors import UserError, of_storage, one_line
 
 COMMANDS = {"train": train, "sweep": sweep, "evaluate": evaluate, "locate": locate, "report": report, "bench": bench}
 
@@ -44,7 +46,18 @@ def make_parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         module.add_arguments(subparser)
+        _tell_in_one_line(subparser)
+    _tell_in_one_line(parser)
     return parser
+
+
+def _tell_in_one_line(parser: argparse.ArgumentParser) -> None:
+    """Mistakes as one line, without the usage above it; with a way to it."""
+
+    def error(message: str) -> NoReturn:
+        raise UserError(f"{parser.prog}: {message}; see {parser.prog} --help")
+
+    parser.error = error  # type: ignore[method-assign]
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -69,7 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     parser = make_parser()
     own, overrides = split_overrides(sys.argv[1:] if arguments is None else arguments)
-    parsed, rest = parser.parse_known_args(own)
+    try:
+        parsed, rest = parser.parse_known_args(own)
+    except UserError as error:
+        print(one_line(error), file=sys.stderr)
+        return 2
     rest = [*rest, *overrides]
     if parsed.version:
         from imgloc import __version__
@@ -81,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         code: int = COMMANDS[parsed.command].run(parsed, rest)
+        sys.stdout.flush()  # here, where a full disk can still be told
         return code
     except UserError as error:
         line = one_line(error)
@@ -90,7 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except OSError as error:
-        print(f"imgloc {parsed.command}: {error}", file=sys.stderr)
+        print(f"imgloc {parsed.command}: {of_storage(error)}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # it is the output that cannot be written: else the interpreter tries again at its end, and says so at length
+            with contextlib.suppress(OSError):
+                sys.stdout.close()
         return 1
     except KeyboardInterrupt:
         print(f"imgloc {parsed.command}: interrupted", file=sys.stderr)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imgloc.errors import UserError
+from imgloc.errors import UserError, of_storage
 
 if TYPE_CHECKING:
     from imgloc.evaluate import Target
@@ -71,6 +71,9 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         how = train(config, parsed.workdir, stop=stop, profile=parsed.profile)
     except NotFinite as error:
         print(f"imgloc train: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"imgloc train: {of_storage(error)}; then the same command goes on from the last whole checkpoint", file=sys.stderr)
         return 1
     folder = parsed.workdir
     print(

@@ -6,13 +6,14 @@ Where training stands in the data is a function of the step, so nothing but the 
 from __future__ import annotations
 
 import collections
+import dataclasses
 import functools
 import itertools
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -136,11 +137,15 @@ def _to_shape(image_hxwxc: Uint8Array, shape: Shape) -> Uint8Array:
     return decode.resize(decode.with_channels(image_hxwxc, shape[2]), shape[0], shape[1])
 
 
-def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads: int, workers: int) -> Iterator[Batch]:
+def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads: int, workers: int) -> Generator[Batch, None, None]:
     """This process's share of each step's batch, made ahead by threads, or by worker processes where `workers` > 0.
 
-    A source that lies in memory gives whole batches, with the same bits.
+    A source that lies in memory gives whole batches, with the same bits. Closing it ends threads and workers and gives their
+    shared memory back.
     """
+    count = order.stop_step - order.start_step
+    if workers > 0:  # that come to their end leave shared memory behind (Grain 0.2.18); closed before it they do not
+        order = dataclasses.replace(order, stop_step=order.stop_step + 1000 * workers)
     if isinstance(order.source, InMemory):
         dataset = grain.MapDataset.source(Taken(order, order.source, shape, max_objects))
     else:
@@ -151,7 +156,14 @@ def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads:
             flags.FLAGS.mark_as_parsed()  # Grain reads absl flags of its own; outside absl's app nobody has parsed them
         options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
         stream = stream.mp_prefetch(options, worker_init_fn=functools.partial(_begin_worker, os.getpid()))
-    return iter(stream)
+    made = iter(stream)
+    try:
+        for batch in itertools.islice(made, count):
+            # A copy: what JAX still holds at the end would be left behind in shared memory, and each array takes a file handle.
+            yield Batch(*(np.array(array) for array in batch)) if workers > 0 else batch
+    finally:
+        if hasattr(made, "close"):  # Grain's iterators of lately
+            made.close()
 
 
 def in_calls(batches: Iterator[Batch], counts: Iterable[int], size: int) -> Iterator[tuple[Batch, np.int32]]:
@@ -203,7 +215,7 @@ def eval_batches(
         yield examples, stack(examples, share, shape, max_objects)
 
 
-def ahead(items: Iterator[T], put: Callable[[T], T], depth: int) -> Iterator[T]:
+def ahead(items: Iterator[T], put: Callable[[T], T], depth: int) -> Generator[T, None, None]:
     """Items after `put` (onto the devices), with up to `depth` of them put before they are asked for."""
     waiting: collections.deque[T] = collections.deque()
     for item in items:

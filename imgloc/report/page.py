@@ -40,6 +40,7 @@ def write_report(runs: Sequence[str], out: Path, *, split: str = "test") -> Path
     if out.suffix.lower() not in (".html", ".htm") or (out.exists() and not out.is_file()):
         reason = "is a folder" if out.is_dir() else "is no place for a web page"
         raise UserError(f"--out '{out}' {reason}; possible: a file that ends in .html")
+    files.check_writable(out.parent)
     reports = [load_run(path, label, split) for path, label in zip(runs, unique_labels(runs), strict=True)]
     files.write_text(out, _render(_content(reports, split)))
     return out
