@@ -16,10 +16,11 @@ import pytest
 from imgloc import names
 from imgloc.build import HANDED_OVER, WeightedLoss
 from imgloc.config import base
+from imgloc.data import pipeline
 from imgloc.losses import box_l1, cross_entropy
 from imgloc.optim import make_optimizer
 from imgloc.step import apply_train, as_inputs, batch_loss, init_state, key_of, predict_step
-from imgloc.types import Batch, Example
+from imgloc.types import Batch, Example, InMemory
 
 CLASSES = 3
 SHAPE = (64, 64, 1)
@@ -218,6 +219,11 @@ def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: st
         assert example.group in source.groups
         seen.add(example.id)
     assert len(seen) == 5
+    if isinstance(source, InMemory):
+        indices = np.array([last, 0, 2, 0])
+        taken = pipeline.fitted(source.take(indices), example.image_hxwxc.shape, 3)
+        stacked = pipeline.stack([source[int(i)] for i in indices], 4, example.image_hxwxc.shape, 3)
+        assert all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(taken, stacked, strict=True))
 
 
 @pytest.mark.parametrize("name", names.names("data.sources"))
