@@ -14,6 +14,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from imgloc import config as configs
+from imgloc import overrides
 from imgloc.errors import UserError, reason, unknown
 from imgloc.names import ROOMS, find, names
 from imgloc.types import Batch, Info, Outputs, Shape, Source
@@ -38,20 +39,20 @@ def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     """
     configs.check_keys(recipe)
     recipe = configs.copied(recipe)
-    given = configs.override_keys(arguments)
+    given = overrides.override_keys(arguments)
     if "train.steps" in given:
         if "train.epochs" in given:
             raise UserError("--config.train.steps and --config.train.epochs both say how long to train; possible: one of them")
         recipe.train.epochs = 0.0
     for section, key, owned in ((recipe.model, "model.name", recipe.model), (recipe.data, "data.source", recipe.data.options)):
-        wanted = configs.flag_value(arguments, key)
+        wanted = overrides.flag_value(arguments, key)
         leaf = key.split(".")[-1]
         if wanted is not None and wanted != section[leaf]:
             for name in [name for name in owned if name != leaf]:
                 del owned[name]
             section[leaf] = wanted
     config = complete(recipe)
-    config = complete(configs.apply_flags(config, arguments))
+    config = complete(overrides.apply_flags(config, arguments))
     configs.check_keys(config)
     configs.check_ranges(config)
     if config.train.epochs > 0:

@@ -17,7 +17,7 @@ LEVELS = {
     0: ("errors",),
     1: ("types", "boxes", "files", "stop", "native_errors"),
     2: ("config", "names", "randomness", "rows", "stats", "draw", "mesh", "distributed", "runtime", "optim", "ops"),
-    3: ("losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
+    3: ("overrides", "losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
     4: ("build", "scores", "journal"),
     5: ("step",),
     6: ("checkpoint",),
@@ -34,8 +34,8 @@ WITHOUT_JAX = (
     "types", "config", "boxes", "errors", "files", "rows", "stats", "scores", "metrics", "report", "draw", "journal", "names", "rundir",
 )  # fmt: skip
 ACCELERATED = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "tensorflow_datasets"}
-FLAG_READERS = {"config.py": "--config.key=value", "data/pipeline.py": "tells Grain's workers that flags are parsed"}
-LONG_FUNCTIONS = {("loop.py", "train")}
+FLAG_READERS = {"overrides.py": "--config.key=value", "data/pipeline.py": "tells Grain's workers that flags are parsed"}
+LONG_FUNCTIONS = {("loop.py", "train"), ("config.py", "base")}  # the one loop; a list of keys
 # Tested elsewhere under another name: module -> the tests file that holds it.
 TESTED_ELSEWHERE = {
     "errors": "test_errors_and_files", "files": "test_errors_and_files", "types": "test_architecture",

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from imgloc.cli.train import add_distributed
+from imgloc.cli.processes import add_distributed
 from imgloc.errors import UserError
 from imgloc.rows import PREDICTORS
 from imgloc.stats import Interval
@@ -42,7 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Evaluate and print the table."""
-    from imgloc import config as configs
     from imgloc import rundir, runtime
 
     folder, config = rundir.open_run(parsed.run)
@@ -51,10 +50,11 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from imgloc import build
     from imgloc.distributed import join
     from imgloc.evaluate import evaluate, open_target
+    from imgloc.overrides import override_keys
 
     other = None
     if rest:
-        foreign = [key for key in configs.override_keys(rest) if key != "data.source" and not key.startswith("data.options.")]
+        foreign = [key for key in override_keys(rest) if key != "data.source" and not key.startswith("data.options.")]
         if foreign:
             possible = "--config.data.source and --config.data.options.KEY, to score on other data"
             raise UserError(f"'--config.{foreign[0]}' cannot change a trained run; possible: {possible}")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from imgloc.cli.processes import add_distributed
 from imgloc.errors import UserError, of_storage
 
 if TYPE_CHECKING:
@@ -31,17 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", required=True, metavar="DIR", help="the run folder, new or holding this very run")
     parser.add_argument("--profile", action="store_true", help="write a trace of 10 steps to DIR/profile")
     add_distributed(parser)
-
-
-def add_distributed(parser: argparse.ArgumentParser) -> None:
-    """The flag of commands that several processes work on together."""
-    parser.add_argument(
-        "--distributed",
-        nargs="?",
-        const="auto",
-        metavar="HOST:PORT,COUNT,INDEX",
-        help="this is one process of several; alone on Slurm and TPU VMs, with its place elsewhere (see README)",
-    )
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 from imgloc import build, files
 from imgloc import config as configs
 from imgloc.errors import UserError, reason
+from imgloc.overrides import override_keys
 
 MOST = 10_000  # points of a sweep: more is an endless generator
 LONGEST_NAME = 100  # characters; file systems take 255 bytes
@@ -93,7 +94,7 @@ def _point(recipe: ConfigDict, overrides: Mapping[Any, Any], arguments: Sequence
     for key in overrides:
         if not isinstance(key, str) or not all(part.isidentifier() for part in key.split(".")):
             raise UserError(f"key {key!r} is no dotted name such as 'optim.lr'")
-        if key in configs.override_keys(arguments):
+        if key in override_keys(arguments):
             raise UserError(f"'{key}' is also set by --config.{key}; possible: one of the two")
     values = {key: plain(value) for key, value in overrides.items()}
     flags = (*arguments, *(f"--config.{key}={value if isinstance(value, str) else repr(value)}" for key, value in values.items()))
