@@ -10,7 +10,8 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 
-BEGINS = "coordination_service"  # the first line that JAX writes of a lost process names one of its source files
+# The first line that JAX writes where a process is lost names a source file: of what keeps the processes together, or of waiting for one.
+BEGINS = ("coordination_service", "rendezvous.cc")
 FATAL = "Terminating process because the JAX distributed service detected fatal errors"
 TOLD = "\x1d"  # what the process itself writes where it has told its end
 
@@ -21,7 +22,7 @@ def filtered(lines: Iterable[str], place: str) -> Iterator[str]:
     told = fatal = False
     for line in lines:
         told, fatal = told or TOLD in line, fatal or FATAL in line
-        if held or fatal or BEGINS in line or TOLD in line:
+        if held or fatal or any(name in line for name in BEGINS) or TOLD in line:
             held.append(line)
         else:
             yield line

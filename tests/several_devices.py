@@ -120,7 +120,6 @@ def main(folder: Path) -> None:
     found = {
         "copied": trained(),
         "split": trained("--config.devices.fsdp=4"),
-        "both": trained("--config.devices.fsdp=2"),
         "stopped": stopped(folder / "stopped", "--config.devices.fsdp=4"),
         "rows": {f"fsdp {fsdp}": rows(folder / "one", fsdp=fsdp, batch_size=64) for fsdp in (1, 4)},
         "indivisible": told("train", *CNN, "--config.train.batch_size=18", "--workdir", str(folder / "no")),

@@ -9,7 +9,7 @@ from imgloc import native_errors
 from imgloc.native_errors import BEGINS, FATAL, TOLD, filtered, lost
 
 ABORT = [
-    f"E1123 {BEGINS}_agent.cc:289] Polled an error\n",
+    f"E1123 {BEGINS[0]}_agent.cc:289] Polled an error\n",
     f"F1123 client.h:80] {FATAL}. This most likely\n",
     "*** stack trace: ***\n",
     "@ 0x7f\n",

@@ -229,6 +229,15 @@ def test_evaluation_gives_each_example_once_whatever_the_batch_size(size: int) -
     assert ids == levels == list(range(10))
 
 
+@pytest.mark.parametrize("size", [2, 4, 6, 12])
+def test_processes_share_each_batch_of_an_evaluation(size: int) -> None:
+    shares = [list(eval_batches(Numbered(9), size, SHAPE, max_objects=2, place=place, count=2)) for place in (0, 1)]
+    assert len(shares[0]) == len(shares[1])  # of a collective all have part
+    assert {len(batch.example_mask_b) for share in shares for _, batch in share} == {size // 2}
+    ids = [int(example.id) for batches in zip(*shares, strict=True) for examples, _ in batches for example in examples]
+    assert ids == list(range(9))
+
+
 def test_evaluation_of_an_endless_source_ends() -> None:
     assert finite_size(Numbered(10)) == 10
     assert finite_size(Numbered(2 * SAMPLE)) == 2 * SAMPLE
