@@ -3,7 +3,7 @@
     imgloc train --config configs/seed_cnn_mnist.py --workdir runs/seed_cnn --config.data.options.folder=FOLDER
 
 Trained as the seed's programs are: Adam as Keras has it, categorical cross-entropy, batches of 32, 10 epochs; test
-accuracy of the last step's model printed at the end. FOLDER holds MNIST's four idx files.
+accuracy of the last step's model printed at the end (98.6 to 98.7 %, see experiments/seed_programs). FOLDER holds MNIST's four idx files.
 """
 
 from ml_collections import ConfigDict
