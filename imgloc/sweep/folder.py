@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imgloc import config as configs
 from imgloc import files, rundir
 from imgloc.errors import UserError
 from imgloc.rows import read_meta
@@ -75,8 +76,9 @@ def runs_by_identity(sweep: SweepDir) -> dict[str, RunDir]:
     if not sweep.path.is_dir():
         return found
     for stored in sorted(sweep.path.glob("*/config.json")):
-        with contextlib.suppress(OSError, ValueError):  # damaged: it counts for nothing here, and is refused where it is in the way
-            found.setdefault(files.fingerprint(files.read_json(stored)), RunDir(stored.parent))
+        run = RunDir(stored.parent)
+        with contextlib.suppress(UserError):  # damaged: it counts for nothing here, and is refused where it is in the way
+            found.setdefault(files.fingerprint(configs.identity(run.read(run.config))), run)
     return found
 
 

@@ -200,6 +200,6 @@ def _shape_of(config: ConfigDict) -> dict[str, Any]:
 
 def without_seed(config: ConfigDict) -> str:
     """What the runs of one config under several seeds have in common: a fingerprint."""
-    values = configs.to_json(config)
+    values = configs.identity(configs.to_json(config))
     del values["seed"]
     return files.fingerprint(values)

@@ -203,6 +203,8 @@ def test_seeds_of_one_config_belong_together() -> None:
     found = expanded(*({"optim.lr": rate, "seed": seed} for rate in (0.1, 0.2) for seed in (0, 1)))
     groups = [points.without_seed(point.config) for point in found]
     assert groups[0] == groups[1] != groups[2] == groups[3]
+    one, other = expanded({"seed": 0, "devices.fsdp": 1}, {"seed": 1, "devices.fsdp": 2})  # how they are run is no part of what they are
+    assert points.without_seed(one.config) == points.without_seed(other.config)
 
 
 def test_expanding_starts_no_accelerator() -> None:
