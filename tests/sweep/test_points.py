@@ -43,6 +43,14 @@ def test_a_point_may_name_another_model_and_its_fields() -> None:
     assert other.config.model.scale == 2.0
 
 
+def test_a_point_may_say_how_many_epochs() -> None:
+    point, other = expanded({"train.epochs": 1, "seed": 1}, {"train.steps": 40})
+    size = len(build.make_source(point.config.data, "train", 0))
+    assert (point.config.train.steps, point.config.train.epochs) == (-(-size // 8), 0.0)
+    assert point.name == "epochs=1,seed=1"
+    assert other.config.train.steps == 40
+
+
 def test_numbers_of_numpy_and_lists_are_plain_ones() -> None:
     plain, numpy = (
         expanded({"optim.lr": rate, "train.steps": steps, "data.image_size": size})[0]
