@@ -105,22 +105,13 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
         rows = read_rows(run.rows(target.name, name), expected=meta)
         found[name] = scores.intervals(rows, classes, resamples=config.eval.resamples)
     scored = {keys[name]: scores.to_json(intervals) for name, intervals in found.items()}
-    files.write_json(run.results, _known_results(run) | scored)
+    files.write_json(run.results, run.known_results() | scored)
     return found
-
-
-def _known_results(run: RunDir) -> dict[str, Any]:
-    """What results.json holds; nothing where it is damaged: it is made of rows, and made again."""
-    try:
-        known: dict[str, Any] = run.read(run.results) if run.results.is_file() else {}
-    except UserError:
-        return {}
-    return known
 
 
 def _drop_results(run: RunDir, keys: Collection[str]) -> None:
     """Take out results whose rows are about to be written, so that old ones never stand beside new rows."""
-    known = _known_results(run)
+    known = run.known_results()
     if any(key in known for key in keys):
         files.write_json(run.results, {key: value for key, value in known.items() if key not in keys})
 

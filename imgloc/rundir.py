@@ -99,6 +99,12 @@ class RunDir:
             raise UserError(f"'{path}' holds no JSON object; got {type(values).__name__}")
         return values
 
+    def known_results(self) -> dict[str, Any]:
+        """What results.json holds; nothing where it is absent or damaged: it is made of rows, and made again."""
+        with contextlib.suppress(UserError):
+            return self.read(self.results)
+        return {}
+
     def rows(self, split: str, predictor: str = "model") -> Path:
         return self.path / "rows" / (f"{split}.jsonl" if predictor == "model" else f"{split}.{predictor}.jsonl")
 

@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from imgloc import config as configs
 from imgloc import files, rundir
@@ -101,19 +100,11 @@ def is_trained(run: RunDir, point: Point) -> bool:
 
 def is_scored(run: RunDir, point: Point, split: str) -> bool:
     """Whether results.json has a split of the finished run, of its best checkpoint (evaluate drops old results before it writes rows)."""
-    if not is_trained(run, point) or split not in results(run):
+    if not is_trained(run, point) or split not in run.known_results():
         return False
     meta = read_meta(run.rows(split)) or {}
     made_of = {"config": point.identity, "checkpoint": "best", "step": run.read(run.finished).get("best_step")}
     return all(meta.get(key) == value for key, value in made_of.items())
-
-
-def results(run: RunDir) -> dict[str, Any]:
-    """What results.json holds; nothing where it is absent or damaged."""
-    try:
-        return run.read(run.results) if run.results.is_file() else {}
-    except UserError:
-        return {}
 
 
 @contextlib.contextmanager

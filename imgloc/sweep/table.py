@@ -96,7 +96,7 @@ def summary(sweep: SweepDir, points: Sequence[Point], split: str, failed: Mappin
         if run is None:
             entry |= {"state": "failed", "error": failed[point.name]}
         elif folder.is_scored(run, point, split):
-            means = {name: value["mean"] for name, value in folder.results(run)[split].items() if "/" not in name}
+            means = {name: value["mean"] for name, value in run.known_results()[split].items() if "/" not in name}
             entry |= {"state": "finished", "run": run.path.name, "metrics": means}
         else:
             entry["state"] = "unfinished"
