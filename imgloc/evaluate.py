@@ -35,12 +35,10 @@ class Target:
     source: Source
 
 
-def open_target(
-    config: ConfigDict, split: str, *, other: ConfigDict | None = None, name: str = "", donors: Sequence[Mapping[str, Any]] | None = None
-) -> Target:
+def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, other: ConfigDict | None = None, name: str = "") -> Target:
     """The split to score a run on: of its own data, or of the `other` config's, called `name`.
 
-    `donors` are those of the run's data.json; without them they are looked up.
+    `run` is its folder, where it may have begun: it knows what its donors have seen, who are looked up else.
     Raises UserError where it shares groups with what the run was trained or chosen on.
     """
     data = config.data if other is None else other.data
@@ -48,7 +46,7 @@ def open_target(
     full_name = f"{split}@{name}" if name else split
     if other is None and split in OWN_SPLITS:
         return Target(full_name, source)
-    seen, classes = _seen(config, rundir.donors(config) if donors is None else donors)
+    seen, classes = _seen(config, rundir.donors(config, run))
     if source.info.classes != classes:
         raise UserError(f"that data has the classes {', '.join(source.info.classes)}; the run knows {', '.join(classes)}")
     shared = source.groups & seen
@@ -58,6 +56,12 @@ def open_target(
             "were used to train or choose this run; score it on data it has not seen"
         )
     return Target(full_name, source)
+
+
+def after_training(config: ConfigDict, run: RunDir | None = None) -> tuple[Target, str] | None:
+    """What a config has scored when training has finished, and by which checkpoint; see `open_target`."""
+    split, _, which = config.eval.after_training.partition("@")
+    return (open_target(config, split, run=run, name=which), which or "best") if split else None
 
 
 def _seen(config: ConfigDict, donors: Sequence[Mapping[str, Any]]) -> tuple[frozenset[str], tuple[str, ...]]:

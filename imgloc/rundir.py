@@ -130,11 +130,15 @@ def open_run(path: str) -> tuple[RunDir, ConfigDict]:
     return run, config
 
 
-def donors(config: ConfigDict) -> list[dict[str, Any]]:
+def donors(config: ConfigDict, begun: RunDir | None = None) -> list[dict[str, Any]]:
     """Data and seed of each run that a config is warm-started from, those behind it included.
 
-    A run keeps them in data.json: what it has seen must be known when the donor's folder has moved.
+    A run that has begun keeps them in data.json: what it has seen must be known when the donor's folder has moved.
     """
+    if begun is not None and begun.config.is_file():
+        kept: list[dict[str, Any]] | None = begun.read(begun.data).get("donors")
+        if kept is not None:
+            return kept
     if not config.train.init_from:
         return []
     run, theirs = open_run(config.train.init_from)

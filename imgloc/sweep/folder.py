@@ -94,8 +94,9 @@ def run_of(sweep: SweepDir, point: Point, known: Mapping[str, RunDir] | None = N
 
 
 def is_trained(run: RunDir, point: Point) -> bool:
-    """Whether the training of a point is done."""
-    return rundir.state(run, point.config) == "finished"
+    """Whether the training of a point is done, and what its config has scored at the end of it."""
+    after = point.config.eval.after_training
+    return rundir.state(run, point.config) == "finished" and (not after or after in run.known_results())
 
 
 def is_scored(run: RunDir, point: Point, split: str) -> bool:

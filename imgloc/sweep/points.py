@@ -184,6 +184,7 @@ def check(points: Sequence[Point], split: str, say: Callable[[str], None]) -> No
             if point.config.train.init_from:
                 prepare.initial_state(point.config, parts)
             evaluate.open_target(point.config, split)
+            evaluate.after_training(point.config)
         except UserError as error:
             raise UserError(f"{point.title}: {error}") from error
         traced.add(key)

@@ -192,6 +192,20 @@ def test_the_split_to_score_is_checked_too() -> None:
     assert_refused(lambda: points.check(expanded({}), "tset", lambda line: None), "unknown split 'tset'")
 
 
+def test_what_is_scored_after_training_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = build.make_source
+
+    def without_test(data: Any, split: str, seed: int) -> Any:
+        if split == "test":
+            raise UserError("no test split here")
+        return real(data, split, seed)
+
+    monkeypatch.setattr(build, "make_source", without_test)
+    points.check(expanded({}), "validation", lambda line: None)
+    after = expanded({"eval.after_training": "test@last"})
+    assert_refused(lambda: points.check(after, "validation", lambda line: None), "point 1", "no test split here")
+
+
 def test_points_of_the_same_shapes_are_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
     traced: list[Any] = []
     real = prepare.build_parts
