@@ -18,7 +18,7 @@ from pathlib import Path
 
 from imgloc import config as configs
 from imgloc import files, rundir
-from imgloc.errors import UserError
+from imgloc.errors import UserError, of_storage
 from imgloc.rows import read_meta
 from imgloc.rundir import RunDir
 from imgloc.sweep.points import Point
@@ -62,11 +62,12 @@ def open_sweep(workdir: str) -> SweepDir:
 def begin(sweep: SweepDir) -> int:
     """Make the folder; returns the time by the clock of its file system, in nanoseconds. Raises UserError."""
     try:
-        sweep.notes.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=sweep.notes, prefix="begun.") as file:
-            return Path(file.name).stat().st_mtime_ns
+        with files.naming(sweep.path):
+            sweep.notes.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=sweep.notes, prefix="begun.") as file:
+                return Path(file.name).stat().st_mtime_ns
     except OSError as error:
-        raise UserError(f"cannot write to --workdir '{sweep.path}': {error.strerror or error}") from error
+        raise UserError(f"--workdir: {of_storage(error)}") from error
 
 
 def runs_by_identity(sweep: SweepDir) -> dict[str, RunDir]:

@@ -87,7 +87,7 @@ def test_folders_that_cannot_hold_a_sweep_are_told(tmp_path: Path, some: list[Po
     assert_refused(lambda: folder.open_sweep(str(tmp_path / "run")), "the folder of one run")
     assert_refused(lambda: folder.open_sweep(str(tmp_path / "file")), "wants a folder")
     assert_refused(lambda: folder.open_sweep(""), "wants a folder")
-    assert_refused(lambda: folder.begin(SweepDir(tmp_path / "file" / "below")), "cannot write to --workdir", "Not a directory")
+    assert_refused(lambda: folder.begin(SweepDir(tmp_path / "file" / "below")), "--workdir: cannot use", "Not a directory")
     assert not list(tmp_path.glob("*/.sweep"))
 
 
