@@ -97,9 +97,9 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
     keys = {name: target.name if name == "model" else f"{target.name}/{name}" for name in PREDICTORS}
     mesh.barrier("rows were looked at")  # before the first process writes new ones
     if not all(current.values()):
-        if jax.process_index() == 0:
-            _drop_results(run, keys.values())
         with ending_at_once():
+            if jax.process_index() == 0:
+                _drop_results(run, keys.values())
             _write_all_rows(run, config, target, variables, shape, summary, meta, devices)
     if jax.process_index() > 0:
         return {}
