@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 
-# The first line that JAX writes where a process is lost, by whichever thread: from or about what keeps them together, or of waiting for one.
+# In the first line that JAX writes where a process is lost, by whichever thread: from or of what keeps them together, or of waiting.
 BEGINS = ("coordination_service", "coordination service", "rendezvous.cc")
 FATAL = "Terminating process because the JAX distributed service detected fatal errors"
 TOLD = "\x1d"  # what the process itself writes where it has told its end

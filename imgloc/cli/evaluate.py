@@ -76,12 +76,13 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 def print_scores(run: RunDir, name: str, which: str, found: Mapping[str, Mapping[str, Interval]]) -> None:
     """The table of what a checkpoint reaches on a target of this name, where it is saved, and what comes next."""
     count = next(iter(found["model"].values())).n
-    print_table(f"{run.path}, {name}, {count:,} examples, {which} checkpoint", found)
+    print(f"{run.path}, {name}, {count:,} examples, {which} checkpoint", flush=True)
+    print_table(found)
     shown = "" if name == "test" else f" --split {name}"
     print(f"rows: {run.rows(name)}   results: {run.results}   next: imgloc report {run.path}{shown}")
 
 
-def print_table(title: str, found: Mapping[str, Mapping[str, Interval]]) -> None:
+def print_table(found: Mapping[str, Mapping[str, Interval]]) -> None:
     """Mean and interval of every whole metric, a column a predictor; where nothing says of boxes, one of the commonest class."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -90,8 +91,8 @@ def print_table(title: str, found: Mapping[str, Mapping[str, Interval]]) -> None
     boxes = "mean_iou" in found["model"]
     shown = NAMES if boxes else {"model": NAMES["model"], "whole_image": "commonest class"}
     caption = f"{CAPTION}\n{CAPTION_OF_BOXES}" if boxes else CAPTION
-    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.title_justify = table.caption_justify = "left"
+    table = Table(caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.caption_justify = "left"
     table.add_column("metric")
     for name in shown.values():
         table.add_column(name, justify="right")

@@ -67,10 +67,11 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         print(f"imgloc train: {of_storage(error)}; then the same command goes on from the last whole checkpoint", file=sys.stderr)
         return 1
     folder = parsed.workdir
+    following = f". Next: imgloc evaluate {folder}" if then is None else ""
     print(
         {
-            "already finished": f"{folder} holds this run, finished. Next: imgloc evaluate {folder}; to train anew: another --workdir",
-            "finished": f"{folder}: finished. Next: imgloc evaluate {folder}",
+            "already finished": f"{folder} holds this run, finished; to train anew: another --workdir{following}",
+            "finished": f"{folder}: finished{following}",
             "stopped": f"{folder}: stopped, its state is saved. The same command goes on from there",
         }[how]
     )
