@@ -64,21 +64,35 @@ def compiler_options() -> dict[str, Any] | None:
     On a CPU, XLA's own convolutions beat those of YNNPACK, whose matrix products and sums win
     (`experiments/operation_forms/run.py --programs` times whole steps with these options and without).
     """
-    import jax
+    return _where_known(_CPU_OPTIONS)
 
-    return dict(_CPU_OPTIONS) if tuned() and jax.default_backend() == "cpu" and _known_options() else None
+
+def compiler_options_once() -> dict[str, Any] | None:
+    """Options for a program that runs once and computes little, such as a model's initialization, or None.
+
+    On a CPU, LLVM's full optimization of the random numbers of many parameters takes seconds, its
+    first level a fifth of that; the numbers are the same.
+    """
+    return _where_known(_ONCE_OPTIONS)
 
 
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
+_ONCE_OPTIONS = {"xla_backend_optimization_level": 1}
+
+
+def _where_known(options: dict[str, Any]) -> dict[str, Any] | None:
+    import jax
+
+    return dict(options) if tuned() and jax.default_backend() == "cpu" and _known(tuple(options.items())) else None
 
 
 @functools.cache
-def _known_options() -> bool:
+def _known(options: tuple[tuple[str, Any], ...]) -> bool:
     """Whether this jaxlib takes the options: only trying tells."""
     import jax
 
     try:
-        jax.jit(lambda: 0, compiler_options=_CPU_OPTIONS).lower().compile()
+        jax.jit(lambda: 0, compiler_options=dict(options)).lower().compile()
     except Exception:  # it says so with an error type of its own
         return False
     return True
