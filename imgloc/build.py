@@ -33,6 +33,11 @@ class WeightedLoss:
 
 
 def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
+    """A recipe and its command-line overrides as a complete, checked config, with its epochs as steps; see `overridden`."""
+    return in_steps(overridden(recipe, arguments))
+
+
+def overridden(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     """A recipe and its command-line overrides as a complete, checked config.
 
     Naming another model or source by a flag drops the recipe's fields for the one it named; naming train.steps, its epochs.
@@ -55,14 +60,13 @@ def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     config = complete(overrides.apply_flags(config, arguments))
     configs.check_keys(config)
     configs.check_ranges(config)
-    if config.train.epochs > 0:
-        config = in_steps(config)
-        configs.check_ranges(config)
     return config
 
 
 def in_steps(config: ConfigDict) -> ConfigDict:
-    """The config with its epochs as steps, the last batch's worth rounded up; batches run across epochs."""
+    """The config with its epochs, where it has some, as steps, the last batch's worth rounded up; batches run across epochs."""
+    if config.train.epochs == 0:
+        return config
     source = make_source(config.data, "train", config.seed)
     if source.info.endless:
         key = f"config key 'train.epochs' is {config.train.epochs}"
@@ -70,6 +74,7 @@ def in_steps(config: ConfigDict) -> ConfigDict:
     config = configs.copied(config)
     config.train.steps = math.ceil(config.train.epochs * len(source) / config.train.batch_size)
     config.train.epochs = 0.0
+    configs.check_ranges(config)
     return config
 
 

@@ -7,7 +7,6 @@ save, or at JAX's own end. So each of them ends too, with one line, and all star
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 import jax
 
 from imgloc import native_errors
-from imgloc.errors import UserError, one_line, reason
+from imgloc.errors import UserError, one_line, reason, with_causes
 
 HEARTBEAT_SECONDS = 30  # without a sign of a process until it counts as gone; JAX's own 100 keep accelerators idle for longer
 # What errors say where it is another process, or the way to it, that has failed: Gloo, NCCL, JAX's coordination service.
@@ -44,7 +43,6 @@ def join(place: str) -> None:
 
 def _told_in_one_line() -> None:
     """From here on what JAX's own threads write goes through `native_errors`; what Python writes stays as it was."""
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # what Orbax logs as an error it also raises
     reading, writing = os.pipe()
     program = [sys.executable, "-I", "-S", native_errors.__file__, _place()]
     os.posix_spawn(sys.executable, program, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)], setpgroup=0)
@@ -78,9 +76,7 @@ def ending_at_once(*shared: type[Exception]) -> Iterator[None]:
 
 
 def _told(error: Exception) -> str:
-    if isinstance(error, UserError):
-        return f"{_place()}: {one_line(error)}"
-    what = reason(error, lines=1)[:300]
-    if isinstance(error, RuntimeError) and any(sign in str(error) for sign in LOST):
-        return native_errors.lost(_place(), what)
-    return f"{_place()}: {what}"
+    for behind in with_causes(error):  # whatever met it first: a save or a restore tells of its folder
+        if isinstance(behind, RuntimeError) and any(sign in str(behind) for sign in LOST):
+            return native_errors.lost(_place(), reason(behind, lines=1)[:300])
+    return f"{_place()}: {one_line(error) if isinstance(error, UserError) else reason(error, lines=1)[:300]}"

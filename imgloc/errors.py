@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class UserError(Exception):
@@ -32,17 +32,20 @@ def of_storage(error: OSError) -> str:
 
 def storage_error(error: BaseException, path: str) -> OSError:
     """The OSError behind an error of a library that writes `path`; by its number, or by what its message says."""
-    texts = []
+    chain = list(with_causes(error))
+    numbers = [behind.errno for behind in chain if isinstance(behind, OSError) and behind.errno]
+    numbers += [number for number in REMEDIES if any(os.strerror(number) in str(behind) for behind in chain)]
+    if numbers:
+        return OSError(numbers[0], os.strerror(numbers[0]), path)
+    return OSError(f"{path}: {reason(error, lines=1)[:200]}")
+
+
+def with_causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, then what it was raised from or while handling, and so on."""
     behind: BaseException | None = error
     while behind is not None:
-        if isinstance(behind, OSError) and behind.errno:
-            return OSError(behind.errno, os.strerror(behind.errno), path)
-        texts.append(str(behind))
+        yield behind
         behind = behind.__cause__ or behind.__context__
-    for number in REMEDIES:
-        if any(os.strerror(number) in text for text in texts):
-            return OSError(number, os.strerror(number), path)
-    return OSError(f"{path}: {reason(error, lines=1)[:200]}")
 
 
 def one_line(error: BaseException, *, lines: int | None = None) -> str:

@@ -35,12 +35,10 @@ class Target:
     source: Source
 
 
-def open_target(
-    config: ConfigDict, split: str, *, other: ConfigDict | None = None, name: str = "", donors: Sequence[Mapping[str, Any]] | None = None
-) -> Target:
+def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, other: ConfigDict | None = None, name: str = "") -> Target:
     """The split to score a run on: of its own data, or of the `other` config's, called `name`.
 
-    `donors` are those of the run's data.json; without them they are looked up.
+    `run` is its folder, where it may have begun: it knows what its donors have seen, who are looked up else.
     Raises UserError where it shares groups with what the run was trained or chosen on.
     """
     data = config.data if other is None else other.data
@@ -48,7 +46,7 @@ def open_target(
     full_name = f"{split}@{name}" if name else split
     if other is None and split in OWN_SPLITS:
         return Target(full_name, source)
-    seen, classes = _seen(config, rundir.donors(config) if donors is None else donors)
+    seen, classes = _seen(config, rundir.donors(config, run))
     if source.info.classes != classes:
         raise UserError(f"that data has the classes {', '.join(source.info.classes)}; the run knows {', '.join(classes)}")
     shared = source.groups & seen
@@ -58,6 +56,12 @@ def open_target(
             "were used to train or choose this run; score it on data it has not seen"
         )
     return Target(full_name, source)
+
+
+def after_training(config: ConfigDict, run: RunDir | None = None) -> tuple[Target, str] | None:
+    """What a config has scored when training has finished, and by which checkpoint; see `open_target`."""
+    split, _, which = config.eval.after_training.partition("@")
+    return (open_target(config, split, run=run, name=which), which or "best") if split else None
 
 
 def _seen(config: ConfigDict, donors: Sequence[Mapping[str, Any]]) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -93,9 +97,9 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
     keys = {name: target.name if name == "model" else f"{target.name}/{name}" for name in PREDICTORS}
     mesh.barrier("rows were looked at")  # before the first process writes new ones
     if not all(current.values()):
-        if jax.process_index() == 0:
-            _drop_results(run, keys.values())
         with ending_at_once():
+            if jax.process_index() == 0:
+                _drop_results(run, keys.values())
             _write_all_rows(run, config, target, variables, shape, summary, meta, devices)
     if jax.process_index() > 0:
         return {}
@@ -105,22 +109,13 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
         rows = read_rows(run.rows(target.name, name), expected=meta)
         found[name] = scores.intervals(rows, classes, resamples=config.eval.resamples)
     scored = {keys[name]: scores.to_json(intervals) for name, intervals in found.items()}
-    files.write_json(run.results, _known_results(run) | scored)
+    files.write_json(run.results, run.known_results() | scored)
     return found
-
-
-def _known_results(run: RunDir) -> dict[str, Any]:
-    """What results.json holds; nothing where it is damaged: it is made of rows, and made again."""
-    try:
-        known: dict[str, Any] = run.read(run.results) if run.results.is_file() else {}
-    except UserError:
-        return {}
-    return known
 
 
 def _drop_results(run: RunDir, keys: Collection[str]) -> None:
     """Take out results whose rows are about to be written, so that old ones never stand beside new rows."""
-    known = _known_results(run)
+    known = run.known_results()
     if any(key in known for key in keys):
         files.write_json(run.results, {key: value for key, value in known.items() if key not in keys})
 

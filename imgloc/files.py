@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file in one piece; folders above it are made. An OSError names the file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{_process()}.tmp")
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -29,6 +30,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def _process() -> str:
+    """What tells this process from others that see the same folders: hosts, and containers more so, count theirs alike."""
+    return f"{socket.gethostname()}.{os.getpid()}"
 
 
 @contextlib.contextmanager
@@ -45,7 +51,7 @@ def naming(path: Path) -> Iterator[None]:
 def check_writable(folder: Path) -> None:
     """Refuse, before any work, a folder (or where it would be made) that takes no files or has no room. Raises UserError."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
-    probe = existing / f".room.{os.getpid()}"
+    probe = existing / f".room.{_process()}"
     try:
         try:
             write_bytes(probe, bytes(2**16))

@@ -10,8 +10,8 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 
-# The first line that JAX writes where a process is lost names a source file: of what keeps the processes together, or of waiting for one.
-BEGINS = ("coordination_service", "rendezvous.cc")
+# The first line that JAX writes where a process is lost, by whichever thread: from or about what keeps them together, or of waiting for one.
+BEGINS = ("coordination_service", "coordination service", "rendezvous.cc")
 FATAL = "Terminating process because the JAX distributed service detected fatal errors"
 TOLD = "\x1d"  # what the process itself writes where it has told its end
 

@@ -99,6 +99,12 @@ class RunDir:
             raise UserError(f"'{path}' holds no JSON object; got {type(values).__name__}")
         return values
 
+    def known_results(self) -> dict[str, Any]:
+        """What results.json holds; nothing where it is absent or damaged: it is made of rows, and made again."""
+        with contextlib.suppress(UserError):
+            return self.read(self.results)
+        return {}
+
     def rows(self, split: str, predictor: str = "model") -> Path:
         return self.path / "rows" / (f"{split}.jsonl" if predictor == "model" else f"{split}.{predictor}.jsonl")
 
@@ -124,11 +130,15 @@ def open_run(path: str) -> tuple[RunDir, ConfigDict]:
     return run, config
 
 
-def donors(config: ConfigDict) -> list[dict[str, Any]]:
+def donors(config: ConfigDict, begun: RunDir | None = None) -> list[dict[str, Any]]:
     """Data and seed of each run that a config is warm-started from, those behind it included.
 
-    A run keeps them in data.json: what it has seen must be known when the donor's folder has moved.
+    A run that has begun keeps them in data.json: what it has seen must be known when the donor's folder has moved.
     """
+    if begun is not None and begun.config.is_file():
+        kept: list[dict[str, Any]] | None = begun.read(begun.data).get("donors")
+        if kept is not None:
+            return kept
     if not config.train.init_from:
         return []
     run, theirs = open_run(config.train.init_from)

@@ -75,7 +75,6 @@ def trained(*overrides: str) -> dict[str, Any]:
         "arguments": memory.argument_size_in_bytes,
         "at_most": memory.argument_size_in_bytes + memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes,
         "split": {name: math.prod(leaf.shape) // leaf.addressable_shards[0].data.size for name, leaf in leaves.items()},
-        "largest": max(leaf.size for leaf in leaves.values()),
     }
 
 

@@ -17,7 +17,8 @@ import jax
 import numpy as np
 import pytest
 
-from imgloc import build, files, loop, mesh
+from imgloc import build, distributed, files, loop, mesh
+from imgloc.errors import UserError
 from tests import processes
 from tests.refusals import assert_refused
 from tests.several_devices import CNN, STEPS, STOPPED_AT, StopAt, resolved, rows
@@ -128,6 +129,23 @@ def test_a_batch_that_devices_do_not_divide_is_refused(folder: Path, four: dict[
     assert "train.batch_size 18 is not divisible by 4 devices" in four["indivisible"]["err"]
     assert len(four["indivisible"]["err"].splitlines()) == 1
     assert not (folder / "no").exists()
+
+
+@pytest.mark.parametrize("wrapped", [lambda lost: lost, lambda lost: OSError(f"/a/checkpoints: {lost}"), lambda lost: UserError("damaged")])
+def test_a_lost_process_is_told_whatever_met_it_first(wrapped: Callable[[Exception], Exception]) -> None:
+    """A save or a restore that waits for the other process says what it says of a bad disk or a damaged step."""
+    try:
+        try:
+            raise RuntimeError("UNAVAILABLE: Gloo: connection closed\nat 0x7f")
+        except RuntimeError as lost:
+            raise wrapped(lost) from lost
+    except Exception as error:
+        told = distributed._told(error)
+    assert told.startswith("process 0 of 1: another process has ended or cannot be reached (RuntimeError: UNAVAILABLE: Gloo")
+    assert "\n" not in told
+    assert distributed._told(OSError(28, "No space left", "/a")) == "process 0 of 1: OSError: [Errno 28] No space left: '/a'"
+    assert distributed._told(RuntimeError("out of memory")) == "process 0 of 1: RuntimeError: out of memory"
+    assert distributed._told(UserError("bad")) == "process 0 of 1: bad"
 
 
 def free_address() -> str:

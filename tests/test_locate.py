@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import subprocess
 import sys
 import zlib
@@ -19,6 +18,7 @@ from imgloc import draw, locate
 from imgloc.data.sources.scattered_digits import source
 from imgloc.errors import UserError
 from tests import processes
+from tests.png import png
 
 
 @pytest.fixture(scope="module")
@@ -150,15 +150,10 @@ print(code, *peak, file=sys.stderr)
 
 def write_large(path: Path, side: int, *, bits: int = 1, color: int = 0) -> None:
     """A PNG of side x side pixels by its header, and of 1 bit grey by its content."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
     compressor = zlib.compressobj(1)
     row = b"\0" + b"\x0f" * (side // 8)
-    pixels = b"".join(compressor.compress(row * 100) for _ in range(side // 100)) + compressor.flush()
-    header = struct.pack(">IIBBBBB", side, side, bits, color, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
+    rows = b"".join(compressor.compress(row * 100) for _ in range(side // 100)) + compressor.flush()
+    path.write_bytes(png(side, side, bits=bits, color=color, rows=rows))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")

@@ -22,6 +22,11 @@ def test_an_abort_becomes_one_line() -> None:
     assert list(filtered(ABORT[1:], "process 1 of 2")) == found[1:]
 
 
+def test_any_of_jax_s_threads_may_be_the_first_to_say_it() -> None:
+    first = "W1123 preemption_sync_manager.cc:147] Failed to retrieve preemption notice from coordination service: UNAVAILABLE: reset by peer\n"
+    assert list(filtered([first, *ABORT], "")) == [f"imgloc: {lost('', 'JAX has ended this one')}\n"]
+
+
 def test_what_the_process_itself_has_told_is_not_told_again() -> None:
     assert list(filtered(["a\n", *ABORT[:1], f"{TOLD}\n", *ABORT[1:]], "")) == ["a\n"]
     assert list(filtered([*ABORT, f"{TOLD}\n"], "")) == []

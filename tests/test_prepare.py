@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imgloc import checkpoint, evaluate, mesh, predict, rundir
+from imgloc import checkpoint, evaluate, files, mesh, predict, rundir
 from imgloc import config as configs
 from imgloc.cli import main
 from imgloc.errors import UserError
@@ -38,12 +38,17 @@ def test_a_warm_start_begins_with_the_other_run_s_parameters_but_for_those_skipp
     donors = run.read(run.data)["donors"]
     assert donors == [{"data": configs.to_json(config)["data"], "seed": 0}]
     config.train.init_from = str(tmp_path / "moved")
-    evaluate.open_target(config, "test", donors=donors)  # what the donor has seen is known without its folder
+    evaluate.open_target(config, "test", run=run)  # what the donor has seen is known without its folder
+    config.eval.after_training = "test@last"
+    found = evaluate.after_training(config, run)
+    assert found is not None
+    assert (found[0].name, found[1]) == ("test@last", "last")
     with pytest.raises(UserError, match="not a run folder"):
-        evaluate.open_target(config, "test")
+        evaluate.after_training(config)
     seen = [{**donors[0], "data": {**donors[0]["data"], "source": "rectangles"}}]
+    files.write_json(run.data, {**run.read(run.data), "donors": seen})
     with pytest.raises(UserError, match="unknown source 'rectangles'"):  # so it is looked at
-        evaluate.open_target(config, "test", donors=seen)
+        evaluate.open_target(config, "test", run=run)
 
 
 def test_a_donor_of_other_shapes_is_told_by_parameter_and_nothing_is_written(

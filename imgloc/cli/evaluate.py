@@ -64,10 +64,9 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     elif parsed.name:
         raise UserError("--name is for other data; say which with --config.data.KEY=VALUE")
     name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))
-    if parsed.distributed is not None:
+    target = open_target(config, parsed.split, run=folder, other=other, name=name)
+    if parsed.distributed is not None:  # what can be refused without the other processes was
         join(parsed.distributed)
-    donors = folder.read(folder.data).get("donors")
-    target = open_target(config, parsed.split, other=other, name=name, donors=donors)
     found = evaluate(folder, config, target, which=parsed.checkpoint)
     if found:  # of several processes the first one tells
         print_scores(folder, target.name, parsed.checkpoint, found)

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Run the sweep; 0 also where a SIGTERM was obeyed, 1 where a point failed, 130 where Ctrl-C was obeyed."""
     from imgloc import config as configs
-    from imgloc import runtime
+    from imgloc import files, runtime
 
     runtime.prepare()
 
@@ -64,7 +64,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     with table.Live(console, todo, len(expanded) - len(todo)) as show:
         failed = run.run_points(run.Plan(sweep, parsed.recipe, parsed.split), todo, stop, show)
     found = table.summary(sweep, expanded, parsed.split, failed)
-    table.write(sweep, found)
+    files.write_json(sweep.summary, found)
     print_summary(found, sweep)
     if stop.requested and any(point["state"] == "unfinished" for point in found["points"]):
         print(f"{parsed.workdir}: stopped, its state is saved. The same command goes on from there")

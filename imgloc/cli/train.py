@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgloc.cli.processes import add_distributed
@@ -48,15 +49,15 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     from imgloc import build
     from imgloc.distributed import join
-    from imgloc.evaluate import open_target
+    from imgloc.evaluate import after_training
     from imgloc.journal import NotFinite
     from imgloc.loop import train
+    from imgloc.rundir import RunDir
 
     config = build.resolve(recipe, rest)
+    then = after_training(config, RunDir(Path(parsed.workdir)))  # before training: its data may not be there
     if parsed.distributed is not None:
         join(parsed.distributed)
-    split, _, which = config.eval.after_training.partition("@")
-    target = open_target(config, split, name=which) if split else None  # before training: it may not be there
     try:
         how = train(config, parsed.workdir, stop=stop, profile=parsed.profile)
     except NotFinite as error:
@@ -73,8 +74,8 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
             "stopped": f"{folder}: stopped, its state is saved. The same command goes on from there",
         }[how]
     )
-    if target is not None and how != "stopped":
-        score(parsed.workdir, target, which or "best")
+    if then is not None and how != "stopped":
+        score(folder, *then)
     return 130 if stop.interrupted and how == "stopped" else 0
 
 

@@ -15,10 +15,10 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from imgloc import config as configs
 from imgloc import files, rundir
-from imgloc.errors import UserError
+from imgloc.errors import UserError, of_storage
 from imgloc.rows import read_meta
 from imgloc.rundir import RunDir
 from imgloc.sweep.points import Point
@@ -62,11 +62,12 @@ def open_sweep(workdir: str) -> SweepDir:
 def begin(sweep: SweepDir) -> int:
     """Make the folder; returns the time by the clock of its file system, in nanoseconds. Raises UserError."""
     try:
-        sweep.notes.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=sweep.notes, prefix="begun.") as file:
-            return Path(file.name).stat().st_mtime_ns
+        with files.naming(sweep.path):
+            sweep.notes.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=sweep.notes, prefix="begun.") as file:
+                return Path(file.name).stat().st_mtime_ns
     except OSError as error:
-        raise UserError(f"cannot write to --workdir '{sweep.path}': {error.strerror or error}") from error
+        raise UserError(f"--workdir: {of_storage(error)}") from error
 
 
 def runs_by_identity(sweep: SweepDir) -> dict[str, RunDir]:
@@ -75,8 +76,9 @@ def runs_by_identity(sweep: SweepDir) -> dict[str, RunDir]:
     if not sweep.path.is_dir():
         return found
     for stored in sorted(sweep.path.glob("*/config.json")):
-        with contextlib.suppress(OSError, ValueError):  # damaged: it counts for nothing here, and is refused where it is in the way
-            found.setdefault(files.fingerprint(files.read_json(stored)), RunDir(stored.parent))
+        run = RunDir(stored.parent)
+        with contextlib.suppress(UserError):  # damaged: it counts for nothing here, and is refused where it is in the way
+            found.setdefault(files.fingerprint(configs.identity(run.read(run.config))), run)
     return found
 
 
@@ -93,25 +95,18 @@ def run_of(sweep: SweepDir, point: Point, known: Mapping[str, RunDir] | None = N
 
 
 def is_trained(run: RunDir, point: Point) -> bool:
-    """Whether the training of a point is done."""
-    return rundir.state(run, point.config) == "finished"
+    """Whether the training of a point is done, and what its config has scored at the end of it."""
+    after = point.config.eval.after_training
+    return rundir.state(run, point.config) == "finished" and (not after or after in run.known_results())
 
 
 def is_scored(run: RunDir, point: Point, split: str) -> bool:
     """Whether results.json has a split of the finished run, of its best checkpoint (evaluate drops old results before it writes rows)."""
-    if not is_trained(run, point) or split not in results(run):
+    if not is_trained(run, point) or split not in run.known_results():
         return False
     meta = read_meta(run.rows(split)) or {}
     made_of = {"config": point.identity, "checkpoint": "best", "step": run.read(run.finished).get("best_step")}
     return all(meta.get(key) == value for key, value in made_of.items())
-
-
-def results(run: RunDir) -> dict[str, Any]:
-    """What results.json holds; nothing where it is absent or damaged."""
-    try:
-        return run.read(run.results) if run.results.is_file() else {}
-    except UserError:
-        return {}
 
 
 @contextlib.contextmanager

@@ -98,12 +98,13 @@ def _point(recipe: ConfigDict, overrides: Mapping[Any, Any], arguments: Sequence
             raise UserError(f"'{key}' is also set by --config.{key}; possible: one of the two")
     values = {key: plain(value) for key, value in overrides.items()}
     flags = (*arguments, *(f"--config.{key}={value if isinstance(value, str) else repr(value)}" for key, value in values.items()))
-    config = build.resolve(recipe, flags)
+    config = build.overridden(recipe, flags)
     for key, value in values.items():
         meant = functools.reduce(getattr, key.split("."), config)
         configs.check_type(key, value, meant)  # '0.1' passes as a flag for a number; here a number is meant as one
         if plain(meant) != value:
             raise UserError(f"config key '{key}' became {meant!r}; got {value!r}")
+    config = build.in_steps(config)
     identity = configs.fingerprint(config)
     return Point(values, flags, config, identity, _name(values, config, identity), title)
 
@@ -183,6 +184,7 @@ def check(points: Sequence[Point], split: str, say: Callable[[str], None]) -> No
             if point.config.train.init_from:
                 prepare.initial_state(point.config, parts)
             evaluate.open_target(point.config, split)
+            evaluate.after_training(point.config)
         except UserError as error:
             raise UserError(f"{point.title}: {error}") from error
         traced.add(key)
@@ -200,6 +202,6 @@ def _shape_of(config: ConfigDict) -> dict[str, Any]:
 
 def without_seed(config: ConfigDict) -> str:
     """What the runs of one config under several seeds have in common: a fingerprint."""
-    values = configs.to_json(config)
+    values = configs.identity(configs.to_json(config))
     del values["seed"]
     return files.fingerprint(values)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgloc import build
+from imgloc import build, files
 from imgloc import config as configs
 from imgloc.errors import UserError, reason
 from imgloc.stop import FOLLOW_STDIN, StopRequest
@@ -68,7 +68,9 @@ def _finish(plan: Plan, point: Point, begun: int, stop: StopRequest, show: Show)
             return "failed", error
         try:
             error = _train_and_score(plan, point, lock, stop, show)
-        except FolderError as broken:
+        except RecipeChanged:
+            raise
+        except UserError as broken:  # its folder is not what it was when the sweep began
             error = str(broken)
         if error and not stop.requested:
             folder.note_failure(plan.sweep, point, error)
@@ -79,27 +81,24 @@ def _finish(plan: Plan, point: Point, begun: int, stop: StopRequest, show: Show)
         return "finished", ""
 
 
-class FolderError(Exception):
-    """A point's folder is not what it was when the sweep began."""
+class RecipeChanged(UserError):
+    """The recipe is not what it was when the sweep began, so no point can be trained."""
 
 
 def _train_and_score(plan: Plan, point: Point, lock: int, stop: StopRequest, show: Show) -> str:
-    """Why a point did not reach its end; nothing where it did."""
-    try:
-        run = folder.run_of(plan.sweep, point)
-        if folder.is_scored(run, point, plan.split):
-            return ""
-        trained = folder.is_trained(run, point)
-    except UserError as error:
-        raise FolderError(str(error)) from error
-    log = plan.sweep.log(point)
-    if not trained:
+    """Why a point did not reach its end; nothing where it did. Raises UserError for a folder that holds something else."""
+    run, log = folder.run_of(plan.sweep, point), plan.sweep.log(point)
+    if folder.is_scored(run, point, plan.split):
+        return ""
+    if not folder.is_trained(run, point):
         check_recipe(plan.recipe, point)
         command = ["train", "--config", plan.recipe, "--workdir", str(run.path), *point.arguments]
         show(point, "training", "")
         broken = run_process(command, log, lock, stop, lambda note: show(point, "training", note))
         if broken or not folder.is_trained(run, point):
             return broken or "ended before its last step, its state is saved"
+    if folder.is_scored(run, point, plan.split):  # its config has that split scored after training
+        return ""
     if stop.requested:
         return "stopped"
     show(point, "scoring", "")
@@ -110,12 +109,13 @@ def _train_and_score(plan: Plan, point: Point, lock: int, stop: StopRequest, sho
 
 def check_recipe(recipe: str, point: Point) -> None:
     """Refuse to go on where the recipe file no longer gives the config that was checked when the sweep began."""
+    changed = f"'{recipe}' has changed since this sweep began"
     try:
         now = configs.fingerprint(build.resolve(configs.read_recipe(recipe), point.arguments))
     except UserError as error:
-        raise UserError(f"'{recipe}' has changed since this sweep began: {error}") from error
+        raise RecipeChanged(f"{changed}: {error}") from error
     if now != point.identity:
-        raise UserError(f"'{recipe}' has changed since this sweep began; '{point.name}' would be another run. Sweep again, or undo that")
+        raise RecipeChanged(f"{changed}; '{point.name}' would be another run. Sweep again, or undo that")
 
 
 def run_process(
@@ -129,7 +129,7 @@ def run_process(
     closed, as it also is where this process is killed, and training stops after its step. It inherits the lock.
     """
     environment = {**os.environ, FOLLOW_STDIN: "1"}
-    with log.open("ab") as output:
+    with files.naming(log), log.open("ab") as output:
         output.write(f"$ imgloc {shlex.join(arguments)}\n".encode())
         output.flush()
         start = output.tell()

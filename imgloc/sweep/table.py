@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from imgloc import files
-from imgloc.errors import UserError
 from imgloc.stats import t_interval
 from imgloc.sweep import folder
 from imgloc.sweep.folder import SweepDir
@@ -96,21 +94,13 @@ def summary(sweep: SweepDir, points: Sequence[Point], split: str, failed: Mappin
         if run is None:
             entry |= {"state": "failed", "error": failed[point.name]}
         elif folder.is_scored(run, point, split):
-            means = {name: value["mean"] for name, value in folder.results(run)[split].items() if "/" not in name}
+            means = {name: value["mean"] for name, value in run.known_results()[split].items() if "/" not in name}
             entry |= {"state": "finished", "run": run.path.name, "metrics": means}
         else:
             entry["state"] = "unfinished"
         told.append(entry)
         groups.setdefault(without_seed(point.config), []).append((point, means))
     return {"split": split, "points": told, "groups": [_group(members) for members in groups.values()]}
-
-
-def write(sweep: SweepDir, found: Mapping[str, Any]) -> None:
-    """Write sweep.json in one piece. Raises UserError."""
-    try:
-        files.write_json(sweep.summary, found)
-    except OSError as error:
-        raise UserError(f"cannot write '{sweep.summary}': {error.strerror or error}") from error
 
 
 def _group(members: Sequence[tuple[Point, Mapping[str, float]]]) -> dict[str, Any]:

@@ -6,8 +6,6 @@ import functools
 import io
 import json
 import os
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from PIL import Image
 
 from imgloc.data import decode
 from imgloc.errors import UserError
+from tests.png import png
 from tests.refusals import assert_refused
 
 WIDTH, HEIGHT = 24, 16
@@ -172,20 +171,13 @@ def test_too_many_pixels_are_read_reduced_and_boxes_still_lie_in_the_file(
     np.testing.assert_array_equal(found.upright_box(whole), [0, 0, 211, 130] if found.orientation == 1 else [0, 0, 130, 211])
 
 
-def png_header(width: int, height: int, bits: int, color: int) -> bytes:
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)) + chunk(b"IDAT", b"")
-
-
 def test_what_would_take_too_much_memory_is_refused_with_the_limit_before_it_is_decoded(tmp_path: Path) -> None:
     sizes = {
         "rgb": (20_000, 20_000, 8, 2, "1,526 MiB"), "grey": (60_000, 60_000, 1, 0, "3,433 MiB"),
         "long": (200_000, 2, 8, 0, "131,072 pixels"),
     }  # fmt: skip
     for name, (width, height, bits, color, told) in sizes.items():
-        (tmp_path / name).write_bytes(png_header(width, height, bits, color))
+        (tmp_path / name).write_bytes(png(width, height, bits=bits, color=color))
         assert_refused(functools.partial(decode.read_image, tmp_path / name), name, f"{width:,} x {height:,}", told, "the limit is 768 MiB")
 
 

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from imgloc import config as configs
 from imgloc import files
 from imgloc.rundir import RunDir
-from imgloc.sweep import folder
+from imgloc.sweep import folder, points
 from imgloc.sweep.folder import SweepDir
 from imgloc.sweep.points import Point
 from tests.refusals import assert_refused
 
+RECIPE = "tests/sweep/recipe.py"
 Pretend = Callable[..., None]
 
 
@@ -66,13 +68,26 @@ def test_a_point_is_scored_when_its_results_are_of_its_finished_run(tmp_path: Pa
     assert not scored()
 
 
+def test_a_point_that_is_scored_after_training_is_trained_when_that_is_done(tmp_path: Path, pretend: Pretend) -> None:
+    """A sweep killed between the two leaves the same results as one left alone."""
+    (point,) = points.expand(configs.read_recipe(RECIPE), [{"eval.after_training": "test@last"}])
+    run = RunDir(tmp_path / point.name)
+    pretend(run, point)
+    assert not folder.is_trained(run, point)
+    pretend(run, point, top1=0.5)
+    assert not folder.is_scored(run, point, "test")
+    files.write_json(run.results, {"test@last": {}, **run.known_results()})
+    assert folder.is_trained(run, point)
+    assert folder.is_scored(run, point, "test")
+
+
 def test_folders_that_cannot_hold_a_sweep_are_told(tmp_path: Path, some: list[Point], pretend: Pretend) -> None:
     pretend(RunDir(tmp_path / "run"), some[0])
     (tmp_path / "file").write_text("dear")
     assert_refused(lambda: folder.open_sweep(str(tmp_path / "run")), "the folder of one run")
     assert_refused(lambda: folder.open_sweep(str(tmp_path / "file")), "wants a folder")
     assert_refused(lambda: folder.open_sweep(""), "wants a folder")
-    assert_refused(lambda: folder.begin(SweepDir(tmp_path / "file" / "below")), "cannot write to --workdir", "Not a directory")
+    assert_refused(lambda: folder.begin(SweepDir(tmp_path / "file" / "below")), "--workdir: cannot use", "Not a directory")
     assert not list(tmp_path.glob("*/.sweep"))
 
 

@@ -43,6 +43,14 @@ def test_a_point_may_name_another_model_and_its_fields() -> None:
     assert other.config.model.scale == 2.0
 
 
+def test_a_point_may_say_how_many_epochs() -> None:
+    point, other = expanded({"train.epochs": 1, "seed": 1}, {"train.steps": 40})
+    size = len(build.make_source(point.config.data, "train", 0))
+    assert (point.config.train.steps, point.config.train.epochs) == (-(-size // 8), 0.0)
+    assert point.name == "epochs=1,seed=1"
+    assert other.config.train.steps == 40
+
+
 def test_numbers_of_numpy_and_lists_are_plain_ones() -> None:
     plain, numpy = (
         expanded({"optim.lr": rate, "train.steps": steps, "data.image_size": size})[0]
@@ -184,6 +192,20 @@ def test_the_split_to_score_is_checked_too() -> None:
     assert_refused(lambda: points.check(expanded({}), "tset", lambda line: None), "unknown split 'tset'")
 
 
+def test_what_is_scored_after_training_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = build.make_source
+
+    def without_test(data: Any, split: str, seed: int) -> Any:
+        if split == "test":
+            raise UserError("no test split here")
+        return real(data, split, seed)
+
+    monkeypatch.setattr(build, "make_source", without_test)
+    points.check(expanded({}), "validation", lambda line: None)
+    after = expanded({"eval.after_training": "test@last"})
+    assert_refused(lambda: points.check(after, "validation", lambda line: None), "point 1", "no test split here")
+
+
 def test_points_of_the_same_shapes_are_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
     traced: list[Any] = []
     real = prepare.build_parts
@@ -203,6 +225,8 @@ def test_seeds_of_one_config_belong_together() -> None:
     found = expanded(*({"optim.lr": rate, "seed": seed} for rate in (0.1, 0.2) for seed in (0, 1)))
     groups = [points.without_seed(point.config) for point in found]
     assert groups[0] == groups[1] != groups[2] == groups[3]
+    one, other = expanded({"seed": 0, "devices.fsdp": 1}, {"seed": 1, "devices.fsdp": 2})  # how they are run is no part of what they are
+    assert points.without_seed(one.config) == points.without_seed(other.config)
 
 
 def test_expanding_starts_no_accelerator() -> None:
