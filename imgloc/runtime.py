@@ -17,7 +17,7 @@ from typing import Any
 # number in malloc.h, and its value. XLA takes large buffers from worker threads and gives them back each
 # step; by default glibc returns them to the system and every step faults them in again.
 ALLOCATOR = {
-    "MALLOC_ARENA_MAX": (-8, 1),
+    "MALLOC_ARENA_MAX": (-8, 2),  # with 1, small blocks of other threads lie between the large ones: up to twice the memory
     "MALLOC_MMAP_MAX_": (-4, 0),
     "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),
     "MALLOC_TOP_PAD_": (-2, 64 * 2**20),
