@@ -140,13 +140,13 @@ def _write_all_rows(
         "whole_image": baselines.whole_image(counts),
         "median_box": baselines.median_box(counts, median_box),
     }
-    for name, predictor in predictors.items():
-        rows = predict.predict_rows(
-            predictor, target.source, build.make_task(config.task), target.name,
-            batch_size=mesh.round_up(config.eval.batch_size, devices), shape=shape, max_objects=config.data.max_objects,
-        )  # fmt: skip
-        if jax.process_index() > 0:
-            continue
+    found = predict.predict_rows(
+        predictors, target.source, build.make_task(config.task), target.name,
+        batch_size=mesh.round_up(config.eval.batch_size, devices), shape=shape, max_objects=config.data.max_objects,
+    )  # fmt: skip
+    if jax.process_index() > 0:
+        return
+    for name, rows in found.items():
         if name == "model":
             _write_thumbnails(run, target.name, target.source, rows, config.eval.gallery)
         write_rows(run.rows(target.name, name), rows, {**meta, "command": command_line(), **commit()})

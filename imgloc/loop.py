@@ -150,10 +150,10 @@ def validate(config: ConfigDict, parts: Parts, current: step.TrainState) -> dict
     predictor = predict.model_predict(step.eval_variables(current), parts.predict, parts.devices)
     batch_size = mesh.round_up(config.eval.batch_size, parts.devices)
     rows = predict.predict_rows(
-        predictor, parts.validation, build.make_task(config.task), "validation",
+        {"model": predictor}, parts.validation, build.make_task(config.task), "validation",
         batch_size=batch_size, shape=parts.shape, max_objects=config.data.max_objects,
     )  # fmt: skip
-    return scores.means(rows)
+    return scores.means(rows["model"])
 
 
 def _out_of_patience(config: ConfigDict, journal: Journal) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -79,7 +79,7 @@ def load_variables(run: RunDir, config: ConfigDict, shape: Shape, num_classes: i
 
 
 def predict_rows(
-    predict: Predict,
+    predictors: Mapping[str, Predict],
     source: Source,
     make_rows: Callable[[Outputs, Batch], list[Row]],
     split: str,
@@ -87,17 +87,21 @@ def predict_rows(
     batch_size: int,
     shape: Shape,
     max_objects: int,
-) -> list[Row]:
-    """One row for each example of a source (`pipeline.finite_size` of them), in its order, whatever the batch size.
+) -> dict[str, list[Row]]:
+    """By each predictor one row for each example of a source (`pipeline.finite_size` of them), in its order, whatever the batch size.
 
-    Of several processes each predicts its share of every batch, and all get all rows.
+    Examples are read once for all predictors. Of several processes each predicts its share of every batch, and all get all rows.
     """
     place, count = jax.process_index(), jax.process_count()
-    own: list[list[Row]] = []  # by batch
+    own: dict[str, list[list[Row]]] = {name: [] for name in predictors}  # by batch
     for examples, batch in pipeline.eval_batches(source, batch_size, shape, max_objects=max_objects, place=place, count=count):
-        found = zip(examples, make_rows(predict(batch), batch), strict=True)
-        own.append([{"id": example.id, "group": example.group, "split": split, **row} for example, row in found])
+        for name, predict in predictors.items():
+            found = zip(examples, make_rows(predict(batch), batch), strict=True)
+            own[name].append([{"id": example.id, "group": example.group, "split": split, **row} for example, row in found])
     if count == 1:
-        return list(itertools.chain(*own))
+        return {name: list(itertools.chain(*batches)) for name, batches in own.items()}
     shares = [json.loads(share) for share in mesh.from_all(json.dumps(own).encode())]
-    return [row for batches in zip(*shares, strict=True) for share in batches for row in share]
+    return {
+        name: [row for batches in zip(*(share[name] for share in shares), strict=True) for rows in batches for row in rows]
+        for name in predictors
+    }

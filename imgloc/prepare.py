@@ -151,7 +151,7 @@ def initial_state(config: ConfigDict, parts: Parts) -> step.TrainState:
     """The state before the first step on all devices, warm-started where train.init_from says so."""
     given = config.train.init_from
     donor = donor_variables(given, parts.devices) if given else None  # first: where there is none, nothing is compiled for it
-    state: step.TrainState = jax.jit(parts.init, out_shardings=parts.places)(config.seed)
+    state: step.TrainState = jax.jit(parts.init, out_shardings=parts.places, compiler_options=runtime.compiler_options_once())(config.seed)
     if donor is None:
         return state
     skip = config.train.init_skip

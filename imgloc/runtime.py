@@ -17,7 +17,7 @@ from typing import Any
 # number in malloc.h, and its value. XLA takes large buffers from worker threads and gives them back each
 # step; by default glibc returns them to the system and every step faults them in again.
 ALLOCATOR = {
-    "MALLOC_ARENA_MAX": (-8, 1),
+    "MALLOC_ARENA_MAX": (-8, 2),  # with 1, small blocks of other threads lie between the large ones: up to twice the memory
     "MALLOC_MMAP_MAX_": (-4, 0),
     "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),
     "MALLOC_TOP_PAD_": (-2, 64 * 2**20),
@@ -64,21 +64,35 @@ def compiler_options() -> dict[str, Any] | None:
     On a CPU, XLA's own convolutions beat those of YNNPACK, whose matrix products and sums win
     (`experiments/operation_forms/run.py --programs` times whole steps with these options and without).
     """
-    import jax
+    return _where_known(_CPU_OPTIONS)
 
-    return dict(_CPU_OPTIONS) if tuned() and jax.default_backend() == "cpu" and _known_options() else None
+
+def compiler_options_once() -> dict[str, Any] | None:
+    """Options for a program that runs once and computes little, such as a model's initialization, or None.
+
+    On a CPU, LLVM's full optimization of the random numbers of many parameters takes seconds, its
+    first level a fifth of that; the numbers are the same.
+    """
+    return _where_known(_ONCE_OPTIONS)
 
 
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
+_ONCE_OPTIONS = {"xla_backend_optimization_level": 1}
+
+
+def _where_known(options: dict[str, Any]) -> dict[str, Any] | None:
+    import jax
+
+    return dict(options) if tuned() and jax.default_backend() == "cpu" and _known(tuple(options.items())) else None
 
 
 @functools.cache
-def _known_options() -> bool:
+def _known(options: tuple[tuple[str, Any], ...]) -> bool:
     """Whether this jaxlib takes the options: only trying tells."""
     import jax
 
     try:
-        jax.jit(lambda: 0, compiler_options=_CPU_OPTIONS).lower().compile()
+        jax.jit(lambda: 0, compiler_options=dict(options)).lower().compile()
     except Exception:  # it says so with an error type of its own
         return False
     return True

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 import tracemalloc  # noqa: F401  (see below)
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from tests import imagenet_shaped
-from tests.run_fixtures import cache, evaluated_run, tiny_run  # noqa: F401  (fixtures)
+from tests.run_fixtures import cache, evaluated_run, made_once, tiny_run  # noqa: F401  (fixtures)
+
+# What is compiled once in a session serves its workers, their tests and the processes that these start. Set before jax is imported.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="imgloc-tests-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+ARITHMETIC = ("ops", "models", "losses")  # folders whose tests hold formulas, whatever a compiler makes of them
 
 # Pytest imports tracemalloc at the first warning from a destructor. When that happens while TFDS is being imported, whose lazy
 # importer replaces `__import__` for everybody, the import fails and so does the test; imported here, it is there already.
@@ -26,6 +37,19 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("imgloc")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def little_optimization(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests of arithmetic compile without most of XLA's optimization: their many small programs run once."""
+    if request.path.parent.name not in ARITHMETIC:
+        yield
+        return
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder with mnist/, awkward/ and so on that IMGLOC_DATA names; skips where it is not set."""
@@ -37,9 +61,7 @@ def data_folder() -> Path:
 @pytest.fixture(scope="session")
 def imagenet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A TFDS folder with an `imagenet2012` of a few hundred small pictures. Not to be changed by tests."""
-    folder = tmp_path_factory.mktemp("tfds")
-    imagenet_shaped.prepare(folder)
-    return folder
+    return made_once(tmp_path_factory, "tfds", imagenet_shaped.prepare)
 
 
 @pytest.fixture(scope="session")

@@ -96,9 +96,9 @@ def rows(workdir: Path, *, fsdp: int, batch_size: int) -> Any:
     compiled = predict.compiled_predict(build.make_model(config.model, 10), devices, "float32")
     predictor = predict.model_predict(variables, compiled, devices)
     return predict.predict_rows(
-        predictor, build.make_source(config.data, "test", 0), build.make_task("locate"), "test",
+        {"model": predictor}, build.make_source(config.data, "test", 0), build.make_task("locate"), "test",
         batch_size=batch_size, shape=(64, 64, 1), max_objects=1,
-    )  # fmt: skip
+    )["model"]  # fmt: skip
 
 
 def told(*arguments: str) -> dict[str, Any]:

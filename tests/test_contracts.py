@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imgloc import names
+from imgloc import names, runtime
 from imgloc.build import HANDED_OVER, WeightedLoss
 from imgloc.config import base
 from imgloc.data import pipeline
@@ -43,7 +43,8 @@ def built(name: str) -> tuple[Any, dict[str, Any]]:
     module = names.find("models", name)
     model = module.Model(num_classes=CLASSES, **module.TINY)
     optimizer, _ = make_optimizer(base().optim, 10)
-    state = jax.jit(lambda: init_state(0, shape=SHAPE, model=model, optimizer=optimizer, ema_decay=0.0))()
+    init = functools.partial(init_state, shape=SHAPE, model=model, optimizer=optimizer, ema_decay=0.0)
+    state = jax.jit(init, compiler_options=runtime.compiler_options_once())(0)
     return model, {"params": state.params, **state.model_state}
 
 

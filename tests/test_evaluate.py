@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -16,6 +17,7 @@ from imgloc.data import pipeline
 from imgloc.errors import UserError
 from imgloc.evaluate import evaluate, open_target
 from imgloc.rows import read_rows
+from imgloc.types import Batch, Example, Info, Outputs
 from tests import processes
 
 METRICS = {"top1", "mean_iou", *(f"{name}_{t}" for name in ("gt_known", "top1_loc") for t in (30, 50, 70))}
@@ -34,8 +36,8 @@ def test_as_many_rows_as_examples_and_the_same_answers_for_any_batch_size(tiny_r
     validation = build.make_source(config.data, "validation", 0)  # type: ignore[attr-defined]
     tables = {
         size: predict.predict_rows(
-            one_by_one, validation, build.make_task("locate"), "validation", batch_size=size, shape=(64, 64, 1), max_objects=1
-        )
+            {"model": one_by_one}, validation, build.make_task("locate"), "validation", batch_size=size, shape=(64, 64, 1), max_objects=1
+        )["model"]
         for size in (1, 7, 64, 800, 801)
     }
     for size, rows in tables.items():
@@ -195,3 +197,27 @@ def test_old_results_are_gone_before_new_rows_come(evaluated_run: Path, tmp_path
     with pytest.raises(KeyboardInterrupt):
         evaluate(run, config, target)  # type: ignore[arg-type]
     assert files.read_json(run.results) == {"test@other": {}}
+
+
+def test_examples_are_read_once_for_all_predictors() -> None:
+    read: list[int] = []
+
+    class Counted:
+        info = Info(classes=("a", "b"), channels=1)
+
+        def __len__(self) -> int:
+            return 5
+
+        def __getitem__(self, index: int) -> Example:
+            read.append(index)
+            none = np.zeros(0, np.int32)
+            return Example(np.zeros((4, 4, 1), np.uint8), np.zeros((0, 4), np.float32), none, index % 2, f"{index}", f"{index}")
+
+    def always(label: int) -> Callable[[Batch], Outputs]:
+        return lambda batch: {"logits": np.eye(2, dtype=np.float32)[[label] * len(batch.label_b)]}
+
+    answers = {"a": always(0), "b": always(1)}
+    rows = predict.predict_rows(answers, Counted(), build.make_task("classify"), "test", batch_size=2, shape=(4, 4, 1), max_objects=1)
+    assert read == [0, 1, 2, 3, 4]
+    assert [[row["id"] for row in rows[name]] for name in "ab"] == [["0", "1", "2", "3", "4"]] * 2
+    assert [row["top_labels"][0] for row in rows["b"]] == [1] * 5

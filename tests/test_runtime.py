@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
+import optax
 import pytest
 
-from imgloc import runtime
+from imgloc import runtime, step
+from imgloc.models import recurrent
 from tests import processes
 
 
@@ -47,13 +52,19 @@ def test_the_allocator_keeps_large_buffers_only_where_tuned() -> None:
 def test_compiler_options_are_off_where_not_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGLOC_TUNE", "0")
     assert runtime.compiler_options() is None
+    assert runtime.compiler_options_once() is None
 
 
-def test_compiler_options_are_those_that_this_jaxlib_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("function", "options"), [("compiler_options", "_CPU_OPTIONS"), ("compiler_options_once", "_ONCE_OPTIONS")])
+def test_compiler_options_are_those_that_this_jaxlib_takes(function: str, options: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGLOC_TUNE", "1")
-    assert runtime.compiler_options() == runtime._CPU_OPTIONS
-    monkeypatch.setattr(runtime, "_CPU_OPTIONS", {"xla_no_such_option": "1"})
-    runtime._known_options.cache_clear()
-    assert runtime.compiler_options() is None
-    monkeypatch.undo()
-    runtime._known_options.cache_clear()
+    assert getattr(runtime, function)() == getattr(runtime, options)
+    monkeypatch.setattr(runtime, options, {"xla_no_such_option": "1"})
+    assert getattr(runtime, function)() is None
+
+
+def test_a_program_compiled_to_run_once_computes_the_same_bits() -> None:
+    model = recurrent.Model(num_classes=10, **recurrent.TINY)
+    init = functools.partial(step.init_state, shape=(64, 64, 1), model=model, optimizer=optax.adam(1e-3), ema_decay=0.0)
+    quickly, fully = (jax.jit(init, compiler_options=options)(0) for options in (runtime.compiler_options_once(), None))
+    jax.tree.map(np.testing.assert_array_equal, quickly, fully)

@@ -123,8 +123,8 @@ def time_lstm(case: tuple[int, ...]) -> dict[str, Any]:
     return {**dict(zip(LSTM_KEYS, case, strict=True)), "ms": medians(functions)}
 
 
-def time_population(case: tuple[int, ...]) -> dict[str, Any]:
-    """Value and gradient of a vmap over kernels, by a vmap of XLA's convolution (a grouped one) and of imgloc's."""
+def time_population(case: tuple[int, ...], *, shared: bool) -> dict[str, Any]:
+    """Value and gradient of a vmap over kernels, and over images unless they are `shared`, by XLA's convolution and imgloc's."""
     import jax
     import jax.numpy as jnp
 
@@ -134,13 +134,14 @@ def time_population(case: tuple[int, ...]) -> dict[str, Any]:
     members, batch, size, channels, features, kernel = case
     geometry = geometry_of((*case[1:], 1, 1, 1))
     keys = jax.random.split(jax.random.key(0), 2)
-    x = jax.random.normal(keys[0], (batch, size, size, channels), jnp.float32)
+    x = jax.random.normal(keys[0], (*(() if shared else (members,)), batch, size, size, channels), jnp.float32)
     kernels = jax.random.normal(keys[1], (members, kernel, kernel, channels, features), jnp.float32)
     functions = {}
-    for name, one in {"grouped": functools.partial(native, geometry=geometry), "imgloc": conv}.items():
-        both = jax.vmap(jax.value_and_grad(lambda k, x, one=one: jnp.square(one(x, k)).sum(), argnums=(0, 1)), in_axes=(0, None))
+    for name, one in {"native": functools.partial(native, geometry=geometry), "imgloc": conv}.items():
+        value_and_gradient = jax.value_and_grad(lambda k, x, one=one: jnp.square(one(x, k)).sum(), argnums=(0, 1))
+        both = jax.vmap(value_and_gradient, in_axes=(0, None if shared else 0))
         functions[name] = functools.partial(jax.jit(both, compiler_options=runtime.compiler_options()), kernels, x)
-    return {**dict(zip(POPULATION_KEYS, case, strict=True)), "ms": medians(functions)}
+    return {**dict(zip(POPULATION_KEYS, case, strict=True)), "images": "shared" if shared else "own", "ms": medians(functions)}
 
 
 def time_options(name: str) -> dict[str, Any]:
@@ -163,7 +164,7 @@ def around() -> dict[str, Any]:
 
 def measure_programs() -> None:
     """Populations and compiler options, into programs.json."""
-    populations = [time_population(case) for case in POPULATIONS]
+    populations = [time_population(case, shared=shared) for shared in (False, True) for case in POPULATIONS]
     options = [time_options(name) for name in ("seed_cnn_224", "digits_cnn_64", "resnet18_64")]
     files.write_json(PROGRAMS, {**around(), "populations": populations, "options": options})
 
@@ -200,7 +201,7 @@ def table() -> None:
     print(f"\n{title(programs)}; ms\n")
     for row in (*programs["populations"], *programs["options"]):
         said = "  ".join(f"{name} {ms:.2f}" for name, ms in row["ms"].items())
-        print(row.get("work") or " ".join(f"{row[key]:4d}" for key in POPULATION_KEYS) + "  population", said, sep="  ")
+        print(row.get("work") or " ".join(f"{row[key]:4d}" for key in POPULATION_KEYS) + f"  population, images {row['images']:<6}", said)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     python experiments/speed/run.py                        # half an hour, nothing else running; wants the extra `bench`
     python experiments/speed/run.py --beside python3.13    # imgloc and linen on another Python in turns with PyTorch on this one
+    python experiments/speed/run.py --memory               # imgloc's most resident memory, tuned and not; a few minutes
     python experiments/speed/run.py --table                # what the rows in this folder say
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -19,14 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from imgloc import files
+from imgloc.bench import rounds, works
 
 HERE = Path(__file__).parent
+MEMORY = HERE / "memory.jsonl"
 PASSES = (  # each one run in turns by itself; what never wins is not timed everywhere
     ("--implementations=imgloc,linen,torch_eager,torch_channels_last",),
     ("--works=seed_cnn_224,lstm_28", "--implementations=imgloc,keras,keras_inner"),
     ("--works=efficientnet_lite0_224_b1,efficientnet_lite0_224_b8", "--implementations=imgloc,torch_compiled", "--settings=tuned"),
 )
-ROUNDS = 3
+ROUNDS, MEMORY_ROUNDS = 3, 5
 TORCH, KERAS = ("torch_eager", "torch_channels_last", "torch_compiled"), ("keras", "keras_inner")
 Row = dict[str, Any]
 
@@ -59,6 +63,40 @@ def beside(other: str) -> None:
         merged.append({**same[0], "median_ms": statistics.median(times), "low_ms": min(times), "high_ms": max(times), "n": len(times)})
     ours = {(row["work"], row["setting"]): row["median_ms"] for row in merged if row["implementation"] == "imgloc"}
     write([{**row, "ratio": round(ours[row["work"], row["setting"]] / row["median_ms"], 4)} for row in merged])
+
+
+def memory() -> None:
+    """Peak memory and time of imgloc's step with IMGLOC_TUNE=1 and 0, a process each in turns; medians, into memory.jsonl."""
+    rows, machine = [], rounds.describe_machine("step", [], quick=True)
+    for work in works.for_platform(works.STEP, machine["platform"], named=False):
+        spec = {"task": "time", "group": "step", "work": work.name, "implementation": "imgloc", "setting": "box"}
+        found: dict[str, list[Row]] = {"1": [], "0": []}
+        for number in range(MEMORY_ROUNDS):
+            for tune, results in found.items():
+                print(f"{work.name}  IMGLOC_TUNE={tune}  process {number + 1} of {MEMORY_ROUNDS}", file=sys.stderr, flush=True)
+                os.environ["IMGLOC_TUNE"] = tune
+                results.append(rounds.run_worker({**spec, "platform": machine["platform"], "quick": False}, "box"))
+        for tune, results in found.items():
+            row = {"work": work.name, "tuned": tune == "1", "n": len(results)}
+            for key in ("peak_mib", "median_ms"):
+                values = [result[key] for result in results]
+                row |= {key: round(statistics.median(values), 4), f"{key}_low": round(min(values), 4), f"{key}_high": round(max(values), 4)}
+            rows.append({**row, **rounds.about(machine)})
+    files.write_text(MEMORY, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def memory_table() -> None:
+    """Of each work the most resident memory of the tuned process, of the other, and their ratio; and that of their times."""
+    rows = [json.loads(line) for line in MEMORY.read_text().splitlines()]
+    print(f"Python {rows[0]['python']}, JAX {rows[0]['versions']['jax']}, {rows[0]['machine']}, commit {rows[0]['commit'][:7]}\n")
+    print("| work | tuned, MiB | untuned, MiB | ratio | ratio of times |")
+    print("|---|---|---|---|---|")
+    for work in dict.fromkeys(row["work"] for row in rows):
+        tuned, plain = (next(row for row in rows if row["work"] == work and row["tuned"] is side) for side in (True, False))
+        sizes = [f"{row['peak_mib']:.0f} ({row['peak_mib_low']:.0f} to {row['peak_mib_high']:.0f})" for row in (tuned, plain)]
+        ratios = [f"{tuned[key] / plain[key]:.2f}" for key in ("peak_mib", "median_ms")]
+        print(f"| {work} | {' | '.join([*sizes, *ratios])} |")
+    print()
 
 
 def table() -> None:
@@ -101,10 +139,15 @@ def both(first: dict[tuple[str, str], Row], names: tuple[str, ...]) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the results that are there")
+    parser.add_argument("--memory", action="store_true", help="measure memory, tuned and not")
     parser.add_argument("--beside", metavar="PYTHON", help="another interpreter with imgloc installed")
     parsed = parser.parse_args()
     if parsed.table:
         table()
+        if MEMORY.exists():
+            memory_table()
+    elif parsed.memory:
+        memory()
     elif parsed.beside:
         beside(parsed.beside)
     else:

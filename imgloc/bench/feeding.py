@@ -55,7 +55,7 @@ def loop(work: Work, platform: str, steps: int) -> tuple[float, float]:
     """
     placed = mesh.make_mesh(jax.local_devices()[:1])
     init, one_step = jax_side.train_functions(work, platform)
-    state = jax.jit(init)(0)
+    state = jax.jit(init, compiler_options=runtime.compiler_options_once())(0)
     call = jax.jit(one_step, donate_argnums=0, compiler_options=runtime.compiler_options())
     batches = pipeline.ahead(digit_batches(work, steps + 3), lambda batch: mesh.put_batch(batch, placed), PREFETCH)
     for _ in range(2):  # compiles

@@ -61,7 +61,7 @@ def make(work: Work, *, platform: str, tuned: bool) -> Prepared:
     options = runtime.compiler_options() if tuned else None
     placed = mesh.replicated(mesh.make_mesh())
     init, one_step = train_functions(work, platform)
-    state = jax.jit(init, out_shardings=placed)(0)
+    state = jax.jit(init, out_shardings=placed, compiler_options=runtime.compiler_options_once())(0)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     if not work.train:
         return Prepared(_forward(work, platform, state, options), parameters)
