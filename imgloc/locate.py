@@ -19,7 +19,7 @@ from imgloc.rundir import open_run
 from imgloc.step import compute_dtype
 from imgloc.types import FloatArray, Uint8Array
 
-Picture = str | Path | Uint8Array | Image.Image
+PictureLike = str | Path | Uint8Array | Image.Image
 NO_PIXELS = np.zeros((0, 0, 1), np.uint8)
 
 
@@ -35,7 +35,7 @@ class Found(NamedTuple):
 class Loaded(NamedTuple):
     """A run ready for use: `predict` takes pictures (paths, Pillow images, uint8 arrays) and gives one Found each."""
 
-    predict: Callable[[Sequence[Picture]], list[Found]]
+    predict: Callable[[Sequence[PictureLike]], list[Found]]
     classes: tuple[str, ...]
 
 
@@ -50,7 +50,7 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
     model = build.make_model(config.model, len(classes))
     compiled = predict.compiled_predict(model, one_device, compute_dtype(config.train.dtype))
 
-    def find(pictures: Sequence[Picture]) -> list[Found]:
+    def find(pictures: Sequence[PictureLike]) -> list[Found]:
         if isinstance(pictures, (str, Path, Image.Image)):
             raise UserError("predict wants a list of pictures; put this one into [ ]")
         found: list[Found] = []
@@ -79,7 +79,7 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
     return Loaded(find, classes)
 
 
-def as_picture(picture: Picture, channels: int) -> decode.Picture:
+def as_picture(picture: PictureLike, channels: int) -> decode.Picture:
     """A path, a Pillow image or a uint8 array (h, w) or (h, w, 1 or 3) with its pixels in the wanted number of channels."""
     if isinstance(picture, (str, Path)):
         return decode.read_picture(Path(picture), channels=channels)

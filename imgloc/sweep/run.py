@@ -66,10 +66,9 @@ def _finish(plan: Plan, point: Point, begun: int, stop: StopRequest, show: Show)
         error = folder.failure_since(plan.sweep, point, begun)
         if error is not None:
             return "failed", error
+        check_recipe(plan.recipe, point)
         try:
             error = _train_and_score(plan, point, lock, stop, show)
-        except RecipeChanged:
-            raise
         except UserError as broken:  # its folder is not what it was when the sweep began
             error = str(broken)
         if error and not stop.requested:
@@ -81,17 +80,12 @@ def _finish(plan: Plan, point: Point, begun: int, stop: StopRequest, show: Show)
         return "finished", ""
 
 
-class RecipeChanged(UserError):
-    """The recipe is not what it was when the sweep began, so no point can be trained."""
-
-
 def _train_and_score(plan: Plan, point: Point, lock: int, stop: StopRequest, show: Show) -> str:
     """Why a point did not reach its end; nothing where it did. Raises UserError for a folder that holds something else."""
     run, log = folder.run_of(plan.sweep, point), plan.sweep.log(point)
     if folder.is_scored(run, point, plan.split):
         return ""
     if not folder.is_trained(run, point):
-        check_recipe(plan.recipe, point)
         command = ["train", "--config", plan.recipe, "--workdir", str(run.path), *point.arguments]
         show(point, "training", "")
         broken = run_process(command, log, lock, stop, lambda note: show(point, "training", note))
@@ -113,9 +107,9 @@ def check_recipe(recipe: str, point: Point) -> None:
     try:
         now = configs.fingerprint(build.resolve(configs.read_recipe(recipe), point.arguments))
     except UserError as error:
-        raise RecipeChanged(f"{changed}: {error}") from error
+        raise UserError(f"{changed}: {error}") from error
     if now != point.identity:
-        raise RecipeChanged(f"{changed}; '{point.name}' would be another run. Sweep again, or undo that")
+        raise UserError(f"{changed}; '{point.name}' would be another run. Sweep again, or undo that")
 
 
 def run_process(
