@@ -14,6 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imgloc import build, checkpoint, files, mesh, predict, scores, step
+from imgloc import config as configs
 from imgloc.data import pipeline
 from imgloc.distributed import ending_at_once
 from imgloc.errors import UserError
@@ -36,6 +37,8 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
     began = time.monotonic()
     run = RunDir(Path(workdir))
     found = state(run, config)
+    # All processes have looked at the folder before the first one writes into it.
+    mesh.check_alike({"run folder": found, "fingerprint of the config": files.fingerprint(configs.to_json(config))})
     if found == "finished":
         return "already finished"
     parts = build_parts(config)
@@ -44,7 +47,6 @@ def train(config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool 
     fresh = initial_state(config, parts) if found == "new" else None
     if fresh is None:
         check_same_data(run, parts)
-    mesh.barrier("the run folder was looked at")  # before the first process writes into it
 
     training = config.train
     with contextlib.ExitStack() as stack:

@@ -6,8 +6,9 @@ puts in the exchanges that follow, so that there is one program, a jit, for any 
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -135,6 +136,15 @@ def from_all(content: bytes) -> list[bytes]:
     padded[: len(content)] = np.frombuffer(content, np.uint8)
     found = np.reshape(multihost_utils.process_allgather(padded), (len(sizes), -1))
     return [row[:size].tobytes() for row, size in zip(found, sizes, strict=True)]
+
+
+def check_alike(facts: Mapping[str, str]) -> None:
+    """Wait until all processes have come here. Raises UserError, in each of them, where one has other facts than the first."""
+    first, *others = (json.loads(content) for content in from_all(json.dumps(dict(facts)).encode()))
+    for number, theirs in enumerate(others, start=1):
+        for name, mine in first.items():
+            if theirs[name] != mine:
+                raise UserError(f"{name}: {mine} for process 0, {theirs[name]} for process {number}; possible: the same for all processes")
 
 
 def agreed_to_stop(requested: bool, step: int) -> bool:

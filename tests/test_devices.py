@@ -148,6 +148,14 @@ def test_a_lost_process_is_told_whatever_met_it_first(wrapped: Callable[[Excepti
     assert distributed._told(UserError("bad")) == "process 0 of 1: bad"
 
 
+def test_processes_that_do_not_do_the_same_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh.check_alike({"run folder": "new"})
+    monkeypatch.setattr(mesh, "from_all", lambda content: [content, content])
+    mesh.check_alike({"run folder": "new"})
+    monkeypatch.setattr(mesh, "from_all", lambda content: [content, content, b'{"run folder": "unfinished"}'])
+    assert_refused(lambda: mesh.check_alike({"run folder": "new"}), "run folder: new for process 0, unfinished for process 2")
+
+
 def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
