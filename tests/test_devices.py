@@ -230,6 +230,16 @@ def test_two_processes_killed_and_stopped_go_on_to_the_losses_of_one(
     assert [(layout["data"], layout["fsdp"], layout["processes"]) for layout in layouts] == expected
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", [(), TWO_BY_TWO], ids=["copied", "split"])
+def test_two_processes_do_all_steps_with_the_losses_of_one(layout: tuple[str, ...], folder: Path, tmp_path: Path, cache: Path) -> None:
+    both = start_both("train", *CNN, "--workdir", str(tmp_path / "run"), *layout, cache=cache)
+    assert_ended_well(both)
+    found = losses(tmp_path / "run")
+    assert len(found) == STEPS
+    np.testing.assert_allclose(found, losses(folder / "one"), atol=1e-4)
+
+
 def test_two_processes_evaluate_each_image_once_and_alike(
     folder: Path, one_by_one: list[dict[str, Any]], tmp_path: Path, cache: Path
 ) -> None:
