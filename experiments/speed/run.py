@@ -30,7 +30,7 @@ PASSES = (  # each one run in turns by itself; what never wins is not timed ever
     ("--works=seed_cnn_224,lstm_28", "--implementations=imgloc,keras,keras_inner"),
     ("--works=efficientnet_lite0_224_b1,efficientnet_lite0_224_b8", "--implementations=imgloc,torch_compiled", "--settings=tuned"),
 )
-ROUNDS, MEMORY_ROUNDS = 3, 5
+ROUNDS, MEMORY_ROUNDS = 3, 3
 TORCH, KERAS = ("torch_eager", "torch_channels_last", "torch_compiled"), ("keras", "keras_inner")
 Row = dict[str, Any]
 
