@@ -59,8 +59,10 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
             possible = "--config.data.source and --config.data.options.KEY, to score on other data"
             raise UserError(f"'--config.{foreign[0]}' cannot change a trained run; possible: {possible}")
         other = build.resolve(config, rest)
+        if not parsed.name:
+            raise UserError("other data needs a name for its rows and results; add --name NAME")
         if not parsed.name.isidentifier() or parsed.name.split("_")[-1] in ("best", "last"):
-            raise UserError(f"--name '{parsed.name}': other data needs a name of letters, digits and _, not ending in best or last")
+            raise UserError(f"--name is '{parsed.name}'; possible: letters, digits and _, not ending in best or last")
     elif parsed.name:
         raise UserError("--name is for other data; say which with --config.data.KEY=VALUE")
     name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from imgloc.stats import Interval
 
@@ -70,7 +71,9 @@ def explanations(metrics: Iterable[str]) -> list[tuple[str, str]]:
 
 def number(metric: str, value: float) -> str:
     """Percent with one decimal for a share of images, else three decimals."""
-    return f"{100 * value:.1f}" if is_share(metric) else f"{value:.3f}"
+    shown = f"{value:.3f}"
+    # The digits that the commands show: 100 * value would round ties (99.25) another way.
+    return f"{Decimal(shown).scaleb(2):f}" if is_share(metric) else shown
 
 
 def cell(metric: str, interval: Interval | None) -> Cell | None:

@@ -93,3 +93,10 @@ def test_metrics_are_read_in_order() -> None:
     assert outside is not None
     assert outside.left is None
     assert outside.range == "[2.000, 4.000]"
+
+
+def test_percentages_have_the_digits_that_the_commands_show() -> None:
+    for value in (0.0, 0.0005, 0.1135, 0.9925, 0.9995, 1.0):
+        assert float(terms.number("top1", value)) == round(float(f"{value:.3f}") * 100, 1), value
+    assert terms.number("top1", 0.9925) == "99.3"  # 100 * .9925 is a tie, .9925 is not
+    assert terms.number("mean_iou", 0.9925) == "0.993"
