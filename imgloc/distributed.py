@@ -7,7 +7,11 @@ save, or at JAX's own end. So each of them ends too, with one line, and all star
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
+import signal
+import socket
 import sys
 from collections.abc import Iterator
 
@@ -23,22 +27,53 @@ LOST = ("Gloo", "by peer", "NCCL", "coordination", "heartbeat", "UNAVAILABLE", "
 
 def join(place: str) -> None:
     """Connect the processes of one run: `auto`, or `HOST:PORT,COUNT,INDEX` of this one. Before anything asks for devices."""
+    obeys = signal.getsignal(signal.SIGTERM)
+    _initialize(place)
+    if jax.process_count() == 1:  # nobody to agree with on a step: SIGTERM stays what it was, JAX has taken it over
+        signal.signal(signal.SIGTERM, obeys)
+    _told_in_one_line()
+
+
+def _initialize(place: str) -> None:
     if place == "auto":
         try:
             jax.distributed.initialize(heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
         except (ValueError, RuntimeError) as error:
             found = one_line(error, lines=1)
             raise UserError(f"--distributed finds no cluster here ({found}); possible: --distributed=HOST:PORT,COUNT,INDEX") from error
-        _told_in_one_line()
         return
-    address, count, index = [*place.split(","), "", ""][:3]
-    if ":" not in address or not count.isdecimal() or not index.isdecimal() or int(index) >= int(count):
-        raise UserError(f"--distributed wants HOST:PORT,COUNT,INDEX such as 10.0.0.1:1234,2,0; got '{place}'")
+    address, count, index = _parsed(place)
     try:
-        jax.distributed.initialize(address, int(count), int(index), heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
+        jax.distributed.initialize(address, count, index, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
     except RuntimeError as error:
         raise UserError(f"--distributed cannot join the processes at {address} ({one_line(error, lines=1)})") from error
-    _told_in_one_line()
+
+
+def _parsed(place: str) -> tuple[str, int, int]:
+    """`HOST:PORT,COUNT,INDEX` taken apart. Raises UserError for what JAX would wait minutes for, or crash on."""
+    parts = re.fullmatch(r"(\[[^\[\]]+\]|[^:,]+):([0-9]{1,5}),([0-9]{1,9}),([0-9]{1,9})", place)
+    if parts is None or not 0 < int(parts[2]) < 2**16 or int(parts[4]) >= int(parts[3]):
+        raise UserError(f"--distributed wants HOST:PORT,COUNT,INDEX such as 10.0.0.1:1234,2,0; got '{place}'")
+    host, port, index = parts[1], int(parts[2]), int(parts[4])
+    try:
+        socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        found = one_line(error)
+        raise UserError(f"--distributed: no host '{host}' is known here ({found}); possible: the name or address of the first") from error
+    if index == 0 and _answers(port):
+        raise UserError(f"--distributed: port {port} is in use on this host; possible: another one, the same for all processes")
+    return f"{host}:{port}", int(parts[3]), index
+
+
+def _answers(port: int) -> bool:
+    """Whether somebody listens on a port of this host: JAX's service, which all processes join, could not."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended are none
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _told_in_one_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from imgloc import boxes, build, draw, files, mesh, predict
 from imgloc.data import decode
@@ -20,6 +22,7 @@ from imgloc.step import compute_dtype
 from imgloc.types import FloatArray, Uint8Array
 
 PictureLike = str | Path | Uint8Array | Image.Image
+MARK = "imgloc locate"  # in annotated copies
 NO_PIXELS = np.zeros((0, 0, 1), np.uint8)
 
 
@@ -98,17 +101,21 @@ def locate_files(loaded: Loaded, paths: Sequence[str], out: Path | None) -> Iter
 
     The box is in pixels of the file as it is stored. Where EXIF has it shown turned or mirrored, `orientation` says how,
     and `box_upright` is the box as viewers show the picture. With `out`, an annotated copy of each, upright, is
-    written there, as PNG under the file's own name.
+    written there, as PNG under the file's own name; never over anything but an
+    earlier copy.
     """
     taken: set[str] = set()
+    given = {_place(Path(path)) for path in paths} if out is not None else set()
     for path in paths:
         try:
             picture = decode.read_picture(Path(path), channels=3)
             found = loaded.predict([picture.pixels_hxwxc])[0]
             if out is not None:
                 target = out / _free_name(Path(path), taken)
-                if target.resolve() == Path(path).resolve():
-                    raise UserError(f"--out '{out}' would overwrite the picture itself; choose another folder")
+                if _place(target) in given:
+                    raise UserError(f"--out '{out}' would overwrite the picture '{target}'; choose another folder")
+                if not _is_free(target):
+                    raise UserError(f"--out '{out}' would overwrite '{target}', which is no annotated copy; choose another folder")
                 _write_annotated(picture.pixels_hxwxc, found, target)
         except UserError as error:
             yield {"path": path, "error": str(error)}
@@ -123,6 +130,31 @@ def locate_files(loaded: Loaded, paths: Sequence[str], out: Path | None) -> Iter
             answer["orientation"] = picture.orientation
             answer["box_upright"] = None if box is None else _rounded(picture.upright_box(box))
         yield answer
+
+
+def _place(path: Path) -> str:
+    """A file by where it lies, whatever links lead there; the path as it is where links go round in a circle."""
+    return os.path.realpath(path).casefold()  # some file systems do not tell a.png from A.png
+
+
+def _marked() -> PngInfo:
+    """What tells an annotated copy from pictures of the user's own."""
+    mark = PngInfo()
+    mark.add_text("Software", MARK)
+    return mark
+
+
+def _is_free(target: Path) -> bool:
+    """Whether an annotated copy may be written there: over nothing, or over an earlier one."""
+    if not os.path.lexists(target):
+        return True
+    if not target.is_file():
+        return False
+    try:
+        with Image.open(target, formats=("PNG",)) as there:
+            return there.info.get("Software") == MARK
+    except Exception:  # Pillow raises whatever its readers of damaged files raise
+        return False
 
 
 def _four(edges: FloatArray) -> tuple[float, float, float, float]:
@@ -149,5 +181,5 @@ def _write_annotated(pixels: Uint8Array, found: Found, target: Path) -> None:
         box = boxes.from_pixels(np.asarray(found.box), pixels.shape[1], pixels.shape[0])
         draw.draw_box(picture, [float(edge) for edge in box], draw.PREDICTED_COLOR, f"{found.label} {found.score:.0%}")
     content = io.BytesIO()
-    picture.save(content, "PNG")
+    picture.save(content, "PNG", pnginfo=_marked())
     files.write_bytes(target, content.getvalue())

@@ -102,7 +102,7 @@ class RunDir:
     def known_results(self) -> dict[str, Any]:
         """What results.json holds; nothing where it is absent or damaged: it is made of rows, and made again."""
         with contextlib.suppress(UserError):
-            return self.read(self.results)
+            return {name: found for name, found in self.read(self.results).items() if _is_scored(found)}
         return {}
 
     def rows(self, split: str, predictor: str = "model") -> Path:
@@ -115,9 +115,15 @@ class RunDir:
         return self.thumbnails(split) / f"{urllib.parse.quote(example_id, safe='')}.png"
 
 
+def _is_scored(found: Any) -> bool:
+    """Whether it is what results.json holds of a split: metrics with their means."""
+    return isinstance(found, dict) and all(isinstance(value, dict) and "mean" in value for value in found.values())
+
+
 def open_run(path: str) -> tuple[RunDir, ConfigDict]:
     """A run folder that training has made, and its config. Raises UserError where there is none."""
     run = RunDir(Path(path))
+    _check_name(run)
     if not run.config.is_file():
         reason = "it has no config.json" if run.path.is_dir() else "there is no such folder"
         raise UserError(f"'{path}' is not a run folder: {reason}; possible: a --workdir that imgloc train has written")
@@ -148,6 +154,7 @@ def donors(config: ConfigDict, begun: RunDir | None = None) -> list[dict[str, An
 
 def state(run: RunDir, config: ConfigDict) -> str:
     """'new', 'unfinished' or 'finished'. Raises UserError where the folder holds something else."""
+    _check_name(run)
     if not run.path.exists():
         return "new"
     if not run.path.is_dir():
@@ -164,6 +171,14 @@ def state(run: RunDir, config: ConfigDict) -> str:
             "choose another --workdir, or remove that folder"
         )
     return "finished" if run.finished.is_file() else "unfinished"
+
+
+def _check_name(run: RunDir) -> None:
+    """Refuse a folder whose name is no text: Orbax takes none, nor does a report."""
+    try:
+        str(run.path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"'{run.path}' is not UTF-8; choose another name for the run folder, and for those that it lies in") from None
 
 
 def _begun(name: str) -> bool:

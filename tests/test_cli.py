@@ -43,6 +43,10 @@ MISTAKES = {
     "devices that are not there": (["--config.devices.fsdp=4"], "there are 1 device(s)"),
     "no devices": (["--config.devices.data=0"], "possible: at least 1"),
     "a bad place among processes": (["--distributed=here"], "HOST:PORT,COUNT,INDEX"),
+    "a place among processes with too much": (["--distributed=127.0.0.1:1234,1,0,9"], "HOST:PORT,COUNT,INDEX"),
+    "a port that there is none of": (["--distributed=127.0.0.1:99999,2,0"], "HOST:PORT,COUNT,INDEX"),
+    "no first host": (["--distributed=:1234,2,0"], "HOST:PORT,COUNT,INDEX"),
+    "a first host that nobody knows": (["--distributed=nohost.invalid:1234,2,1"], "no host 'nohost.invalid'"),
 }
 
 

@@ -168,6 +168,24 @@ def start_both(*arguments: str, cache: Path) -> list[subprocess.Popen[str]]:
     return [processes.start(*arguments, f"--distributed={address},2,{index}", cache=cache, devices=2) for index in range(2)]
 
 
+def test_a_port_that_is_in_use_is_told_before_jax_crashes_on_it() -> None:
+    with socket.socket() as busy:
+        busy.bind(("", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        assert_refused(lambda: distributed.join(f"127.0.0.1:{port},1,0"), f"port {port} is in use")
+
+
+def test_a_single_process_that_was_told_its_place_saves_on_sigterm(tmp_path: Path, cache: Path) -> None:
+    arguments = ("train", *processes.TINY, "--config.train.steps=100000", "--workdir", str(tmp_path / "run"))
+    alone = processes.start(*arguments, f"--distributed={free_address()},1,0", cache=cache)
+    wait_for_step(tmp_path / "run", 10, [alone])
+    alone.terminate()
+    out, err = alone.communicate(timeout=60)
+    assert alone.returncode == 0, err
+    assert "its state is saved" in out
+
+
 def saved(workdir: Path) -> int:
     """The last step saved."""
     folder = workdir / "checkpoints"
@@ -178,7 +196,7 @@ def wait_for_step(workdir: Path, step: int, both: list[subprocess.Popen[str]]) -
     deadline = time.monotonic() + 120
     while saved(workdir) < step:
         assert time.monotonic() < deadline
-        assert [process.poll() for process in both] == [None, None], [process.communicate() for process in both]
+        assert not any(process.poll() is not None for process in both), [process.communicate() for process in both]
         time.sleep(0.02)
 
 

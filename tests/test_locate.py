@@ -212,3 +212,24 @@ def test_arrays_that_are_no_picture_are_refused(picture: np.ndarray) -> None:
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a run folder"):
         imgloc.load(tmp_path)
+
+
+def test_an_annotated_copy_is_written_over_nothing_but_an_earlier_one(tmp_path: Path) -> None:
+    def find(pictures: Any) -> list[locate.Found]:
+        return [locate.Found("a", 0.5, None)]
+
+    def located(*names: str) -> list[dict[str, Any]]:
+        return list(locate.locate_files(locate.Loaded(find, ("a",)), [str(tmp_path / name) for name in names], tmp_path))
+
+    grey = Image.fromarray(np.full((8, 8), 99, np.uint8))
+    for name in ("photo.jpg", "photo.png", "other.jpg", "other.png", "third.jpg"):
+        grey.save(tmp_path / name)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    first, second = located("photo.jpg", "photo.png")  # the copy of the first would lie where the second is
+    assert f"would overwrite the picture '{tmp_path / 'photo.png'}'" in first["error"]
+    assert second["class"] == "a"
+    assert "which is no annotated copy" in located("other.jpg")[0]["error"]
+    for _ in range(2):
+        assert located("third.jpg")[0]["class"] == "a"
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert {path.name for path in tmp_path.iterdir()} - set(before) == {"photo-2.png", "third.png"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +121,23 @@ def test_the_commit_is_the_working_trees_own(tmp_path: Path, monkeypatch: pytest
     assert rundir.commit() == {"commit": git(tmp_path, "rev-parse", "HEAD"), "dirty": False}
     module.write_text("changed = True\n")
     assert rundir.commit()["dirty"] is True
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    assert_refused(lambda: rundir.state(RunDir(folder), ConfigDict()), "is not UTF-8")
+    assert_refused(lambda: rundir.open_run(str(folder)), "is not UTF-8")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("damaged", ['{"test": 3}', '{"test": {"top1": 3}}', '{"test": {"top1": {"mean": NaN}}}', "[1]", "{"])
+def test_damaged_results_count_as_none(damaged: str, tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.results.write_text(damaged)
+    assert run.known_results() == {}
+
+
+def test_a_config_with_what_is_no_json_is_damaged(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.config.write_text('{"seed": NaN}')
+    assert_refused(lambda: run.read(run.config), "NaN is no JSON")
