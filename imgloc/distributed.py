@@ -60,13 +60,13 @@ def _parsed(place: str) -> tuple[str, int, int]:
     except (OSError, UnicodeError) as error:
         found = one_line(error)
         raise UserError(f"--distributed: no host '{host}' is known here ({found}); possible: the name or address of the first") from error
-    if index == 0 and _answers(port):
+    if index == 0 and _is_taken(port):
         raise UserError(f"--distributed: port {port} is in use on this host; possible: another one, the same for all processes")
     return f"{host}:{port}", int(parts[3]), index
 
 
-def _answers(port: int) -> bool:
-    """Whether somebody listens on a port of this host: JAX's service, which all processes join, could not."""
+def _is_taken(port: int) -> bool:
+    """Whether a port of this host is in use: JAX's service, which all processes join, could not."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended are none
         try:

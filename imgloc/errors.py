@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(Exception):
@@ -65,3 +68,10 @@ def unknown(what: str, got: str, possible: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return UserError(f"unknown {what} '{got}'; {hint}possible: {', '.join(names) or 'none'}")
+
+
+def chosen(what: str, name: str, possible: Mapping[str, T]) -> T:
+    """What a table has under a name that a user chose. Raises UserError, as `unknown` says it, where it has none."""
+    if name not in possible:
+        raise unknown(what, name, possible)
+    return possible[name]

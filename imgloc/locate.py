@@ -101,8 +101,7 @@ def locate_files(loaded: Loaded, paths: Sequence[str], out: Path | None) -> Iter
 
     The box is in pixels of the file as it is stored. Where EXIF has it shown turned or mirrored, `orientation` says how,
     and `box_upright` is the box as viewers show the picture. With `out`, an annotated copy of each, upright, is
-    written there, as PNG under the file's own name; never over anything but an
-    earlier copy.
+    written there, as PNG under the file's own name; never over anything but an earlier copy.
     """
     taken: set[str] = set()
     given = {_place(Path(path)) for path in paths} if out is not None else set()

@@ -11,7 +11,7 @@ import optax
 from flax import linen as nn
 
 from imgloc.build import WeightedLoss
-from imgloc.errors import unknown
+from imgloc.errors import chosen
 from imgloc.randomness import purpose_number
 from imgloc.types import Batch, Shape
 
@@ -32,9 +32,7 @@ class TrainState(NamedTuple):
 
 def compute_dtype(name: str) -> Any:
     """The dtype of a config's `train.dtype`."""
-    if name not in DTYPES:
-        raise unknown("dtype (train.dtype)", name, DTYPES)
-    return DTYPES[name]
+    return chosen("dtype (train.dtype)", name, DTYPES)
 
 
 def key_of(seed: Any, purpose: str, index: Any) -> jax.Array:

@@ -25,8 +25,6 @@ examples:
   imgloc evaluate runs/a --name full --config.data.options.digits=idx --config.data.options.folder=MNIST
 """
 NAMES = dict(zip(PREDICTORS, ("this run", "whole-image box", "median box"), strict=True))
-
-
 CAPTION = "mean [95 % interval]; top1: class right"
 CAPTION_OF_BOXES = "gt_known_50: box right (IoU at least .5); top1_loc_50: both right"
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc import boxes
-from imgloc.errors import unknown
+from imgloc.errors import chosen
 from imgloc.ops.recurrent import LSTM, Elman
 from imgloc.types import Outputs
 
@@ -35,13 +35,9 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        if self.cell not in CELLS:
-            raise unknown("cell (model.cell)", self.cell, CELLS)
-        if self.activation not in ACTIVATIONS:
-            raise unknown("activation (model.activation)", self.activation, ACTIVATIONS)
+        layer = chosen("cell (model.cell)", self.cell, CELLS)
+        activation = chosen("activation (model.activation)", self.activation, ACTIVATIONS)
         b, h, w, c = images.shape
-        layer = CELLS[self.cell]
-        activation = ACTIVATIONS[self.activation]
 
         rows = layer(self.features, activation, name="rows")(images.reshape(b, h, w * c))
         context = jnp.broadcast_to(rows[:, -1:], (b, w, self.features))

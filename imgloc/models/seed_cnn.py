@@ -10,7 +10,7 @@ import jax
 from flax import linen as nn
 
 from imgloc import boxes
-from imgloc.errors import unknown
+from imgloc.errors import chosen
 from imgloc.ops.conv import Conv
 from imgloc.ops.pool import average_pool, max_pool
 from imgloc.types import Outputs
@@ -34,11 +34,9 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        if self.activation not in ACTIVATIONS:
-            raise unknown("activation (model.activation)", self.activation, ACTIVATIONS)
-        if self.pooling not in POOLS:
-            raise unknown("pooling (model.pooling)", self.pooling, POOLS)
-        activation, pool, glorot = ACTIVATIONS[self.activation], POOLS[self.pooling], nn.initializers.glorot_uniform()
+        activation = chosen("activation (model.activation)", self.activation, ACTIVATIONS)
+        pool = chosen("pooling (model.pooling)", self.pooling, POOLS)
+        glorot = nn.initializers.glorot_uniform()
         x = images
         for features in self.channels:
             x = pool(activation(Conv(features, (self.kernel_size, self.kernel_size), padding="VALID", kernel_init=glorot)(x)))

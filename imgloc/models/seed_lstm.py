@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.errors import unknown
+from imgloc.errors import chosen
 from imgloc.models.recurrent import ACTIVATIONS
 from imgloc.ops.recurrent import GATES, elman, lstm
 from imgloc.types import Outputs
@@ -32,11 +32,8 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]: h steps of w c numbers."""
-        if self.cell not in CELLS:
-            raise unknown("cell (model.cell)", self.cell, CELLS)
-        if self.activation not in ACTIVATIONS:
-            raise unknown("activation (model.activation)", self.activation, ACTIVATIONS)
-        recurrence, gates = CELLS[self.cell]
+        recurrence, gates = chosen("cell (model.cell)", self.cell, CELLS)
+        activation = chosen("activation (model.activation)", self.activation, ACTIVATIONS)
         b, h, w, c = images.shape
         glorot, orthogonal = nn.initializers.glorot_uniform(), nn.initializers.orthogonal()
         parameters = (
@@ -45,7 +42,7 @@ class Model(nn.Module):
             self.param("bias", _forget_bias_one, (gates * self.features,), self.features),
         )
         kernels = (a.astype(images.dtype) for a in parameters)
-        rows = recurrence(images.reshape(b, h, w * c), *kernels, activation=ACTIVATIONS[self.activation])
+        rows = recurrence(images.reshape(b, h, w * c), *kernels, activation=activation)
         logits = nn.Dense(self.num_classes, kernel_init=glorot, name="classes")(rows[:, -1])
         return {"logits": logits, "features": {"rows": rows}}
 

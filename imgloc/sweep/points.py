@@ -11,6 +11,7 @@ A point means what `imgloc train` makes of its values as `--config.KEY=VALUE`, s
 from __future__ import annotations
 
 import collections
+import dataclasses
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -161,7 +162,7 @@ def _with_unique_names(points: Sequence[Point]) -> list[Point]:
     named = []
     for point in points:
         name = point.name if count[point.name] == 1 else f"{point.name}__{point.identity[:8]}"
-        named.append(Point(point.overrides, point.arguments, point.config, point.identity, name, point.title))
+        named.append(dataclasses.replace(point, name=name))
     return named
 
 

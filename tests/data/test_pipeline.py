@@ -54,7 +54,7 @@ def order_of(source: Any, **changes: Any) -> TrainOrder:
     return TrainOrder(**{"source": source, "seed": 0, "batch_size": 6, "start_step": 0, "stop_step": 10, **changes})
 
 
-def same_batches(a: Any, b: Any) -> None:
+def assert_same_batches(a: Any, b: Any) -> None:
     for one, other in itertools.zip_longest(a, b):
         for x, y in zip(one, other, strict=True):
             assert x.dtype == y.dtype
@@ -97,7 +97,7 @@ def test_batches_are_the_order_stacked() -> None:
     order = order_of(Numbered(10), stop_step=4)
     made = list(train_batches(order, SHAPE, max_objects=2, threads=2, workers=0))
     assert len(made) == 4
-    same_batches(made, [Stack(SHAPE, 2)([order[6 * step + i] for i in range(6)]) for step in range(4)])
+    assert_same_batches(made, [Stack(SHAPE, 2)([order[6 * step + i] for i in range(6)]) for step in range(4)])
 
 
 def test_resumed_batches_and_any_number_of_threads_are_the_same() -> None:
@@ -107,8 +107,8 @@ def test_resumed_batches_and_any_number_of_threads_are_the_same() -> None:
         return list(train_batches(order_of(source, start_step=start, stop_step=5), SHAPE, max_objects=1, threads=threads, workers=0))
 
     whole = batches(0, 1)
-    same_batches(whole, batches(0, 4))
-    same_batches(whole[3:], batches(3, 2))
+    assert_same_batches(whole, batches(0, 4))
+    assert_same_batches(whole[3:], batches(3, 2))
     assert not np.array_equal(whole[0].images_bxhxwxc, whole[1].images_bxhxwxc)
 
 
@@ -148,7 +148,7 @@ def test_batches_taken_whole_are_those_made_of_examples(
         order = order_of(source, **place)
         taken = list(train_batches(order, shape, max_objects=max_objects, threads=2, workers=0))
         assert len(taken) == 10 - order.start_step
-        same_batches(taken, without_taking(monkeypatch, order, shape, max_objects))
+        assert_same_batches(taken, without_taking(monkeypatch, order, shape, max_objects))
 
 
 def test_digits_taken_whole_are_those_made_of_examples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,9 +157,9 @@ def test_digits_taken_whole_are_those_made_of_examples(monkeypatch: pytest.Monke
     for index in range(2):
         order = order_of(digits, start_step=60, stop_step=70, process_index=index, process_count=2)
         made = without_taking(monkeypatch, order, (28, 28, 1), 1)
-        same_batches(made, train_batches(order, (28, 28, 1), max_objects=1, threads=2, workers=0))
+        assert_same_batches(made, train_batches(order, (28, 28, 1), max_objects=1, threads=2, workers=0))
         share = slice(3 * index, 3 * index + 3)
-        same_batches(made, [Batch(*(array[share] for array in batch)) for batch in whole[60:]])
+        assert_same_batches(made, [Batch(*(array[share] for array in batch)) for batch in whole[60:]])
 
 
 def test_a_very_long_split_is_summed_up_by_a_sample_of_it() -> None:
@@ -180,7 +180,7 @@ def test_worker_processes_make_the_batches_that_threads_make(split: str) -> None
     threads = list(train_batches(order, SHAPE, max_objects=1, threads=1, workers=0))
     workers = list(train_batches(order, SHAPE, max_objects=1, threads=1, workers=1))
     assert len(workers) == 3
-    same_batches(threads, workers)
+    assert_same_batches(threads, workers)
 
 
 def test_stacking_pads_with_zeros_and_masks_them_out() -> None:

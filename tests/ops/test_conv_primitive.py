@@ -151,7 +151,7 @@ def test_outside_jit_a_geometry_is_compiled_once() -> None:
     conv(x, k)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("imgloc.ops.conv_primitive.ROLES", {})  # tracing anew would look here
-        conv(x + 1, k)
+        assert conv(x + 1, k).shape == (1, 5, 4, 2)
 
 
 def test_an_empty_batch_gives_an_empty_result() -> None:
