@@ -15,6 +15,10 @@ class UserError(Exception):
     """A mistake the user can mend. Commands print its one line and exit with code 2."""
 
 
+class UnreadableImage(Exception):
+    """An image of a data set that cannot be decoded; its message says which and why. Pipelines skip it and say so."""
+
+
 REMEDIES = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some space there: the quota is used up",

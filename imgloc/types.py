@@ -94,5 +94,13 @@ class InMemory(Protocol):
         """
 
 
+@runtime_checkable
+class Reducible(Protocol):
+    """What a source may offer beside `Source` where its images lie encoded: an example whose image costs less to decode."""
+
+    def reduced(self, index: int, height: int, width: int) -> Example:
+        """The example of this index; its image may be smaller than it is stored, but no side is below these unless it is stored so."""
+
+
 #: Outputs (NumPy) for a batch, padding included.
 Predict: TypeAlias = Callable[[Batch], Outputs]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import math
 import threading
 from collections.abc import Iterator
@@ -94,6 +95,25 @@ def read_picture(path: Path, *, channels: int = 3) -> Picture:
         raise UserError(f"cannot read {path}: {error.strerror or one_line(error)[:200]}") from error
     except Exception as error:  # Pillow raises whatever its readers of damaged files raise
         raise UserError(f"cannot read {path}: it is damaged ({one_line(error)[:200] or type(error).__name__})") from error
+
+
+def decode_image(content: bytes, *, channels: int = 3, turn: bool = True, at_least: tuple[int, int] | None = None) -> Picture:
+    """An encoded image as pixels of 3 channels (RGB) or 1 (grey); `turn` it as its EXIF orientation says.
+
+    Where `at_least` (height, width, of the upright picture) is given the image may be decoded at a smaller scale, no side below
+    these unless it is stored so. Raises UserError with the reason where it cannot be decoded whole: never part of a picture.
+    """
+    try:
+        with _without_pillows_limit():
+            image = Image.open(io.BytesIO(content), formats=_formats())
+        with image:
+            return _decoded(image, channels)
+    except UnidentifiedImageError:
+        raise UserError("not an image that can be read" if content else "the file is empty (0 bytes)") from None
+    except UserError:
+        raise
+    except Exception as error:  # Pillow raises whatever its readers of damaged files raise
+        raise UserError(f"it is damaged ({one_line(error)[:200] or type(error).__name__})") from error
 
 
 @functools.cache
