@@ -55,6 +55,9 @@ def base() -> ConfigDict:
     config.data.source = "scattered_digits"  # a file in imgloc/data/sources, or a dotted module of your own
     config.data.options = ConfigDict()  # the source's keyword options
     config.data.image_size = (64, 64)  # height and width that images are resized to
+    config.data.fit = "squash"  # how images get that size: squash, or letterbox (sides keep their ratio, what is left is black)
+    config.data.augment = ConfigDict()  # what is done to images of training
+    config.data.augment.name = "none"  # a file in imgloc/data/augmentations, or a dotted module of your own; the rest: its options
     config.data.max_objects = 1  # boxes kept of an image, the largest first
     config.data.threads = 1  # that make batches ahead
     config.data.workers = 0  # processes that make batches ahead instead, for costly decoding
