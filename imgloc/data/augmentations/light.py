@@ -18,6 +18,7 @@ def augment(
 
     scale: enlarged by up to this, or as much reduced. translate: largest shift, as a share of a side; black comes in. visible: a box
     of which less than this share is left is dropped. keep: what loses the object is drawn again. flip: in what share of images.
+    brightness, contrast, saturation: largest change of the factor.
     """
     check("scale", scale, 0.0, 4.0)
     zooms = (1 / (1 + scale), 1 + scale)
