@@ -63,8 +63,7 @@ def scale_and_translate(
         x, y = (0.5 - (0.5 + windows.uniform(random, -translate, translate)) / zoom for _ in range(2))
         return (x, y, x + 1 / zoom, y + 1 / zoom)
 
-    window = windows.drawn_window(example, draw, visible=visible, keep=keep)
-    return windows.view(example, window, _size(example, size), color=color, visible=visible)
+    return windows.drawn_view(example, draw, _size(example, size), color=color, visible=visible, keep=keep)
 
 
 def random_resized_crop(
@@ -92,9 +91,10 @@ def random_resized_crop(
         x, y = int(random.integers(width - crop_w + 1)), int(random.integers(height - crop_h + 1))
         return (x / width, y / height, (x + crop_w) / width, (y + crop_h) / height)
 
-    whole = area[0] == 1.0  # no crop is asked for
-    window = windows.WHOLE if whole else windows.drawn_window(example, draw, visible=visible, keep=keep)
-    return windows.view(example, window, _size(example, size), color=(0,) * example.image_hxwxc.shape[2], visible=visible)
+    black = (0,) * example.image_hxwxc.shape[2]
+    if area[0] == 1.0:  # no crop is asked for
+        return windows.view(example, windows.WHOLE, _size(example, size), color=black, visible=visible)
+    return windows.drawn_view(example, draw, _size(example, size), color=black, visible=visible, keep=keep)
 
 
 def rotate(

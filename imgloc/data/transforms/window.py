@@ -60,16 +60,22 @@ def holds_object(example: Example, kept_n: BoolArray) -> bool:
     return bool(kept_n[own_n].any() if own_n.any() else kept_n.any() or not len(kept_n))
 
 
-def drawn_window(example: Example, draw: Callable[[], Window | None], *, visible: float, keep: bool) -> Window:
-    """The first window that `draw` gives which, if `keep`, holds an object of the image's own class; the whole image after TRIES draws.
+def drawn_view(
+    example: Example, draw: Callable[[], Window | None], size: tuple[int, int], *, color: tuple[int, ...], visible: float, keep: bool
+) -> Example:
+    """The view of the first window that `draw` gives which, if `keep`, holds an object of the image's own class; else the whole image.
 
-    `draw` gives None where it found none that is possible.
+    `draw` is asked TRIES times; it gives None where it found no window. See `view` for the rest.
     """
     for _ in range(TRIES):
         window = draw()
-        if window is not None and (not keep or holds_object(example, seen(example.boxes_nx4, window, visible)[1])):
-            return window
-    return WHOLE
+        if window == WHOLE:
+            break
+        if window is not None:
+            cut_nx4, kept_n = seen(example.boxes_nx4, window, visible)  # before any pixel is looked at
+            if not keep or holds_object(example, kept_n):
+                return with_boxes(example, pixels(example.image_hxwxc, window, size, color=color), cut_nx4, kept_n)
+    return view(example, WHOLE, size, color=color, visible=visible)
 
 
 def pixels(image_hxwxc: Uint8Array, window: Window, size: tuple[int, int], *, color: tuple[int, ...]) -> Uint8Array:

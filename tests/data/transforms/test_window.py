@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -85,13 +88,22 @@ def test_an_object_of_the_images_own_class_is_what_must_stay(example: Example, k
 def test_draws_that_lose_the_object_are_drawn_again_and_in_the_end_not_made() -> None:
     example = drawn((40, 40), [(0, 0, 10, 10), (30, 30, 40, 40)], label=1)
     upper, lower = (0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)
+
+    def labels(draw: Callable[[], windows.Window | None], keep: bool) -> list[int]:
+        view = windows.drawn_view(example, draw, (20, 20), color=(0, 0, 0), visible=0.5, keep=keep)
+        assert assert_boxes_follow(view) == len(view.labels_n)
+        return view.labels_n.tolist()
+
     draws = iter([upper, None, upper, lower, upper])
-    assert windows.drawn_window(example, lambda: next(draws), visible=0.5, keep=True) == lower
-    assert windows.drawn_window(example, lambda: upper, visible=0.5, keep=True) == windows.WHOLE
-    assert windows.drawn_window(example, lambda: upper, visible=0.5, keep=False) == upper
-    assert windows.drawn_window(example, lambda: None, visible=0.5, keep=False) == windows.WHOLE
-    nothing = drawn((40, 40), [])
-    assert windows.drawn_window(nothing, lambda: upper, visible=0.5, keep=True) == upper
+    assert labels(lambda: next(draws), keep=True) == [1]
+    assert next(draws) == upper, "drawn on when a window was found"
+    assert labels(lambda: upper, keep=True) == [0, 1]
+    assert labels(lambda: upper, keep=False) == [0]
+    assert labels(lambda: None, keep=False) == [0, 1]
+    assert labels(lambda: windows.WHOLE, keep=False) == [0, 1]
+    nothing = dataclasses.replace(drawn((40, 40), []), image_hxwxc=example.image_hxwxc)
+    shown = windows.drawn_view(nothing, lambda: upper, (20, 20), color=(0, 0, 0), visible=0.5, keep=True)
+    assert np.array_equal(shown.image_hxwxc, example.image_hxwxc[:20, :20])
 
 
 def test_draws_are_in_their_ranges() -> None:
