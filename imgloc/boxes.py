@@ -109,3 +109,54 @@ def from_letterbox(boxes: Any, content: Any) -> Any:
     `content` (..., 4): where in [0, 1] of the letterboxed image the image is shown, as `transforms.fit.letterbox` gives it.
     """
     return clipped(to_window(boxes, content))
+
+
+def from_voc_inclusive(boxes: Any) -> Any:
+    """Boxes of pixels counted from 1, the last one included, xyxy, to continuous pixel edges: pixels 1 to 3 are [0, 3].
+
+    Pascal VOC's own convention (Everingham et al., VOC2012 development kit, section 4: the top-left pixel is (1, 1)).
+    """
+    xp = boxes.__array_namespace__()
+    return boxes - xp.asarray([1, 1, 0, 0], dtype=boxes.dtype)
+
+
+def to_voc_inclusive(boxes: Any) -> Any:
+    """Boxes in continuous pixel edges, xyxy, to pixels counted from 1, the last one included; see `from_voc_inclusive`."""
+    xp = boxes.__array_namespace__()
+    return boxes + xp.asarray([1, 1, 0, 0], dtype=boxes.dtype)
+
+
+def from_inclusive(boxes: Any) -> Any:
+    """Boxes of pixels counted from 0, the last one included, xyxy, to continuous pixel edges: pixels 0 to 2 are [0, 3]."""
+    xp = boxes.__array_namespace__()
+    return boxes + xp.asarray([0, 0, 1, 1], dtype=boxes.dtype)
+
+
+def to_inclusive(boxes: Any) -> Any:
+    """Boxes in continuous pixel edges, xyxy, to pixels counted from 0, the last one included; see `from_inclusive`."""
+    xp = boxes.__array_namespace__()
+    return boxes - xp.asarray([0, 0, 1, 1], dtype=boxes.dtype)
+
+
+def from_coco_xywh(boxes: Any) -> Any:
+    """Boxes as COCO has them (left, top, width, height), in any unit, to xyxy (https://cocodataset.org/#format-data)."""
+    xp = boxes.__array_namespace__()
+    return xp.concat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+
+
+def to_coco_xywh(boxes: Any) -> Any:
+    """Boxes xyxy to (left, top, width, height); see `from_coco_xywh`."""
+    xp = boxes.__array_namespace__()
+    return xp.concat([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def from_yolo_cxcywh(boxes: Any) -> Any:
+    """Boxes as YOLO has them (middle x, middle y, width, height), in any unit, to xyxy (https://docs.ultralytics.com/datasets/detect)."""
+    xp = boxes.__array_namespace__()
+    return xp.concat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], axis=-1)
+
+
+def to_yolo_cxcywh(boxes: Any) -> Any:
+    """Boxes xyxy to (middle x, middle y, width, height); see `from_yolo_cxcywh`."""
+    xp = boxes.__array_namespace__()
+    return xp.concat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], axis=-1)

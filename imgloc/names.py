@@ -11,8 +11,8 @@ from types import ModuleType
 from imgloc.errors import UserError, reason, unknown
 
 ROOMS = {
-    "models": "model", "losses": "loss", "data.sources": "source", "data.augmentations": "augmentation", "tasks": "task",
-    "metrics": "metric",
+    "models": "model", "losses": "loss", "data.sources": "source", "data.augmentations": "augmentation", "data.formats": "format",
+    "tasks": "task", "metrics": "metric",
 }  # fmt: skip
 
 
