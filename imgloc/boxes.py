@@ -78,3 +78,14 @@ def to_pixels(boxes: Any, width: int, height: int) -> Any:
     """Boxes in [0, 1] to continuous pixel edges, xyxy."""
     xp = boxes.__array_namespace__()
     return boxes * xp.asarray([width, height, width, height], dtype=boxes.dtype)
+
+
+def from_inclusive(boxes: Any) -> Any:
+    """Boxes (x0, y0, x1, y1) in pixels counted from 0, the last one included, to continuous pixel edges."""
+    xp = boxes.__array_namespace__()
+    return boxes + xp.asarray([0, 0, 1, 1], dtype=boxes.dtype)
+
+
+def from_ymin_xmin_ymax_xmax(boxes: Any) -> Any:
+    """Boxes (ymin, xmin, ymax, xmax), TFDS's order, to xyxy; units stay as they are."""
+    return boxes[..., [1, 0, 3, 2]]

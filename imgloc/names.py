@@ -10,7 +10,7 @@ from types import ModuleType
 
 from imgloc.errors import UserError, reason, unknown
 
-ROOMS = {"models": "model", "losses": "loss", "data.sources": "source", "tasks": "task", "metrics": "metric"}
+ROOMS = {"models": "model", "losses": "loss", "data.sources": "source", "data.builders": "data set", "tasks": "task", "metrics": "metric"}
 
 
 def names(room: str) -> list[str]:
