@@ -160,3 +160,8 @@ def to_yolo_cxcywh(boxes: Any) -> Any:
     """Boxes xyxy to (middle x, middle y, width, height); see `from_yolo_cxcywh`."""
     xp = boxes.__array_namespace__()
     return xp.concat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def from_ymin_xmin_ymax_xmax(boxes: Any) -> Any:
+    """Boxes (ymin, xmin, ymax, xmax), TFDS's order, to xyxy; units stay as they are."""
+    return boxes[..., [1, 0, 3, 2]]

@@ -12,7 +12,7 @@ from imgloc.errors import UserError, reason, unknown
 
 ROOMS = {
     "models": "model", "losses": "loss", "data.sources": "source", "data.augmentations": "augmentation", "data.formats": "format",
-    "tasks": "task", "metrics": "metric",
+    "data.builders": "data set", "tasks": "task", "metrics": "metric",
 }  # fmt: skip
 
 

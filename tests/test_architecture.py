@@ -203,7 +203,7 @@ def test_files_and_functions_are_short_and_well_named() -> None:
 
 
 def test_inheritance_stops_at_what_libraries_ask_for() -> None:
-    allowed = {"nn.Module", "NamedTuple", "Protocol", "Exception"}
+    allowed = {"nn.Module", "NamedTuple", "Protocol", "Exception", "tfds.core.GeneratorBasedBuilder"}
     for path, tree in sources().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
