@@ -84,7 +84,7 @@ def _by_tfds(name: str, folder: str) -> Prepared:
     """By TFDS's own builder, its failures in one line."""
     known = fields_in_table(name)
     if known is not None and known.tensorflow and importlib.util.find_spec("tensorflow") is None:
-        raise UserError(f"{name}: TFDS's builder wants tensorflow, which is not installed here (reading wants none); {known.note or INSTALL}")
+        raise UserError(f"{name}: TFDS's builder wants tensorflow, not installed here (reading wants none); {known.note or INSTALL}")
     import tensorflow_datasets as tfds
 
     try:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.test_pipeline import SHAPE, Numbered, order_of
-from tests.refusals import assert_refused
 
 from imgloc.data import order
 from imgloc.data.pipeline import Made, eval_batches, first_readable, readable, train_batches
 from imgloc.data.view import View
 from imgloc.errors import UnreadableImage
 from imgloc.types import Example
+from tests.data.test_pipeline import SHAPE, Numbered, order_of
+from tests.refusals import assert_refused
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def test_training_takes_the_next_one_and_says_so_once(capfd: pytest.CaptureFixtu
     sound = [[int(i) for i in batch.images_bxhxwxc[:, 0, 0, 0]] for batch in train_batches(made, threads=2, workers=0)]
     whole = [made.order.index(number) for number in range(32)]
     expected = [next(i for i in whole[n:] if i not in (2, 3)) for n in range(30)]
-    assert sum(sound, []) == expected
+    assert list(itertools.chain(*sound)) == expected
     told = capfd.readouterr().err.splitlines()
     assert len(told) == 2
     assert {line.split(": ")[-2] for line in told} == {"train2.jpg", "train3.jpg"}
