@@ -13,6 +13,7 @@ from imgloc.types import Uint8Array
 
 #: What libjpeg says of files whose pixels are all there: bytes behind the image, or metadata that it does not know.
 HARMLESS = ("before marker 0xd9", "Unknown Adobe color transform", "Invalid SOS parameters", "inconsistent progression")
+_SCAN = 0xDA  # the marker behind which pixels begin
 _TURNED = (b"Exif\0\0", b"tiff:Orientation")
 
 
@@ -28,8 +29,16 @@ def size(content: bytes) -> tuple[int, int] | None:
 
 
 def may_be_turned(content: bytes) -> bool:
-    """Whether a JPEG holds something that may say an orientation."""
-    return any(mark in content for mark in _TURNED)
+    """Whether a JPEG holds something that may say an orientation: in the segments before its pixels, or none can be told apart."""
+    place = 2
+    while content[place : place + 1] == b"\xff" and len(content) >= place + 4:
+        marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4])
+        if marker == 0xE1 and any(mark in content[place + 4 : place + 2 + length] for mark in _TURNED):
+            return True
+        if marker == _SCAN:
+            return False
+        place += 2 + length
+    return True
 
 
 def scale_for(height: int, width: int, at_least: tuple[int, int]) -> int:

@@ -60,7 +60,8 @@ def stack(examples: Sequence[Example], size: int, view: View, *, truth_in_view: 
         seen, batch.content_bx4[i] = shown(example, view)
         batch.images_bxhxwxc[i] = seen.image_hxwxc
         truth = seen if truth_in_view else example
-        largest = np.argsort(-area(truth.boxes_nx4), kind="stable")[: view.max_objects]
+        count = len(truth.boxes_nx4)
+        largest = np.argsort(-area(truth.boxes_nx4), kind="stable")[: view.max_objects] if count > 1 else np.arange(count)
         batch.boxes_bxnx4[i, : len(largest)] = truth.boxes_nx4[largest]
         batch.labels_bxn[i, : len(largest)] = truth.labels_n[largest]
         batch.object_mask_bxn[i, : len(largest)] = True

@@ -156,9 +156,10 @@ class Folder:
         except UserError as error:
             raise UnreadableImage(f"{entry.file}: {error}") from error
         boxes, labels = truth.truth(entry, picture, self._numbers)
-        label = _class_of(entry, self._numbers)
         if not entry.label and len(boxes):
-            label = int(labels[np.argmax(box_arithmetic.area(boxes))])
+            label: int | None = int(labels[np.argmax(box_arithmetic.area(boxes))] if len(boxes) > 1 else labels[0])
+        else:
+            label = _class_of(entry, self._numbers)
         assert label is not None, "images of no class are left out"
         return Example(
             image_hxwxc=picture.pixels_hxwxc,
