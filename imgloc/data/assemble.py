@@ -60,6 +60,14 @@ def number(value: Any) -> float:
     return found
 
 
+def class_name(value: Any) -> str:
+    """A class's name without white space around it. Raises ValueError for what no report could show."""
+    name = value.strip() if isinstance(value, str) else ""
+    if not name or not name.isprintable():
+        raise ValueError(f"{brief(value)} is no name of a class")
+    return name
+
+
 def side(value: Any) -> int:
     """A picture's width or height in pixels; 0 where it is not said, or not sensibly."""
     try:

@@ -26,7 +26,8 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 LARGEST_FILE = 2**31  # bytes of an annotation file; COCO's largest has 0.45 GB
-_UNSAFE = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]|^/|^[A-Za-z]:")
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_LEADS_OUT = re.compile(r"\\|^/|^[A-Za-z]:")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ class Listing:
         for candidate in candidates:
             if candidate in self.files:
                 return candidate
+        expected = {split_of_folders(candidate) for candidate in candidates} - {""}
         named = self._images_by_name.get(name.rpartition("/")[2], [])
+        if expected:  # an image of its name in another split's folder is another
+            named = [path for path in named if split_of_folders(path) in ("", *expected)]
         for candidate in candidates:
             for path in named:
                 if path.rpartition(".")[0] == candidate:
@@ -125,7 +129,7 @@ def list_folder(folder: Path) -> Listing:
             name = prefix + entry.name
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
-            if any("\ud800" <= letter <= "\udfff" for letter in entry.name):
+            if _NO_TEXT.search(entry.name):
                 faults.append(Fault("bad_annotation", ascii(name), "the file's name is no text"))
             elif entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
                 faults.append(Fault("outside_folder", name, "a link that leads out of the data's folder is not followed"))
@@ -139,7 +143,7 @@ def list_folder(folder: Path) -> Listing:
 
 def inside(said: str) -> str | None:
     """A file's name as a relative path with "/", None where it could lead out of the folder that it is relative to."""
-    if _UNSAFE.search(said):
+    if _NO_TEXT.search(said) or _LEADS_OUT.search(said):
         return None
     parts = [part for part in said.split("/") if part not in ("", ".")]
     return None if not parts or ".." in parts else "/".join(parts)

@@ -157,9 +157,7 @@ def _box(cell: Mapping[str, str]) -> tuple[list[float], str]:
     """A line's box and class; no numbers for a line that says that an image has no object. Raises ValueError."""
     if not any(cell[corner] for corner in CORNERS):
         return [], ""
-    label = cell.get("class", ONLY_CLASS)
-    if not label:
-        raise ValueError("it has no class")
+    label = assemble.class_name(cell.get("class", ONLY_CLASS))
     return [assemble.number(cell[corner]) for corner in CORNERS], label
 
 
