@@ -10,6 +10,7 @@ import numpy as np
 
 from imgloc import boxes
 from imgloc.data.annotations import Annotated, Annotation, Fault
+from imgloc.data.listing import inside
 from imgloc.errors import UserError, chosen
 from imgloc.types import FloatArray
 
@@ -121,6 +122,13 @@ def _same(a: Annotation, b: Annotation) -> bool:
         return annotation.label, sorted(zip(annotation.names, annotation.boxes_nx4.tolist(), strict=True))
 
     return bool(content(a) == content(b))
+
+
+def file_to_write(annotation: Annotation) -> str:
+    """An annotation's image, relative to the data's folder, for a file that is called after it. Raises UserError where it lies outside."""
+    if inside(annotation.file) != annotation.file:
+        raise UserError(f"{brief(annotation.file)} is no file of the data's folder; nothing is written for it")
+    return annotation.file
 
 
 def in_pixels(annotation: Annotation) -> FloatArray:

@@ -6,6 +6,7 @@ outside, whatever it says. Links that lead out of the folder are not followed, n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -75,10 +76,11 @@ class Listing:
         if expected:  # an image of its name in another split's folder is another
             named = [path for path in named if split_of_folders(path) in ("", *expected)]
         for candidate in candidates:
-            for path in named:
-                if path.rpartition(".")[0] == candidate:
-                    return path
-        if len(named) > 1 and "/" in name:
+            for suffix in IMAGE_SUFFIXES:
+                for path in (candidate + suffix, candidate + suffix.upper()):
+                    if path in self.files:
+                        return path
+        if 1 < len(named) < 1000 and "/" in name:
             named = [path for path in named if path.endswith((f"/{name}", name))]
         return named[0] if len(named) == 1 else [*candidates, name][0]
 
@@ -136,8 +138,9 @@ def list_folder(folder: Path) -> Listing:
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append((Path(entry.path), f"{name}/"))
             elif entry.is_file():
-                status = entry.stat()
-                found[name] = (status.st_size, status.st_mtime_ns)
+                with contextlib.suppress(OSError):  # it has just gone
+                    status = entry.stat()
+                    found[name] = (status.st_size, status.st_mtime_ns)
     return Listing(root, found, tuple(sorted(faults, key=lambda fault: fault.where)))
 
 

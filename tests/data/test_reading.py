@@ -11,7 +11,7 @@ import pytest
 
 from imgloc import names
 from imgloc.data import assemble, reading
-from imgloc.data.annotations import Annotation
+from imgloc.data.annotations import Annotated, Annotation
 from imgloc.data.faults import KINDS
 from tests.picture_folders import put, touch
 from tests.refusals import assert_refused
@@ -85,6 +85,14 @@ def test_boxes_change_between_pixels_and_shares_where_the_size_is_said() -> None
     assert assemble.in_unit(pixels).tolist() == [[0.25, 0.25, 0.5, 0.75]]
     unsaid = Annotation("a.jpg", box, ("cat",), relative=True, where="a.txt")
     assert_refused(lambda: assemble.in_pixels(unsaid), "the size of a.jpg is not said in a.txt")
+
+
+@pytest.mark.parametrize("name", ["voc", "yolo"])
+@pytest.mark.parametrize("file", ["../a.jpg", "/tmp/a.jpg", "a/../../b.jpg"])
+def test_nothing_is_written_outside_the_folder(name: str, file: str, tmp_path: Path) -> None:
+    bad = Annotated("", ("cat",), (Annotation(file, np.zeros((0, 4)), ()),))
+    assert_refused(lambda: names.find("data.formats", name).write(bad, tmp_path / "data"), "is no file of the data's folder")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("value", [True, None, [1], "", "x", "nan", float("inf"), 10**400, -2e9])

@@ -123,7 +123,7 @@ def _table(text: str, name: str, listing: Listing, convention: str, faults: list
     separator, places, header = dialect
     near = [f"{above}/{images}".strip("/") for above in folders_of(name) for images in ("", "images")]
     split = split_of_name(name.rpartition("/")[2])
-    relative = header and "imageid" in text[:4096].lower().split("\n", maxsplit=1)[0] and "class" in places
+    relative = header and re.match(r"(?=[^\n]*\bimageid\b)[^\n]*\blabelname\b", text.lstrip("\ufeff")[:4096].lower()) is not None
     found: dict[str, _Image] = {}
     paths: dict[str, str | None] = {}
     for line, cells in _lines(text, separator, name, faults):

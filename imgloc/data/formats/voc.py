@@ -181,14 +181,16 @@ def write(annotated: Annotated, folder: Path, *, convention: str = "edges") -> N
     """Annotations as VOC: Annotations/, and ImageSets/Main/ where splits are said. Images are not copied: they belong into JPEGImages/.
 
     Numbers are rounded to whole pixels of `convention`; where they are VOC's own (inclusive_from_1), so says each file. Names of
-    folders are part of a file's name: a/b.jpg gets Annotations/a/b.xml. Raises UserError for boxes in [0, 1] of an unknown size.
+    folders are part of a file's name: a/b.jpg gets Annotations/a/b.xml. Raises UserError for boxes in [0, 1] of an unknown size,
+    and for a file outside the folder.
     """
     lists: dict[str, list[str]] = {}
     for entry in annotated.images:
-        stem = entry.file.rpartition(".")[0] if "." in entry.file.rpartition("/")[2] else entry.file
+        file = assemble.file_to_write(entry)
+        stem = file.rpartition(".")[0] if "." in file.rpartition("/")[2] else file
         root = ET.Element("annotation")
         ET.SubElement(root, "folder").text = "JPEGImages"
-        ET.SubElement(root, "filename").text = entry.file
+        ET.SubElement(root, "filename").text = file
         ET.SubElement(ET.SubElement(root, "source"), "annotation").text = "PASCAL VOC" if convention == "inclusive_from_1" else "Unknown"
         size = ET.SubElement(root, "size")
         for side, length in (("width", entry.width), ("height", entry.height), ("depth", 3)):

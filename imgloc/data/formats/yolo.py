@@ -219,14 +219,14 @@ def write(annotated: Annotated, folder: Path) -> None:
     """Annotations as YOLO: a text file an image, data.yaml with the names, and SPLIT.txt with the images of each split.
 
     Images are not copied: their text goes to labels/ where they are in images/, else beside them. Boxes of classes that are not
-    declared are left out. Raises UserError for boxes in pixels of an unknown size.
+    declared are left out. Raises UserError for boxes in pixels of an unknown size, and for a file outside the folder.
     """
     numbers = {name: number for number, name in enumerate(annotated.classes)}
     lists: dict[str, list[str]] = {}
     for entry in annotated.images:
         rows = boxes.to_yolo_cxcywh(assemble.in_unit(entry)).tolist()
         lines = [" ".join(map(str, (numbers[name], *row))) for row, name in zip(rows, entry.names, strict=True) if name in numbers]
-        files.write_text(folder / _labels_of(entry.file), "".join(f"{line}\n" for line in lines))
+        files.write_text(folder / _labels_of(assemble.file_to_write(entry)), "".join(f"{line}\n" for line in lines))
         if entry.split:
             lists.setdefault({"validation": "val"}.get(entry.split, entry.split), []).append(entry.file)
     for split, images in lists.items():

@@ -60,6 +60,11 @@ def test_open_images_are_relative_and_named_without_a_suffix(tmp_path: Path) -> 
     assert entry.boxes_nx4.tolist() == [[0.25, 0.125, 0.5, 1]]
 
 
+def test_only_open_images_are_relative(tmp_path: Path) -> None:
+    put(tmp_path, x_dot_csv="ImageID,label_name,xmin,ymin,xmax,ymax\na.jpg,cat,1,2,3,4\n")
+    assert not csv.read(tmp_path).images[0].relative
+
+
 def test_a_table_without_a_class_has_one_and_an_empty_box_is_none(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg")
     put(tmp_path, x_dot_csv="path,xmin,ymin,xmax,ymax\na.jpg,1,2,3,4\nb.jpg,,,,\n")
