@@ -47,7 +47,7 @@ def read(folder: Path, *, convention: str = "") -> Annotated:
         names = _from_text(listing)
     images = {_labels_of(image): image for image in reversed(listing.images)}
     for text in listing.ending(".txt"):
-        if "labels" in text.split("/")[:-1] and text not in images:
+        if "labels" in text.split("/")[:-1] and text not in images and not text.endswith("classes.txt"):
             images[text] = _images_of(text)
     found = []
     for text in sorted(name for name in images if name in listing.files):

@@ -61,7 +61,8 @@ def test_without_yaml_names_are_those_of_classes_txt_or_numbers(tmp_path: Path) 
     put(tmp_path, train__labels__classes_dot_txt="cat\ndog\nowl\n")
     found = yolo.read(tmp_path)
     assert found.classes == ("cat", "dog", "owl")
-    assert [entry.split for entry in found.images if entry.file == "train/images/a.jpg"] == ["train"]
+    assert [(entry.file, entry.split) for entry in found.images] == [("train/images/a.jpg", "train")]
+    assert not found.faults
 
 
 def test_a_polygon_has_its_box_and_a_confidence_is_passed_over(tmp_path: Path) -> None:
