@@ -16,7 +16,8 @@ from imgloc.config import base
 def get_config() -> ConfigDict:
     config = base()
     config.task = "classify"
-    config.data.source = "imagenet2012"
+    config.data.source = "tfds"
+    config.data.options.name = "imagenet2012"
     config.data.image_size = (224, 224)
     config.data.threads = 2
     config.model.update(name="seed_cnn", locate=False)

@@ -126,6 +126,22 @@ def test_logits_reach_every_box() -> None:
     np.testing.assert_allclose(boxes.from_low_size_logits(logits, scipy.special.expit), wanted, atol=1e-12)
 
 
+@given(ordered, ordered, ordered)
+def test_windows_and_back(a: tuple[float, ...], b: tuple[float, ...], edges: tuple[float, ...]) -> None:
+    """A window's own corners are (0, 0) and (1, 1) in it, its middle (.5, .5); cut at its edges a box is the intersection."""
+    window = np.array(edges) + np.array([0, 0, 0.5, 0.25])
+    pair = np.array([a, b])
+    inside = boxes.to_window(pair, window)
+    np.testing.assert_allclose(boxes.from_window(inside, window), pair, atol=1e-12)
+    middle = (window[:2] + window[2:]) / 2
+    np.testing.assert_allclose(boxes.to_window(np.concatenate([window[:2], middle]), window), [0, 0, 0.5, 0.5], atol=1e-12)
+    np.testing.assert_allclose(boxes.to_window(window, window), [0, 0, 1, 1], atol=1e-12)
+    expected = boxes.intersection(pair, np.broadcast_to(window, pair.shape)) / boxes.area(window)
+    np.testing.assert_allclose(boxes.area(boxes.clipped(inside)), expected, atol=1e-12)
+    np.testing.assert_array_equal(boxes.from_letterbox(pair, window), boxes.clipped(inside))
+    assert np.asarray(boxes.from_letterbox(jnp.asarray(pair, jnp.float32), jnp.asarray(window, jnp.float32))).dtype == np.float32
+
+
 @given(ordered, st.integers(1, 2000), st.integers(1, 2000))
 def test_pixels_and_back(box: tuple[float, ...], width: int, height: int) -> None:
     there = boxes.to_pixels(np.array(box), width, height)

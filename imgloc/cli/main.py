@@ -6,12 +6,14 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from imgloc.cli import bench, evaluate, locate, report, sweep, train
+from imgloc.cli import bench, data, evaluate, locate, report, sweep, train
+from imgloc.cli.parsers import add_commands, tell_in_one_line
 from imgloc.errors import UserError, of_storage, one_line
 
-COMMANDS = {"train": train, "sweep": sweep, "evaluate": evaluate, "locate": locate, "report": report, "bench": bench}
+COMMANDS = {
+    "train": train, "sweep": sweep, "evaluate": evaluate, "locate": locate, "report": report, "data": data, "bench": bench
+}  # fmt: skip
 
 DESCRIPTION = """\
 imgloc says what is in an image and where: train a localizer, score it with
@@ -35,29 +37,9 @@ def make_parser() -> argparse.ArgumentParser:
         prog="imgloc", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        subparser = subparsers.add_parser(
-            name,
-            help=module.HELP.replace("%", "%%"),  # argparse formats this one and not the description
-            description=module.HELP[0].upper() + module.HELP[1:] + ".",
-            epilog=module.EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        module.add_arguments(subparser)
-        _tell_in_one_line(subparser)
-    _tell_in_one_line(parser)
+    add_commands(parser, COMMANDS, "command")
+    tell_in_one_line(parser)
     return parser
-
-
-def _tell_in_one_line(parser: argparse.ArgumentParser) -> None:
-    """Mistakes as one line, without the usage above it; with a way to it."""
-
-    def error(message: str) -> NoReturn:
-        raise UserError(f"{parser.prog}: {message}; see {parser.prog} --help")
-
-    parser.error = error  # type: ignore[method-assign]
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

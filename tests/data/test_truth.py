@@ -80,6 +80,22 @@ def test_boxes_annotated_at_another_size_are_scaled_by_it() -> None:
     np.testing.assert_allclose(in_pixels(boxes, drawn(1)), BOX, atol=1e-5)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_picture_decoded_at_a_smaller_scale_has_the_same_boxes(orientation: int) -> None:
+    pixels = np.zeros((320, 480, 3), np.uint8)
+    pixels[64:160, 32:128] = 255
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(file, "JPEG", quality=95, exif=exif)
+    whole, reduced = decode.decode_image(file.getvalue()), decode.decode_image(file.getvalue(), at_least=(50, 50))
+    assert reduced.pixels_hxwxc.size < whole.pixels_hxwxc.size
+    annotation = said((32, 64, 128, 160), size=(480, 320))
+    for picture in (whole, reduced):
+        boxes, _ = truth(annotation, picture, CLASSES)
+        np.testing.assert_allclose(in_pixels(boxes, picture), bright(picture), atol=0.5)
+
+
 def test_boxes_are_cut_and_those_of_no_area_or_class_left_out() -> None:
     annotation = said(
         (-5, -5, 10, 10), (30, 20, 50, 30), (5, 5, 5, 9), (9, 5, 5, 9), (41, 0, 50, 24), (1, 1, 2, 2), (1, 1, 2, 2), (0, 0, 4, 4),

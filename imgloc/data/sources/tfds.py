@@ -1,0 +1,221 @@
+"""Any data set that TFDS has prepared as array_record, by its name: images kept encoded, read one by one, without TensorFlow.
+
+Which field is what stands in `imgloc.data.tfds_fields`. Records are TensorFlow's Example messages; of one only the fields that
+count are taken, which costs a quarter of TFDS's own decoding.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgloc import boxes as box_arithmetic
+from imgloc import files
+from imgloc.data import decode
+from imgloc.data.records import CHECKSUMS
+from imgloc.data.tfds_fields import Fields, fields_of, flat
+from imgloc.data.tfds_opening import Part, open_prepared, parts_of
+from imgloc.errors import UnreadableImage, UserError, unknown
+from imgloc.types import Example, FloatArray, Info, IntArray
+
+SPLITS = ("train", "validation", "test")
+LOOKED_AT = 8  # records by which a split without labels is told
+
+
+def source(
+    split: str,
+    *,
+    seed: int,
+    name: str = "",
+    folder: str = "",
+    train: str = "",
+    validation: str = "",
+    test: str = "",
+    classes: Sequence[str] = (),
+    per_class: int = 0,
+    channels: int = 0,
+) -> Tfds:
+    """A split (train, validation, test) of TFDS's data set `name`, the same for every seed.
+
+    `folder` is TFDS's data_dir, its own default where empty. `train`, `validation`, `test` say which of TFDS's splits ours are:
+    `train[:90%]`, `train[5000:]`, `a+b`, `even_splits(train, 3)[0]`; where empty, what suits the data set. `classes`: of all only
+    these, numbered in this order; `per_class`: of each class as many images, the first; both read all records once.
+    `channels` 3 (RGB) or 1 (grey); 0: 1 where all of its images are grey.
+    Raises UserError where it is not prepared, has no such split or no labels there, or no fields that are known.
+    """
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    if channels not in (0, 1, 3) or per_class < 0:
+        raise UserError(f"channels={channels}, per_class={per_class}; possible: 3 (RGB), 1 (grey) or 0, and 0 (all) or more")
+    builder = open_prepared(name, folder)
+    features = flat(builder.info.features)
+    fields = fields_of(name, features, list(builder.info.splits))
+    place = SPLITS.index(split)
+    expression = (train, validation, test)[place] or fields.splits[place]
+    parts = parts_of(builder, expression)
+    ids, names = _classes(features, fields, builder.info.metadata)
+    numbers, chosen = _chosen(name, classes, ids, names)
+    channels = channels or (1 if features[fields.image].shape[-1] == 1 else 3)
+    of_all = [[os.path.basename(part.file), part.start, part.stop] for part in parts]
+    content = [builder.info.full_name, of_all, [s.num_bytes for s in builder.info.splits.values()], repr(fields), _checksums(builder)]
+    fingerprint = files.fingerprint([*content, list(chosen), per_class, channels])
+    whole = Tfds(name.split(":", maxsplit=1)[0], parts, _records(parts), fields, Info(chosen, channels), numbers, fingerprint)
+    if all(whole.truth(index).label < 0 for index in range(min(LOOKED_AT, len(whole)))) and not classes:
+        possible = ", ".join(builder.info.splits)
+        raise UserError(f"'{expression}' of {name} has no labels; choose another for data.options.{split}, of {possible}")
+    return whole if not classes and not per_class else _subset(whole, per_class)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a record says but its pixels."""
+
+    content: bytes  # the encoded image
+    id: str
+    boxes_nx4: FloatArray  # as they are written, in our order of edges
+    labels_n: IntArray
+    label: int  # -1: none
+
+
+@dataclass(frozen=True)
+class Tfds:
+    """See `source`."""
+
+    name: str
+    parts: tuple[Part, ...]
+    records: Any  # random access to serialized records; opens its files when it is first read, also after pickling
+    fields: Fields
+    info: Info
+    numbers: IntArray  # the data set's number of a class -> ours; -1: left out
+    fingerprint: str
+    chosen: IntArray | None = None  # indices of records; None: all
+
+    @property
+    def groups(self) -> frozenset[str]:
+        return frozenset(self._group(index) for index in range(len(self)))
+
+    def _group(self, index: int) -> str:
+        """A photograph by its place in TFDS's split: its name would take reading all of the data set."""
+        place = index if self.chosen is None else int(self.chosen[index])
+        part = self.parts[bisect.bisect_right(self.parts, place, key=lambda part: part.before) - 1]
+        return f"{self.name}-{part.split}-{part.place + place - part.before}"
+
+    def __len__(self) -> int:
+        return len(self.records) if self.chosen is None else len(self.chosen)
+
+    def __getitem__(self, index: int) -> Example:
+        return self._example(index, None)
+
+    def reduced(self, index: int, height: int, width: int) -> Example:
+        """See `imgloc.types.Reducible`."""
+        return self._example(index, (height, width))
+
+    def truth(self, index: int) -> Truth:
+        """What the record of an index says, its image not decoded."""
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        values = tf_example_pb2.Example.FromString(self.records[index if self.chosen is None else int(self.chosen[index])]).features.feature
+        fields = self.fields
+        identity = values[fields.id].bytes_list.value[0].decode(errors="replace") if fields.id else self._group(index)
+        image_label = self._number(values[fields.label].int64_list.value[0]) if fields.label else -1
+        boxes = np.array(values[fields.boxes].float_list.value if fields.boxes else (), np.float32).reshape(-1, 4)
+        boxes = np.clip(box_arithmetic.from_ymin_xmin_ymax_xmax(boxes), 0, 1)
+        if fields.labels:
+            labels = np.array([self._number(label) for label in values[fields.labels].int64_list.value], np.int32)
+        else:
+            labels = np.full(len(boxes), 0 if fields.one_class else image_label, np.int32)
+        keep = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (labels >= 0)
+        for flag in fields.without:
+            keep &= np.array(values[flag].int64_list.value, np.int64) != 1
+        boxes, labels = boxes[keep], labels[keep]
+        if not fields.label and len(boxes):
+            image_label = int(labels[np.argmax(box_arithmetic.area(boxes))])
+        return Truth(values[fields.image].bytes_list.value[0], identity, boxes, labels, image_label)
+
+    def _number(self, label: int) -> int:
+        return int(self.numbers[label]) if 0 <= label < len(self.numbers) else -1
+
+    def _example(self, index: int, at_least: tuple[int, int] | None) -> Example:
+        truth = self.truth(index)
+        if truth.label < 0:
+            raise UnreadableImage(f"{truth.id}: it has neither class nor box")
+        try:
+            picture = decode.decode_image(truth.content, channels=self.info.channels, turn=self.fields.turn, at_least=at_least)
+        except UserError as error:
+            raise UnreadableImage(f"{truth.id}: {error}") from error
+        boxes = truth.boxes_nx4
+        if self.fields.one_based:
+            pixel = np.array([1 / picture.width, 1 / picture.height, 0, 0], np.float32)
+            boxes = np.maximum(boxes - pixel, np.float32(0))
+        return Example(
+            image_hxwxc=picture.pixels_hxwxc,
+            boxes_nx4=boxes,
+            labels_n=truth.labels_n,
+            label=truth.label,
+            id=truth.id,
+            group=self._group(index % len(self)),
+        )
+
+
+def _records(parts: tuple[Part, ...]) -> Any:
+    from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+    return ArrayRecordDataSource([f"{part.file}[{part.start}:{part.stop}]" for part in parts])
+
+
+def _checksums(builder: Any) -> Any:
+    """Those that `imgloc data prepare` wrote of the records; none of what TFDS prepared."""
+    try:
+        return files.read_json(Path(builder.data_dir) / CHECKSUMS)["shards"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _classes(features: dict[str, Any], fields: Fields, metadata: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names that the records' labels have, and those that people use: the same where the data set says no other."""
+    if fields.one_class:
+        return (fields.one_class,), (fields.one_class,)
+    feature = features[fields.labels or fields.label]
+    ids = tuple(getattr(feature, "feature", feature).names)
+    names = tuple((metadata or {}).get("class_names", ids))
+    return ids, names if len(names) == len(ids) else ids
+
+
+def _chosen(name: str, classes: Sequence[str], ids: tuple[str, ...], names: tuple[str, ...]) -> tuple[IntArray, tuple[str, ...]]:
+    """The number of each class of the data set, -1 where it is left out, and the names of ours."""
+    if isinstance(classes, str):
+        classes = (classes,)
+    numbers = np.full(len(ids), -1, np.int32)
+    for number, wanted in enumerate(classes):
+        if wanted not in ids and wanted not in names:
+            raise unknown(f"class of {name}", wanted, names if len(names) < 50 else (*names[:5], "..."))
+        old = ids.index(wanted) if wanted in ids else names.index(wanted)
+        if numbers[old] >= 0:
+            raise UserError(f"data.options.classes names '{wanted}' twice")
+        numbers[old] = number
+    if not classes:
+        return np.arange(len(ids), dtype=np.int32), names
+    return numbers, tuple(names[int(np.flatnonzero(numbers == number)[0])] for number in range(len(classes)))
+
+
+def _subset(whole: Tfds, per_class: int) -> Tfds:
+    """Those of the chosen classes, the first `per_class` (0: all) of each."""
+    counts = np.zeros(len(whole.info.classes), np.int64)
+    chosen = []
+    for index in range(len(whole)):
+        label = whole.truth(index).label
+        if label >= 0 and (not per_class or counts[label] < per_class):
+            counts[label] += 1
+            chosen.append(index)
+    if not chosen:
+        raise UserError(f"no example of {whole.name} is of the classes {', '.join(whole.info.classes[:5])}")
+    return replace(whole, chosen=np.array(chosen, np.int64))
