@@ -43,7 +43,7 @@ TESTED_ELSEWHERE = {
     "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
     "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
     "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "baselines": "test_evaluate", "mesh": "test_devices",
-    "distributed": "test_devices", "data/annotations": "test_faults",
+    "distributed": "test_devices", "data/annotations": "test_faults", "data/tfds_opening": "test_tfds",
     "bench/models": "test_linen_layers", "bench/torch_models": "test_competitors", "bench/torch_side": "test_competitors",
     "bench/keras_models": "test_competitors", "bench/keras_side": "test_competitors", "bench/worker": "test_rounds",
 }  # fmt: skip

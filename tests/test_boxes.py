@@ -132,3 +132,9 @@ def test_pixels_and_back(box: tuple[float, ...], width: int, height: int) -> Non
     np.testing.assert_allclose(there, [box[0] * width, box[1] * height, box[2] * width, box[3] * height])
     np.testing.assert_allclose(boxes.from_pixels(there, width, height), box, atol=1e-12)
     assert boxes.to_pixels(np.array(box, np.float32), width, height).dtype == np.float32
+
+
+def test_conventions_are_converted_as_they_are_named() -> None:
+    inclusive = np.array([[0, 0, 63, 63], [5, 7, 5, 7]], np.float32)
+    assert boxes.from_inclusive(inclusive).tolist() == [[0, 0, 64, 64], [5, 7, 6, 8]]
+    assert boxes.from_ymin_xmin_ymax_xmax(np.array([[0.1, 0.2, 0.3, 0.4]])).tolist() == [[0.2, 0.1, 0.4, 0.3]]

@@ -7,17 +7,19 @@ Until all is there it lies in a folder of another name; a shard has its name onl
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imgloc import files
 from imgloc.data.members import file_sha256
-from imgloc.errors import UserError, reason
+from imgloc.errors import UserError, storage_error
 
 CHECKSUMS = "checksums.json"
 SHARD_BYTES = 2**26  # of images; what is lost of work when it is stopped
@@ -66,6 +68,28 @@ def write(
     Raises UserError where an image cannot be read, OSError where a shard cannot be written.
     """
     final = Path(builder.data_dir)
+    with _alone(final.parent):
+        return _write(builder, plan, final, shard_bytes, wrote)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse while another process writes under a folder; one that was killed holds nothing."""
+    with files.naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"another process is preparing {folder}; wait for it, or end it") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write(builder: Any, plan: Plan, final: Path, shard_bytes: int, wrote: Callable[[int], None]) -> tuple[Path, int]:
     working = final.with_name(f".{final.name}.unfinished")
     shards = shards_of(builder.name, plan, shard_bytes)
     content = {
@@ -128,7 +152,7 @@ def _write_shard(features: Any, plan: Plan, shard: Shard, path: Path, wrote: Cal
             finally:
                 writer.close()
         except RuntimeError as error:  # array_record's, whatever the disk says
-            raise OSError(f"cannot write {path}: {reason(error, lines=1)[:200]}") from error
+            raise storage_error(error, str(path)) from error
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
