@@ -136,8 +136,10 @@ def _whole(path: Path, recorded: Mapping[str, Any]) -> bool:
 
 def _write_shard(features: Any, plan: Plan, shard: Shard, path: Path, wrote: Callable[[int], None]) -> dict[str, Any]:
     """Write one file under a temporary name, then rename it; returns what CHECKSUMS keeps of it."""
+    import tensorflow_datasets as tfds
     from array_record.python.array_record_module import ArrayRecordWriter
 
+    serializer = tfds.core.ExampleSerializer(features.get_serialized_info())
     temporary = path.with_name(f"{path.name}.tmp")
     size = 0
     with files.naming(path):
@@ -145,7 +147,8 @@ def _write_shard(features: Any, plan: Plan, shard: Shard, path: Path, wrote: Cal
             writer = ArrayRecordWriter(str(temporary), ARRAY_RECORD)
             try:
                 for name in shard.names:
-                    record = features.serialize_example(features.encode_example(plan.example(shard.split, name)))
+                    message = serializer.get_tf_example(features.encode_example(plan.example(shard.split, name)))
+                    record = message.SerializeToString(deterministic=True)  # else fields come in another order in each process
                     writer.write(record)
                     size += len(record)
                     wrote(1)

@@ -7,6 +7,8 @@ import fcntl
 import os
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from imgloc.data import records
 from imgloc.data.members import open_members
 from imgloc.data.preparing import prepare
 from imgloc.data.sources import tfds
+from tests import processes
 from tests import tiny_imagenet_shaped as shaped
 from tests.refusals import assert_refused
 
@@ -79,6 +82,13 @@ def test_stopped_anywhere_it_goes_on_and_ends_with_the_same_bytes(archive: Path,
     assert sum(told) == 29
     assert contents(folder) == whole
     assert [path.name for path in folder.parent.iterdir()] == ["1.0.0"]
+
+
+def test_another_process_writes_the_same_bytes(archive: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    code = f"from imgloc.data.preparing import prepare; prepare('tiny_imagenet', origin={str(archive)!r}, folder='.', shard_bytes={SHARD})"
+    environment = {**os.environ, "PYTHONPATH": str(processes.ROOT), "PYTHONHASHSEED": "1"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env=environment)
+    assert contents(tmp_path / "tiny_imagenet" / "1.0.0") == whole
 
 
 def test_a_file_that_was_damaged_meanwhile_is_written_again(archive: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
