@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -178,6 +179,29 @@ def test_a_subset_of_classes_and_of_images_of_each(imagenet_folder: Path) -> Non
     assert len({whole.fingerprint, source.fingerprint, one.fingerprint}) == 3
     copy = pickle.loads(pickle.dumps(source))
     assert copy[1].id == source[1].id
+
+
+def test_of_a_subset_of_classes_other_objects_are_left_out(tmp_path: Path) -> None:
+    prepare("voc/2007", tmp_path, {"train": [voc(0), voc(1)]})
+    whole = tfds.source("train", seed=0, name="voc/2007", folder=str(tmp_path))
+    cats = tfds.source("train", seed=0, name="voc/2007", folder=str(tmp_path), classes=["cat"])
+    assert (len(cats), cats.info.classes, cats[0].label, cats[0].labels_n.tolist()) == (2, ("cat",), 0, [0])
+    np.testing.assert_allclose(cats[0].boxes_nx4, [TOP], atol=1e-6)
+    both = tfds.source("train", seed=0, name="voc/2007", folder=str(tmp_path), classes=["dog", "cat"])
+    assert both[0].labels_n.tolist() == [1, 0]
+    assert both[0].label == 0, "the largest is a dog"
+    assert whole[0].labels_n.tolist() == [7, 11]
+
+
+def test_data_in_another_format_is_told(imagenet_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "imagenet2012" / "5.1.0"
+    shutil.copytree(imagenet_folder / "imagenet2012" / "5.1.0", folder)
+    for path in list(folder.glob("*array_record*")):
+        path.rename(path.with_name(path.name.replace("array_record", "tfrecord")))
+    info = folder / "dataset_info.json"
+    info.write_text(info.read_text().replace("array_record", "tfrecord"))
+    refused = lambda: tfds.source("train", seed=0, name="imagenet2012", folder=str(tmp_path))  # noqa: E731
+    assert_refused(refused, "no prepared imagenet2012 (array_record)", "tfrecord")
 
 
 def test_what_cannot_be_read_is_refused_in_one_line(imagenet_folder: Path, tmp_path: Path) -> None:

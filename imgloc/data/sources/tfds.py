@@ -7,6 +7,7 @@ count are taken, which costs a quarter of TFDS's own decoding.
 from __future__ import annotations
 
 import bisect
+import difflib
 import functools
 import os
 from collections.abc import Sequence
@@ -210,7 +211,8 @@ def _chosen(name: str, classes: Sequence[str], ids: tuple[str, ...], names: tupl
     numbers = np.full(len(ids), -1, np.int32)
     for number, wanted in enumerate(classes):
         if wanted not in ids and wanted not in names:
-            raise unknown(f"class of {name}", wanted, names if len(names) < 50 else (*names[:5], "..."))
+            near = difflib.get_close_matches(wanted, names, n=5, cutoff=0.4) or names[:5]
+            raise unknown(f"class of {name}", wanted, names if len(names) <= 20 else near)
         old = ids.index(wanted) if wanted in ids else names.index(wanted)
         if numbers[old] >= 0:
             raise UserError(f"data.options.classes names '{wanted}' twice")
