@@ -280,6 +280,21 @@ def test_pixels_are_those_of_the_files_whatever_their_mode(imagenet_folder: Path
     assert modes == {"RGB", "L", "CMYK"}
 
 
+def test_pictures_are_decoded_as_they_are_stored_and_as_small_as_asked(imagenet_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    real = tfds.decode.decode_image
+
+    def decode_image(content: bytes, **options: Any) -> Any:
+        asked.append(options)
+        return real(content, **options)
+
+    monkeypatch.setattr(tfds.decode, "decode_image", decode_image)
+    source = tfds.source("test", seed=0, name="imagenet2012", folder=str(imagenet_folder), channels=1)
+    assert source[0].image_hxwxc.shape[2] == source.info.channels == 1
+    source.reduced(0, 7, 9)
+    assert asked == [{"channels": 1, "turn": False, "at_least": None}, {"channels": 1, "turn": False, "at_least": (7, 9)}]
+
+
 def test_truth_is_what_tfds_itself_decodes(tmp_path: Path) -> None:
     import tensorflow_datasets
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imgloc import boxes
 from imgloc.data.members import open_members
 from imgloc.data.preparing import prepare
 from imgloc.data.sources import tfds
+from imgloc.errors import UserError
 from tests import tiny_imagenet_shaped as shaped
 from tests.refusals import assert_refused
 
@@ -113,6 +117,24 @@ def test_files_that_do_not_agree_are_refused(mistake: str, tmp_path: Path) -> No
         files[name] = change(before)
         assert files[name] != before
     assert_refused(lambda: plan(shaped.write_zip(tmp_path / "a.zip", files)), said)
+
+
+@given(
+    name=st.sampled_from(["wnids.txt", "words.txt", "val/val_annotations.txt", "train/n04067472/n04067472_boxes.txt"]),
+    content=st.binary(max_size=60) | st.text("val_0.JPEG n\t1234-\n", max_size=80).map(str.encode),
+    keep=st.booleans(),
+)
+def test_any_text_is_read_or_refused_in_one_line(name: str, content: bytes, keep: bool) -> None:
+    files = shaped.entries(train=2, val=2)
+    files[name] = files[name] + content if keep else content
+    with tempfile.TemporaryDirectory() as folder:
+        archive = shaped.write_zip(Path(folder) / "a.zip", files)
+        try:
+            sizes = {split: len(names) for split, names in plan(archive).sizes.items()}
+        except UserError:
+            assert_refused(lambda: plan(archive))
+        else:
+            assert sizes == {"train": 6, "val": 2}
 
 
 def test_the_archive_at_hand_has_its_counts_and_gives_the_published_baselines(data_folder: Path, tmp_path: Path) -> None:
