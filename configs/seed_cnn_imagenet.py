@@ -4,8 +4,8 @@
 
 As published: Adam as Keras has it, categorical cross-entropy, batches of 32, 10 epochs; accuracy printed at the end.
 It is that of the last step's model on TFDS's `validation`, the 50,000 images whose labels are known (`test` has none);
-1 % of `train` is kept for the validation curve. TFDS must have prepared `imagenet2012` as array_record, in its default
-folder or in --config.data.options.folder=FOLDER. On a GPU: --config.data.workers=16 --config.train.dtype=bfloat16.
+1 % of `train` is kept for the validation curve. TFDS must have prepared `imagenet2012` (`imgloc data prepare imagenet2012`), in
+its default folder or in --config.data.options.folder=FOLDER. On a GPU: --config.data.workers=16 --config.train.dtype=bfloat16.
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""Names become modules: the one place that imports a model, loss, source, task or metric by its name."""
+"""Names become modules: the one place that imports a model, loss, source, data set, task or metric by its name."""
 
 from __future__ import annotations
 

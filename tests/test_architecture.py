@@ -43,7 +43,7 @@ TESTED_ELSEWHERE = {
     "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
     "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
     "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "baselines": "test_evaluate", "mesh": "test_devices",
-    "distributed": "test_devices", "data/annotations": "test_faults",
+    "distributed": "test_devices", "data/annotations": "test_faults", "data/tfds_opening": "test_tfds",
     "data/assemble": "test_reading",
     "data/augmentations/none": "test_augmentations", "data/augmentations/photographs": "test_augmentations",
     "data/augmentations/light": "test_augmentations", "data/transforms/pixels": "test_window",

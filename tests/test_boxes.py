@@ -175,3 +175,9 @@ def test_conventions_and_back(box: tuple[int, ...]) -> None:
         for array in (np.array(box, np.float64), np.array([[box]], np.float32), jnp.asarray(box, jnp.float32)):
             assert there(array).dtype == array.dtype
             np.testing.assert_array_equal(back(there(array)), array)
+
+
+def test_conventions_are_converted_as_they_are_named() -> None:
+    inclusive = np.array([[0, 0, 63, 63], [5, 7, 5, 7]], np.float32)
+    assert boxes.from_inclusive(inclusive).tolist() == [[0, 0, 64, 64], [5, 7, 6, 8]]
+    assert boxes.from_ymin_xmin_ymax_xmax(np.array([[0.1, 0.2, 0.3, 0.4]])).tolist() == [[0.2, 0.1, 0.4, 0.3]]

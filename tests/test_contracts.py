@@ -180,8 +180,9 @@ def identical(a: Example, b: Example) -> bool:
 def source_maker(name: str, request: pytest.FixtureRequest) -> Any:
     """A source's function; of one that reads what a user has prepared, on a small data set of that kind."""
     make = names.find("data.sources", name).source
-    prepared = {"imagenet2012": "imagenet_folder", "folder": "picture_folder"}
-    return functools.partial(make, folder=str(request.getfixturevalue(prepared[name]))) if name in prepared else make
+    if name == "tfds":
+        return functools.partial(make, name="imagenet2012", folder=str(request.getfixturevalue("imagenet_folder")))
+    return functools.partial(make, folder=str(request.getfixturevalue("picture_folder"))) if name == "folder" else make
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])

@@ -20,6 +20,7 @@ from imgloc.data.tfds_fields import fields_in_table
 from imgloc.data.tfds_opening import default_folder
 from imgloc.errors import UserError, one_line, reason, with_causes
 
+WANTS_TENSORFLOW = "TFDS's builder wants tensorflow, which is not installed here; reading wants none"
 INSTALL = "install tensorflow, or prepare it where it is installed"
 NETWORK = (
     "ConnectionError", "URLError", "DownloadError", "Timeout", "ConnectTimeout", "HTTPError", "gaierror", "SSLError", "ProxyError",
@@ -84,7 +85,7 @@ def _by_tfds(name: str, folder: str) -> Prepared:
     """By TFDS's own builder, its failures in one line."""
     known = fields_in_table(name)
     if known is not None and known.tensorflow and importlib.util.find_spec("tensorflow") is None:
-        raise UserError(f"{name}: TFDS's builder wants tensorflow, not installed here (reading wants none); {known.note or INSTALL}")
+        raise UserError(f"{name}: {WANTS_TENSORFLOW}; {known.note or INSTALL}")
     import tensorflow_datasets as tfds
 
     try:
@@ -120,7 +121,7 @@ def _why(error: Exception) -> str:
     """The reason behind an error of TFDS, and what to do."""
     chain = list(with_causes(error))
     if any(isinstance(behind, ImportError) and "tensorflow" in str(behind) for behind in chain):
-        return f"its builder wants tensorflow, which is not installed here (reading wants none); {INSTALL}"
+        return f"{WANTS_TENSORFLOW}; {INSTALL}"
     manual = [behind for behind in chain if "anual" in str(behind)]
     if manual:
         return one_line(manual[0])[:600]

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from imgloc.errors import UserError
 
 HELD_OUT = ("train[:90%]", "train[90%:]")  # TFDS shuffles records when it writes them
@@ -101,11 +103,16 @@ def fields_of(name: str, features: Mapping[str, Any], splits: list[str]) -> Fiel
     wanted = [fields.image, fields.boxes, fields.labels, fields.label, fields.id, *fields.without]
     missing = [field for field in wanted if field and field not in features]
     unnamed = not (fields.labels or fields.label or fields.one_class)
-    if missing or unnamed or _kind(features[fields.image]) != "Image":
-        what = "no field of classes named label or OBJECTS/label" if unnamed else f"no field {', '.join(missing) or 'of images'}"
+    if missing or unnamed or not _is_picture(features[fields.image]):
+        what = "no field of classes named label or OBJECTS/label" if unnamed else f"no field {', '.join(missing) or 'of images of uint8'}"
         has = ", ".join(f"{field} ({_kind(feature)})" for field, feature in features.items())
         raise UserError(f"{name} of TFDS cannot be read as images with classes: it has {what}; its fields: {has}")
     return fields
+
+
+def _is_picture(feature: Any) -> bool:
+    """Whether it is one encoded image of ordinary pixels; TFDS packs those of float32 into four channels."""
+    return _kind(feature) == "Image" and str(np.dtype(feature.np_dtype)) in ("uint8", "uint16")
 
 
 def _kind(feature: Any) -> str:

@@ -7,6 +7,8 @@ count are taken, which costs a quarter of TFDS's own decoding.
 from __future__ import annotations
 
 import bisect
+import difflib
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +27,7 @@ from imgloc.errors import UnreadableImage, UserError, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray
 
 SPLITS = ("train", "validation", "test")
+ZERO, ONE = np.float32(0), np.float32(1)
 LOOKED_AT = 8  # records by which a split without labels is told
 
 
@@ -118,25 +121,24 @@ class Tfds:
 
     def truth(self, index: int) -> Truth:
         """What the record of an index says, its image not decoded."""
-        from tensorflow_datasets.proto import tf_example_pb2
-
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index %= len(self)
-        values = tf_example_pb2.Example.FromString(self.records[index if self.chosen is None else int(self.chosen[index])]).features.feature
+        values = _values(self.records[index if self.chosen is None else int(self.chosen[index])])
         fields = self.fields
         identity = values[fields.id].bytes_list.value[0].decode(errors="replace") if fields.id else self._group(index)
         image_label = self._number(values[fields.label].int64_list.value[0]) if fields.label else -1
-        boxes = np.array(values[fields.boxes].float_list.value if fields.boxes else (), np.float32).reshape(-1, 4)
-        boxes = np.clip(box_arithmetic.from_ymin_xmin_ymax_xmax(boxes), 0, 1)
+        written = np.array(values[fields.boxes].float_list.value if fields.boxes else (), np.float32).reshape(-1, 4)
+        boxes = np.minimum(np.maximum(box_arithmetic.from_ymin_xmin_ymax_xmax(written), ZERO), ONE)
         if fields.labels:
             labels = np.array([self._number(label) for label in values[fields.labels].int64_list.value], np.int32)
         else:
-            labels = np.full(len(boxes), 0 if fields.one_class else image_label, np.int32)
-        keep = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (labels >= 0)
+            labels = np.array([0 if fields.one_class else image_label] * len(boxes), np.int32)
+        keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (labels >= 0)
         for flag in fields.without:
             keep &= np.array(values[flag].int64_list.value, np.int64) != 1
-        boxes, labels = boxes[keep], labels[keep]
+        if not keep.all():
+            boxes, labels = boxes[keep], labels[keep]
         if not fields.label and len(boxes):
             image_label = int(labels[np.argmax(box_arithmetic.area(boxes))])
         return Truth(values[fields.image].bytes_list.value[0], identity, boxes, labels, image_label)
@@ -164,6 +166,18 @@ class Tfds:
             id=truth.id,
             group=self._group(index % len(self)),
         )
+
+
+@functools.cache
+def _example_message() -> Any:
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    return tf_example_pb2.Example
+
+
+def _values(record: bytes) -> Any:
+    """The fields of a serialized record by name; one that it lacks reads as empty lists."""
+    return _example_message().FromString(record).features.feature
 
 
 def _records(parts: tuple[Part, ...]) -> Any:
@@ -197,7 +211,8 @@ def _chosen(name: str, classes: Sequence[str], ids: tuple[str, ...], names: tupl
     numbers = np.full(len(ids), -1, np.int32)
     for number, wanted in enumerate(classes):
         if wanted not in ids and wanted not in names:
-            raise unknown(f"class of {name}", wanted, names if len(names) < 50 else (*names[:5], "..."))
+            near = difflib.get_close_matches(wanted, names, n=5, cutoff=0.4) or names[:5]
+            raise unknown(f"class of {name}", wanted, names if len(names) <= 20 else near)
         old = ids.index(wanted) if wanted in ids else names.index(wanted)
         if numbers[old] >= 0:
             raise UserError(f"data.options.classes names '{wanted}' twice")
