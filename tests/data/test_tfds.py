@@ -216,7 +216,8 @@ def test_what_cannot_be_read_is_refused_in_one_line(imagenet_folder: Path, tmp_p
     absent = min(set(range(1000)) - {imagenet_shaped.label_of(number) for number in range(imagenet_shaped.TRAIN)})
     assert_refused(source(classes=(source()().info.classes[absent],)), "no example of imagenet2012")
     assert_refused(source(channels=2), "possible: 3 (RGB), 1 (grey)")
-    assert_refused(source(name=""), "data.options.name is empty", "voc/2007")
+    assert_refused(source(name=""), "data.options.name is empty", "imagenet2012")
+    assert_refused(source(name="imagenet_2012"), "did you mean 'imagenet2012'?")
     assert_refused(lambda: tfds.source("tset", seed=0, name="imagenet2012"), "did you mean 'test'?")
     unprepared = f"no prepared imagenet2012 (array_record) in {tmp_path}"
     assert_refused(source(folder=str(tmp_path)), unprepared, f"imgloc data prepare imagenet2012 --folder {tmp_path}", "img_train.tar")
