@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from imgloc.types import Batch, FloatArray, IntArray, Outputs, Predict, Source
+from imgloc.types import Batch, Example, FloatArray, IntArray, Outputs, Predict
 
 
 def whole_image(class_counts: IntArray) -> Predict:
@@ -29,11 +29,10 @@ def _constant(class_counts: IntArray, box: FloatArray) -> Predict:
     return predict
 
 
-def training_summary(source: Source, indices: Iterable[int]) -> tuple[IntArray, FloatArray]:
+def training_summary(examples: Iterable[Example], num_classes: int) -> tuple[IntArray, FloatArray]:
     """Examples a class, and the median box of the largest objects, of these examples of a training split."""
-    counts, found = np.zeros(len(source.info.classes), np.int64), []
-    for index in indices:
-        example = source[index]
+    counts, found = np.zeros(num_classes, np.int64), []
+    for example in examples:
         counts[example.label] += 1
         if len(example.boxes_nx4):
             sides = example.boxes_nx4[:, 2:] - example.boxes_nx4[:, :2]

@@ -80,10 +80,86 @@ def to_pixels(boxes: Any, width: int, height: int) -> Any:
     return boxes * xp.asarray([width, height, width, height], dtype=boxes.dtype)
 
 
+def to_window(boxes: Any, window: Any) -> Any:
+    """Boxes (..., 4) in the coordinates of a window (..., 4) that is given in the boxes' own; not cut at its edges.
+
+    What a crop shows of a box. Also the way back from a letterboxed image, where the window is the part that shows the image.
+    """
+    xp = boxes.__array_namespace__()
+    low, size = window[..., :2], window[..., 2:] - window[..., :2]
+    return (boxes - xp.concat([low, low], axis=-1)) / xp.concat([size, size], axis=-1)
+
+
+def from_window(boxes: Any, window: Any) -> Any:
+    """Boxes (..., 4) in coordinates of a window (..., 4), in those that the window is given in: the inverse of `to_window`."""
+    xp = boxes.__array_namespace__()
+    low, size = window[..., :2], window[..., 2:] - window[..., :2]
+    return boxes * xp.concat([size, size], axis=-1) + xp.concat([low, low], axis=-1)
+
+
+def clipped(boxes: Any) -> Any:
+    """Boxes (..., 4) cut at the edges of [0, 1]; one that lies wholly outside becomes empty."""
+    xp = boxes.__array_namespace__()
+    return xp.minimum(xp.maximum(boxes, xp.asarray(0.0, dtype=boxes.dtype)), xp.asarray(1.0, dtype=boxes.dtype))
+
+
+def from_letterbox(boxes: Any, content: Any) -> Any:
+    """Boxes (..., 4) on a letterboxed image as boxes of the image itself, cut at its edges.
+
+    `content` (..., 4): where in [0, 1] of the letterboxed image the image is shown, as `transforms.fit.letterbox` gives it.
+    """
+    return clipped(to_window(boxes, content))
+
+
+def from_voc_inclusive(boxes: Any) -> Any:
+    """Boxes of pixels counted from 1, the last one included, xyxy, to continuous pixel edges: pixels 1 to 3 are [0, 3].
+
+    Pascal VOC's own convention (Everingham et al., VOC2012 development kit, section 4: the top-left pixel is (1, 1)).
+    """
+    xp = boxes.__array_namespace__()
+    return boxes - xp.asarray([1, 1, 0, 0], dtype=boxes.dtype)
+
+
+def to_voc_inclusive(boxes: Any) -> Any:
+    """Boxes in continuous pixel edges, xyxy, to pixels counted from 1, the last one included; see `from_voc_inclusive`."""
+    xp = boxes.__array_namespace__()
+    return boxes + xp.asarray([1, 1, 0, 0], dtype=boxes.dtype)
+
+
 def from_inclusive(boxes: Any) -> Any:
-    """Boxes (x0, y0, x1, y1) in pixels counted from 0, the last one included, to continuous pixel edges."""
+    """Boxes of pixels counted from 0, the last one included, xyxy, to continuous pixel edges: pixels 0 to 2 are [0, 3]."""
     xp = boxes.__array_namespace__()
     return boxes + xp.asarray([0, 0, 1, 1], dtype=boxes.dtype)
+
+
+def to_inclusive(boxes: Any) -> Any:
+    """Boxes in continuous pixel edges, xyxy, to pixels counted from 0, the last one included; see `from_inclusive`."""
+    xp = boxes.__array_namespace__()
+    return boxes - xp.asarray([0, 0, 1, 1], dtype=boxes.dtype)
+
+
+def from_coco_xywh(boxes: Any) -> Any:
+    """Boxes as COCO has them (left, top, width, height), in any unit, to xyxy (https://cocodataset.org/#format-data)."""
+    xp = boxes.__array_namespace__()
+    return xp.concat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+
+
+def to_coco_xywh(boxes: Any) -> Any:
+    """Boxes xyxy to (left, top, width, height); see `from_coco_xywh`."""
+    xp = boxes.__array_namespace__()
+    return xp.concat([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def from_yolo_cxcywh(boxes: Any) -> Any:
+    """Boxes as YOLO has them (middle x, middle y, width, height), in any unit, to xyxy (https://docs.ultralytics.com/datasets/detect)."""
+    xp = boxes.__array_namespace__()
+    return xp.concat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], axis=-1)
+
+
+def to_yolo_cxcywh(boxes: Any) -> Any:
+    """Boxes xyxy to (middle x, middle y, width, height); see `from_yolo_cxcywh`."""
+    xp = boxes.__array_namespace__()
+    return xp.concat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
 def from_ymin_xmin_ymax_xmax(boxes: Any) -> Any:

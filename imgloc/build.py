@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
 from imgloc import config as configs
 from imgloc import overrides
+from imgloc.data.pipeline import Augmentation
+from imgloc.data.view import FITS, View
 from imgloc.errors import UserError, reason, unknown
 from imgloc.names import ROOMS, find, names
-from imgloc.types import Batch, Info, Outputs, Shape, Source
+from imgloc.randomness import generator
+from imgloc.types import Batch, Example, Outputs, Source
 
 LossFunction = Callable[[Outputs, Batch], jax.Array]
 HANDED_OVER = ("num_classes", "parent", "name")  # model fields that no config sets
@@ -49,7 +54,8 @@ def overridden(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
         if "train.epochs" in given:
             raise UserError("--config.train.steps and --config.train.epochs both say how long to train; possible: one of them")
         recipe.train.epochs = 0.0
-    for section, key, owned in ((recipe.model, "model.name", recipe.model), (recipe.data, "data.source", recipe.data.options)):
+    sections = (recipe.model, "model.name", recipe.model), (recipe.data, "data.source", recipe.data.options)
+    for section, key, owned in (*sections, (recipe.data.augment, "data.augment.name", recipe.data.augment)):
         wanted = overrides.flag_value(arguments, key)
         leaf = key.split(".")[-1]
         if wanted is not None and wanted != section[leaf]:
@@ -83,7 +89,11 @@ def complete(config: ConfigDict) -> ConfigDict:
     config = configs.copied(config)
     _fill("model", config.model, _fields(_model_class(config.model.name)), also=("name",))
     source = _member("data.sources", config.data.source, "source")
-    _fill("data.options", config.data.options, _options(source), also=())
+    _fill("data.options", config.data.options, _options(source, but="seed"), also=())
+    augment = _member("data.augmentations", config.data.augment.name, "augment")
+    _fill("data.augment", config.data.augment, _options(augment, but="size"), also=("name",))
+    if config.data.fit not in FITS:
+        raise unknown("fit (data.fit)", config.data.fit, FITS)
     if not config.losses:
         raise UserError(f"config.losses is empty; possible entries: {', '.join(names('losses'))}")
     for key in config.losses:
@@ -129,10 +139,10 @@ def _fields(model: type[nn.Module]) -> dict[str, Any]:
     return {f.name: made.get(f.name, f.default) for f in dataclasses.fields(model) if f.name not in HANDED_OVER}
 
 
-def _options(function: Callable[..., Any]) -> dict[str, Any]:
-    """The keyword-only options of a loss or source with their defaults (`seed` is handed over, not configured)."""
+def _options(function: Callable[..., Any], *, but: str = "") -> dict[str, Any]:
+    """The keyword-only options of a loss, source or augmentation with their defaults, `but` for the one that is handed over."""
     parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"}
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != but}
 
 
 def _model_class(name: str) -> type[nn.Module]:
@@ -182,9 +192,25 @@ def make_source(data: ConfigDict, split: str, seed: int) -> Source:
     return source
 
 
-def image_shape(data: ConfigDict, info: Info) -> Shape:
-    """Height, width and channels of a model's images."""
-    return (*data.image_size, info.channels)
+def make_view(data: ConfigDict, channels: int) -> View:
+    """How a config's model sees examples."""
+    return View((*data.image_size, channels), data.max_objects, data.fit)
+
+
+def make_augmentation(augment: ConfigDict, view: View) -> Augmentation | None:
+    """What a config has done to training examples, its options checked; None: nothing.
+
+    A crop is brought to the view's size in the same pass; one that is to be letterboxed keeps its own.
+    """
+    if augment.name == "none":
+        return None
+    options: dict[str, Any] = {"size": view.size if view.fit == "squash" else None}
+    options |= {key: tuple(value) if isinstance(value, (list, tuple)) else value for key, value in augment.items() if key != "name"}
+    functions = (_member("data.augmentations", augment.name, member) for member in ("augment", "enlarges"))
+    function, enlarges = functions
+    blank = Example(np.zeros((32, 32, 3), np.uint8), np.array([[0.25, 0.25, 0.75, 0.75]], np.float32), np.zeros(1, np.int32), 0, "", "")
+    function(blank, generator(0, "augmentation", 0), **options)  # options that cannot be are told before anything begins
+    return Augmentation(functools.partial(function, **options), enlarges(**options))
 
 
 def make_task(name: str) -> Callable[[Outputs, Batch], list[dict[str, Any]]]:

@@ -24,6 +24,7 @@ from imgloc.stats import Interval
 from imgloc.step import compute_dtype
 from imgloc.types import FloatArray, IntArray, Row, Shape, Source
 
+THUMBNAIL = 224  # pixels of the longer side of a picture in the gallery
 OWN_SPLITS = ("train", "validation")  # whose digits a run may be scored on only under their own name
 
 
@@ -141,8 +142,8 @@ def _write_all_rows(
         "median_box": baselines.median_box(counts, median_box),
     }
     found = predict.predict_rows(
-        predictors, target.source, build.make_task(config.task), target.name,
-        batch_size=mesh.round_up(config.eval.batch_size, devices), shape=shape, max_objects=config.data.max_objects,
+        predictors, target.source, build.make_task(config.task), target.name, threads=config.data.threads,
+        batch_size=mesh.round_up(config.eval.batch_size, devices), view=build.make_view(config.data, summary["channels"]),
     )  # fmt: skip
     if jax.process_index() > 0:
         return
@@ -157,7 +158,7 @@ def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
     source = build.make_source(config.data, "train", config.seed)
     known = run.read(run.baselines) if run.baselines.is_file() else {}
     if known.get("data") != source.fingerprint:
-        counts, box = baselines.training_summary(source, pipeline.sample(source))
+        counts, box = baselines.training_summary(pipeline.readable(source, pipeline.sample(source), (1, 1)), len(source.info.classes))
         known = {"data": source.fingerprint, "class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]}
         if jax.process_index() == 0:
             files.write_json(run.baselines, known)
@@ -169,8 +170,14 @@ def _write_thumbnails(run: RunDir, name: str, source: Source, rows: Sequence[Row
     shutil.rmtree(run.thumbnails(name), ignore_errors=True)
     ordered = sorted(rows, key=lambda row: str(row["id"]))  # as they are saved: the gallery chooses among equals by position
     chosen = {row["id"] for picked in scores.gallery_rows(ordered, count).values() for row in picked}
-    for index, row in enumerate(rows):
-        if row["id"] in chosen:
+    if len(rows) == pipeline.finite_size(source):
+        indices = [index for index, row in enumerate(rows) if row["id"] in chosen]
+    else:  # some have no row: their places tell nothing
+        indices = list(range(pipeline.finite_size(source)))
+    for example in pipeline.readable(source, indices, (THUMBNAIL, THUMBNAIL)):
+        if example.id in chosen:
             content = io.BytesIO()
-            draw.to_picture(source[index].image_hxwxc).save(content, "PNG")
-            files.write_bytes(run.thumbnail(name, str(row["id"])), content.getvalue())
+            picture = draw.to_picture(example.image_hxwxc)
+            picture.thumbnail((THUMBNAIL, THUMBNAIL))  # a smaller one is left as it is
+            picture.save(content, "PNG")
+            files.write_bytes(run.thumbnail(name, example.id), content.getvalue())

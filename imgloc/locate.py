@@ -16,14 +16,16 @@ from PIL.PngImagePlugin import PngInfo
 
 from imgloc import boxes, build, draw, files, mesh, predict
 from imgloc.data import decode
+from imgloc.data.view import shown
 from imgloc.errors import UserError, of_storage
 from imgloc.rundir import open_run
 from imgloc.step import compute_dtype
-from imgloc.types import FloatArray, Uint8Array
+from imgloc.types import Example, FloatArray, Uint8Array
 
 PictureLike = str | Path | Uint8Array | Image.Image
 MARK = "imgloc locate"  # in annotated copies
 NO_PIXELS = np.zeros((0, 0, 1), np.uint8)
+NO_BOXES, NO_LABELS = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
 
 
 class Found(NamedTuple):
@@ -47,9 +49,9 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
     run, config = open_run(str(path))
     summary = run.read(run.data)
     classes, channels = tuple(summary["classes"]), int(summary["channels"])
-    height, width = config.data.image_size
+    view = build.make_view(config.data, channels)
     one_device = mesh.make_mesh(jax.local_devices()[:1])  # any number of pictures fits on one
-    variables, _ = predict.load_variables(run, config, (height, width, channels), len(classes), checkpoint, one_device)
+    variables, _ = predict.load_variables(run, config, view.shape, len(classes), checkpoint, one_device)
     model = build.make_model(config.model, len(classes))
     compiled = predict.compiled_predict(model, one_device, compute_dtype(config.train.dtype))
 
@@ -61,21 +63,23 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
             several = pictures[start : start + batch_size]
             # Padded to a power of two: each batch size compiles once, and a single picture does not pay for many.
             padded = min(batch_size, 1 << (len(several) - 1).bit_length())
-            stacked = np.zeros((padded, height, width, channels), np.uint8)
+            stacked = np.zeros((padded, *view.shape), np.uint8)
             places = []  # not the pictures: many large ones would not fit into memory
             for i, picture in enumerate(several):
                 read = as_picture(picture, channels)
-                stacked[i] = decode.resize(read.pixels_hxwxc, height, width)
-                places.append((read.pixels_hxwxc.shape, dataclasses.replace(read, pixels_hxwxc=NO_PIXELS)))
+                seen, content = shown(Example(read.pixels_hxwxc, NO_BOXES, NO_LABELS, 0, "", ""), view)
+                stacked[i] = seen.image_hxwxc
+                places.append((content, read.pixels_hxwxc.shape, dataclasses.replace(read, pixels_hxwxc=NO_PIXELS)))
             outputs = jax.device_get(compiled(variables, stacked))
             probabilities = np.asarray(jax.nn.softmax(outputs["logits"].astype(np.float64)))
-            for i, (shape, place) in enumerate(places):
+            for i, (content, shape, place) in enumerate(places):
                 if not all(np.isfinite(value[i]).all() for value in outputs.values()):
                     raise UserError("the run's answer is no number (nan or inf)")
                 label = int(probabilities[i].argmax())
                 box = None
                 if "box" in outputs:
-                    box = _four(place.stored_box(boxes.to_pixels(outputs["box"][i].astype(np.float64), shape[1], shape[0])))
+                    of_image = boxes.from_letterbox(outputs["box"][i].astype(np.float64), content.astype(np.float64))
+                    box = _four(place.stored_box(boxes.to_pixels(of_image, shape[1], shape[0])))
                 found.append(Found(classes[label], float(probabilities[i, label]), box))
         return found
 

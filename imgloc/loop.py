@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from imgloc import build, checkpoint, files, mesh, predict, scores, step
 from imgloc import config as configs
 from imgloc.data import pipeline
+from imgloc.data.order import TrainOrder
 from imgloc.distributed import ending_at_once
 from imgloc.errors import UserError
 from imgloc.journal import Journal, MetricQueue, NotFinite, Progress
@@ -136,10 +137,11 @@ def call_ends(first: int, training: ConfigDict) -> Iterator[int]:
 def open_batches(config: ConfigDict, parts: Parts, first: int) -> Generator[tuple[Any, ...], None, None]:
     """What each compiled call after step `first` works on: this process's share, on its devices and prepared ahead."""
     data, training = config.data, config.train
-    order = pipeline.TrainOrder(
+    order = TrainOrder(
         parts.train, config.seed, training.batch_size, first, training.steps, jax.process_index(), jax.process_count()
     )
-    batches = pipeline.train_batches(order, parts.shape, max_objects=data.max_objects, threads=data.threads, workers=data.workers)
+    made = pipeline.Made(order, parts.view, parts.augmentation)
+    batches = pipeline.train_batches(made, threads=data.threads, workers=data.workers)
     if training.steps_per_call == 1:
         return pipeline.ahead(((batch,) for batch in batches), functools.partial(mesh.put_batch, mesh=parts.devices), data.prefetch)
     ends = [first, *call_ends(first, training)]
@@ -153,7 +155,7 @@ def validate(config: ConfigDict, parts: Parts, current: step.TrainState) -> dict
     batch_size = mesh.round_up(config.eval.batch_size, parts.devices)
     rows = predict.predict_rows(
         {"model": predictor}, parts.validation, build.make_task(config.task), "validation",
-        batch_size=batch_size, shape=parts.shape, max_objects=config.data.max_objects,
+        batch_size=batch_size, view=parts.view, threads=config.data.threads,
     )  # fmt: skip
     return scores.means(rows["model"])
 

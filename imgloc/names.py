@@ -10,7 +10,10 @@ from types import ModuleType
 
 from imgloc.errors import UserError, reason, unknown
 
-ROOMS = {"models": "model", "losses": "loss", "data.sources": "source", "data.builders": "data set", "tasks": "task", "metrics": "metric"}
+ROOMS = {
+    "models": "model", "losses": "loss", "data.sources": "source", "data.augmentations": "augmentation", "data.formats": "format",
+    "data.builders": "data set", "tasks": "task", "metrics": "metric",
+}  # fmt: skip
 
 
 def names(room: str) -> list[str]:

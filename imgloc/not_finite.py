@@ -13,7 +13,9 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import CheckpointManager
 
 from imgloc import checkpoint, files
-from imgloc.data import pipeline
+from imgloc.data.order import TrainOrder
+from imgloc.data.pipeline import Made
+from imgloc.data.view import stack
 from imgloc.errors import of_storage
 from imgloc.journal import NotFinite
 from imgloc.prepare import Parts
@@ -58,9 +60,9 @@ def save_batch(path: Path, config: ConfigDict, parts: Parts, step: int) -> None:
 
     An npz of the arrays of `types.Batch` and `ids` (b,), the names of the examples.
     """
-    order = pipeline.TrainOrder(parts.train, config.seed, config.train.batch_size, step - 1, step)
-    examples = [order[position] for position in range(len(order))]
-    batch = pipeline.stack(examples, len(examples), parts.shape, config.data.max_objects)
+    made = Made(TrainOrder(parts.train, config.seed, config.train.batch_size, step - 1, step), parts.view, parts.augmentation)
+    examples = [made.example(made.order.number(position)) for position in range(len(made.order))]
+    batch = stack(examples, len(examples), parts.view)
     content = io.BytesIO()
     np.savez_compressed(content, **batch._asdict(), ids=np.array([example.id for example in examples]))
     files.write_bytes(path, content.getvalue())

@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from imgloc import build, checkpoint, mesh, runtime
+from imgloc import boxes, build, checkpoint, mesh, runtime
 from imgloc.data import pipeline
+from imgloc.data.view import WHOLE, View
 from imgloc.errors import UserError, reason, unknown
 from imgloc.optim import make_optimizer
 from imgloc.rundir import RunDir
@@ -46,13 +48,21 @@ def compiled_predict(model: nn.Module, devices: Mesh, dtype: Any) -> Callable[[A
 
 
 def model_predict(variables: Any, compiled: Callable[[Any, Any], Any], devices: Mesh) -> Predict:
-    """A predictor of variables that lie on the devices, for each process's share of a batch."""
+    """A predictor of variables that lie on the devices, for each process's share of a batch; `box` is of the image, not the view."""
 
     def predict(batch: Batch) -> Outputs:
-        found: Outputs = mesh.own_share(compiled(variables, mesh.put_batch(batch.images_bxhxwxc, devices)))
+        found = dict(mesh.own_share(compiled(variables, mesh.put_batch(batch.images_bxhxwxc, devices))))
+        if "box" in found:
+            found["box"] = _of_the_image(found["box"], batch)
         return found
 
     return predict
+
+
+def _of_the_image(boxes_bx4: Any, batch: Batch) -> Any:
+    """Boxes of what the model sees as boxes of the images themselves; the same bits where it sees all of them and nothing else."""
+    content_bx4 = np.where(batch.example_mask_b[:, None], batch.content_bx4, WHOLE)
+    return boxes_bx4 if (content_bx4 == WHOLE).all() else boxes.from_letterbox(boxes_bx4, content_bx4)
 
 
 def load_variables(run: RunDir, config: ConfigDict, shape: Shape, num_classes: int, which: str, devices: Mesh) -> tuple[Any, int]:
@@ -85,16 +95,17 @@ def predict_rows(
     split: str,
     *,
     batch_size: int,
-    shape: Shape,
-    max_objects: int,
+    view: View,
+    threads: int,
 ) -> dict[str, list[Row]]:
     """By each predictor one row for each example of a source (`pipeline.finite_size` of them), in its order, whatever the batch size.
 
-    Examples are read once for all predictors. Of several processes each predicts its share of every batch, and all get all rows.
+    Examples that cannot be decoded get none. All are read once for all predictors. Of several processes each predicts its share
+    of every batch, and all get all rows.
     """
     place, count = jax.process_index(), jax.process_count()
     own: dict[str, list[list[Row]]] = {name: [] for name in predictors}  # by batch
-    for examples, batch in pipeline.eval_batches(source, batch_size, shape, max_objects=max_objects, place=place, count=count):
+    for examples, batch in pipeline.eval_batches(source, batch_size, view, threads=threads, place=place, count=count):
         for name, predict in predictors.items():
             found = zip(examples, make_rows(predict(batch), batch), strict=True)
             own[name].append([{"id": example.id, "group": example.group, "split": split, **row} for example, row in found])

@@ -19,10 +19,12 @@ from orbax.checkpoint import CheckpointManager
 from imgloc import build, checkpoint, files, mesh, predict, runtime, scores, step
 from imgloc import config as configs
 from imgloc.data import pipeline
+from imgloc.data.pipeline import Augmentation
+from imgloc.data.view import View, stack
 from imgloc.errors import UserError, of_storage, reason, unknown
 from imgloc.optim import compiled, make_optimizer
 from imgloc.rundir import RunDir, donors, open_run, provenance
-from imgloc.types import Shape, Source
+from imgloc.types import Source
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Parts:
 
     train: Source
     validation: Source
-    shape: Shape  # of the model's images
+    view: View  # how the model sees examples
+    augmentation: Augmentation | None  # of those it learns from
     devices: Mesh
     places: Any  # of the state's arrays on them
     init: Callable[[Any], step.TrainState]  # of the seed; pure
@@ -46,23 +49,25 @@ def build_parts(config: ConfigDict) -> Parts:
     dtype = step.compute_dtype(config.train.dtype)
     compiled(config.train.init_skip, "train.init_skip")
     train, validation = (build.make_source(config.data, split, config.seed) for split in ("train", "validation"))
-    shape = build.image_shape(config.data, train.info)
+    view = build.make_view(config.data, train.info.channels)
+    augmentation = build.make_augmentation(config.data.augment, view)
     model = build.make_model(config.model, len(train.info.classes))
     losses = build.make_losses(config.losses)
     optimizer, schedule = make_optimizer(config.optim, config.train.steps)
-    init = functools.partial(step.init_state, shape=shape, model=model, optimizer=optimizer, ema_decay=config.optim.ema)
+    init = functools.partial(step.init_state, shape=view.shape, model=model, optimizer=optimizer, ema_decay=config.optim.ema)
     one_step = functools.partial(
         step.train_step, model=model, losses=losses, optimizer=optimizer,
         ema_decay=config.optim.ema, accumulate=config.train.accumulate, dtype=dtype, schedule=schedule,
     )  # fmt: skip
-    abstract = predict.abstract_state(config, shape, model, optimizer)
-    _check_shapes(config, shape, abstract, model, one_step, validation)
+    abstract = predict.abstract_state(config, view.shape, model, optimizer)
+    _check_shapes(config, view, abstract, model, one_step, validation)
     places = mesh.split_state(abstract, devices)
     call = one_step if config.train.steps_per_call == 1 else functools.partial(step.several_steps, one_step=one_step)
     return Parts(
         train=train,
         validation=validation,
-        shape=shape,
+        view=view,
+        augmentation=augmentation,
         devices=devices,
         places=places,
         init=init,
@@ -73,12 +78,12 @@ def build_parts(config: ConfigDict) -> Parts:
     )
 
 
-def _check_shapes(config: ConfigDict, shape: Shape, abstract: Any, model: nn.Module, one_step: Any, validation: Source) -> None:
+def _check_shapes(config: ConfigDict, view: View, abstract: Any, model: nn.Module, one_step: Any, validation: Source) -> None:
     """Run a step and an evaluation on shapes alone, so that what cannot work fails before anything is written."""
     example = dataclasses.replace(  # with a box, so that every metric applies to it
-        validation[0], boxes_nx4=np.array([[0.0, 0.0, 1.0, 1.0]], np.float32), labels_n=np.zeros(1, np.int32)
+        pipeline.first_readable(validation), boxes_nx4=np.array([[0.0, 0.0, 1.0, 1.0]], np.float32), labels_n=np.zeros(1, np.int32)
     )
-    batch = pipeline.stack([example], config.train.batch_size, shape, config.data.max_objects)
+    batch = stack([example], config.train.batch_size, view)
     predict_step = functools.partial(step.predict_step, model=model)
     try:
         jax.eval_shape(one_step, abstract, batch)

@@ -81,6 +81,7 @@ class Batch(NamedTuple):
     object_mask_bxn: Any  # bool
     label_b: Any  # int32, the image's own
     example_mask_b: Any  # bool
+    content_bx4: Any  # float32: the part of each image, a box in [0, 1], that shows the example's; all of it unless it is letterboxed
 
 
 @runtime_checkable

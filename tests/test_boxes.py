@@ -126,6 +126,22 @@ def test_logits_reach_every_box() -> None:
     np.testing.assert_allclose(boxes.from_low_size_logits(logits, scipy.special.expit), wanted, atol=1e-12)
 
 
+@given(ordered, ordered, ordered)
+def test_windows_and_back(a: tuple[float, ...], b: tuple[float, ...], edges: tuple[float, ...]) -> None:
+    """A window's own corners are (0, 0) and (1, 1) in it, its middle (.5, .5); cut at its edges a box is the intersection."""
+    window = np.array(edges) + np.array([0, 0, 0.5, 0.25])
+    pair = np.array([a, b])
+    inside = boxes.to_window(pair, window)
+    np.testing.assert_allclose(boxes.from_window(inside, window), pair, atol=1e-12)
+    middle = (window[:2] + window[2:]) / 2
+    np.testing.assert_allclose(boxes.to_window(np.concatenate([window[:2], middle]), window), [0, 0, 0.5, 0.5], atol=1e-12)
+    np.testing.assert_allclose(boxes.to_window(window, window), [0, 0, 1, 1], atol=1e-12)
+    expected = boxes.intersection(pair, np.broadcast_to(window, pair.shape)) / boxes.area(window)
+    np.testing.assert_allclose(boxes.area(boxes.clipped(inside)), expected, atol=1e-12)
+    np.testing.assert_array_equal(boxes.from_letterbox(pair, window), boxes.clipped(inside))
+    assert np.asarray(boxes.from_letterbox(jnp.asarray(pair, jnp.float32), jnp.asarray(window, jnp.float32))).dtype == np.float32
+
+
 @given(ordered, st.integers(1, 2000), st.integers(1, 2000))
 def test_pixels_and_back(box: tuple[float, ...], width: int, height: int) -> None:
     there = boxes.to_pixels(np.array(box), width, height)
@@ -134,7 +150,29 @@ def test_pixels_and_back(box: tuple[float, ...], width: int, height: int) -> Non
     assert boxes.to_pixels(np.array(box, np.float32), width, height).dtype == np.float32
 
 
-def test_conventions_are_converted_as_they_are_named() -> None:
-    inclusive = np.array([[0, 0, 63, 63], [5, 7, 5, 7]], np.float32)
-    assert boxes.from_inclusive(inclusive).tolist() == [[0, 0, 64, 64], [5, 7, 6, 8]]
-    assert boxes.from_ymin_xmin_ymax_xmax(np.array([[0.1, 0.2, 0.3, 0.4]])).tolist() == [[0.2, 0.1, 0.4, 0.3]]
+whole = st.tuples(*[st.integers(-50, 4000)] * 4)
+
+
+def test_conventions_by_hand() -> None:
+    """The first three pixels of a row, the first of a column, in each convention."""
+    edges = np.array([0.0, 0.0, 3.0, 1.0])
+    for given_box, convert, back in (
+        ([1, 1, 3, 1], boxes.from_voc_inclusive, boxes.to_voc_inclusive),
+        ([0, 0, 2, 0], boxes.from_inclusive, boxes.to_inclusive),
+        ([0, 0, 3, 1], boxes.from_coco_xywh, boxes.to_coco_xywh),
+        ([1.5, 0.5, 3, 1], boxes.from_yolo_cxcywh, boxes.to_yolo_cxcywh),
+    ):
+        np.testing.assert_array_equal(convert(np.array(given_box, np.float64)), edges)
+        np.testing.assert_array_equal(back(edges), given_box)
+    np.testing.assert_array_equal(boxes.from_ymin_xmin_ymax_xmax(np.array([[0.1, 0.2, 0.3, 0.4]])), [[0.2, 0.1, 0.4, 0.3]])
+    np.testing.assert_array_equal(boxes.from_coco_xywh(np.array([10.0, 20.0, 3.0, 4.0])), [10, 20, 13, 24])
+    np.testing.assert_array_equal(boxes.from_yolo_cxcywh(np.array([10.0, 20.0, 4.0, 6.0])), [8, 17, 12, 23])
+
+
+@given(whole)
+def test_conventions_and_back(box: tuple[int, ...]) -> None:
+    for name in ("voc_inclusive", "inclusive", "coco_xywh", "yolo_cxcywh"):
+        there, back = getattr(boxes, f"to_{name}"), getattr(boxes, f"from_{name}")
+        for array in (np.array(box, np.float64), np.array([[box]], np.float32), jnp.asarray(box, jnp.float32)):
+            assert there(array).dtype == array.dtype
+            np.testing.assert_array_equal(back(there(array)), array)

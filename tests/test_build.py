@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from imgloc import build
 from imgloc import config as configs
+from imgloc.data.view import View
 from imgloc.types import Batch
 from tests.refusals import assert_refused
 
@@ -209,7 +210,8 @@ def test_losses_are_bound_to_their_options_and_weights() -> None:
     assert [(loss.name, loss.weight) for loss in found] == [("cross_entropy", 2.0), ("first", 1.0)]
     outputs = {"logits": jnp.array([[3.0, 0.0]]), "first_box": jnp.zeros((1, 4)), "box": jnp.ones((1, 4))}
     one = np.ones((1, 1), bool)
-    example = Batch(np.zeros((1, 2, 2, 1), np.uint8), np.zeros((1, 1, 4)), np.zeros((1, 1), int), one, np.zeros(1, int), one[0])
+    box = np.zeros((1, 1, 4))
+    example = Batch(np.zeros((1, 2, 2, 1), np.uint8), box, np.zeros((1, 1), int), one, np.zeros(1, int), one[0], box[:, 0])
     assert float(found[1].function(outputs, example)[0]) == 0.0
     log_p = np.array([3.0, 0.0]) - np.log(np.exp(3) + 1)
     assert float(found[0].function(outputs, example)[0]) == pytest.approx(-(0.75 * log_p[0] + 0.25 * log_p[1]), rel=1e-5)
@@ -223,7 +225,7 @@ def test_sources_get_the_seed_and_their_options() -> None:
     source = build.make_source(config.data, "train", 3)
     assert source[0].image_hxwxc.shape == (80, 80, 1)
     assert source.fingerprint != build.make_source(config.data, "train", 4).fingerprint
-    assert build.image_shape(config.data, source.info) == (64, 64, 1)
+    assert build.make_view(config.data, source.info.channels) == View((64, 64, 1))
 
 
 def test_a_task_refuses_a_model_without_its_outputs() -> None:

@@ -16,7 +16,7 @@ import pytest
 from imgloc import names, runtime
 from imgloc.build import HANDED_OVER, WeightedLoss
 from imgloc.config import base
-from imgloc.data import pipeline
+from imgloc.data import view
 from imgloc.losses import box_l1, cross_entropy
 from imgloc.optim import make_optimizer
 from imgloc.step import apply_train, as_inputs, batch_loss, init_state, key_of, predict_step
@@ -33,7 +33,7 @@ def some_batch(b: int = 2, objects: int = 1) -> Batch:
         rng.integers(0, 256, (b, *SHAPE), dtype=np.uint8),
         np.concatenate([low, low + rng.uniform(0.2, 0.6, (b, objects, 2))], axis=-1).astype(np.float32),
         rng.integers(0, CLASSES, (b, objects)).astype(np.int32), np.ones((b, objects), bool),
-        rng.integers(0, CLASSES, b).astype(np.int32), np.ones(b, bool),
+        rng.integers(0, CLASSES, b).astype(np.int32), np.ones(b, bool), np.tile(np.array([0, 0, 1, 1], np.float32), (b, 1)),
     )  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def source_maker(name: str, request: pytest.FixtureRequest) -> Any:
     make = names.find("data.sources", name).source
     if name == "tfds":
         return functools.partial(make, name="imagenet2012", folder=str(request.getfixturevalue("imagenet_folder")))
-    return make
+    return functools.partial(make, folder=str(request.getfixturevalue("picture_folder"))) if name == "folder" else make
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
@@ -222,9 +222,9 @@ def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: st
         seen.add(example.id)
     assert len(seen) == 5
     if isinstance(source, InMemory):
-        indices = np.array([last, 0, 2, 0])
-        taken = pipeline.fitted(source.take(indices), example.image_hxwxc.shape, 3)
-        stacked = pipeline.stack([source[int(i)] for i in indices], 4, example.image_hxwxc.shape, 3)
+        indices, seen = np.array([last, 0, 2, 0]), view.View(example.image_hxwxc.shape, 3)
+        taken = view.fitted(source.take(indices), seen)
+        stacked = view.stack([source[int(i)] for i in indices], 4, seen)
         assert all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(taken, stacked, strict=True))
 
 

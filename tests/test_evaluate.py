@@ -13,7 +13,7 @@ import pandas
 import pytest
 
 from imgloc import build, files, mesh, predict, rundir
-from imgloc.data import pipeline
+from imgloc.data.view import View, stack
 from imgloc.errors import UserError
 from imgloc.evaluate import evaluate, open_target
 from imgloc.rows import read_rows
@@ -36,7 +36,8 @@ def test_as_many_rows_as_examples_and_the_same_answers_for_any_batch_size(tiny_r
     validation = build.make_source(config.data, "validation", 0)  # type: ignore[attr-defined]
     tables = {
         size: predict.predict_rows(
-            {"model": one_by_one}, validation, build.make_task("locate"), "validation", batch_size=size, shape=(64, 64, 1), max_objects=1
+            {"model": one_by_one}, validation, build.make_task("locate"), "validation", batch_size=size,
+            view=View((64, 64, 1)), threads=2,
         )["model"]
         for size in (1, 7, 64, 800, 801)
     }
@@ -51,9 +52,9 @@ def test_boxes_and_probabilities_equal_batch_one(tiny_run: Path) -> None:
     predict_batch, config = predictor(tiny_run)
     validation = build.make_source(config.data, "validation", 0)  # type: ignore[attr-defined]
     examples = [validation[i] for i in range(64)]
-    together = predict_batch(pipeline.stack(examples, 64, (64, 64, 1), 1))
+    together = predict_batch(stack(examples, 64, View((64, 64, 1))))
     for i, example in enumerate(examples):
-        alone = predict_batch(pipeline.stack([example], 1, (64, 64, 1), 1))
+        alone = predict_batch(stack([example], 1, View((64, 64, 1))))
         np.testing.assert_allclose(jax.nn.softmax(together["logits"][i]), jax.nn.softmax(alone["logits"][0]), atol=1e-5)
         np.testing.assert_allclose(together["box"][i], alone["box"][0], atol=1e-5)
     assert np.abs(np.diff(together["box"], axis=0)).max() > 1e-2  # the answers are not all alike
@@ -217,7 +218,7 @@ def test_examples_are_read_once_for_all_predictors() -> None:
         return lambda batch: {"logits": np.eye(2, dtype=np.float32)[[label] * len(batch.label_b)]}
 
     answers = {"a": always(0), "b": always(1)}
-    rows = predict.predict_rows(answers, Counted(), build.make_task("classify"), "test", batch_size=2, shape=(4, 4, 1), max_objects=1)
+    rows = predict.predict_rows(answers, Counted(), build.make_task("classify"), "test", batch_size=2, view=View((4, 4, 1)), threads=1)
     assert read == [0, 1, 2, 3, 4]
     assert [[row["id"] for row in rows[name]] for name in "ab"] == [["0", "1", "2", "3", "4"]] * 2
     assert [row["top_labels"][0] for row in rows["b"]] == [1] * 5

@@ -101,7 +101,7 @@ def test_probabilities_and_cross_entropy_are_those_of_the_softmax() -> None:
     logits = (3 * RNG.standard_normal((4, 5))).astype(np.float32)
     labels = np.array([0, 3, 4, 1], np.int32)
     nothing = np.zeros((4, 1), np.int32)
-    batch = Batch(np.zeros((4, 1, 1, 1), np.uint8), np.zeros((4, 1, 4), np.float32), nothing, nothing > 0, labels, np.ones(4, bool))
+    batch = Batch(np.zeros((4, 1, 1, 1), np.uint8), nothing[..., None], nothing, nothing > 0, labels, np.ones(4, bool), nothing)
     losses = np.asarray(cross_entropy.loss({"logits": logits}, batch))
     for i, row in enumerate(classify.rows({"logits": logits}, batch)):
         probabilities = softmax(logits[i].tolist())

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from imgloc import build, config, loop, not_finite, prepare, rundir, step
-from imgloc.data import pipeline
+from imgloc.data.order import TrainOrder
+from imgloc.data.view import stack
 from imgloc.journal import NotFinite, read_journal
 from imgloc.losses import box_l1
 from imgloc.stop import StopRequest
@@ -32,8 +33,8 @@ def test_training_stops_at_the_very_step_and_keeps_its_batch(
     """The loss is made not a number for the batch of one step, which lies between those that are looked at."""
     settings = tiny_config(f"--config.train.steps_per_call={per_call}", f"--config.train.log_every={log_every}")
     parts = prepare.build_parts(settings)
-    order = pipeline.TrainOrder(parts.train, settings.seed, 16, BAD - 1, BAD)
-    batch = pipeline.stack([order[i] for i in range(16)], 16, parts.shape, 1)
+    order = TrainOrder(parts.train, settings.seed, 16, BAD - 1, BAD)
+    batch = stack([order.example(order.number(i)) for i in range(16)], 16, parts.view)
     honest = box_l1.loss
 
     def wild(outputs: Any, seen: Any, *, output: str = "box") -> Any:
@@ -53,7 +54,7 @@ def test_training_stops_at_the_very_step_and_keeps_its_batch(
     with np.load(run.not_finite(BAD)) as kept:
         for name, array in batch._asdict().items():
             np.testing.assert_array_equal(kept[name], array)
-        assert kept["ids"].tolist() == [order[i].id for i in range(16)]
+        assert kept["ids"].tolist() == [order.example(order.number(i)).id for i in range(16)]
     assert sorted(p.name for p in run.checkpoints.iterdir()) == ["20"]
     assert [record["step"] for record in read_journal(run.metrics)] == ([10, 20] if log_every == 10 else [])
     assert not run.finished.exists()

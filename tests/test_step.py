@@ -16,6 +16,7 @@ from imgloc import boxes, build, checkpoint, mesh, prepare, runtime, step
 from imgloc.config import read_recipe
 from imgloc.data import pipeline
 from imgloc.data.sources.scattered_digits import source
+from imgloc.data.view import View, stack
 from imgloc.models import recurrent, second_look
 from imgloc.types import Batch
 
@@ -31,7 +32,7 @@ def losses(*names: str) -> tuple[build.WeightedLoss, ...]:
 
 def batch_of(size: int, start: int = 0) -> Batch:
     train = source("train", seed=0)
-    return pipeline.stack([train[start + i] for i in range(size)], size, SHAPE, 1)
+    return stack([train[start + i] for i in range(size)], size, View(SHAPE))
 
 
 def recipe_losses() -> tuple[build.WeightedLoss, ...]:
@@ -122,7 +123,7 @@ def test_padding_changes_neither_loss_nor_gradient() -> None:
     model = recurrent.Model(num_classes=10, **recurrent.TINY)
     init, one = make(model, optimizer=optax.sgd(0.1))
     batch = batch_of(6)
-    padded = pipeline.stack([source("train", seed=0)[i] for i in range(6)], 8, SHAPE, 1)
+    padded = stack([source("train", seed=0)[i] for i in range(6)], 8, View(SHAPE))
     rubbish = padded._replace(boxes_bxnx4=np.where(padded.example_mask_b[:, None, None], padded.boxes_bxnx4, np.float32(7.0)))
     a, b = one(init(0), batch), one(init(0), rubbish)
     np.testing.assert_allclose(a[1]["loss"], b[1]["loss"], rtol=1e-5)

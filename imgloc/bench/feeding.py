@@ -21,7 +21,9 @@ from imgloc.bench.measure import measure, repeat
 from imgloc.bench.settings import cores
 from imgloc.bench.works import DIGITS, LSTM, SEED, Work
 from imgloc.data import decode, pipeline
+from imgloc.data.order import TrainOrder
 from imgloc.data.sources import mnist, scattered_digits
+from imgloc.data.view import View
 from imgloc.types import Batch
 
 AUGMENTED: dict[str, Any] = {"train_rotate": 12.0, "train_stretch": 0.2, "train_shear": 0.15}  # as in configs/digits_cnn.py
@@ -33,8 +35,8 @@ PREFETCH = 2
 def digit_batches(work: Work, steps: int) -> Iterator[Batch]:
     """Batches as a work's recipe reads them, MNIST's digits or scattered ones, made by one thread, as `imgloc train` does by default."""
     source = mnist.source("train", seed=0) if work is LSTM else scattered_digits.source("train", seed=0, **AUGMENTED)
-    order = pipeline.TrainOrder(source, 0, work.batch, 0, steps)
-    return pipeline.train_batches(order, (work.size, work.size, work.channels), max_objects=1, threads=1, workers=0)
+    made = pipeline.Made(TrainOrder(source, 0, work.batch, 0, steps), View((work.size, work.size, work.channels)))
+    return pipeline.train_batches(made, threads=1, workers=0)
 
 
 def making_a_batch(work: Work, count: int) -> float:

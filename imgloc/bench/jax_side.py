@@ -31,6 +31,7 @@ def make_batch(work: Work, seed: int = 0) -> Batch:
         object_mask_bxn=np.ones((b, 1), np.bool_),
         label_b=rng.integers(0, work.classes, b).astype(np.int32),
         example_mask_b=np.ones(b, np.bool_),
+        content_bx4=np.tile(np.array([0, 0, 1, 1], np.float32), (b, 1)),
     )
 
 

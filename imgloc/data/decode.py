@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from imgloc.data import jpeg
 from imgloc.errors import UserError, one_line
 from imgloc.types import FloatArray, Uint8Array
 
@@ -104,16 +105,37 @@ def decode_image(content: bytes, *, channels: int = 3, turn: bool = True, at_lea
     these unless it is stored so. Raises UserError with the reason where it cannot be decoded whole: never part of a picture.
     """
     try:
+        quick = _quickly(content, channels, turn, at_least)
+        if quick is not None:
+            return quick
         with _without_pillows_limit():
             image = Image.open(io.BytesIO(content), formats=_formats())
         with image:
-            return _decoded(image, channels)
+            return _decoded(image, channels, turn)
     except UnidentifiedImageError:
         raise UserError("not an image that can be read" if content else "the file is empty (0 bytes)") from None
     except UserError:
         raise
     except Exception as error:  # Pillow raises whatever its readers of damaged files raise
         raise UserError(f"it is damaged ({one_line(error)[:200] or type(error).__name__})") from error
+
+
+def _quickly(content: bytes, channels: int, turn: bool, at_least: tuple[int, int] | None) -> Picture | None:
+    """A picture by `imgloc.data.jpeg`, whose pixels are Pillow's; None for what it does not take."""
+    size = jpeg.size(content)
+    if size is None or size[0] * size[1] > LARGEST:
+        return None
+    orientation = 1
+    if turn and jpeg.may_be_turned(content):
+        with Image.open(io.BytesIO(content), formats=("JPEG", "MPO")) as image:
+            orientation = _orientation(image)
+    if at_least is not None and orientation >= 5:
+        at_least = (at_least[1], at_least[0])
+    scale = 1 if at_least is None else jpeg.scale_for(*size, at_least)
+    pixels = jpeg.decode(content, scale=scale)
+    if pixels is None:
+        return None
+    return Picture(with_channels(_turned(pixels, orientation), channels), size[1], size[0], orientation, scale)
 
 
 @functools.cache
@@ -134,7 +156,7 @@ def _without_pillows_limit() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _decoded(image: Image.Image, channels: int) -> Picture:
+def _decoded(image: Image.Image, channels: int, turn: bool = True) -> Picture:
     width, height = image.size
     if not min(width, height):
         raise UserError(f"it has no pixels ({width} x {height})")
@@ -144,12 +166,12 @@ def _decoded(image: Image.Image, channels: int) -> Picture:
     _check_memory(image, width, height)
     drafted = next(s for s in (1, 2, 4, 8) if image.size == (-(-width // s), -(-height // s)))
     scale = _reduction(*image.size)
-    turned = _orientation(image) if image.format == "TIFF" else 1  # by Pillow, which says the size it has then
+    turned = _orientation(image) if image.format == "TIFF" else 1  # always, by Pillow, which says the size it has then
     with _without_pillows_limit() if wanted > 1 else contextlib.nullcontext():
         image.load()
         pixels = _reduced(image, scale, channels) if scale > 1 else to_array(image, channels=channels)
     width, height = (height, width) if turned >= 5 else (width, height)
-    orientation = _orientation(image) if turned == 1 else 1  # after loading: some have it behind the pixels
+    orientation = _orientation(image) if turn and turned == 1 else 1  # after loading: some have it behind the pixels
     return Picture(_turned(pixels, orientation), width, height, max(orientation, turned), drafted * scale)
 
 

@@ -9,22 +9,25 @@ import collections
 import dataclasses
 import functools
 import itertools
+import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grain
 import numpy as np
 from absl import flags
 
-from imgloc.boxes import area
-from imgloc.data import decode
-from imgloc.randomness import permutation
-from imgloc.types import Batch, Example, InMemory, Shape, Source, Uint8Array
+from imgloc.data.order import MOST_UNREADABLE, TrainOrder, read_or_tell
+from imgloc.data.view import View, fitted, stack
+from imgloc.errors import UserError
+from imgloc.randomness import generator
+from imgloc.types import Batch, Example, InMemory, Source
 
 T = TypeVar("T")
 SAMPLE = 10_000  # examples that stand for an endless or a very long source where each is looked at once
@@ -32,138 +35,63 @@ VERY_LONG = 100_000  # examples, more than which are not all looked at before a 
 
 
 @dataclass(frozen=True)
-class TrainOrder:
-    """The examples that one process reads from `start_step` on, one after another.
+class Augmentation:
+    """What is done to an example of training before a model sees it."""
 
-    An endless source is read by index. Another is shuffled anew each epoch, and batches run across epochs.
-    """
-
-    source: Source
-    seed: int
-    batch_size: int  # of all processes together
-    start_step: int
-    stop_step: int
-    process_index: int = 0
-    process_count: int = 1
-
-    def __len__(self) -> int:
-        return (self.stop_step - self.start_step) * self.share
-
-    @property
-    def share(self) -> int:
-        """Examples of each batch that are this process's."""
-        return self.batch_size // self.process_count
-
-    def __getitem__(self, position: int) -> Example:
-        return self.source[self.index(*divmod(position, self.share))]
-
-    def index(self, step: int, place: int) -> int:
-        """The source's index of what stands at a place of this process's share, `step` steps after the first."""
-        number = (self.start_step + step) * self.batch_size + self.process_index * self.share + place
-        if self.source.info.endless:
-            return number
-        epoch, rank = divmod(number, len(self.source))
-        return int(permutation(self.seed, "epoch order", epoch, len(self.source))[rank])
+    augment: Callable[[Example, np.random.Generator], Example]
+    enlarges: float = 1.0  # the most by which a side of what is shown may be enlarged
 
 
 @dataclass(frozen=True)
-class Taken:
-    """The batches of an order, a step each, taken whole from a source that lies in memory."""
+class Made:
+    """The batches of an order, a step each."""
 
     order: TrainOrder
-    source: InMemory
-    shape: Shape
-    max_objects: int
+    view: View
+    augmentation: Augmentation | None = None
 
     def __len__(self) -> int:
         return self.order.stop_step - self.order.start_step
 
     def __getitem__(self, step: int) -> Batch:
-        indices = [self.order.index(step, place) for place in range(self.order.share)]
-        return fitted(self.source.take(np.array(indices, np.int64)), self.shape, self.max_objects)
+        numbers = [self.order.number(step * self.order.share + place) for place in range(self.order.share)]
+        if self.augmentation is None and self.view.fit == "squash" and isinstance(self.order.source, InMemory):
+            indices = [self.order.index(number) for number in numbers]
+            return fitted(self.order.source.take(np.array(indices, np.int64)), self.view)
+        return stack([self.example(number) for number in numbers], len(numbers), self.view)
+
+    def example(self, number: int) -> Example:
+        """The example of a number as it is augmented, by a key of its own, and before it is fitted to the view."""
+        if self.augmentation is None:
+            return self.order.example(number, self.view.size)
+        height, width = (math.ceil(side * self.augmentation.enlarges) for side in self.view.size)
+        example = self.order.example(number, (height, width))
+        return self.augmentation.augment(example, generator(self.order.seed, "augmentation", number))
 
 
-@dataclass(frozen=True)
-class Stack:
-    """Stacks examples into a batch of images of one shape with room for `max_objects` boxes."""
-
-    shape: Shape
-    max_objects: int
-
-    def __call__(self, examples: Sequence[Example]) -> Batch:
-        return stack(examples, len(examples), self.shape, self.max_objects)
-
-
-def stack(examples: Sequence[Example], size: int, shape: Shape, max_objects: int) -> Batch:
-    """A batch of `size`, examples first and padding (zeros, masked out) after them; the largest objects first.
-
-    Images are resized to `shape`; of more than `max_objects` boxes the smallest are left out.
-    """
-    batch = Batch(
-        images_bxhxwxc=np.zeros((size, *shape), np.uint8),
-        boxes_bxnx4=np.zeros((size, max_objects, 4), np.float32),
-        labels_bxn=np.zeros((size, max_objects), np.int32),
-        object_mask_bxn=np.zeros((size, max_objects), np.bool_),
-        label_b=np.zeros((size,), np.int32),
-        example_mask_b=np.arange(size) < len(examples),
-    )
-    for i, example in enumerate(examples):
-        batch.images_bxhxwxc[i] = _to_shape(example.image_hxwxc, shape)
-        largest = np.argsort(-area(example.boxes_nx4), kind="stable")[:max_objects]
-        batch.boxes_bxnx4[i, : len(largest)] = example.boxes_nx4[largest]
-        batch.labels_bxn[i, : len(largest)] = example.labels_n[largest]
-        batch.object_mask_bxn[i, : len(largest)] = True
-        batch.label_b[i] = example.label
-    return batch
-
-
-def fitted(batch: Batch, shape: Shape, max_objects: int) -> Batch:
-    """A batch with images of `shape` and room for `max_objects` boxes; as `stack` makes it of the same examples."""
-    size, count = batch.object_mask_bxn.shape
-
-    def with_room(array: Any) -> Any:
-        room = np.zeros((size, max_objects, *array.shape[2:]), array.dtype)
-        room[:, : min(count, max_objects)] = array[:, :max_objects]
-        return room
-
-    images = batch.images_bxhxwxc
-    if images.shape[1:] != shape:
-        images = np.stack([_to_shape(image, shape) for image in images])
-    boxes, labels, mask = (with_room(array) for array in (batch.boxes_bxnx4, batch.labels_bxn, batch.object_mask_bxn))
-    return batch._replace(images_bxhxwxc=images, boxes_bxnx4=boxes, labels_bxn=labels, object_mask_bxn=mask)
-
-
-def _to_shape(image_hxwxc: Uint8Array, shape: Shape) -> Uint8Array:
-    return decode.resize(decode.with_channels(image_hxwxc, shape[2]), shape[0], shape[1])
-
-
-def train_batches(order: TrainOrder, shape: Shape, *, max_objects: int, threads: int, workers: int) -> Generator[Batch, None, None]:
+def train_batches(made: Made, *, threads: int, workers: int) -> Generator[Batch, None, None]:
     """This process's share of each step's batch, made ahead by threads, or by worker processes where `workers` > 0.
 
-    A source that lies in memory gives whole batches, with the same bits. Closing it ends threads and workers and gives their
-    shared memory back.
+    Closing it ends threads and workers and gives their shared memory back.
     """
-    count = order.stop_step - order.start_step
+    count = len(made)
     if workers > 0:  # that come to their end leave shared memory behind (Grain 0.2.18); closed before it they do not
-        order = dataclasses.replace(order, stop_step=order.stop_step + 1000 * workers)
-    if isinstance(order.source, InMemory):
-        dataset = grain.MapDataset.source(Taken(order, order.source, shape, max_objects))
-    else:
-        dataset = grain.MapDataset.source(order).batch(order.share, batch_fn=Stack(shape, max_objects))
+        made = dataclasses.replace(made, order=dataclasses.replace(made.order, stop_step=made.order.stop_step + 1000 * workers))
+    dataset = grain.MapDataset.source(made)
     stream = dataset.to_iter_dataset(grain.ReadOptions(num_threads=max(1, threads), prefetch_buffer_size=max(2, 2 * threads)))
     if workers > 0:
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # Grain reads absl flags of its own; outside absl's app nobody has parsed them
         options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
         stream = stream.mp_prefetch(options, worker_init_fn=functools.partial(_begin_worker, os.getpid()))
-    made = iter(stream)
+    batches = iter(stream)
     try:
-        for batch in itertools.islice(made, count):
+        for batch in itertools.islice(batches, count):
             # A copy: what JAX still holds at the end would be left behind in shared memory, and each array takes a file handle.
             yield Batch(*(np.array(array) for array in batch)) if workers > 0 else batch
     finally:
-        if hasattr(made, "close"):  # Grain's iterators of lately
-            made.close()
+        if hasattr(batches, "close"):  # Grain's iterators of lately
+            batches.close()
 
 
 def in_calls(batches: Iterator[Batch], counts: Iterable[int], size: int) -> Iterator[tuple[Batch, np.int32]]:
@@ -195,6 +123,19 @@ def finite_size(source: Source) -> int:
     return min(len(source), SAMPLE) if source.info.endless else len(source)
 
 
+def readable(source: Source, indices: Iterable[int], at_least: tuple[int, int] | None = None) -> Iterator[Example]:
+    """The examples of these indices, but those whose images cannot be decoded, which are told; see `order.read`."""
+    found = (read_or_tell(source, index, at_least) for index in indices)
+    return (example for example in found if example is not None)
+
+
+def first_readable(source: Source) -> Example:
+    """The first example whose image can be decoded. Raises UserError where there is none among the first ones."""
+    for example in readable(source, range(min(len(source), MOST_UNREADABLE))):
+        return example
+    raise UserError(f"none of the first {MOST_UNREADABLE} images can be decoded; see imgloc data check")
+
+
 def sample(source: Source) -> range:
     """Indices of examples that stand for all where a split is only summed up: `finite_size`, of very many each n-th, about SAMPLE."""
     size = finite_size(source)
@@ -202,17 +143,29 @@ def sample(source: Source) -> range:
 
 
 def eval_batches(
-    source: Source, size: int, shape: Shape, *, max_objects: int, place: int = 0, count: int = 1
+    source: Source, size: int, view: View, *, threads: int = 1, place: int = 0, count: int = 1
 ) -> Iterator[tuple[list[Example], Batch]]:
     """`finite_size` examples in order, each once, with the batch they are stacked in; the last batch is padded.
 
+    Those that cannot be decoded are left out, and told. Boxes are those of the examples themselves, not of the view.
     Of `count` processes the one at `place` gets its share of every batch, padding alone where the examples have run out.
+    Threads decode while the batch before is in use.
     """
     total, share = finite_size(source), size // count
-    for start in range(0, total, size):
-        first = start + place * share
-        examples = [source[i] for i in range(first, min(first + share, total))]
-        yield examples, stack(examples, share, shape, max_objects)
+    waiting: collections.deque[list[Future[Example | None]]] = collections.deque()
+
+    def next_batch() -> tuple[list[Example], Batch]:
+        examples = [example for future in waiting.popleft() if (example := future.result()) is not None]
+        return examples, stack(examples, share, view, truth_in_view=False)
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for start in range(0, total, size):
+            first = start + place * share
+            waiting.append([pool.submit(read_or_tell, source, i, view.size) for i in range(first, min(first + share, total))])
+            if len(waiting) > 1:
+                yield next_batch()
+        while waiting:
+            yield next_batch()
 
 
 def ahead(items: Iterator[T], put: Callable[[T], T], depth: int) -> Generator[T, None, None]:

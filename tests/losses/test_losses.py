@@ -34,6 +34,7 @@ def some_batch(n: int = 6, objects: int = 2, seed: int = 0) -> tuple[dict[str, n
         object_mask_bxn=np.ones((n, objects), bool),
         label_b=rng.integers(0, 5, n).astype(np.int32),
         example_mask_b=np.ones(n, bool),
+        content_bx4=np.tile(np.array([0, 0, 1, 1], np.float32), (n, 1)),
     )
     return {"logits": rng.standard_normal((n, 5)).astype(np.float32) * 3, "box": some_boxes(n, rng)}, batch
 
@@ -146,6 +147,7 @@ def padded(outputs: Any, batch: Batch, garbage: float) -> tuple[Any, Batch]:
     return wide, Batch(
         more(batch.images_bxhxwxc, 255), more(batch.boxes_bxnx4, garbage), more(batch.labels_bxn, -7),
         more(batch.object_mask_bxn, True), more(batch.label_b, 99), more(batch.example_mask_b, False),
+        more(batch.content_bx4, 0),
     )  # fmt: skip
 
 

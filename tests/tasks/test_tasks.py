@@ -20,7 +20,7 @@ def batch(masks: list[bool]) -> tuple[dict[str, np.ndarray], Batch]:
     objects = np.array([[True, True, False], [True, False, False], [False, False, False], [True, True, True]] * b)[:b]
     return outputs, Batch(
         np.zeros((b, 2, 2, 1), np.uint8), rng.random((b, 3, 4)).astype(np.float32), rng.integers(0, CLASSES, (b, 3)).astype(np.int32),
-        objects, rng.integers(0, CLASSES, b).astype(np.int32), np.array(masks),
+        objects, rng.integers(0, CLASSES, b).astype(np.int32), np.array(masks), np.tile(np.array([0, 0, 1, 1], np.float32), (b, 1)),
     )  # fmt: skip
 
 

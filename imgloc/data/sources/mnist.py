@@ -68,4 +68,5 @@ class Mnist:
             object_mask_bxn=np.zeros((size, 0), np.bool_),
             label_b=self.digits.labels_n[indices_b].astype(np.int32),
             example_mask_b=np.ones(size, np.bool_),
+            content_bx4=np.tile(np.array([0, 0, 1, 1], np.float32), (size, 1)),
         )

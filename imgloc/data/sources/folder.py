@@ -1,0 +1,171 @@
+"""A folder of one's own: images with annotations in any format of `imgloc.data.formats`, or in a folder for each class."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from imgloc import boxes as box_arithmetic
+from imgloc.data import decode, truth
+from imgloc.data.annotations import Annotation
+from imgloc.data.listing import list_folder
+from imgloc.data.reading import read_folder
+from imgloc.errors import UnreadableImage, UserError, unknown
+from imgloc.types import Example, Info
+
+SPLITS = ("train", "validation", "test")
+
+
+def source(
+    split: str, *, seed: int, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
+    validation: float = 0.1, test: float = 0.2, classes: Sequence[str] = (), channels: int = 3,
+) -> Folder:  # fmt: skip
+    """A split (train, validation, test) of a folder's annotated images, the same for every seed.
+
+    `format` is one of `imgloc.data.formats`, recognised where empty; `convention` says what its numbers mean (see there).
+    Splits are those that the files say. Of those they don't, validation and test are cut from the training images (all of
+    them, where no split is said) by a hash of each one's group: about these shares, and the same images when others are added.
+    Where the files say which images are for training, those they put nowhere are left out.
+    `classes` chooses some, in that order; boxes of others are left out. An image of no class (without boxes or label) is too.
+    Raises UserError where the folder, its format, one of `classes` or an image for the split is missing.
+    """
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    if not folder:
+        raise UserError("config key 'data.options.folder' is empty; possible: a folder with images and their annotations")
+    if channels not in (1, 3):
+        raise UserError(f"config key 'data.options.channels' is {channels}; possible: 3 (RGB) or 1 (grey)")
+    if min(validation, test) < 0 or validation + test >= 1:
+        shares = f"data.options.validation is {validation:g} and data.options.test {test:g}"
+        raise UserError(f"{shares}; possible: shares from 0 on that leave some images for training")
+    path = Path(folder)
+    annotated = read_folder(path, format=format, convention=convention)
+    for name in classes:
+        if name not in annotated.classes:
+            raise unknown("class (data.options.classes)", name, annotated.classes)
+    listing = list_folder(path)
+    chosen = tuple(classes) or annotated.classes
+    numbers = {name: number for number, name in enumerate(chosen)}
+    said = {entry.split for entry in annotated.images}
+    cut = {"validation": validation, "test": test}
+    usable = [entry for entry in annotated.images if entry.file in listing.files and _class_of(entry, numbers) is not None]
+    entries = tuple(entry for entry in usable if part_of(entry, said, cut) == split)
+    if not entries:
+        raise UserError(_nothing(split, folder, annotated.images, usable, said, cut))
+    sizes = [listing.files[entry.file][0] for entry in entries]
+    return Folder(str(listing.root), split, entries, chosen, channels, _fingerprint(split, chosen, channels, entries, sizes))
+
+
+def part_of(entry: Annotation, said: set[str], shares: Mapping[str, float]) -> str:
+    """The split of an image: as its file says, else cut by a hash of its group; "" for none. `said`: splits of any image."""
+    training = entry.split == "train" or (entry.split == "" and "train" not in said)
+    if not training:
+        return entry.split
+    digest = hashlib.sha256((entry.group or entry.file).encode()).digest()
+    place = int.from_bytes(digest[:8]) / 2**64
+    if place < shares["test"]:  # where a part is not wanted, its images stay in train and the other part stays as it is
+        return "test" if "test" not in said else "train"
+    if place < shares["test"] + shares["validation"]:
+        return "validation" if "validation" not in said else "train"
+    return "train"
+
+
+def _class_of(entry: Annotation, numbers: Mapping[str, int]) -> int | None:
+    """The number of an image's own class: as it is said, else that of its largest box of a known class."""
+    if entry.label:
+        return numbers.get(entry.label)
+    labels = [numbers.get(name) for name in entry.names]
+    areas = box_arithmetic.area(entry.boxes_nx4)
+    known = [(-float(area), place, label) for place, (area, label) in enumerate(zip(areas, labels, strict=True)) if label is not None]
+    return min(known)[2] if known else None
+
+
+def _nothing(
+    split: str, folder: str, images: Sequence[Annotation], usable: Sequence[Annotation], said: set[str], shares: Mapping[str, float]
+) -> str:
+    """Why a split has no images, in one line."""
+    if not images:
+        return f"no annotated image is found in '{folder}'; `imgloc data check` says what is wrong with it"
+    if not usable:
+        return (
+            f"none of the {len(images)} annotated images of '{folder}' is there and has a class, the first being '{images[0].file}'; "
+            "`imgloc data check` says what is wrong"
+        )
+    counts = Counter(part_of(entry, said, shares) for entry in usable)
+    found = ", ".join(f"{name or 'in no split'}: {count}" for name, count in sorted(counts.items()))
+    remedy = f"; data.options.{split} is the share of images for it" if split in shares and split not in said else ""
+    return f"split '{split}' of '{folder}' has no images ({found}){remedy}"
+
+
+def _fingerprint(split: str, classes: Sequence[str], channels: int, entries: Sequence[Annotation], sizes: Sequence[int]) -> str:
+    """A hash of what is said of each image, and of each file's size: cheap, and blind to pixels that change within a size."""
+    state = hashlib.sha256(repr(("folder", split, list(classes), channels)).encode())
+    for entry, size in zip(entries, sizes, strict=True):
+        plain = dataclasses.replace(entry, boxes_nx4=np.zeros(0), where="", split="")
+        state.update(repr((size, plain)).encode())
+        state.update(entry.boxes_nx4.tobytes())
+    return state.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """See `source`."""
+
+    root: str
+    split: str
+    entries: tuple[Annotation, ...]
+    classes: tuple[str, ...]
+    channels: int
+    fingerprint: str
+
+    @property
+    def info(self) -> Info:
+        return Info(classes=self.classes, channels=self.channels)
+
+    @cached_property
+    def groups(self) -> frozenset[str]:
+        return frozenset(entry.group or entry.file for entry in self.entries)
+
+    @cached_property
+    def _numbers(self) -> Mapping[str, int]:
+        return {name: number for number, name in enumerate(self.classes)}
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Example:
+        return self._example(self.entries[index], None)
+
+    def reduced(self, index: int, height: int, width: int) -> Example:
+        """See `imgloc.types.Reducible`."""
+        return self._example(self.entries[index], (height, width))
+
+    def _example(self, entry: Annotation, at_least: tuple[int, int] | None) -> Example:
+        try:
+            content = Path(self.root, entry.file).read_bytes()
+            picture = decode.decode_image(content, channels=self.channels, at_least=at_least)
+        except OSError as error:
+            raise UnreadableImage(f"{entry.file}: {error.strerror}") from error
+        except UserError as error:
+            raise UnreadableImage(f"{entry.file}: {error}") from error
+        boxes, labels = truth.truth(entry, picture, self._numbers)
+        if not entry.label and len(boxes):
+            label: int | None = int(labels[np.argmax(box_arithmetic.area(boxes))] if len(boxes) > 1 else labels[0])
+        else:
+            label = _class_of(entry, self._numbers)
+        assert label is not None, "images of no class are left out"
+        return Example(
+            image_hxwxc=picture.pixels_hxwxc,
+            boxes_nx4=boxes,
+            labels_n=labels,
+            label=label,
+            id=entry.file,
+            group=entry.group or entry.file,
+        )

@@ -1,0 +1,40 @@
+"""Images brought to one size: squashed, or whole and padded."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from imgloc import boxes
+from imgloc.data import decode
+from imgloc.data.transforms.options import check_color, check_size
+from imgloc.data.transforms.window import pixels
+from imgloc.types import Example, FloatArray
+
+
+def resize(example: Example, *, size: tuple[int, int]) -> Example:
+    """The whole image at `size` (height, width), squashed where the shapes differ; boxes in [0, 1] stay as they are."""
+    check_size("size", size)
+    image_hxwxc = decode.resize(example.image_hxwxc, size[0], size[1])
+    return example if image_hxwxc is example.image_hxwxc else dataclasses.replace(example, image_hxwxc=image_hxwxc)
+
+
+def letterbox(example: Example, *, size: tuple[int, int], color: int | tuple[int, ...] = 0) -> tuple[Example, FloatArray]:
+    """The whole image as large as it fits into `size` (height, width), its shape kept to a pixel, on a ground of `color`; centred.
+
+    Also gives `content` (4,) float32: where in [0, 1] of the result the image is shown. `boxes.from_letterbox` takes
+    predictions back.
+    """
+    check_size("size", size)
+    color = check_color(color, example.image_hxwxc.shape[2])
+    height, width = example.image_hxwxc.shape[:2]
+    scale = min(size[0] / height, size[1] / width)
+    inner_h, inner_w = (min(max(1, round(side * scale)), full) for side, full in zip((height, width), size, strict=True))
+    top, left = (size[0] - inner_h) // 2, (size[1] - inner_w) // 2
+    content = np.array([left / size[1], top / size[0], (left + inner_w) / size[1], (top + inner_h) / size[0]])
+    window = (-left / inner_w, -top / inner_h, (size[1] - left) / inner_w, (size[0] - top) / inner_h)
+    image_hxwxc = pixels(example.image_hxwxc, window, (size[0], size[1]), color=color)
+    moved_nx4 = boxes.from_window(example.boxes_nx4.astype(np.float64), content)
+    moved = dataclasses.replace(example, image_hxwxc=image_hxwxc, boxes_nx4=boxes.clipped(moved_nx4).astype(np.float32))
+    return moved, content.astype(np.float32)

@@ -1,0 +1,38 @@
+"""Options of transforms: what is refused, and in what words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from imgloc.data.transforms.options import check, check_color, check_range, check_size
+from tests.refusals import assert_refused
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf"), "0.5", None, True, (0.1, 0.2)])
+def test_a_number_out_of_range_or_none_is_refused(value: Any) -> None:
+    check("flip", 0, 0.0, 1.0)
+    check("flip", 1.0, 0.0, 1.0)
+    assert_refused(lambda: check("flip", value, 0.0, 1.0), f"option 'flip' is {value!r}", "possible: 0 to 1")
+
+
+@pytest.mark.parametrize("pair", [(0.5, 0.1), (0.1, 1.1), (-1, 0), (0.1,), 0.5, "ab", None, (0.1, "b")])
+def test_a_range_out_of_range_or_none_is_refused(pair: Any) -> None:
+    check_range("sigma", [0, 1.0], 0.0, 1.0)
+    check_range("sigma", (0.5, 0.5), 0.0, 1.0)
+    assert_refused(lambda: check_range("sigma", pair, 0.0, 1.0), "option 'sigma'", "two numbers from 0 to 1")
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5,), 5, (5.0, 5), (20_000, 5), "ab"])
+def test_a_size_that_is_none_is_refused(size: Any) -> None:
+    check_size("size", (1, 16_384))
+    assert_refused(lambda: check_size("size", size), "option 'size'", "height and width")
+
+
+def test_a_color_is_one_number_or_one_a_channel() -> None:
+    assert check_color(7, 3) == (7, 7, 7)
+    assert check_color(7, 1) == (7,)
+    assert check_color([1, 2, 3], 3) == (1, 2, 3)
+    for color in (256, -1, (1, 2), (1, 2, 300), 0.5, "red"):
+        assert_refused(lambda color=color: check_color(color, 3), "option 'color'", "0 to 255, or 3 of them")
