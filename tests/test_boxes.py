@@ -164,6 +164,7 @@ def test_conventions_by_hand() -> None:
     ):
         np.testing.assert_array_equal(convert(np.array(given_box, np.float64)), edges)
         np.testing.assert_array_equal(back(edges), given_box)
+    np.testing.assert_array_equal(boxes.from_ymin_xmin_ymax_xmax(np.array([[0.1, 0.2, 0.3, 0.4]])), [[0.2, 0.1, 0.4, 0.3]])
     np.testing.assert_array_equal(boxes.from_coco_xywh(np.array([10.0, 20.0, 3.0, 4.0])), [10, 20, 13, 24])
     np.testing.assert_array_equal(boxes.from_yolo_cxcywh(np.array([10.0, 20.0, 4.0, 6.0])), [8, 17, 12, 23])
 

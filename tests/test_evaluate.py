@@ -19,6 +19,7 @@ from imgloc.evaluate import evaluate, open_target
 from imgloc.rows import read_rows
 from imgloc.types import Batch, Example, Info, Outputs
 from tests import processes
+from tests.test_build import flags_for_data
 
 METRICS = {"top1", "mean_iou", *(f"{name}_{t}" for name in ("gt_known", "top1_loc") for t in (30, 50, 70))}
 
@@ -107,9 +108,9 @@ TRAINED_ELSEWHERE = {"seed_lstm_mnist.py", "seed_cnn_imagenet.py"}  # by test_se
 
 
 @pytest.mark.parametrize("recipe", sorted({path.name for path in (processes.ROOT / "configs").glob("*.py")} - TRAINED_ELSEWHERE))
-def test_every_recipe_takes_two_steps(recipe: str, tmp_path: Path, cache: Path) -> None:
+def test_every_recipe_takes_two_steps(recipe: str, tmp_path: Path, cache: Path, request: pytest.FixtureRequest) -> None:
     short = ("--config.train.steps=2", "--config.train.eval_every=0", "--config.train.batch_size=8", "--config.data.prefetch=0")
-    data = ("--config.data.options.digits=wheel",) if recipe.endswith("_mnist.py") else ()
+    data = flags_for_data(Path(recipe), request)
     processes.run("train", f"--config=configs/{recipe}", *short, *data, "--workdir", str(tmp_path / "run"), cache=cache)
     assert json.loads((tmp_path / "run" / "finished.json").read_text())["last_step"] == 2
 

@@ -61,3 +61,12 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> Path:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_bytes(content)
     return path
+
+
+def prepare(folder: Path) -> None:
+    """The archive, prepared by ourselves as TFDS keeps it."""
+    from imgloc.data import preparing
+
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = write_zip(folder / "archive.zip", entries())
+    preparing.prepare("tiny_imagenet", origin=str(archive), folder=str(folder))

@@ -17,7 +17,7 @@ from imgloc import names
 from imgloc.data import records
 from imgloc.data.members import open_members
 from imgloc.data.tfds_fields import fields_in_table
-from imgloc.data.tfds_opening import default_folder
+from imgloc.data.tfds_opening import data_dir, default_folder
 from imgloc.errors import UserError, one_line, reason, with_causes
 
 WANTS_TENSORFLOW = "TFDS's builder wants tensorflow, which is not installed here; reading wants none"
@@ -62,7 +62,7 @@ def prepare(
             raise UserError(f"--from is for {ours}; TFDS's own {name} is downloaded, or read from what you put where its builder says")
         return _by_tfds(name, folder)
     module = names.find("data.builders", name)
-    builder = module.BUILDER(data_dir=folder or None, file_format="array_record")
+    builder = module.BUILDER(data_dir=data_dir(folder), file_format="array_record")
     final = Path(builder.data_dir)
     if final.is_dir():
         source = module.plan(open_members(Path(origin))).sha256() if origin else None
@@ -90,7 +90,7 @@ def _by_tfds(name: str, folder: str) -> Prepared:
 
     try:
         with contextlib.redirect_stdout(sys.stderr):  # TFDS prints what it does
-            builder = tfds.builder(name, data_dir=folder or None, file_format="array_record")
+            builder = tfds.builder(name, data_dir=data_dir(folder), file_format="array_record")
             there = Path(builder.data_dir).is_dir()
             if not there:
                 _check_network(name, builder)

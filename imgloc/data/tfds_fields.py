@@ -38,7 +38,7 @@ VOC = Fields(boxes="objects/bbox", labels="objects/label", id="image/filename", 
 LABELLED = Fields(label="label", splits=(*HELD_OUT, "test"))
 
 TABLE: dict[str, Fields] = {
-    "voc/2007": VOC,
+    "voc": VOC,
     "voc/2012": replace(VOC, splits=(*HELD_OUT, "validation")),  # its test has no annotations
     # Crowd boxes are drawn around many. Its test has no annotations.
     "coco": Fields(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from dataclasses import dataclass
@@ -35,10 +36,12 @@ def open_prepared(name: str, folder: str) -> Any:
     if not name:
         raise UserError(f"data.options.name is empty; possible: any data set of TFDS, such as {', '.join(sorted(TABLE))}")
     try:
-        builder = tfds.core.read_only_builder.builder_from_files(name, data_dir=folder or None, file_format="array_record")
+        builder = tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir(folder), file_format="array_record")
     except Exception as error:  # TFDS raises a type of its own for each reason that data is not there
         why = "" if isinstance(error, tfds.core.registered.DatasetNotFoundError) else f" ({one_line(error, lines=1)[:200]})"
-        raise UserError(f"{_absent(name, folder)}{why}; {how_to_prepare(name, folder)}") from error
+        near = difflib.get_close_matches(name, TABLE, n=1, cutoff=0.7) if fields_in_table(name) is None else []
+        hint = f"did you mean '{near[0]}'? else " if near else ""
+        raise UserError(f"{_absent(name, folder)}{why}; {hint}{how_to_prepare(name, folder)}") from error
     if not builder.info.splits:
         raise UserError(f"{_absent(name, folder)}: what lies there has no splits; {how_to_prepare(name, folder)}")
     return builder
@@ -51,6 +54,11 @@ def _absent(name: str, folder: str) -> str:
 def default_folder() -> str:
     """Where TFDS looks for data sets when it is told no folder."""
     return os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
+
+
+def data_dir(folder: str) -> str | None:
+    """A folder as TFDS takes it, which knows nothing of `~`; None for its default."""
+    return os.path.expanduser(folder) or None
 
 
 def how_to_prepare(name: str, folder: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from imgloc.cli import data_prepare, main
 from imgloc.data import preparing
+from imgloc.data.sources import tfds
 from imgloc.errors import UserError
 from tests import tiny_imagenet_shaped as shaped
 from tests.refusals import assert_refused
@@ -61,6 +62,16 @@ def test_mistakes_are_told_in_one_line(
     assert len(err.splitlines()) == 1, err
     assert said in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_may_be_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(shaped.write_folder(tmp_path / "elsewhere", {"a": b""}))
+    archive = shaped.write_zip(tmp_path / "tiny.zip", shaped.entries())
+    assert preparing.prepare("tiny_imagenet", origin=str(archive), folder="~/data").folder == tmp_path / "data/tiny_imagenet/1.0.0"
+    assert len(tfds.source("test", seed=0, name="tiny_imagenet", folder="~/data")) == shaped.VAL
+    assert len(tfds.source("test", seed=0, name="tiny_imagenet", folder="../data")) == shaped.VAL
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["a"]
 
 
 def prepared_by(error: Exception | None, monkeypatch: pytest.MonkeyPatch, folder: Path, urls: tuple[str, ...] = ()) -> Any:

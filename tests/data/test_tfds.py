@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import pickle
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from imgloc.data.sources import tfds
 from imgloc.errors import UnreadableImage
@@ -216,7 +218,8 @@ def test_what_cannot_be_read_is_refused_in_one_line(imagenet_folder: Path, tmp_p
     absent = min(set(range(1000)) - {imagenet_shaped.label_of(number) for number in range(imagenet_shaped.TRAIN)})
     assert_refused(source(classes=(source()().info.classes[absent],)), "no example of imagenet2012")
     assert_refused(source(channels=2), "possible: 3 (RGB), 1 (grey)")
-    assert_refused(source(name=""), "data.options.name is empty", "voc/2007")
+    assert_refused(source(name=""), "data.options.name is empty", "imagenet2012")
+    assert_refused(source(name="imagenet_2012"), "did you mean 'imagenet2012'?")
     assert_refused(lambda: tfds.source("tset", seed=0, name="imagenet2012"), "did you mean 'test'?")
     unprepared = f"no prepared imagenet2012 (array_record) in {tmp_path}"
     assert_refused(source(folder=str(tmp_path)), unprepared, f"imgloc data prepare imagenet2012 --folder {tmp_path}", "img_train.tar")
@@ -293,6 +296,17 @@ def test_pictures_are_decoded_as_they_are_stored_and_as_small_as_asked(imagenet_
     assert source[0].image_hxwxc.shape[2] == source.info.channels == 1
     source.reduced(0, 7, 9)
     assert asked == [{"channels": 1, "turn": False, "at_least": None}, {"channels": 1, "turn": False, "at_least": (7, 9)}]
+
+
+def test_exif_does_not_turn_pictures_whose_boxes_are_of_the_stored_pixels(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    Image.open(encoded(3)).save(file, "JPEG", exif=exif)
+    file.seek(0)
+    prepare("imagenet2012", tmp_path, {"train": [{"image": file, "label": 1, "file_name": "turned.JPEG"}]})
+    source = tfds.source("train", seed=0, name="imagenet2012", folder=str(tmp_path), train="train")
+    assert source[0].image_hxwxc.shape == (HEIGHT, WIDTH, 3)
 
 
 def test_truth_is_what_tfds_itself_decodes(tmp_path: Path) -> None:

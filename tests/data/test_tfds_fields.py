@@ -30,7 +30,7 @@ def objects(kinds: Any) -> Any:
 
 def test_a_data_set_is_found_by_its_name_with_or_without_configuration_and_version() -> None:
     found = tfds_fields.fields_in_table
-    assert found("voc/2012") != found("voc/2007")
+    assert found("voc/2012") != found("voc/2007") == found("voc") is not None
     assert found("coco/2017") == found("coco/2014:1.1.0") == found("coco") is not None
     assert found("imagenet2012:5.1.0") == found("imagenet2012")
     assert found("open_images_v4/300k") == found("open_images_v4")

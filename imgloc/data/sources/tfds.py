@@ -27,7 +27,6 @@ from imgloc.errors import UnreadableImage, UserError, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray
 
 SPLITS = ("train", "validation", "test")
-ZERO, ONE = np.float32(0), np.float32(1)
 LOOKED_AT = 8  # records by which a split without labels is told
 
 
@@ -129,7 +128,7 @@ class Tfds:
         identity = values[fields.id].bytes_list.value[0].decode(errors="replace") if fields.id else self._group(index)
         image_label = self._number(values[fields.label].int64_list.value[0]) if fields.label else -1
         written = np.array(values[fields.boxes].float_list.value if fields.boxes else (), np.float32).reshape(-1, 4)
-        boxes = np.minimum(np.maximum(box_arithmetic.from_ymin_xmin_ymax_xmax(written), ZERO), ONE)
+        boxes = box_arithmetic.clipped(box_arithmetic.from_ymin_xmin_ymax_xmax(written))
         if fields.labels:
             labels = np.array([self._number(label) for label in values[fields.labels].int64_list.value], np.int32)
         else:
@@ -156,8 +155,9 @@ class Tfds:
             raise UnreadableImage(f"{truth.id}: {error}") from error
         boxes = truth.boxes_nx4
         if self.fields.one_based:
-            pixel = np.array([1 / picture.width, 1 / picture.height, 0, 0], np.float32)
-            boxes = np.maximum(boxes - pixel, np.float32(0))
+            pixels = box_arithmetic.to_pixels(boxes, picture.width, picture.height)
+            edges = box_arithmetic.from_voc_inclusive(pixels)
+            boxes = box_arithmetic.clipped(box_arithmetic.from_pixels(edges, picture.width, picture.height))
         return Example(
             image_hxwxc=picture.pixels_hxwxc,
             boxes_nx4=boxes,
