@@ -46,7 +46,7 @@ TESTED_ELSEWHERE = {
     "distributed": "test_devices", "data/annotations": "test_faults", "data/tfds_opening": "test_tfds",
     "data/assemble": "test_reading",
     "data/augmentations/none": "test_augmentations", "data/augmentations/photographs": "test_augmentations",
-    "data/augmentations/light": "test_augmentations", "data/transforms/pixels": "test_window",
+    "data/augmentations/light": "test_augmentations",
     "bench/models": "test_linen_layers", "bench/torch_models": "test_competitors", "bench/torch_side": "test_competitors",
     "bench/keras_models": "test_competitors", "bench/keras_side": "test_competitors", "bench/worker": "test_rounds",
 }  # fmt: skip

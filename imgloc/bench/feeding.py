@@ -23,6 +23,7 @@ from imgloc.bench.works import DIGITS, LSTM, SEED, Work
 from imgloc.data import decode, pipeline
 from imgloc.data.order import TrainOrder
 from imgloc.data.sources import mnist, scattered_digits
+from imgloc.data.transforms.pixels import resized
 from imgloc.data.view import View
 from imgloc.types import Batch
 
@@ -99,7 +100,7 @@ def decoding(size: int, threads: int, *, count: int, quick: bool) -> float:
             path.write_bytes(content)
 
         def work_through() -> list[Any]:
-            return list(pool.map(lambda path: decode.resize(decode.read_image(path), size, size), paths))
+            return list(pool.map(lambda path: resized(decode.read_image(path), size, size), paths))
 
         return statistics.median(repeat(work_through, quick=quick))
 

@@ -250,16 +250,6 @@ def to_array(image: Image.Image, *, channels: int) -> Uint8Array:
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def resize(image_hxwxc: Uint8Array, height: int, width: int) -> Uint8Array:
-    """Resized to (height, width, c), antialiased bilinear; boxes in [0, 1] stay as they are."""
-    if image_hxwxc.shape[:2] == (height, width):
-        return image_hxwxc
-    channels = image_hxwxc.shape[2]
-    picture = Image.fromarray(image_hxwxc[..., 0] if channels == 1 else image_hxwxc)
-    resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
-    return resized.reshape(height, width, channels)
-
-
 def with_channels(image_hxwxc: Uint8Array, channels: int) -> Uint8Array:
     """An RGB or grey image (h, w, 3 or 1) with the wanted number of channels."""
     if image_hxwxc.shape[2] == channels:

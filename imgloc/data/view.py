@@ -12,6 +12,7 @@ import numpy as np
 from imgloc.boxes import area
 from imgloc.data import decode
 from imgloc.data.transforms.fit import letterbox, resize
+from imgloc.data.transforms.pixels import resized
 from imgloc.types import Batch, Example, FloatArray, Shape
 
 FITS = ("squash", "letterbox")
@@ -80,6 +81,6 @@ def fitted(batch: Batch, view: View) -> Batch:
 
     images = batch.images_bxhxwxc
     if images.shape[1:] != view.shape:
-        images = np.stack([decode.resize(decode.with_channels(image, view.shape[2]), *view.size) for image in images])
+        images = np.stack([resized(decode.with_channels(image, view.shape[2]), *view.size) for image in images])
     boxes, labels, mask = (with_room(array) for array in (batch.boxes_bxnx4, batch.labels_bxn, batch.object_mask_bxn))
     return batch._replace(images_bxhxwxc=images, boxes_bxnx4=boxes, labels_bxn=labels, object_mask_bxn=mask)

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgloc import names
-from imgloc.data import decode
 from imgloc.data.augmentations import light, none, photographs
+from imgloc.data.transforms.pixels import resized as resized_pixels
 from imgloc.types import Example
 from tests.data.transforms.rectangles import assert_boxes_follow, assert_valid, drawn, examples, sizes
 from tests.refusals import assert_refused
@@ -96,7 +96,7 @@ def test_with_all_parts_off_the_example_is_left_alone(name: str) -> None:
     assert all(module.augment(example, np.random.default_rng(seed), **OFF[name]) is example for seed in range(8))
     assert module.enlarges(**OFF[name]) == 1.0
     resized = module.augment(example, np.random.default_rng(0), size=(20, 30), **OFF[name])
-    assert np.array_equal(resized.image_hxwxc, decode.resize(example.image_hxwxc, 20, 30))
+    assert np.array_equal(resized.image_hxwxc, resized_pixels(example.image_hxwxc, 20, 30))
     assert np.array_equal(resized.boxes_nx4, example.boxes_nx4)
 
 

@@ -252,22 +252,6 @@ def test_awkward_files(data_folder: Path) -> None:
         assert apart > 20, f"{name}: the object is not where awkward.json says"
 
 
-def test_resize_keeps_places_and_returns_the_same_where_nothing_changes() -> None:
-    image = scene()
-    assert decode.resize(image, HEIGHT, WIDTH) is image
-    larger = decode.resize(image, 4 * HEIGHT, 3 * WIDTH)
-    assert larger.shape == (4 * HEIGHT, 3 * WIDTH, 3)
-    assert larger.dtype == np.uint8
-    found = np.array(bright_box(larger, 130)) / [3, 4, 3, 4]
-    np.testing.assert_allclose(found, BOX, atol=0.5)
-    grey = decode.resize(image[..., :1], 8, 12)
-    assert grey.shape == (8, 12, 1)
-    np.testing.assert_allclose(grey[..., 0], image[..., 0].reshape(8, 2, 12, 2).mean(axis=(1, 3)), atol=60)
-    fine = np.zeros((64, 64, 1), np.uint8)
-    fine[::2] = 200
-    np.testing.assert_allclose(decode.resize(fine, 16, 16), 100, atol=16)  # no aliasing
-
-
 def test_channels() -> None:
     image = scene()
     assert decode.with_channels(image, 3) is image

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 
 from imgloc import boxes
-from imgloc.data import decode
 from imgloc.data.transforms.options import check_color, check_size
+from imgloc.data.transforms.pixels import resized
 from imgloc.data.transforms.window import pixels
 from imgloc.types import Example, FloatArray
 
@@ -16,7 +16,7 @@ from imgloc.types import Example, FloatArray
 def resize(example: Example, *, size: tuple[int, int]) -> Example:
     """The whole image at `size` (height, width), squashed where the shapes differ; boxes in [0, 1] stay as they are."""
     check_size("size", size)
-    image_hxwxc = decode.resize(example.image_hxwxc, size[0], size[1])
+    image_hxwxc = resized(example.image_hxwxc, size[0], size[1])
     return example if image_hxwxc is example.image_hxwxc else dataclasses.replace(example, image_hxwxc=image_hxwxc)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from PIL import Image, ImageFilter
 
 from imgloc.data.transforms.options import check, check_range
-from imgloc.data.transforms.pixels import from_picture, to_picture
+from imgloc.data.transforms.pixels import blurred, filtered
 from imgloc.data.transforms.window import uniform
 from imgloc.types import Example, Uint8Array
+
+SAME = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float64)
+SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
 
 
 def blur(example: Example, random: np.random.Generator, *, chance: float = 0.5, sigma: tuple[float, float] = (0.1, 1.5)) -> Example:
@@ -20,8 +22,7 @@ def blur(example: Example, random: np.random.Generator, *, chance: float = 0.5, 
     if not chance or random.random() >= chance:
         return example
     deviation = uniform(random, sigma[0], sigma[1])
-    blurred = to_picture(example.image_hxwxc).filter(ImageFilter.GaussianBlur(deviation))  # three box blurs, close to a Gaussian
-    return dataclasses.replace(example, image_hxwxc=from_picture(blurred))
+    return dataclasses.replace(example, image_hxwxc=blurred(example.image_hxwxc, deviation))
 
 
 def sharpen(example: Example, random: np.random.Generator, *, chance: float = 0.5, factor: tuple[float, float] = (1.0, 2.0)) -> Example:
@@ -38,6 +39,4 @@ def sharpened(image_hxwxc: Uint8Array, factor: float) -> Uint8Array:
 
     Smoothed is the mean of 3x3 pixels in which the middle counts five times, as in Pillow's ImageEnhance.Sharpness.
     """
-    picture = to_picture(image_hxwxc)
-    # Smoothed = 9/13 of the plain mean of 3x3, which Pillow has a quick filter for, and 4/13 of the image.
-    return from_picture(Image.blend(picture.filter(ImageFilter.BoxBlur(1)), picture, factor + (1 - factor) * 4 / 13))
+    return filtered(image_hxwxc, factor * SAME + (1 - factor) * SMOOTH)

@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
 
 from imgloc import boxes
-from imgloc.data.transforms.pixels import from_picture, to_picture
+from imgloc.data.transforms.pixels import resampled
 from imgloc.types import BoolArray, Example, FloatArray, Uint8Array
 
 TRIES = 10  # draws until an object of the image's own class stays; then the whole image is taken
@@ -21,7 +20,7 @@ WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 
 
 def view(example: Example, window: Window, size: tuple[int, int], *, color: tuple[int, ...], visible: float) -> Example:
-    """What `window` shows, at `size` (height, width): pixels in one antialiased bilinear pass, boxes cut at its edges.
+    """What `window` shows, at `size` (height, width): pixels in one pass, boxes cut at its edges.
 
     Boxes of which less than `visible` of the area lies inside are dropped. `color` is what lies outside the image.
     """
@@ -90,15 +89,12 @@ def pixels(image_hxwxc: Uint8Array, window: Window, size: tuple[int, int], *, co
     top, bottom, y0, y1 = _shown(window[1], window[3], height, size[0])
     if left >= right or top >= bottom:
         return np.full((*size, image_hxwxc.shape[2]), color, np.uint8)
-    column, row = math.floor(x0), math.floor(y0)  # only what is looked at is handed to Pillow
-    part = to_picture(image_hxwxc[row : math.ceil(y1), column : math.ceil(x1)])
-    box = (x0 - column, y0 - row, min(x1 - column, part.width), min(y1 - row, part.height))
-    resized = part.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box)
-    if resized.size == (size[1], size[0]):
-        return from_picture(resized)
-    canvas = Image.new(resized.mode, (size[1], size[0]), color if len(color) > 1 else color[0])
-    canvas.paste(resized, (left, top))
-    return from_picture(canvas)
+    shown = resampled(image_hxwxc, (x0, y0, x1, y1), bottom - top, right - left)
+    if shown.shape[:2] == size:
+        return shown
+    canvas = np.full((*size, image_hxwxc.shape[2]), color, np.uint8)
+    canvas[top:bottom, left:right] = shown
+    return canvas
 
 
 def _shown(low: float, high: float, side: int, pixels_out: int) -> tuple[int, int, float, float]:

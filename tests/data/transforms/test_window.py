@@ -12,7 +12,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from imgloc.data.transforms import window as windows
-from imgloc.data.transforms.pixels import from_picture, to_picture
 from imgloc.types import Example
 from tests.data.transforms.rectangles import assert_boxes_follow, assert_valid, drawn, examples, found, sizes
 
@@ -115,10 +114,3 @@ def test_draws_are_in_their_ranges() -> None:
     state = rng.bit_generator.state
     assert windows.uniform(rng, 3.0, 3.0) == 3.0
     assert rng.bit_generator.state == state
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_and_back(channels: int) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
-    assert to_picture(image).mode == {1: "L", 3: "RGB"}[channels]
-    assert np.array_equal(from_picture(to_picture(image)), image)
