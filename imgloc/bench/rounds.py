@@ -11,10 +11,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from imgloc import rundir
 from imgloc.bench.measure import over_processes
+from imgloc.bench.reading import BATCH, READINGS, SIDES, make_folder
 from imgloc.bench.settings import cores, environment
 from imgloc.bench.works import IMPLEMENTATIONS, WORKS, Work, for_platform, is_another
 from imgloc.errors import UserError
@@ -59,7 +61,7 @@ def describe_machine(group: str, names: Sequence[str], *, quick: bool, worker: W
 
 def about(machine: Mapping[str, Any]) -> dict[str, Any]:
     """What every row says of where it was measured."""
-    packages = ("imgloc", "jax", "jaxlib", "flax", "torch", "keras")
+    packages = ("imgloc", "jax", "jaxlib", "flax", "torch", "torchvision", "keras")
     around = rundir.surroundings()
     return {
         "device": machine["device"],
@@ -171,3 +173,45 @@ def feeding(platform: str, processes: int, *, quick: bool, say: Say, worker: Wor
             row["waiting_share"] = round(statistics.median(r[name]["waiting_share"] for r in results), 4)
         rows.append(row)
     return rows
+
+
+def reading(folder: Path, processes: int, *, quick: bool, say: Say, worker: Worker = run_worker) -> list[dict[str, Any]]:
+    """One row a reading and implementation of `imgloc.bench.reading`; `ratio` is imgloc's images a second to theirs."""
+    rows = []
+    for work in READINGS:
+        make_folder(folder / work.name, work, files=BATCH if quick else 0)
+        found: dict[str, list[float]] = {side: [] for side in SIDES}
+        failed: dict[str, str] = {side: f"{package} is not installed" for side, package in SIDES.items() if package and not _here(package)}
+        for number in range(processes):
+            for side in (side for side in SIDES if side not in failed):
+                say(f"{work.name}  {side}  process {number + 1} of {processes}")
+                spec = {"task": "read", "reading": work.name, "implementation": side, "folder": str(folder / work.name), "quick": quick}
+                result = worker(spec, "box")
+                if "reason" in result:
+                    failed[side] = result["reason"]
+                else:
+                    found[side].append(result["median_ms"])
+        rows += _reading_rows(work.name, found, failed)
+    return rows
+
+
+def _reading_rows(name: str, found: Mapping[str, list[float]], failed: Mapping[str, str]) -> list[dict[str, Any]]:
+    times = {side: over_processes(values) for side, values in found.items() if values and side not in failed}
+    ours = min((times[side]["median_ms"] for side in times if side.startswith("imgloc")), default=None)
+    alone = times["decode_imgloc"]["median_ms"] if "decode_imgloc" in times else None
+    rows: list[dict[str, Any]] = []
+    for side in found:
+        row: dict[str, Any] = {"work": name, "implementation": side, "setting": "box", "median_ms": None, "ratio": None}
+        if side in failed:
+            row["reason"] = failed[side]
+        else:
+            median = times[side]["median_ms"]
+            against = alone if side.startswith("decode") else ours
+            row |= times[side] | {"images_per_second": round(BATCH / median * 1e3, 1)}
+            row["ratio"] = round(median / against, 4) if against else None
+        rows.append(row)
+    return rows
+
+
+def _here(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None

@@ -19,6 +19,13 @@ batch: making one, nothing else done; fed: a step in a loop that makes its data 
 (for a batch: at most 1 keeps up); waiting: share of a step spent waiting for data"""
 
 
+READING_CAPTION = """\
+batches of 64 read from JPEG files, decoded, cropped at random, flipped, coloured; as many threads or workers as cores
+torch_pillow: DataLoader, torchvision's transforms on Pillow's pictures; torch_tensors: imgloc's decoder, transforms v2 on uint8 tensors
+decode_: decoding alone, in one thread
+ratio: the quickest imgloc's images a second to that implementation's (above 1: imgloc is faster)"""
+
+
 def milliseconds(value: float | None) -> str:
     """Three digits, more before the point where there are."""
     if value is None:
@@ -66,6 +73,19 @@ def feeding_table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
         cells = [milliseconds(row["median_ms"]), spread(row), f"{row['images_per_second']:,.0f}", row["against"]]
         cells += [f"{needed:,.0f}" if needed else "-", ratio(row), "-" if waiting is None else f"{waiting:.1%}"]
         table.add_row(row["work"], *cells)
+    return table
+
+
+def reading_table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
+    """Images a second of each implementation, and imgloc's to theirs."""
+    table = _empty(title, READING_CAPTION, ("work", "implementation", "ms a batch", "lowest to highest", "images/s", "ratio"))
+    for i, row in enumerate(rows):
+        if "reason" in row:
+            cells = ["-", "does not run: " + row["reason"][:60], "-", "-"]
+        else:
+            cells = [milliseconds(row["median_ms"]), spread(row), f"{row['images_per_second']:,.0f}", ratio(row)]
+        last = i + 1 == len(rows) or rows[i + 1]["work"] != row["work"]
+        table.add_row(row["work"], row["implementation"], *cells, end_section=last)
     return table
 
 

@@ -100,7 +100,14 @@ def fed(spec: Mapping[str, Any]) -> dict[str, Any]:
     return feeding.timed(spec["platform"], quick=spec["quick"])
 
 
-TASKS = {"machine": machine, "time": timed, "input": fed}
+def read(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Milliseconds a batch of photographs."""
+    from imgloc.bench import reading
+
+    return reading.timed(spec)
+
+
+TASKS = {"machine": machine, "time": timed, "input": fed, "read": read}
 
 
 def main(text: str) -> int:

@@ -15,6 +15,7 @@ HELP = "time this project on this machine, beside plain linen layers, PyTorch an
 EXAMPLES = """\
 step: training steps, and EfficientNet's forward pass      infer: forward passes of every work, batch 1 and 8
 input: making batches against using them, JPEG decoding    start: from the command to the first step, imgloc --help
+read: photographs read, decoded and augmented, beside PyTorch's DataLoader with torchvision
 
 Each implementation is timed in processes of its own, one after another in turns. Nothing else should run meanwhile.
 PyTorch and Keras: pip install 'imgloc[bench]' (on a CPU, PyTorch's CPU build).
@@ -24,12 +25,12 @@ examples:
   imgloc bench step --json step.jsonl
   imgloc bench step --works seed_cnn_224,lstm_28 --implementations imgloc,torch_eager --settings tuned
 """
-WHAT = ("step", "input", "start", "infer")
+WHAT = ("step", "input", "read", "start", "infer")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
-    parser.add_argument("what", metavar="WHAT", help="step, input, start or infer")
+    parser.add_argument("what", metavar="WHAT", help="step, input, read, start or infer")
     parser.add_argument("--json", default="", metavar="FILE", help="write the rows there, one JSON object a line")
     parser.add_argument("--works", default="", metavar="A,B", help="time these alone (step, infer)")
     parser.add_argument("--implementations", default="", metavar="A,B", help="imgloc, linen, torch_eager, ... (step, infer)")
@@ -50,10 +51,10 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     target = Path(parsed.json) if parsed.json else None
     if target is not None and (target.is_dir() or not target.parent.is_dir()):
         raise UserError(f"cannot write --json '{target}'; possible: a file in a folder that exists")
-    if parsed.what in ("input", "start") and (parsed.works or parsed.implementations or parsed.settings):
+    if parsed.what in ("input", "read", "start") and (parsed.works or parsed.implementations or parsed.settings):
         raise UserError(f"--works, --implementations and --settings choose for step and infer; '{parsed.what}' has nothing to choose")
 
-    rows = {"step": _steps, "infer": _steps, "input": _input, "start": _start}[parsed.what](parsed)
+    rows = {"step": _steps, "infer": _steps, "input": _input, "read": _read, "start": _start}[parsed.what](parsed)
     if target is not None:
         from imgloc import files
 
@@ -99,6 +100,19 @@ def _input(parsed: argparse.Namespace) -> list[dict[str, Any]]:
     where = rounds.about(machine)
     rows = [{**row, **where} for row in rounds.feeding(machine["platform"], parsed.processes, quick=parsed.quick, say=say)]
     show(table.feeding_table(rows, title(where)))
+    return rows
+
+
+def _read(parsed: argparse.Namespace) -> list[dict[str, Any]]:
+    import tempfile
+
+    from imgloc.bench import rounds, table
+
+    with tempfile.TemporaryDirectory(prefix="imgloc-bench-") as folder:
+        rows = rounds.reading(Path(folder), parsed.processes, quick=parsed.quick, say=say)
+    where = rounds.about(rounds.describe_machine("step", [], quick=True))
+    rows = [{**row, **where} for row in rows]
+    show(table.reading_table(rows, title(where)))
     return rows
 
 

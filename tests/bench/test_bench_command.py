@@ -16,7 +16,7 @@ from tests import processes
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["steps"], "unknown benchmark 'steps'; did you mean 'step'? possible: infer, input, start, step"),
+        (["steps"], "unknown benchmark 'steps'; did you mean 'step'? possible: infer, input, read, start, step"),
         (["step", "--works=lstm"], "unknown work 'lstm'; did you mean 'lstm_28'"),
         (["infer", "--works=lstm_28"], "unknown work 'lstm_28'; did you mean 'lstm_28_b"),
         (["step", "--implementations=torch"], "possible: imgloc, keras, keras_inner, linen, torch_channels_last"),
