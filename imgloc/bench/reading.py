@@ -124,7 +124,7 @@ def timed(spec: Mapping[str, Any]) -> dict[str, Any]:
         from imgloc.bench import torch_reading
 
         tensors = spec["implementation"] == "torch_tensors"
-        options = {"batch": BATCH, "smallest": SMALLEST, "factor": FACTOR}
+        options: dict[str, Any] = {"batch": BATCH, "smallest": SMALLEST, "factor": FACTOR}
         made = torch_reading.batches(folder, reading.size, **options, tensors=tensors, workers=cores())
     else:
         by_threads = spec["implementation"] == "imgloc_threads"

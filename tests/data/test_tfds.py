@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import os
 import pickle
 import shutil
@@ -223,7 +224,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(imagenet_folder: Path, tmp_p
     assert_refused(lambda: tfds.source("tset", seed=0, name="imagenet2012"), "did you mean 'test'?")
     unprepared = f"no prepared imagenet2012 (array_record) in {tmp_path}"
     assert_refused(source(folder=str(tmp_path)), unprepared, f"imgloc data prepare imagenet2012 --folder {tmp_path}", "img_train.tar")
-    assert_refused(source(name="coco/2017", folder=str(tmp_path)), "data.source=folder data.options.format=coco")
+    assert_refused(source(name="coco/2017", folder=str(tmp_path)), "annotations/instances_*.json")
     assert_refused(source(name="no_such_set", folder=str(tmp_path)), "no prepared no_such_set")
     assert not list(tmp_path.iterdir())
 
@@ -332,3 +333,26 @@ def test_reading_takes_no_tensorflow_and_no_jax(imagenet_folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(processes.ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=processes.ROOT, check=True, env=environment)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_coco_is_read_from_its_own_files_where_tfds_would_want_tensorflow(tmp_path: Path) -> None:
+    entries: dict[str, list[int]] = {}
+    for number in range(12):
+        part = "train2017" if number < 9 else "val2017"
+        (tmp_path / part).mkdir(exist_ok=True)
+        Image.fromarray(np.full((20, 30, 3), number, np.uint8)).save(tmp_path / part / f"{number}.png")
+        entries.setdefault(part, []).append(number)
+    (tmp_path / "annotations").mkdir()
+    for part, numbers in entries.items():
+        content = {
+            "images": [{"id": n, "file_name": f"{n}.png", "width": 30, "height": 20} for n in numbers],
+            "annotations": [{"id": n, "image_id": n, "category_id": 7, "bbox": [3, 5, 12, 10], "iscrowd": 0} for n in numbers],
+            "categories": [{"id": 7, "name": "cat"}],
+        }
+        (tmp_path / "annotations" / f"instances_{part}.json").write_text(json.dumps(content))
+    splits = {split: tfds.source(split, seed=0, name="coco/2017", folder=str(tmp_path)) for split in ("train", "validation")}
+    assert len(splits["validation"]) == 3
+    assert splits["train"].info.classes == ("cat",)
+    np.testing.assert_allclose(splits["validation"][0].boxes_nx4, [[0.1, 0.25, 0.5, 0.75]])
+    assert_refused(lambda: tfds.source("train", seed=0, name="coco/2017", folder=str(tmp_path), per_class=2), "their own splits")
+    assert_refused(lambda: tfds.source("train", seed=0, name="coco/2017", folder=str(tmp_path / "annotations")), "coco/2017")

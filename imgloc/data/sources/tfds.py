@@ -21,10 +21,11 @@ from imgloc import boxes as box_arithmetic
 from imgloc import files
 from imgloc.data import decode
 from imgloc.data.records import CHECKSUMS
+from imgloc.data.sources import folder as folders
 from imgloc.data.tfds_fields import Fields, fields_of, flat
 from imgloc.data.tfds_opening import Part, open_prepared, parts_of
 from imgloc.errors import UnreadableImage, UserError, unknown
-from imgloc.types import Example, FloatArray, Info, IntArray
+from imgloc.types import Example, FloatArray, Info, IntArray, Source
 
 SPLITS = ("train", "validation", "test")
 LOOKED_AT = 8  # records by which a split without labels is told
@@ -42,19 +43,25 @@ def source(
     classes: Sequence[str] = (),
     per_class: int = 0,
     channels: int = 0,
-) -> Tfds:
+) -> Source:
     """A split (train, validation, test) of TFDS's data set `name`, the same for every seed.
 
     `folder` is TFDS's data_dir, its own default where empty. `train`, `validation`, `test` say which of TFDS's splits ours are:
     `train[:90%]`, `train[5000:]`, `a+b`, `even_splits(train, 3)[0]`; where empty, what suits the data set. `classes`: of all only
     these, numbered in this order; `per_class`: of each class as many images, the first; both read all records once.
     `channels` 3 (RGB) or 1 (grey); 0: 1 where all of its images are grey.
+    Where `folder` holds COCO's own files instead (annotations/instances_*.json), coco/2017 is read from these as source `folder`
+    reads them: train2017 and, cut from it, test; val2017 as validation.
     Raises UserError where it is not prepared, has no such split or no labels there, or no fields that are known.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     if channels not in (0, 1, 3) or per_class < 0:
         raise UserError(f"channels={channels}, per_class={per_class}; possible: 3 (RGB), 1 (grey) or 0, and 0 (all) or more")
+    if name.partition("/")[0] == "coco" and any(Path(folder).glob("annotations/instances_*.json")) and folder:
+        if per_class or train or validation or test:
+            raise UserError("COCO's own files have their own splits; possible: options folder, classes and channels alone")
+        return folders.source(split, seed=seed, folder=folder, format="coco", classes=classes, channels=channels or 3)
     builder = open_prepared(name, folder)
     features = flat(builder.info.features)
     fields = fields_of(name, features, list(builder.info.splits))
