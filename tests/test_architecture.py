@@ -19,7 +19,7 @@ LEVELS = {
     2: ("config", "names", "randomness", "rows", "stats", "draw", "mesh", "distributed", "runtime", "optim", "ops"),
     3: ("overrides", "losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
     4: ("build", "scores", "journal"),
-    5: ("step",),
+    5: ("step", "summary"),
     6: ("checkpoint",),
     7: ("predict",),
     8: ("prepare", "evaluate", "locate", "report"),

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from imgloc.cli import data_prepare
+from imgloc.cli import data_check, data_prepare, data_show, data_stats
 from imgloc.cli.parsers import add_commands
 from imgloc.errors import UserError
 
-HELP = "prepare data sets"
-COMMANDS = {"prepare": data_prepare}
+HELP = "prepare, check, show and sum up data sets"
+COMMANDS = {"prepare": data_prepare, "check": data_check, "show": data_show, "stats": data_stats}
 EXAMPLES = """\
-example:
+examples:
   imgloc data prepare tiny_imagenet --from tiny-imagenet-200.zip
+  imgloc data check photos/
+  imgloc data stats photos/
+  imgloc data show photos/ --out photos.html
 """
 
 

@@ -15,10 +15,11 @@ import numpy as np
 from imgloc import boxes as box_arithmetic
 from imgloc.data import decode, truth
 from imgloc.data.annotations import Annotation
+from imgloc.data.headers import read_file_header
 from imgloc.data.listing import list_folder
 from imgloc.data.reading import read_folder
 from imgloc.errors import UnreadableImage, UserError, unknown
-from imgloc.types import Example, Info
+from imgloc.types import Example, FloatArray, Info, IntArray, Truth
 
 SPLITS = ("train", "validation", "test")
 
@@ -147,6 +148,14 @@ class Folder:
         """See `imgloc.types.Reducible`."""
         return self._example(self.entries[index], (height, width))
 
+    def known(self, index: int) -> Truth:
+        """See `imgloc.types.TruthKnown`: the picture's header is read."""
+        entry = self.entries[index]
+        picture = read_file_header(Path(self.root), entry.file)
+        boxes, labels = truth.truth(entry, picture, self._numbers)
+        width, height = (picture.height, picture.width) if picture.orientation >= 5 else (picture.width, picture.height)
+        return Truth(boxes, labels, self._label(entry, boxes, labels), entry.file, width, height)
+
     def _example(self, entry: Annotation, at_least: tuple[int, int] | None) -> Example:
         try:
             content = Path(self.root, entry.file).read_bytes()
@@ -156,15 +165,18 @@ class Folder:
         except UserError as error:
             raise UnreadableImage(f"{entry.file}: {error}") from error
         boxes, labels = truth.truth(entry, picture, self._numbers)
-        label = _class_of(entry, self._numbers)
-        if not entry.label and len(boxes):
-            label = int(labels[np.argmax(box_arithmetic.area(boxes))])
-        assert label is not None, "images of no class are left out"
         return Example(
             image_hxwxc=picture.pixels_hxwxc,
             boxes_nx4=boxes,
             labels_n=labels,
-            label=label,
+            label=self._label(entry, boxes, labels),
             id=entry.file,
             group=entry.group or entry.file,
         )
+
+    def _label(self, entry: Annotation, boxes: FloatArray, labels: IntArray) -> int:
+        if not entry.label and len(boxes):
+            return int(labels[np.argmax(box_arithmetic.area(boxes))])
+        label = _class_of(entry, self._numbers)
+        assert label is not None, "images of no class are left out"
+        return label
