@@ -71,8 +71,13 @@ def _from_memory(source: InMemory, indices: Sequence[int]) -> Iterator[Truth]:
 def gathered(name: str, source: Source) -> Split:
     """A split's truth: of all examples, or of about 10,000 that stand for all where they are endless or very many."""
     indices = pipeline.sample(source)
-    labels, sizes, boxes, box_labels, images, largest, unreadable = [], [], [], [], [], [], 0
-    before = 0
+    labels: list[int] = []
+    sizes: list[tuple[float, float]] = []
+    boxes: list[FloatArray] = []
+    box_labels: list[IntArray] = []
+    images: list[int] = []
+    largest: list[int] = []
+    before = unreadable = 0
     for truth in truths(source, indices):
         if truth is None:
             unreadable += 1
@@ -114,7 +119,8 @@ def in_pixels(boxes_nx4: FloatArray, width: int, height: int) -> FloatArray:
 def shares(split: Split) -> FloatArray:
     """The boxes (m, 4) of a split in [0, 1] of their images."""
     scale = np.nan_to_num(split.size_nx2, nan=1.0)[split.image_m]
-    return split.boxes_mx4 / np.concatenate([scale, scale], axis=1)
+    found: FloatArray = split.boxes_mx4 / np.concatenate([scale, scale], axis=1)
+    return found
 
 
 def median_box(splits: Iterable[Split]) -> FloatArray | None:

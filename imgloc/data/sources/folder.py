@@ -15,6 +15,7 @@ import numpy as np
 from imgloc import boxes as box_arithmetic
 from imgloc.data import decode, truth
 from imgloc.data.annotations import Annotation
+from imgloc.data.check import Findings, check_folder
 from imgloc.data.headers import read_file_header
 from imgloc.data.listing import list_folder
 from imgloc.data.reading import read_folder
@@ -62,6 +63,19 @@ def source(
         raise UserError(_nothing(split, folder, annotated.images, usable, said, cut))
     sizes = [listing.files[entry.file][0] for entry in entries]
     return Folder(str(listing.root), split, entries, chosen, channels, _fingerprint(split, chosen, channels, entries, sizes))
+
+
+def check(
+    *, thorough: bool, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
+    validation: float = 0.1, test: float = 0.2, **others: object,
+) -> Findings:  # fmt: skip
+    """What is wrong with the files that `source` of the same options reads; see `imgloc.data.check`."""
+    annotated = read_folder(Path(folder), format=format, convention=convention)
+    said, shares = {entry.split for entry in annotated.images}, {"validation": validation, "test": test}
+    numbers = {name: number for number, name in enumerate(annotated.classes)}
+    parts = {entry.file: part_of(entry, said, shares) for entry in annotated.images if _class_of(entry, numbers) is not None}
+    known = {file: part for file, part in parts.items() if part}
+    return check_folder(annotated, list_folder(Path(folder)), known, convention=convention, thorough=thorough)
 
 
 def part_of(entry: Annotation, said: set[str], shares: Mapping[str, float]) -> str:
