@@ -50,13 +50,13 @@ class _Image:
     names: list[str] = field(default_factory=list)
 
 
-def recognise(folder: Path) -> bool:
+def recognise(folder: Path | Listing) -> bool:
     """Whether there is a table with columns that are known."""
     listing = list_folder(folder)
     return any(_dialect(listing.head(name)) for name in listing.ending(".csv", ".tsv"))
 
 
-def read(folder: Path, *, convention: str = "") -> Annotated:
+def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
     """All tables of a folder whose columns are known; boxes in pixels, with continuous edges, or in [0, 1] from Open Images.
 
     `convention` says what pixel numbers mean: inclusive_from_1, inclusive_from_0 or edges ("" too). Classes are in alphabetical
