@@ -1,6 +1,6 @@
 """Every key of a config, its default and what it means; reading, checking and saving configs.
 
-A recipe in configs/ starts from `base()` and says what differs. The sections `model`, `data.options`
+A recipe in configs/ starts from `base()` and says what differs. The sections `model`, `data.options`, `data.augment`
 and each entry of `losses` also take the keyword options of what they name; `imgloc.build.complete`
 fills those in, so a saved config holds every value that a run was made with.
 """
@@ -145,7 +145,7 @@ def _check_section(config: ConfigDict, declared: ConfigDict, prefix: str) -> Non
     missing = [key for key in declared if key not in config]
     if missing:
         raise UserError(f"config has no key '{prefix}{missing[0]}'; start from imgloc.config.base()")
-    free = prefix + "*" in ("model.*", "losses.*", "data.options.*")
+    free = prefix + "*" in ("model.*", "losses.*", "data.options.*", "data.augment.*")
     for key, value in config.items():
         if not isinstance(key, str) or not key.isidentifier():
             raise UserError(f"config key {prefix}{key!r} is no name; possible: letters, digits and _")

@@ -13,7 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests import imagenet_shaped
+from tests import imagenet_shaped, picture_folders
 from tests.run_fixtures import cache, evaluated_run, made_once, tiny_run  # noqa: F401  (fixtures)
 
 # What is compiled once in a session serves its workers, their tests and the processes that these start. Set before jax is imported.
@@ -62,6 +62,12 @@ def data_folder() -> Path:
 def imagenet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A TFDS folder with an `imagenet2012` of a few hundred small pictures. Not to be changed by tests."""
     return made_once(tmp_path_factory, "tfds", imagenet_shaped.prepare)
+
+
+@pytest.fixture(scope="session")
+def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures with boxes of three classes, as CSV. Not to be changed by tests."""
+    return made_once(tmp_path_factory, "pictures", picture_folders.prepare)
 
 
 @pytest.fixture(scope="session")

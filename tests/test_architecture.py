@@ -44,6 +44,7 @@ TESTED_ELSEWHERE = {
     "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
     "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "baselines": "test_evaluate", "mesh": "test_devices",
     "distributed": "test_devices", "data/annotations": "test_faults",
+    "data/assemble": "test_reading",
     "data/augmentations/none": "test_augmentations", "data/augmentations/photographs": "test_augmentations",
     "data/augmentations/light": "test_augmentations", "data/transforms/pixels": "test_window",
     "bench/models": "test_linen_layers", "bench/torch_models": "test_competitors", "bench/torch_side": "test_competitors",

@@ -148,3 +148,30 @@ def test_pixels_and_back(box: tuple[float, ...], width: int, height: int) -> Non
     np.testing.assert_allclose(there, [box[0] * width, box[1] * height, box[2] * width, box[3] * height])
     np.testing.assert_allclose(boxes.from_pixels(there, width, height), box, atol=1e-12)
     assert boxes.to_pixels(np.array(box, np.float32), width, height).dtype == np.float32
+
+
+whole = st.tuples(*[st.integers(-50, 4000)] * 4)
+
+
+def test_conventions_by_hand() -> None:
+    """The first three pixels of a row, the first of a column, in each convention."""
+    edges = np.array([0.0, 0.0, 3.0, 1.0])
+    for given_box, convert, back in (
+        ([1, 1, 3, 1], boxes.from_voc_inclusive, boxes.to_voc_inclusive),
+        ([0, 0, 2, 0], boxes.from_inclusive, boxes.to_inclusive),
+        ([0, 0, 3, 1], boxes.from_coco_xywh, boxes.to_coco_xywh),
+        ([1.5, 0.5, 3, 1], boxes.from_yolo_cxcywh, boxes.to_yolo_cxcywh),
+    ):
+        np.testing.assert_array_equal(convert(np.array(given_box, np.float64)), edges)
+        np.testing.assert_array_equal(back(edges), given_box)
+    np.testing.assert_array_equal(boxes.from_coco_xywh(np.array([10.0, 20.0, 3.0, 4.0])), [10, 20, 13, 24])
+    np.testing.assert_array_equal(boxes.from_yolo_cxcywh(np.array([10.0, 20.0, 4.0, 6.0])), [8, 17, 12, 23])
+
+
+@given(whole)
+def test_conventions_and_back(box: tuple[int, ...]) -> None:
+    for name in ("voc_inclusive", "inclusive", "coco_xywh", "yolo_cxcywh"):
+        there, back = getattr(boxes, f"to_{name}"), getattr(boxes, f"from_{name}")
+        for array in (np.array(box, np.float64), np.array([[box]], np.float32), jnp.asarray(box, jnp.float32)):
+            assert there(array).dtype == array.dtype
+            np.testing.assert_array_equal(back(there(array)), array)

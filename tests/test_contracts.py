@@ -180,7 +180,7 @@ def identical(a: Example, b: Example) -> bool:
 def source_maker(name: str, request: pytest.FixtureRequest) -> Any:
     """A source's function; of one that reads what a user has prepared, on a small data set of that kind."""
     make = names.find("data.sources", name).source
-    prepared = {"imagenet2012": "imagenet_folder"}
+    prepared = {"imagenet2012": "imagenet_folder", "folder": "picture_folder"}
     return functools.partial(make, folder=str(request.getfixturevalue(prepared[name]))) if name in prepared else make
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from imgloc import boxes
 from imgloc.data.annotations import Annotated, Annotation, Fault
+from imgloc.data.listing import inside
 from imgloc.errors import UserError, chosen
 from imgloc.types import FloatArray
 
@@ -58,6 +59,14 @@ def number(value: Any) -> float:
     if not math.isfinite(found) or abs(found) > LARGEST_NUMBER:
         raise ValueError(f"{brief(value)} is no coordinate")
     return found
+
+
+def class_name(value: Any) -> str:
+    """A class's name without white space around it. Raises ValueError for what no report could show."""
+    name = value.strip() if isinstance(value, str) else ""
+    if not name or not name.isprintable():
+        raise ValueError(f"{brief(value)} is no name of a class")
+    return name
 
 
 def side(value: Any) -> int:
@@ -113,6 +122,13 @@ def _same(a: Annotation, b: Annotation) -> bool:
         return annotation.label, sorted(zip(annotation.names, annotation.boxes_nx4.tolist(), strict=True))
 
     return bool(content(a) == content(b))
+
+
+def file_to_write(annotation: Annotation) -> str:
+    """An annotation's image, relative to the data's folder, for a file that is called after it. Raises UserError where it lies outside."""
+    if inside(annotation.file) != annotation.file:
+        raise UserError(f"{brief(annotation.file)} is no file of the data's folder; nothing is written for it")
+    return annotation.file
 
 
 def in_pixels(annotation: Annotation) -> FloatArray:

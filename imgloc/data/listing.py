@@ -6,6 +6,8 @@ outside, whatever it says. Links that lead out of the folder are not followed, n
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +28,8 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 LARGEST_FILE = 2**31  # bytes of an annotation file; COCO's largest has 0.45 GB
-_UNSAFE = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]|^/|^[A-Za-z]:")
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_LEADS_OUT = re.compile(r"\\|^/|^[A-Za-z]:")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,14 @@ class Listing:
     root: Path
     files: Mapping[str, tuple[int, int]]
     faults: tuple[Fault, ...] = ()  # what was found and not followed
+
+    @cached_property
+    def state(self) -> str:
+        """A hash of all files' names, sizes and times: another one when any has changed."""
+        found = hashlib.sha256()
+        for name, status in sorted(self.files.items()):
+            found.update(f"{name}\0{status}\0".encode())
+        return found.hexdigest()
 
     @cached_property
     def images(self) -> tuple[str, ...]:
@@ -69,12 +80,16 @@ class Listing:
         for candidate in candidates:
             if candidate in self.files:
                 return candidate
+        expected = {split_of_folders(candidate) for candidate in candidates} - {""}
         named = self._images_by_name.get(name.rpartition("/")[2], [])
+        if expected:  # an image of its name in another split's folder is another
+            named = [path for path in named if split_of_folders(path) in ("", *expected)]
         for candidate in candidates:
-            for path in named:
-                if path.rpartition(".")[0] == candidate:
-                    return path
-        if len(named) > 1 and "/" in name:
+            for suffix in IMAGE_SUFFIXES:
+                for path in (candidate + suffix, candidate + suffix.upper()):
+                    if path in self.files:
+                        return path
+        if 1 < len(named) < 1000 and "/" in name:
             named = [path for path in named if path.endswith((f"/{name}", name))]
         return named[0] if len(named) == 1 else [*candidates, name][0]
 
@@ -106,8 +121,10 @@ class Listing:
             return ""
 
 
-def list_folder(folder: Path) -> Listing:
-    """All regular files under a folder but hidden ones. Raises UserError where there is no such folder."""
+def list_folder(folder: Path | Listing) -> Listing:
+    """All regular files under a folder but hidden ones; a listing as it is. Raises UserError where there is no such folder."""
+    if isinstance(folder, Listing):
+        return folder
     if not folder.is_dir():
         raise UserError(f"no such folder: '{folder}'; data.options.folder names one with images and their annotations")
     root = Path(os.path.realpath(folder))
@@ -125,21 +142,22 @@ def list_folder(folder: Path) -> Listing:
             name = prefix + entry.name
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
-            if any("\ud800" <= letter <= "\udfff" for letter in entry.name):
+            if _NO_TEXT.search(entry.name):
                 faults.append(Fault("bad_annotation", ascii(name), "the file's name is no text"))
             elif entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
                 faults.append(Fault("outside_folder", name, "a link that leads out of the data's folder is not followed"))
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append((Path(entry.path), f"{name}/"))
             elif entry.is_file():
-                status = entry.stat()
-                found[name] = (status.st_size, status.st_mtime_ns)
+                with contextlib.suppress(OSError):  # it has just gone
+                    status = entry.stat()
+                    found[name] = (status.st_size, status.st_mtime_ns)
     return Listing(root, found, tuple(sorted(faults, key=lambda fault: fault.where)))
 
 
 def inside(said: str) -> str | None:
     """A file's name as a relative path with "/", None where it could lead out of the folder that it is relative to."""
-    if _UNSAFE.search(said):
+    if _NO_TEXT.search(said) or _LEADS_OUT.search(said):
         return None
     parts = [part for part in said.split("/") if part not in ("", ".")]
     return None if not parts or ".." in parts else "/".join(parts)

@@ -12,9 +12,9 @@ import functools
 import jax
 from flax import linen as nn
 
-from imgloc.errors import UserError
+from imgloc.errors import UserError, unknown
 from imgloc.ops.conv import Conv
-from imgloc.ops.heads import class_and_box
+from imgloc.ops.heads import class_and_box, class_and_edges
 from imgloc.ops.output_stride import check_output_stride, next_stride
 from imgloc.ops.pool import max_pool
 from imgloc.types import Outputs
@@ -27,13 +27,14 @@ HE = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class Model(nn.Module):
-    """Outputs: logits; box where `locate`; features: stem (stride 2), stage1 (4) to stage4 (`output_stride`), pooled (b, c)."""
+    """Outputs: logits; box where `locate`; features: stem (stride 2), stage1 (4) to stage4 (`output_stride`), pooled (b, c), edges."""
 
     num_classes: int
     depth: int = 18  # or 50
     width: int = 64  # channels of the stem; each stage has twice those of the one before
     output_stride: int = 32  # image pixels a cell of the last map: 8, 16 or 32
     locate: bool = True  # with a box head
+    box_from: str = "pooled"  # features; or maps: a heat map of each edge on the last map, finer with a smaller output_stride
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
@@ -41,6 +42,8 @@ class Model(nn.Module):
         if self.depth not in STAGES:
             raise UserError(f"depth (model.depth) is {self.depth}; possible: {', '.join(map(str, STAGES))}")
         check_output_stride(self.output_stride)
+        if self.box_from not in ("pooled", "maps"):
+            raise unknown("place of the box (model.box_from)", self.box_from, ("pooled", "maps"))
         x = Conv(self.width, (7, 7), (2, 2), ((3, 3), (3, 3)), use_bias=False, kernel_init=HE, name="stem")(images)
         x = nn.relu(_norm(train, "stem_norm")(x))
         features = {"stem": x}
@@ -59,7 +62,11 @@ class Model(nn.Module):
             features[f"stage{stage + 1}"] = x
 
         features["pooled"] = pooled = x.mean(axis=(1, 2))
-        return {**class_and_box(pooled, pooled if self.locate else None, num_classes=self.num_classes), "features": features}
+        if self.locate and self.box_from == "maps":
+            outputs, features["edges"] = class_and_edges(x, pooled, num_classes=self.num_classes)
+        else:
+            outputs = class_and_box(pooled, pooled if self.locate else None, num_classes=self.num_classes)
+        return {**outputs, "features": features}
 
 
 class Block(nn.Module):

@@ -15,6 +15,7 @@ from flax import linen as nn
 
 from imgloc import boxes
 from imgloc.ops.conv import Conv
+from imgloc.ops.heads import soft_edges
 from imgloc.ops.pool import max_pool
 from imgloc.types import Outputs
 
@@ -121,17 +122,6 @@ class SecondLook(nn.Module):
 def _conv_norm_relu(x: jax.Array, features: int, train: bool, strides: int = 1) -> jax.Array:
     x = Conv(features, (3, 3), (strides, strides), use_bias=False)(x)
     return nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.95)(x))
-
-
-def soft_edges(maps_bxhxwx4: jax.Array) -> jax.Array:
-    """Expected positions (b, 4) in [0, 1] of x0, y0, x1, y1 under the softmax of one heat map each."""
-    maps = maps_bxhxwx4.astype(jnp.float32)
-    b, h, w, _ = maps.shape
-    probability = jax.nn.softmax(maps.reshape(b, h * w, 4), axis=1).reshape(b, h, w, 4)
-    # A grid from 0 to 1, so that an edge may lie on the image's own edge.
-    x = (probability.sum(axis=1) * jnp.linspace(0, 1, w)[:, None]).sum(axis=1)
-    y = (probability.sum(axis=2) * jnp.linspace(0, 1, h)[:, None]).sum(axis=1)
-    return jnp.stack([x[:, 0], y[:, 1], x[:, 2], y[:, 3]], axis=-1)
 
 
 def sample_window(images: jax.Array, window_bx4: jax.Array, size: int) -> jax.Array:

@@ -1,4 +1,4 @@
-"""The end of a network: its class logits and its box, each a dense layer on a vector of features."""
+"""The end of a network: its class logits, and its box from a vector of features or from heat maps of its edges."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc import boxes
+from imgloc.ops.conv import Conv
 
 
 def class_and_box(class_features_bxc: jax.Array, box_features_bxc: jax.Array | None, *, num_classes: int) -> dict[str, jax.Array]:
@@ -18,3 +19,29 @@ def class_and_box(class_features_bxc: jax.Array, box_features_bxc: jax.Array | N
     if box_features_bxc is not None:
         outputs["box"] = boxes.from_low_size_logits(nn.Dense(4, name="box")(box_features_bxc).astype(jnp.float32), nn.sigmoid)
     return outputs
+
+
+def class_and_edges(maps_bxhxwxc: jax.Array, pooled_bxc: jax.Array, *, num_classes: int) -> tuple[dict[str, jax.Array], jax.Array]:
+    """`logits` (b, num_classes) and `box` (b, 4), and the heat maps (b, h, w, 4) whose expected positions are the box's edges.
+
+    Called in a module's compact method, to which it adds the layers `classes`, `edges` and `shift`: what the maps' grid
+    cannot say, up to a twentieth of a side, comes from the pooled features.
+    """
+    edges = Conv(4, (3, 3), name="edges")(maps_bxhxwxc)
+    shift = nn.Dense(4, kernel_init=nn.initializers.zeros, name="shift")(pooled_bxc)
+    box = boxes.from_edges(soft_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32)))
+    return {"logits": nn.Dense(num_classes, name="classes")(pooled_bxc), "box": box}, edges
+
+
+def soft_edges(maps_bxhxwx4: jax.Array) -> jax.Array:
+    """Expected positions (b, 4) in [0, 1] of x0, y0, x1, y1 under the softmax of one heat map each.
+
+    Nibali et al., 2018, arXiv:1801.07372.
+    """
+    maps = maps_bxhxwx4.astype(jnp.float32)
+    b, h, w, _ = maps.shape
+    probability = jax.nn.softmax(maps.reshape(b, h * w, 4), axis=1).reshape(b, h, w, 4)
+    # A grid from 0 to 1, so that an edge may lie on the image's own edge.
+    x = (probability.sum(axis=1) * jnp.linspace(0, 1, w)[:, None]).sum(axis=1)
+    y = (probability.sum(axis=2) * jnp.linspace(0, 1, h)[:, None]).sum(axis=1)
+    return jnp.stack([x[:, 0], y[:, 1], x[:, 2], y[:, 3]], axis=-1)

@@ -50,13 +50,13 @@ class _Image:
     names: list[str] = field(default_factory=list)
 
 
-def recognise(folder: Path) -> bool:
+def recognise(folder: Path | Listing) -> bool:
     """Whether there is a table with columns that are known."""
     listing = list_folder(folder)
     return any(_dialect(listing.head(name)) for name in listing.ending(".csv", ".tsv"))
 
 
-def read(folder: Path, *, convention: str = "") -> Annotated:
+def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
     """All tables of a folder whose columns are known; boxes in pixels, with continuous edges, or in [0, 1] from Open Images.
 
     `convention` says what pixel numbers mean: inclusive_from_1, inclusive_from_0 or edges ("" too). Classes are in alphabetical
@@ -123,7 +123,7 @@ def _table(text: str, name: str, listing: Listing, convention: str, faults: list
     separator, places, header = dialect
     near = [f"{above}/{images}".strip("/") for above in folders_of(name) for images in ("", "images")]
     split = split_of_name(name.rpartition("/")[2])
-    relative = header and "imageid" in text[:4096].lower().split("\n", maxsplit=1)[0] and "class" in places
+    relative = header and re.match(r"(?=[^\n]*\bimageid\b)[^\n]*\blabelname\b", text.lstrip("\ufeff")[:4096].lower()) is not None
     found: dict[str, _Image] = {}
     paths: dict[str, str | None] = {}
     for line, cells in _lines(text, separator, name, faults):
@@ -157,9 +157,7 @@ def _box(cell: Mapping[str, str]) -> tuple[list[float], str]:
     """A line's box and class; no numbers for a line that says that an image has no object. Raises ValueError."""
     if not any(cell[corner] for corner in CORNERS):
         return [], ""
-    label = cell.get("class", ONLY_CLASS)
-    if not label:
-        raise ValueError("it has no class")
+    label = assemble.class_name(cell.get("class", ONLY_CLASS))
     return [assemble.number(cell[corner]) for corner in CORNERS], label
 
 

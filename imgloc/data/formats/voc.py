@@ -24,16 +24,17 @@ from imgloc.data.listing import SPLIT_NAMES, Listing, list_folder, split_of_fold
 LARGEST = 2**24  # bytes of a file: one of 100,000 boxes
 DEEPEST = 64  # elements inside one another
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+IMAGE_FOLDERS: tuple[list[str], ...] = (["images"], ["JPEGImages"], ["img"], ["imgs"], [])
 ANNOTATION_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
 
 
-def recognise(folder: Path) -> bool:
+def recognise(folder: Path | Listing) -> bool:
     """Whether there are XML files that begin as VOC's do."""
     listing = list_folder(folder)
     return any("<annotation" in listing.head(name, 1024) for name in listing.ending(".xml")[:10])
 
 
-def read(folder: Path, *, convention: str = "") -> Annotated:
+def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
     """All XML files of a folder; boxes in pixels, with continuous edges.
 
     `convention` says what the files' numbers mean: inclusive_from_1, inclusive_from_0, edges, or "" (see above). Images that the
@@ -86,10 +87,7 @@ def _annotation(
     """The annotation of one file, none where it names no image of the folder."""
     folder, _, last = name.rpartition("/")
     stem = last.rpartition(".")[0]
-    above, _, own = folder.rpartition("/")
-    near = [folder]
-    if own.lower() in ANNOTATION_FOLDERS:
-        near = [f"{above}/{beside}".lstrip("/") for beside in ("images", "JPEGImages", "img", "imgs", "")] + near
+    near = _near(folder)
     said = _text(root, "filename") or stem
     file = listing.find(said, near)
     if file is None:
@@ -101,8 +99,9 @@ def _annotation(
     boxes, names = [], []
     for number, element in enumerate(root.findall("object"), start=1):
         try:
-            boxes.append(_corners(element))
-            names.append(_named(element))
+            label, corners = assemble.class_name(_text(element, "name")), _corners(element)
+            boxes.append(corners)
+            names.append(label)
         except ValueError as error:
             faults.append(Fault("bad_annotation", name, f"object {number}: {error}"))
     meant = convention or ("inclusive_from_1" if _is_vocs_own(root) else "edges")
@@ -112,7 +111,7 @@ def _annotation(
         names=tuple(names),
         width=assemble.side(_text(root, "size/width")),
         height=assemble.side(_text(root, "size/height")),
-        split=splits.get((_base(name), stem), "") or split_of_folders(name) or split_of_folders(file),
+        split=splits.get(_key(name)) or splits.get((_key(name)[0], stem)) or split_of_folders(name) or split_of_folders(file),
         where=name,
     )
     return [entry]
@@ -125,13 +124,6 @@ def _corners(element: ET.Element) -> list[float]:
     return [assemble.number(_text(box, corner)) for corner in CORNERS]
 
 
-def _named(element: ET.Element) -> str:
-    found = _text(element, "name")
-    if not found:
-        raise ValueError("it has no <name>")
-    return found
-
-
 def _text(element: ET.Element, path: str) -> str:
     return (element.findtext(path) or "").strip()
 
@@ -141,13 +133,24 @@ def _is_vocs_own(root: ET.Element) -> bool:
     return "pascal voc" in source or "the voc20" in source
 
 
-def _base(name: str) -> str:
-    """The folder that holds VOC's own Annotations and ImageSets: VOCdevkit/VOC2007."""
+def _near(folder: str) -> list[str]:
+    """Where the images of a folder of annotations may lie: a/annotations/b has a/images/b, a/images, a/b, a and itself."""
+    parts = folder.split("/")
+    for place in reversed(range(len(parts))):
+        if parts[place].lower() in ANNOTATION_FOLDERS:
+            ways = [[*parts[:place], *images, *below] for below in (parts[place + 1 :], []) for images in IMAGE_FOLDERS]
+            return list(dict.fromkeys("/".join(way) for way in [*ways, parts]))
+    return [folder]
+
+
+def _key(name: str) -> tuple[str, str]:
+    """The folder that holds VOC's own Annotations and ImageSets (VOCdevkit/VOC2007), and what its lists call the image of a file."""
     parts = name.split("/")
     for own in ("ImageSets", "Annotations"):
-        if own in parts:
-            return "/".join(parts[: parts.index(own)])
-    return ""
+        if own in parts[:-1]:
+            place = parts.index(own)
+            return "/".join(parts[:place]), "/".join(parts[place + 1 :]).rpartition(".")[0]
+    return "", name.rpartition(".")[0]
 
 
 def _image_sets(listing: Listing, faults: list[Fault]) -> dict[tuple[str, str], str]:
@@ -167,7 +170,7 @@ def _image_sets(listing: Listing, faults: list[Fault]) -> dict[tuple[str, str], 
             continue
         for line in lines:
             image = line.split()[0] if line.strip() else ""
-            first = found.setdefault((_base(name), image), split)
+            first = found.setdefault((_key(name)[0], image), split)
             if image and first != split and stem != "trainval":
                 what = f"{assemble.brief(image)} is in {first} and in {split}; it counts for {first}"
                 faults.append(Fault("duplicate_image", name, what))
@@ -178,14 +181,16 @@ def write(annotated: Annotated, folder: Path, *, convention: str = "edges") -> N
     """Annotations as VOC: Annotations/, and ImageSets/Main/ where splits are said. Images are not copied: they belong into JPEGImages/.
 
     Numbers are rounded to whole pixels of `convention`; where they are VOC's own (inclusive_from_1), so says each file. Names of
-    folders are part of a file's name: a/b.jpg gets Annotations/a/b.xml. Raises UserError for boxes in [0, 1] of an unknown size.
+    folders are part of a file's name: a/b.jpg gets Annotations/a/b.xml. Raises UserError for boxes in [0, 1] of an unknown size,
+    and for a file outside the folder.
     """
     lists: dict[str, list[str]] = {}
     for entry in annotated.images:
-        stem = entry.file.rpartition(".")[0] if "." in entry.file.rpartition("/")[2] else entry.file
+        file = assemble.file_to_write(entry)
+        stem = file.rpartition(".")[0] if "." in file.rpartition("/")[2] else file
         root = ET.Element("annotation")
         ET.SubElement(root, "folder").text = "JPEGImages"
-        ET.SubElement(root, "filename").text = entry.file
+        ET.SubElement(root, "filename").text = file
         ET.SubElement(ET.SubElement(root, "source"), "annotation").text = "PASCAL VOC" if convention == "inclusive_from_1" else "Unknown"
         size = ET.SubElement(root, "size")
         for side, length in (("width", entry.width), ("height", entry.height), ("depth", 3)):

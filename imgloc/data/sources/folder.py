@@ -47,12 +47,11 @@ def source(
     if min(validation, test) < 0 or validation + test >= 1:
         shares = f"data.options.validation is {validation:g} and data.options.test {test:g}"
         raise UserError(f"{shares}; possible: shares from 0 on that leave some images for training")
-    path = Path(folder)
-    annotated = read_folder(path, format=format, convention=convention)
+    listing = list_folder(Path(folder))
+    annotated = read_folder(listing, format=format, convention=convention)
     for name in classes:
         if name not in annotated.classes:
             raise unknown("class (data.options.classes)", name, annotated.classes)
-    listing = list_folder(path)
     chosen = tuple(classes) or annotated.classes
     numbers = {name: number for number, name in enumerate(chosen)}
     said = {entry.split for entry in annotated.images}

@@ -13,6 +13,7 @@ from imgloc.data.transforms.window import uniform
 from imgloc.types import Example, FloatArray, Uint8Array
 
 GREY = np.array([0.299, 0.587, 0.114])  # luma of R'G'B' (ITU-R BT.601-7, 2.5.1)
+SAME = np.eye(3)
 TO_YIQ = np.array([GREY, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])  # NTSC's; the same luma
 FROM_YIQ = np.linalg.inv(TO_YIQ)
 
@@ -48,17 +49,14 @@ def changed(
         offset = (1 - contrast) * brightness * _means(image_hxwxc)[0]
         table = np.clip(np.arange(256) * brightness * contrast + offset + 0.5, 0, 255).astype(np.uint8)
         return np.take(table, image_hxwxc)
-    matrix = np.eye(3) * (brightness * contrast)
-    offset = np.zeros(3)
-    if contrast != 1:  # grey is grey under what follows: saturation and hue leave the offset alone
-        offset += (1 - contrast) * brightness * float(GREY @ _means(image_hxwxc))
-    if saturation != 1:
-        matrix = (saturation * np.eye(3) + (1 - saturation) * GREY) @ matrix
+    matrix = (SAME * saturation + GREY * (1 - saturation)) * (brightness * contrast)
+    # Grey is grey under saturation and hue: they leave the offset alone.
+    offset = (1 - contrast) * brightness * float(GREY @ _means(image_hxwxc)) if contrast != 1 else 0.0
     if hue:
         cos, sin = math.cos(2 * math.pi * hue), math.sin(2 * math.pi * hue)
         matrix = FROM_YIQ @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ TO_YIQ @ matrix
-    rows = np.column_stack([matrix, offset]).ravel().tolist()
-    return from_picture(to_picture(image_hxwxc).convert("RGB", tuple(rows)))
+    red, green, blue = matrix.tolist()
+    return from_picture(to_picture(image_hxwxc).convert("RGB", (*red, offset, *green, offset, *blue, offset)))
 
 
 def _means(image_hxwxc: Uint8Array) -> FloatArray:

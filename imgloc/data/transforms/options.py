@@ -13,12 +13,16 @@ LARGEST_SIDE = 16_384  # pixels
 
 def check(name: str, value: Any, low: float, high: float) -> None:
     """Raises UserError unless a number lies in [low, high]."""
+    if type(value) is float and low <= value <= high:  # asked for each image: the usual answer without further calls
+        return
     if not (_is_number(value) and low <= value <= high):
         raise UserError(f"augmentation option '{name}' is {value!r}; possible: {low:g} to {high:g}")
 
 
 def check_range(name: str, pair: Any, low: float, high: float) -> None:
     """Raises UserError unless `pair` is two numbers in [low, high], the smaller first."""
+    if type(pair) is tuple and len(pair) == 2 and type(pair[0]) is type(pair[1]) is float and low <= pair[0] <= pair[1] <= high:
+        return
     right = isinstance(pair, Sequence) and len(pair) == 2 and all(map(_is_number, pair))
     if not (right and low <= pair[0] <= pair[1] <= high):
         raise UserError(f"augmentation option '{name}' is {pair!r}; possible: two numbers from {low:g} to {high:g}, the smaller first")

@@ -144,14 +144,14 @@ def test_boxes_of_turned_images_are_valid(example: Example, rng: np.random.Gener
         assert_object_stays(result, example)
 
 
-def rectangle_drawn(size: int, pixel_box: tuple[int, int, int, int]) -> Example:
-    return drawn((size, size), [pixel_box])
+def rectangle_drawn(size: tuple[int, int], pixel_box: tuple[int, int, int, int]) -> Example:
+    return drawn(size, [pixel_box])
 
 
-def ellipse_drawn(size: int, pixel_box: tuple[int, int, int, int]) -> Example:
+def ellipse_drawn(size: tuple[int, int], pixel_box: tuple[int, int, int, int]) -> Example:
     """Like `rectangle_drawn`, with the ellipse that is inscribed in the box instead of the rectangle."""
-    example = drawn((size, size), [pixel_box])
-    y, x = np.mgrid[:size, :size] + 0.5
+    example = drawn(size, [pixel_box])
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
     x0, y0, x1, y1 = pixel_box
     inside = ((x - (x0 + x1) / 2) / (x1 - x0) * 2) ** 2 + ((y - (y0 + y1) / 2) / (y1 - y0) * 2) ** 2 <= 1
     return dataclasses.replace(example, image_hxwxc=np.where(inside[..., None], example.image_hxwxc, 0).astype(np.uint8))
@@ -165,13 +165,13 @@ def test_boxes_follow_what_is_turned(hull: str, make, tolerance: float) -> None:
     other = "corners" if hull == "ellipse" else "ellipse"
     worst = 0.0
     for pixel_box in [(60, 30, 100, 60), (20, 60, 60, 70), (50, 80, 70, 120)]:
-        example = make(150, pixel_box)
+        example = make((150, 180), pixel_box)
         for _ in range(10):
             state = rng.bit_generator.state
             result = geometry.rotate(example, rng, degrees=40.0, hull=hull)
             assert assert_boxes_follow(result, tolerance=tolerance) == 1
             rng.bit_generator.state = state
-            wrong = geometry.rotate(example, rng, degrees=40.0, hull=other).boxes_nx4[0] * 150
+            wrong = geometry.rotate(example, rng, degrees=40.0, hull=other).boxes_nx4[0] * [180, 150, 180, 150]
             worst = max(worst, np.abs(wrong - found(result.image_hxwxc[..., 0])).max())
     assert worst > 4, "the two hulls should differ"
 

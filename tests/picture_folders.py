@@ -1,0 +1,133 @@
+"""Small folders of pictures with boxes, and what keeps an eye on the files that reading them opens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from hypothesis import strategies as st
+from PIL import Image
+
+import imgloc
+from imgloc.data.annotations import Annotated, Annotation
+from imgloc.data.formats import csv
+from imgloc.types import FloatArray
+
+CLASSES = ("cat", "dog", "owl")
+COUNT = 90
+
+
+def boxes_of(number: int) -> FloatArray:
+    """One box or two, in pixels of 32 x 24."""
+    rng = np.random.default_rng(number)
+    low = rng.integers(0, [20, 14], (1 + number % 2, 2))
+    return np.concatenate([low, low + rng.integers(3, 10, low.shape)], axis=1).astype(np.float64)
+
+
+def prepare(folder: Path) -> None:
+    """COUNT pictures in images/, and labels.csv without splits."""
+    (folder / "images").mkdir(parents=True)
+    entries = []
+    for number in range(COUNT):
+        boxes = boxes_of(number)
+        pixels = np.full((24, 32, 3), number, np.uint8)
+        for x0, y0, x1, y1 in boxes.astype(int):
+            pixels[y0:y1, x0:x1] = 200
+        name = f"images/{number:02d}.png"
+        Image.fromarray(pixels).save(folder / name)
+        entries.append(Annotation(name, boxes, tuple(CLASSES[(number + i) % 3] for i in range(len(boxes))), width=32, height=24))
+    csv.write(Annotated("csv", CLASSES, tuple(entries)), folder)
+
+
+def touch(folder: Path, *names: str) -> None:
+    """Empty files, and the folders they lie in."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def put(folder: Path, **texts: str | bytes) -> None:
+    """Files with a content; `__` in a name stands for "/", `_dot_` for "."."""
+    for name, text in texts.items():
+        path = folder / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+@st.composite
+def annotated(draw: st.DrawFn, *, whole: bool) -> Annotated:
+    """Annotations of a few images in images/, with boxes inside them; `whole`: in whole pixels."""
+    coordinate = st.integers(0, 400).map(float) if whole else st.floats(0, 400)
+    names = draw(st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=4))
+    entries = []
+    for name in sorted(names):
+        corners = draw(st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), max_size=3))
+        boxes = [[min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1] for a, b, c, d in corners]
+        labels = tuple(draw(st.sampled_from(CLASSES)) for _ in boxes)
+        split = draw(st.sampled_from(("train", "validation", "test")))
+        entries.append(Annotation(f"images/{name}.jpg", np.array(boxes).reshape(-1, 4), labels, width=500, height=401, split=split))
+    return Annotated("", CLASSES, tuple(entries))
+
+
+def assert_same(found: Annotated, wanted: Annotated, *, within: float) -> None:
+    """The same boxes, in pixels within a distance, with their classes, sizes and splits."""
+    assert not found.faults, found.faults
+    assert [entry.file for entry in found.images] == [entry.file for entry in wanted.images]
+    for ours, theirs in zip(found.images, wanted.images, strict=True):
+        size = np.array([theirs.width, theirs.height] * 2) if ours.relative else 1.0
+        np.testing.assert_allclose(ours.boxes_nx4 * size, theirs.boxes_nx4, atol=within, rtol=0)
+        assert ours.names == theirs.names
+        assert ours.split == theirs.split
+        assert ours.relative or (ours.width, ours.height) == (theirs.width, theirs.height)
+
+
+OPENED: list[str] | None = None
+
+
+def _hook(event: str, arguments: tuple[object, ...]) -> None:
+    if OPENED is not None and event in ("open", "os.listdir", "os.scandir") and isinstance(arguments[0], (str, bytes)):
+        OPENED.append(os.fsdecode(arguments[0]))
+
+
+@contextlib.contextmanager
+def nothing_opened_outside(folder: Path) -> Iterator[None]:
+    """Every file that Python opens and every folder that it lists meanwhile is this one or inside it (Python's own modules aside)."""
+    global OPENED  # noqa: PLW0603
+    if not getattr(sys, "imgloc_watches", False):
+        sys.addaudithook(_hook)  # stays for the process; it records only in here
+        sys.imgloc_watches = True  # type: ignore[attr-defined]
+    root = Path(os.path.realpath(folder))
+    OPENED = []
+    try:
+        yield
+        opened = [Path(os.path.realpath(name)) for name in OPENED]
+    finally:
+        OPENED = None
+    assert opened, "nothing was watched"
+    wrong = [path for path in opened if not path.is_relative_to(root) and path.suffix not in (".py", ".pyc", ".so")]
+    own = (sys.base_prefix, *imgloc.__path__)  # lists of modules
+    assert not [path for path in wrong if not any(path.is_relative_to(folder) for folder in own)], wrong
+
+
+def damaged(*samples: str) -> st.SearchStrategy[bytes]:
+    """Any bytes, and samples with pieces cut out, doubled or exchanged for what parsers trip over."""
+    pieces = st.sampled_from((
+        b"", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b",", b'"', b": ", b"- ", b"\xe2\x80\xa8", b"\\ud800", b"true", b"null", b"[]",
+        b"{}", b"nan", b"inf", b"-1", b"1.5", b"1e400", b"9" * 5000, b"../../../../etc/passwd", b"/etc/passwd", b"C:\\a.jpg",
+        b"[" * 1500, b"{" * 50, b'{"a":' * 3000, b"<a>" * 3000, b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]>", b"&b;",
+        b"&a [*a, *a]", b"<<: *a",
+    ))  # fmt: skip
+    edits = st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 60), pieces), min_size=1, max_size=4)
+
+    def edited(sample: str, changes: list[tuple[int, int, bytes]]) -> bytes:
+        content = sample.encode()
+        for place, length, piece in changes:
+            at = place % (len(content) + 1)
+            content = content[:at] + piece + content[at + length :]
+        return content
+
+    return st.one_of(st.binary(max_size=200), st.builds(edited, st.sampled_from(samples), edits))
