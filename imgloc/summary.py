@@ -150,7 +150,7 @@ def fixed_box_scores(split: Split, box: FloatArray) -> dict[str, dict[str, float
 
 def in_pixels_of(box: FloatArray, sizes_mx2: FloatArray) -> FloatArray:
     """One box (4,) in [0, 1] in pixels of images of these sizes (m, 2)."""
-    found = box * np.concatenate([sizes_mx2, sizes_mx2], axis=1)
+    found: FloatArray = box * np.concatenate([sizes_mx2, sizes_mx2], axis=1)
     whole = np.rint(found)
     return np.where(np.abs(found - whole) < 1e-9 * np.maximum(1, whole), whole, found)
 

@@ -71,9 +71,9 @@ def lines(found: Findings, *, most: int) -> Iterator[str]:
         told = [f"{count:,} {kind}" for kind, count in counts.items() if KINDS[kind].serious is serious]
         if told:
             yield f"{title}: {', '.join(told)}"
-    looked = f"{found.images:,} images"
     count = len(found.serious)
-    yield f"{looked}: {count:,} fault{'s' if count > 1 else ''} with which training or its score goes wrong" if count else f"{looked}: nothing goes wrong"
+    wrong = f"{count:,} fault{'s' if count > 1 else ''} with which training or its score goes wrong"
+    yield f"{found.images:,} images: {wrong if count else 'nothing goes wrong'}"
 
 
 def as_json(found: Findings) -> str:

@@ -18,7 +18,7 @@ SPLITS = ("train", "validation", "test")
 
 def add_arguments(parser: argparse.ArgumentParser, *, split: str = "all") -> None:
     """The flags that say which data; `split`: the default of --split."""
-    parser.add_argument("folder", nargs="?", default="", metavar="FOLDER", help="images and their annotations, in a format that is recognised")
+    parser.add_argument("folder", nargs="?", default="", metavar="FOLDER", help="images and their annotations")
     parser.add_argument("--config", default="", metavar="RECIPE", help="the data of a recipe instead; --config.data.KEY=VALUE as in train")
     parser.add_argument("--format", default="", metavar="NAME", help="of FOLDER's annotations, where it is not to be recognised")
     parser.add_argument("--convention", default="", metavar="NAME", help="of FOLDER's boxes: inclusive_from_1, inclusive_from_0 or edges")

@@ -13,7 +13,6 @@ from imgloc.errors import UserError
 
 if TYPE_CHECKING:
     from imgloc.summary import Split
-    from imgloc.types import FloatArray
 
 HELP = "print what a data set holds, and what answers that never look at an image score on it"
 EXAMPLES = """\
@@ -31,7 +30,7 @@ SHADES = " .:-=+*#%@"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     data_choice.add_arguments(parser)
-    parser.add_argument("--median-of", default="train", metavar="SPLITS", help="splits whose median box it is, as train+validation (default: train)")
+    parser.add_argument("--median-of", default="train", metavar="SPLITS", help="whose median box, as train+validation (default: train)")
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
 
 
@@ -88,8 +87,9 @@ def lines(name: str, values: Mapping[str, Any]) -> Iterator[str]:
     yield f"{name}: {images:,} images{part}{skipped}, {boxes:,} boxes{mean}"
     yield f"  boxes an image   {counts}{', ...' if len(values['boxes_per_image']) > 6 else ''}"
     yield from _class_lines(values["classes"])
-    for key, title, form in (("width", "image width", "{:,.0f}"), ("height", "image height", "{:,.0f}"), ("aspect", "width / height", "{:.2f}")):
-        yield _spread(title, values[key], form)
+    yield _spread("image width", values["width"], "{:,.0f}")
+    yield _spread("image height", values["height"], "{:,.0f}")
+    yield _spread("width / height", values["aspect"], "{:.2f}")
     if boxes:
         yield _spread("box, % of image", {key: 100 * share for key, share in values["box_area"].items()}, "{:.1f}")
         yield _spread("width / height", values["box_aspect"], "{:.2f}")

@@ -24,6 +24,7 @@ FEWEST, SHARE, NEARLY_ALL = 3, 0.25, 0.95  # boxes without sense, how many of al
 READINGS = {"corners": "", "xywh": "x, y, width, height", "middle": "middle x, middle y, width, height"}
 OWN_READING = {"coco": "xywh", "yolo": "middle"}  # of formats; all others: corners
 KIND_OF = {"corners": "corner_box", "xywh": "xywh_box", "middle": "middle_box"}
+_PLACE = re.compile(r"(:\d+| \w+\[\d+\])$")  # in a file
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,7 @@ class Flat:
         boxes_mx4 = self.boxes_mx4 if boxes_mx4 is None else boxes_mx4
         margin = np.where(self.relative_m, margins[1], margins[0])[:, None]
         beyond = (boxes_mx4 < -margin).any(axis=1) | (boxes_mx4 > np.tile(self.limit_mx2, 2) + margin).any(axis=1)
-        found: BoolArray = ~beyond
-        return found
+        return np.asarray(~beyond, np.bool_)
 
     def take(self, chosen: BoolArray) -> Flat:
         """Some of the boxes."""
@@ -110,7 +110,7 @@ def _pixels(flat: Flat) -> BoolArray:
 
 def _groups(entries: Sequence[Annotation], flat: Flat) -> Iterator[BoolArray]:
     """Boxes that somebody wrote in one go: those of a table, or of a JSON file; else all."""
-    files = [entry.where.partition(":")[0] for entry in entries]
+    files = [_PLACE.sub("", entry.where) for entry in entries]
     counts = Counter(files)
     keys = np.array([file if counts[file] > 1 else "" for file in files])[flat.image_m]
     for key in np.unique(keys):
@@ -119,9 +119,9 @@ def _groups(entries: Sequence[Annotation], flat: Flat) -> Iterator[BoolArray]:
 
 def _other_reading(flat: Flat, own: str) -> str:
     """The reading under which nearly all boxes fit their images, where many do not as they are read; "" for none."""
-    senseless = (flat.boxes_mx4[:, 2:] < flat.boxes_mx4[:, :2]).any(axis=1) | ~flat.within(AT_EDGE)
-    known = ~np.isnan(flat.limit_mx2).any(axis=1)
-    if senseless.sum() < max(FEWEST, SHARE * len(senseless)) or known.sum() < NEARLY_ALL * len(known):
+    senseless = int(((flat.boxes_mx4[:, 2:] < flat.boxes_mx4[:, :2]).any(axis=1) | ~flat.within(AT_EDGE)).sum())
+    known, total = int((~np.isnan(flat.limit_mx2).any(axis=1)).sum()), len(flat.boxes_mx4)
+    if senseless < max(FEWEST, SHARE * total) or known < NEARLY_ALL * total:
         return ""
     numbers = {"corners": lambda b: b, "xywh": box_arithmetic.to_coco_xywh, "middle": box_arithmetic.to_yolo_cxcywh}[own](flat.boxes_mx4)
     if own == "corners" and (flat.boxes_mx4[:, 2:] < flat.boxes_mx4[:, :2]).all():
@@ -155,9 +155,10 @@ def _writes_zero(listing: Listing, name: str) -> bool:
 def _one_by_one(entries: Sequence[Annotation], flat: Flat, form: str) -> Iterator[Fault]:
     """Boxes that are inverted, empty or outside, each a fault."""
     sides = flat.boxes_mx4[:, 2:] - flat.boxes_mx4[:, :2]
-    inverted, empty = (sides < 0).any(axis=1), (sides == 0).any(axis=1)
+    inverted: BoolArray = np.any(sides < 0, axis=1)
+    empty: BoolArray = np.any(sides == 0, axis=1)
     inside, near = flat.within(FORGIVEN), flat.within(AT_EDGE)
-    for index in np.flatnonzero(inverted | empty | ~inside):
+    for index in np.flatnonzero(np.asarray(inverted | empty | ~inside)).tolist():
         entry, box, limit = entries[flat.image_m[index]], flat.boxes_mx4[index], flat.limit_mx2[index]
         where = entry.where or entry.file
         named = f"{_object(entry, int(flat.number_m[index]))}: box {_told(box)}"

@@ -10,7 +10,7 @@ from imgloc.data.annotations import Annotated, Annotation, Fault
 def faults(annotated: Annotated) -> list[Fault]:
     """Classes that are not declared, that differ in case or blanks only, or that nothing is of."""
     used = Counter(name for entry in annotated.images for name in _names(entry))
-    used.update({name: 0 for name in annotated.classes})
+    used.update(dict.fromkeys(annotated.classes, 0))
     meant = _meant(used)
     known = set(annotated.classes)
     found = []
@@ -24,14 +24,16 @@ def faults(annotated: Annotated) -> list[Fault]:
                 found.append(Fault("unknown_class", where, f"class '{name}' of '{entry.file}' is not among the classes that are declared"))
     for name in annotated.classes:
         if used[name] == 0 and meant[name] != name:
-            found.append(Fault("class_case", "classes", f"class '{name}' is declared beside '{meant[name]}', which differs in case or blanks only"))
+            what = f"class '{name}' is declared beside '{meant[name]}', which differs in case or blanks only"
+            found.append(Fault("class_case", "classes", what))
         elif used[name] == 0:
             found.append(Fault("unused_class", "classes", f"class '{name}' is declared, and nothing is of it"))
     return found
 
 
 def _names(entry: Annotation) -> tuple[str, ...]:
-    return (*entry.names, entry.label) if entry.label else entry.names
+    """Of its boxes and its own; not those without a name, which readers tell of."""
+    return tuple(name for name in (*entry.names, entry.label) if name)
 
 
 def _meant(used: Counter[str]) -> dict[str, str]:

@@ -82,10 +82,11 @@ def faults(entries: Sequence[Annotation], looks: Mapping[str, Look], parts: Mapp
             what = f"'{entry.file}' is annotated as {said[0]} x {said[1]}, and has {stored[0]} x {stored[1]} pixels"
             found.append(Fault("size_mismatch", entry.where or entry.file, what))
         if look.orientation != 1:
-            turned = "" if look.upright == stored else f", {stored[0]} x {stored[1]} as stored, {look.upright[0]} x {look.upright[1]} as shown"
+            shown = f", {stored[0]} x {stored[1]} as stored, {look.upright[0]} x {look.upright[1]} as shown"
+            turned = "" if look.upright == stored else shown
             found.append(Fault("exif_rotation", entry.file, f"EXIF orientation {look.orientation}{turned}{_taken(entry, look)}"))
-    pixels = [(entry.file, entry.file, parts[entry.file], looks[entry.file].digest) for entry in entries if entry.file in looks and entry.file in parts]
-    return found + same_pixels(pixels)
+    split = [entry.file for entry in entries if entry.file in looks and entry.file in parts]
+    return found + same_pixels([(file, file, parts[file], looks[file].digest) for file in split])
 
 
 def _taken(entry: Annotation, look: Look) -> str:
