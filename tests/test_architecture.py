@@ -43,6 +43,7 @@ TESTED_ELSEWHERE = {
     "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
     "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
     "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "baselines": "test_evaluate", "mesh": "test_devices",
+    "data/check_boxes": "test_check", "data/check_classes": "test_check", "data/check_images": "test_check", "data/headers": "test_decode",
     "distributed": "test_devices", "data/annotations": "test_faults",
     "data/assemble": "test_reading",
     "data/augmentations/none": "test_augmentations", "data/augmentations/photographs": "test_augmentations",

@@ -50,6 +50,16 @@ def chosen_config(parsed: argparse.Namespace, rest: Sequence[str]) -> ConfigDict
     return config
 
 
+def in_flags(error: UserError, parsed: argparse.Namespace) -> UserError:
+    """An error about a folder that was named without a recipe, in terms of this command's flags."""
+    if not getattr(parsed, "folder", "") or getattr(parsed, "config", None) != "":
+        return error
+    text = str(error)
+    for option, flag in (("folder", "FOLDER"), ("format", "--format"), ("convention", "--convention")):
+        text = text.replace(f"config key 'data.options.{option}'", flag).replace(f"data.options.{option}", flag)
+    return UserError(text)
+
+
 def chosen_splits(name: str) -> tuple[str, ...]:
     """The splits that --split names. Raises UserError for an unknown one."""
     if name != "all" and name not in SPLITS:
