@@ -126,8 +126,7 @@ def shares(split: Split) -> FloatArray:
 def median_box(splits: Iterable[Split]) -> FloatArray | None:
     """The median of each edge (4,), in [0, 1], over the largest box of each image of these splits; None where there is no box."""
     found = np.concatenate([np.zeros((0, 4)), *(shares(split)[split.largest_n[split.largest_n >= 0]] for split in splits)])
-    median: FloatArray = np.median(found, axis=0)
-    return median if len(found) else None
+    return np.asarray(np.median(found, axis=0)) if len(found) else None
 
 
 def fixed_box_scores(split: Split, box: FloatArray) -> dict[str, dict[str, float]]:

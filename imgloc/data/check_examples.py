@@ -33,7 +33,7 @@ def check_sources(sources: Mapping[str, Source]) -> Findings:
     """The faults of splits, by name, of one data set: each of their examples is made once; of endless ones the first 10,000."""
     found: list[Fault] = []
     pixels: list[tuple[str, str, str, str]] = []
-    groups: dict[str, str] = {}
+    groups: dict[str, tuple[str, str]] = {}
     ids: set[tuple[str, str]] = set()
     unboxed: list[str] = []
     boxes = total = 0
@@ -48,9 +48,9 @@ def check_sources(sources: Mapping[str, Source]) -> Findings:
                 if (split, seen.id) in ids:
                     found.append(Fault("duplicate_id", where, "another example of the split has this id"))
                 ids.add((split, seen.id))
-                first = groups.setdefault(seen.group, split)
-                if first != split:
-                    found.append(Fault("shared_group", where, f"its group '{seen.group}' is in {first} too"))
+                part, first = groups.setdefault(seen.group, (split, where))
+                if part != split:
+                    found.append(Fault("shared_group", where, f"its group '{seen.group}' is that of {first} too"))
                 pixels.append((where, seen.id, split, seen.digest))
                 boxes += seen.boxes
                 unboxed += [] if seen.boxes else [where]
