@@ -113,7 +113,9 @@ def in_pixels(boxes_nx4: FloatArray, width: int, height: int) -> FloatArray:
         return boxes_nx4
     pixels: FloatArray = box_arithmetic.to_pixels(boxes_nx4, width, height)
     whole = np.rint(pixels)
-    return np.where(np.abs(pixels - whole) < ON_GRID, whole, pixels)
+    near = np.where(np.abs(pixels - whole) < ON_GRID, whole, pixels)
+    some = np.all(near[:, 2:] > near[:, :2], axis=1, keepdims=True)  # a box thinner than that would vanish
+    return np.where(some, near, pixels)
 
 
 def shares(split: Split) -> FloatArray:

@@ -39,7 +39,7 @@ class Told:
         if self.boxes[index] is None:
             raise UnreadableImage(str(index))
         width, height = self.sizes[index]
-        edges = np.array(self.boxes[index], np.float64).reshape(-1, 4) + [0, 0, 1, 1]
+        edges = np.array(self.boxes[index], np.float64).reshape(-1, 4) + np.array([0, 0, 1, 1])
         shares = (edges / [width, height, width, height]).astype(np.float32)
         return Truth(shares, np.arange(len(shares)) % 2, 0, str(index), width, height)
 

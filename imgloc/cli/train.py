@@ -99,7 +99,7 @@ def tell_of_faults(config: ConfigDict, recipe: str, rest: Sequence[str]) -> None
     kinds = ", ".join(f"{of_kind} {kind}" for kind, of_kind in Counter(fault.kind for fault in found.serious).items())
     part = "" if found.looked_at >= found.images else f" ({found.looked_at:,} of {found.images:,} image files were looked at)"
     command = shlex.join(["imgloc", "data", "check", "--config", recipe, *(a for a in rest if a.startswith("--config.data."))])
-    told = f"{count} fault{'s' if count > 1 else ''} in the data ({kinds}){part}"
+    told = f"{count:,} fault{'s' if count > 1 else ''} in the data{part}: {kinds}"
     example = f"{first.where}: {first.what} - {KINDS[first.kind].effect}"
     print(f"imgloc train: {told}; first: {example}; see: {command}", file=sys.stderr)
 

@@ -20,7 +20,7 @@ class Findings:
 
     faults: tuple[Fault, ...]
     images: int
-    looked_at: int  # of the images, those whose files were opened
+    looked_at: int  # of the images: fewer where a quick check passed over some
 
     @property
     def serious(self) -> tuple[Fault, ...]:
@@ -46,7 +46,7 @@ def check_folder(
         *check_boxes.faults(annotated, sizes(annotated.images, looks), listing, convention),
         *check_classes.faults(annotated),
     ]
-    return Findings(in_order(found), len(annotated.images), len(looks))
+    return Findings(in_order(found), len(annotated.images), len(annotated.images) - len(there) + len(looks))
 
 
 def in_order(found: Iterable[Fault]) -> tuple[Fault, ...]:
@@ -65,7 +65,7 @@ def _files(annotated: Annotated, listing: Listing, parts: Mapping[str, str]) -> 
         if entry.file not in listing.files:
             found.append(Fault("missing_image", where, f"there is no image file '{entry.file}'"))
         if boxed and not len(entry.boxes_nx4):
-            without = "no box" if entry.label else "neither box nor class, and is left out"
+            without = "no box" if entry.label else "neither box nor class: it is left out"
             found.append(Fault("unboxed_image", where, f"'{entry.file}' has {without}"))
         if entry.group and entry.file in parts:
             first = groups.setdefault(entry.group, entry)

@@ -99,7 +99,7 @@ def _normalised(flat: Flat) -> BoolArray:
     small = (np.abs(boxes[:, :2]) <= 1).all(axis=1) & (np.abs(boxes[:, 2:]) <= 2).all(axis=1)
     # From xyxy the far edges are up to 1 (2 where the last pixel is counted), from xywh up to 2.
     found: BoolArray = ~flat.relative_m & small & fractions & ~(flat.limit_mx2 < 8).any(axis=1)
-    return found
+    return found | (~flat.relative_m & small) if np.mean(found) > 0.5 else found  # then whole images, (0, 0, 1, 1), are such too
 
 
 def _pixels(flat: Flat) -> BoolArray:
@@ -196,7 +196,8 @@ def _per_image(kind: str, entries: Sequence[Annotation], flat: Flat, what: str) 
 
 
 def _object(entry: Annotation, number: int) -> str:
-    return f"object {number} ({entry.names[number - 1]}) of '{entry.file}'"
+    name = entry.names[number - 1]
+    return f"object {number}{f' ({name})' if name else ''} of '{entry.file}'"
 
 
 def _told(box: FloatArray) -> str:

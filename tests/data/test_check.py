@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 from collections import Counter
@@ -7,10 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imgloc import boxes as box_arithmetic
-from imgloc.data.annotations import Annotation
-from imgloc.data.check import Findings
+from imgloc.data.annotations import Annotated, Annotation
+from imgloc.data.check import Findings, check_folder
+from imgloc.data.faults import KINDS
+from imgloc.data.listing import Listing
 from imgloc.data.sources import folder as folders
 from imgloc.types import FloatArray
 from tests import planted_faults
@@ -81,20 +86,19 @@ def test_numbers_that_mean_something_else_are_told_for_every_image(form: str, nu
 
 def test_of_two_tables_only_the_one_that_is_wrong_is_named(tmp_path: Path) -> None:
     planted_faults.write(planted_faults.clean(2), tmp_path, "csv")
-    lines = (tmp_path / "labels.csv").read_text().splitlines()
-    head = lines[0].split(",")[:-1]
-    tables: dict[str, list[str]] = {"train": [], "test": [], "validation": []}
-    for line in lines[1:]:
-        file, width, height, name, *box, split = line.split(",")
-        x0, y0, x1, y1 = (float(value) + 20 for value in box)
-        far = (x1 - x0, y1 - y0) if split == "test" else (x1, y1)
-        tables[split].append(",".join(map(str, (file, int(width) + 40, int(height) + 40, name, x0, y0, *far))))
+    columns = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
+    tables: dict[str, list[str]] = {split: [",".join(columns)] for split in ("train", "test", "validation")}
+    for row in csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()):
+        x0, y0, x1, y1 = (float(row[corner]) + 20 for corner in columns[4:])
+        far = (x1 - x0, y1 - y0) if row["split"] == "test" else (x1, y1)
+        size = (int(row["width"]) + 40, int(row["height"]) + 40)
+        tables[row["split"]].append(",".join(map(str, (row["filename"], *size, row["class"], x0, y0, *far))))
     (tmp_path / "labels.csv").unlink()
     for split, rows in tables.items():
-        (tmp_path / f"{split}_labels.csv").write_text("\n".join([",".join(head), *rows]))
+        (tmp_path / f"{split}_labels.csv").write_text("\n".join(rows))
     found = [fault for fault in checked(tmp_path, "csv", thorough=False).faults if fault.kind != "size_mismatch"]
     assert {(fault.kind, fault.where.partition(":")[0]) for fault in found} == {("xywh_box", "test_labels.csv")}
-    assert len(found) == len({row.split(",")[0] for row in tables["test"]})
+    assert len(found) == len({row.split(",")[0] for row in tables["test"][1:]})
 
 
 def test_corners_that_are_all_swapped_are_inverted_and_nothing_else(tmp_path: Path) -> None:
@@ -167,3 +171,30 @@ def test_a_clean_data_set_with_a_truncated_photograph(data_folder: Path, tmp_pat
                 (tmp_path / kind / file.name).write_bytes(file.read_bytes()[: -2000 if file.name == "raccoon-2.jpg" else None])
     (fault,) = checked(tmp_path, "voc").faults
     assert (fault.kind, fault.where) == ("unreadable_image", "images/raccoon-2.jpg")
+
+
+@st.composite
+def wild(draw: st.DrawFn) -> Annotated:
+    """Annotations of a few images whose boxes are anything a file may say."""
+    edge = st.floats(-1e9, 1e9) | st.integers(-2, 60).map(float) | st.floats(-2, 3)
+    entries = []
+    for number in range(draw(st.integers(1, 5))):
+        boxes = draw(st.lists(st.tuples(edge, edge, edge, edge), max_size=4))
+        names = tuple(draw(st.sampled_from(["cat", "CAT", "", "dog"])) for _ in boxes)
+        side = st.sampled_from([0, 1, 50, 10**9])
+        width, height, relative, file = draw(side), draw(side), draw(st.booleans()), f"{number}.jpg"
+        array = np.array(boxes, np.float64).reshape(-1, 4)
+        where = draw(st.sampled_from([file, "t.csv:3"]))
+        entries.append(Annotation(file, array, names, relative=relative, width=width, height=height, where=where))
+    return Annotated(draw(st.sampled_from(FORMATS)), ("cat", "dog"), tuple(entries))
+
+
+@given(wild(), st.sampled_from(["", "inclusive_from_0", "inclusive_from_1"]))
+def test_whatever_boxes_say_each_without_area_is_named(annotated: Annotated, convention: str) -> None:
+    found = check_folder(annotated, Listing(Path("nowhere"), {}), {}, convention=convention)
+    assert {fault.kind for fault in found.faults} <= set(KINDS)
+    units = {"normalised_box", "pixel_box", "xywh_box", "corner_box", "middle_box", "zero_based_box", "one_based_box"}
+    for entry in annotated.images:
+        if len(entry.boxes_nx4) and (entry.boxes_nx4[:, 2:] <= entry.boxes_nx4[:, :2]).any():
+            of_entry = [fault for fault in found.faults if f"'{entry.file}'" in fault.what]
+            assert {fault.kind for fault in of_entry} & {"inverted_box", "empty_box", *units}
