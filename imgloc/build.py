@@ -197,12 +197,12 @@ def make_source(data: ConfigDict, split: str, seed: int) -> Source:
 def check_data(data: ConfigDict, seed: int, *, thorough: bool) -> Findings | None:
     """What is wrong with the data set that a config names.
 
-    Where its source's module says it of its own files (`check`), by that; else by all its examples, where that is to be `thorough`,
+    Where its source's module says it of its own files (`check_data`), by that; else by all its examples, where that is to be `thorough`,
     and None where not: cheap enough for each start of a training is only what a source can say by itself.
     """
     module = find("data.sources", data.source)
-    if hasattr(module, "check"):
-        found: Findings = module.check(thorough=thorough, **data.options)
+    if hasattr(module, "check_data"):
+        found: Findings = module.check_data(thorough=thorough, **data.options)
         return found
     if not thorough:
         return None
@@ -211,7 +211,7 @@ def check_data(data: ConfigDict, seed: int, *, thorough: bool) -> Findings | Non
         try:
             sources[split] = make_source(data, split, seed)
         except UserError:
-            if not sources and split == "test":
+            if split == "train":
                 raise
     return check_sources(sources)
 

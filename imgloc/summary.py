@@ -13,7 +13,7 @@ from imgloc.data import pipeline
 from imgloc.data.order import read
 from imgloc.errors import UnreadableImage
 from imgloc.scores import SIZES
-from imgloc.types import BoolArray, FloatArray, InMemory, IntArray, Source, Truth, TruthKnown
+from imgloc.types import BoolArray, FloatArray, InMemory, IntArray, Reducible, Source, Truth, TruthKnown
 
 THRESHOLDS = (0.3, 0.5, 0.7)  # of IoU
 CHUNK = 256  # examples taken at once from a source in memory
@@ -53,7 +53,7 @@ def truths(source: Source, indices: Sequence[int]) -> Iterator[Truth | None]:
                 yield source.known(index)
                 continue
             example = read(source, index, (1, 1))
-            height, width = (0, 0) if hasattr(source, "reduced") else example.image_hxwxc.shape[:2]
+            height, width = (0, 0) if isinstance(source, Reducible) else example.image_hxwxc.shape[:2]
             yield Truth(example.boxes_nx4, example.labels_n, example.label, example.id, width, height)
         except UnreadableImage:
             yield None

@@ -63,6 +63,7 @@ def test_check_tells_every_fault_in_a_line_and_by_its_exit_code(clean: Path, wro
         (["check", "nowhere", "--config", RECIPE], "say which data"),
         (["check", "tests", "--format", "vocc"], "did you mean 'voc'"),
         (["check", "tests"], "--format says which"),
+        (["check", "tests", "--most", "-1"], "--most is -1"),
         (["check", "--config", RECIPE, "--format", "voc"], "--config.data.options.format"),
         (["check", "tests", "--config.data.threads=2"], "goes with --config RECIPE"),
         (["stats", "--config", RECIPE, "--split", "tset"], "did you mean 'test'"),

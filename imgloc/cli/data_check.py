@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from imgloc.cli import data_choice
+from imgloc.errors import UserError
 
 if TYPE_CHECKING:
     from imgloc.data.annotations import Fault
@@ -36,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Print the faults; 1 where one of them is serious."""
+    if parsed.most < 0:
+        raise UserError(f"--most is {parsed.most}; possible: from 0 on")
     config = data_choice.chosen_config(parsed, rest)
     from imgloc import build
 

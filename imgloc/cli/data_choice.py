@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser, *, split: str = "all") -> Non
     parser.add_argument("--format", default="", metavar="NAME", help="of FOLDER's annotations, where it is not to be recognised")
     parser.add_argument("--convention", default="", metavar="NAME", help="of FOLDER's boxes: inclusive_from_1, inclusive_from_0 or edges")
     if split:
-        parser.add_argument("--split", default=split, help=f"train, validation or test, or all of them (default: {split})")
+        possible = "train, validation or test" + (", or all of them" if split == "all" else "")
+        parser.add_argument("--split", default=split, help=f"{possible} (default: {split})")
 
 
 def chosen_config(parsed: argparse.Namespace, rest: Sequence[str]) -> ConfigDict:

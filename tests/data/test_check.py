@@ -24,7 +24,7 @@ FORMATS = ("voc", "csv", "coco", "yolo")
 
 
 def checked(folder: Path, form: str = "", *, thorough: bool = True, convention: str = "") -> Findings:
-    return folders.check(thorough=thorough, folder=str(folder), format=form, convention=convention)
+    return folders.check_data(thorough=thorough, folder=str(folder), format=form, convention=convention)
 
 
 def kinds(found: Findings) -> Counter[str]:

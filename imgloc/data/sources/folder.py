@@ -64,7 +64,7 @@ def source(
     return Folder(str(listing.root), split, entries, chosen, channels, _fingerprint(split, chosen, channels, entries, sizes))
 
 
-def check(
+def check_data(
     *, thorough: bool, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
     validation: float = 0.1, test: float = 0.2, **others: object,
 ) -> Findings:  # fmt: skip
