@@ -31,7 +31,8 @@ def draw_box(picture: Image.Image, box: Sequence[float], color: tuple[int, int, 
         # Above the box, else below it, else in it.
         y = y0 - height if y0 >= height else y1 if y1 + height <= picture.height else y0
         pen.rectangle((x, y, x + width, y + height), fill=color)
-        pen.text((x + pad - left, y + pad - top), caption, fill=(255, 255, 255), font_size=size)
+        # On whole pixels: from a broken place above the picture Pillow cuts letters off.
+        pen.text((round(x + pad - left), round(y + pad - top)), caption, fill=(255, 255, 255), font_size=size)
 
 
 def enlarged(picture: Image.Image, smallest_side: int = 320) -> Image.Image:
