@@ -17,6 +17,8 @@ from ml_collections import ConfigDict
 
 from imgloc import config as configs
 from imgloc import overrides
+from imgloc.data.check import Findings
+from imgloc.data.check_examples import check_sources
 from imgloc.data.pipeline import Augmentation
 from imgloc.data.view import FITS, View
 from imgloc.errors import UserError, reason, unknown
@@ -190,6 +192,28 @@ def make_source(data: ConfigDict, split: str, seed: int) -> Source:
     if not size:
         raise UserError(f"split '{split}' of source '{data.source}' has no examples")
     return source
+
+
+def check_data(data: ConfigDict, seed: int, *, thorough: bool) -> Findings | None:
+    """What is wrong with the data set that a config names.
+
+    Where its source's module says it of its own files (`check_data`), by that; else by all its examples, where that is to be `thorough`,
+    and None where not: cheap enough for each start of a training is only what a source can say by itself.
+    """
+    module = find("data.sources", data.source)
+    if hasattr(module, "check_data"):
+        found: Findings = module.check_data(thorough=thorough, **data.options)
+        return found
+    if not thorough:
+        return None
+    sources = {}
+    for split in ("train", "validation", "test"):
+        try:
+            sources[split] = make_source(data, split, seed)
+        except UserError:
+            if split == "train":
+                raise
+    return check_sources(sources)
 
 
 def make_view(data: ConfigDict, channels: int) -> View:

@@ -13,11 +13,14 @@ from imgloc.types import Uint8Array
 TRUE_COLOR, PREDICTED_COLOR = (0, 158, 115), (213, 94, 0)  # Okabe and Ito's green and vermilion: apart for every eye
 
 
-def draw_box(picture: Image.Image, box: Sequence[float], color: tuple[int, int, int], caption: str = "") -> None:
-    """Outline a box (xyxy in [0, 1]) on an RGB picture, in place, with a caption above or below it, inside the picture."""
+def draw_box(picture: Image.Image, box: Sequence[float], color: tuple[int, int, int], caption: str = "", *, thinnest: int = 1) -> None:
+    """Outline a box (xyxy in [0, 1]) on an RGB picture, in place, with a caption above or below it, inside the picture.
+
+    The line takes 1/250 of the picture's larger side, and at least `thinnest` pixels.
+    """
     pen = ImageDraw.Draw(picture)
     x0, y0, x1, y1 = (float(edge) for edge in to_pixels(np.asarray(box, np.float64), *picture.size))
-    line = max(1, round(max(picture.size) / 250))
+    line = max(thinnest, round(max(picture.size) / 250))
     pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=color, width=line)
     if caption:
         size = max(10, max(picture.size) // 24)
@@ -28,7 +31,8 @@ def draw_box(picture: Image.Image, box: Sequence[float], color: tuple[int, int, 
         # Above the box, else below it, else in it.
         y = y0 - height if y0 >= height else y1 if y1 + height <= picture.height else y0
         pen.rectangle((x, y, x + width, y + height), fill=color)
-        pen.text((x + pad - left, y + pad - top), caption, fill=(255, 255, 255), font_size=size)
+        # On whole pixels: from a broken place above the picture Pillow cuts letters off.
+        pen.text((round(x + pad - left), round(y + pad - top)), caption, fill=(255, 255, 255), font_size=size)
 
 
 def enlarged(picture: Image.Image, smallest_side: int = 320) -> Image.Image:

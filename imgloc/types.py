@@ -103,5 +103,25 @@ class Reducible(Protocol):
         """The example of this index; its image may be smaller than it is stored, but no side is below these unless it is stored so."""
 
 
+@dataclass(frozen=True)
+class Truth:
+    """What is true of an example, told without its pixels."""
+
+    boxes_nx4: FloatArray  # as those of the Example
+    labels_n: IntArray
+    label: int
+    id: str
+    width: int = 0  # of the upright picture; 0: not known
+    height: int = 0
+
+
+@runtime_checkable
+class TruthKnown(Protocol):
+    """What a source may offer beside `Source` where its images lie encoded: the truth of an example, nothing decoded but a header."""
+
+    def known(self, index: int) -> Truth:
+        """What `source[index]` says but its pixels. Raises UnreadableImage where the header, or what is said, is of no use."""
+
+
 #: Outputs (NumPy) for a batch, padding included.
 Predict: TypeAlias = Callable[[Batch], Outputs]

@@ -20,7 +20,7 @@ from imgloc.data import view
 from imgloc.losses import box_l1, cross_entropy
 from imgloc.optim import make_optimizer
 from imgloc.step import apply_train, as_inputs, batch_loss, init_state, key_of, predict_step
-from imgloc.types import Batch, Example, InMemory
+from imgloc.types import Batch, Example, InMemory, TruthKnown
 
 CLASSES = 3
 SHAPE = (64, 64, 1)
@@ -220,6 +220,12 @@ def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: st
         assert 0 <= example.label < len(source.info.classes)
         assert example.group in source.groups
         seen.add(example.id)
+        if isinstance(source, TruthKnown):
+            truth = source.known(index)
+            assert (truth.label, truth.id) == (example.label, example.id)
+            assert (truth.height, truth.width) == example.image_hxwxc.shape[:2]
+            assert np.array_equal(truth.boxes_nx4, example.boxes_nx4)
+            assert np.array_equal(truth.labels_n, example.labels_n)
     assert len(seen) == 5
     if isinstance(source, InMemory):
         indices, seen = np.array([last, 0, 2, 0]), view.View(example.image_hxwxc.shape, 3)

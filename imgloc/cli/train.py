@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,8 @@ from imgloc.cli.processes import add_distributed
 from imgloc.errors import UserError, of_storage
 
 if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
     from imgloc.evaluate import Target
 
 HELP = "train a config in a run folder; the same command goes on with an unfinished run"
@@ -58,6 +62,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     then = after_training(config, RunDir(Path(parsed.workdir)))  # before training: its data may not be there
     if parsed.distributed is not None:
         join(parsed.distributed)
+    tell_of_faults(config, parsed.config, rest)
     try:
         how = train(config, parsed.workdir, stop=stop, profile=parsed.profile)
     except NotFinite as error:
@@ -78,6 +83,25 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     if then is not None and how != "stopped":
         score(folder, *then)
     return 130 if stop.interrupted and how == "stopped" else 0
+
+
+def tell_of_faults(config: ConfigDict, recipe: str, rest: Sequence[str]) -> None:
+    """Say on stderr, by the first process, what is seriously wrong with the data, where its source can tell that quickly."""
+    import jax
+
+    from imgloc import build
+    from imgloc.data.faults import KINDS
+
+    found = build.check_data(config.data, config.seed, thorough=False) if jax.process_index() == 0 else None
+    if found is None or not found.serious:
+        return
+    count, first = len(found.serious), found.serious[0]
+    kinds = ", ".join(f"{of_kind} {kind}" for kind, of_kind in Counter(fault.kind for fault in found.serious).items())
+    part = "" if found.looked_at >= found.images else f" ({found.looked_at:,} of {found.images:,} image files were looked at)"
+    command = shlex.join(["imgloc", "data", "check", "--config", recipe, *(a for a in rest if a.startswith("--config.data."))])
+    told = f"{count:,} fault{'s' if count > 1 else ''} in the data{part}: {kinds}"
+    example = f"{first.where}: {first.what} - {KINDS[first.kind].effect}"
+    print(f"imgloc train: {told}; first: {example}; see: {command}", file=sys.stderr)
 
 
 def score(folder: str, target: Target, which: str) -> None:

@@ -25,9 +25,9 @@ class Fault:
 class Annotation:
     """What is said of one image. Nothing is corrected: boxes may be inverted, outside, or of unknown classes."""
 
-    file: str  # of the image, relative to the data's folder, with "/"
+    file: str  # of the image, relative to the data's folder, with "/"; it may not be there
     boxes_nx4: FloatArray  # float64 xyxy, continuous edges, in pixels of the annotated picture
-    names: tuple[str, ...]  # the class of each box
+    names: tuple[str, ...]  # the class of each box; "": of one that is not declared (a fault says which)
     label: str = ""  # the image's own class; "": that of its largest box
     relative: bool = False  # the boxes are in [0, 1] of the picture's sides instead
     width: int = 0  # of the picture as annotated; 0: not said

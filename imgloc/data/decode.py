@@ -120,6 +120,28 @@ def decode_image(content: bytes, *, channels: int = 3, turn: bool = True, at_lea
         raise UserError(f"it is damaged ({one_line(error)[:200] or type(error).__name__})") from error
 
 
+def read_header(content: bytes) -> Picture:
+    """Size and orientation of an encoded image, by its first bytes: a Picture of no pixels.
+
+    Whether the pixels can be decoded it cannot tell. Raises UserError where there is no header of an image.
+    """
+    nothing = np.zeros((0, 0, 3), np.uint8)
+    try:
+        size = jpeg.size(content)
+        if size is not None and not jpeg.may_be_turned(content):
+            return Picture(nothing, size[1], size[0])
+        with _without_pillows_limit():
+            image = Image.open(io.BytesIO(content), formats=_formats())
+        with image:
+            turned = _orientation(image)
+            width, height = image.size[::-1] if image.format == "TIFF" and turned >= 5 else image.size
+            return Picture(nothing, width, height, turned)
+    except UnidentifiedImageError:
+        raise UserError("not an image that can be read" if content else "the file is empty (0 bytes)") from None
+    except Exception as error:  # Pillow raises whatever its readers of damaged files raise
+        raise UserError(f"it is damaged ({one_line(error)[:200] or type(error).__name__})") from error
+
+
 def _quickly(content: bytes, channels: int, turn: bool, at_least: tuple[int, int] | None) -> Picture | None:
     """A picture by `imgloc.data.jpeg`, whose pixels are Pillow's; None for what it does not take."""
     size = jpeg.size(content)

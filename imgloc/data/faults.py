@@ -23,7 +23,12 @@ KINDS = {
     "unannotated_image": Kind("the image is left out", serious=False),
     "unboxed_image": Kind("the image has no box; box metrics pass over it", serious=False),
     "duplicate_image": Kind("the same image would be trained on and scored"),
+    "shared_group": Kind("what belongs together would be trained on and scored"),
     "repeated_image": Kind("the same image counts twice in one split", serious=False),
+    # examples of other sources
+    "bad_example": Kind("training stops at it, or learns from what is no picture or no box"),
+    "bad_label": Kind("the loss is taken of another class, or is not finite"),
+    "duplicate_id": Kind("rows are sorted and compared by id: those of two runs do not pair"),
     # the picture and its annotation
     "size_mismatch": Kind("boxes are scaled by the annotated size; if that is wrong they lie beside their objects"),
     "exif_rotation": Kind("tools disagree whether boxes are of the picture as stored or as shown", serious=False),
@@ -36,7 +41,10 @@ KINDS = {
     "normalised_box": Kind("coordinates in [0, 1] read as pixels make boxes smaller than a pixel: IoU is 0"),
     "pixel_box": Kind("pixels read as coordinates in [0, 1] lie outside the image: the boxes are left out"),
     "xywh_box": Kind("width and height read as the far corner make boxes inverted or too small"),
+    "corner_box": Kind("the far corner read as width and height makes boxes too large, up to beyond the image"),
+    "middle_box": Kind("a box's middle read as its corner puts it beside its object"),
     "zero_based_box": Kind("pixels counted from 0 read as from 1 shift every box by a pixel"),
+    "one_based_box": Kind("pixels counted from 1 read as from 0 shift every box by a pixel"),
     # classes
     "unknown_class": Kind("the box is left out"),
     "class_case": Kind("one class counts as two"),

@@ -7,6 +7,7 @@ outside, whatever it says. Links that lead out of the folder are not followed, n
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,6 +39,14 @@ class Listing:
     root: Path
     files: Mapping[str, tuple[int, int]]
     faults: tuple[Fault, ...] = ()  # what was found and not followed
+
+    @cached_property
+    def state(self) -> str:
+        """A hash of all files' names, sizes and times: another one when any has changed."""
+        found = hashlib.sha256()
+        for name, status in sorted(self.files.items()):
+            found.update(f"{name}\0{status}\0".encode())
+        return found.hexdigest()
 
     @cached_property
     def images(self) -> tuple[str, ...]:
@@ -112,8 +121,10 @@ class Listing:
             return ""
 
 
-def list_folder(folder: Path) -> Listing:
-    """All regular files under a folder but hidden ones. Raises UserError where there is no such folder."""
+def list_folder(folder: Path | Listing) -> Listing:
+    """All regular files under a folder but hidden ones; a listing as it is. Raises UserError where there is no such folder."""
+    if isinstance(folder, Listing):
+        return folder
     if not folder.is_dir():
         raise UserError(f"no such folder: '{folder}'; data.options.folder names one with images and their annotations")
     root = Path(os.path.realpath(folder))

@@ -44,7 +44,7 @@ TABLE: dict[str, Fields] = {
     "coco": Fields(
         boxes="objects/bbox", labels="objects/label", id="image/filename", without=("objects/is_crowd",),
         splits=("train[:98%]", "train[98%:]", "validation"),
-        note="COCO's own files are read as they are: name their folder (annotations/instances_*.json, train2017/, ...) as data.options.folder",
+        note="COCO's own files are read as they are: data.options.folder=COCO, with annotations/instances_*.json, train2017/ and so on",
     ),
     "caltech_birds2011": replace(LABELLED, boxes="bbox", id="image/filename"),
     # Boxes of heads; the official test has none (all zeros), so a part of train is kept for the test.

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgloc.data import decode
+from imgloc.data import decode, headers
 from imgloc.errors import UserError
 from tests.png import png
 from tests.refusals import assert_refused
@@ -96,9 +96,13 @@ def test_every_exif_orientation_is_undone(orientation: int, tmp_path: Path) -> N
     }[orientation]  # fmt: skip
     exif = Image.Exif()
     exif[0x0112] = orientation
-    for name in ("e.png", "e.tif"):  # Pillow turns a TIFF by itself
+    for name in ("e.png", "e.tif", "e.jpg"):  # Pillow turns a TIFF by itself
         path = saved(tmp_path, Image.fromarray(np.ascontiguousarray(stored)), name, exif=exif)
         found = decode.read_picture(path, channels=1)
+        header = headers.read_file_header(tmp_path, name)
+        assert (header.width, header.height, header.orientation) == (found.width, found.height, found.orientation)
+        if name == "e.jpg":
+            continue
         np.testing.assert_array_equal(found.pixels_hxwxc[..., 0], upright)
         assert (found.height, found.width, found.orientation, found.scale) == (*stored.shape, orientation, 1)
         x0, y0, x1, y1 = (round(edge) for edge in found.stored_box(np.array([3, 2, 20, 6])))

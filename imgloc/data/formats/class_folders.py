@@ -6,17 +6,17 @@ from pathlib import Path
 
 from imgloc.data import assemble
 from imgloc.data.annotations import Annotated, Annotation
-from imgloc.data.listing import list_folder, split_of_folders
+from imgloc.data.listing import Listing, list_folder, split_of_folders
 
 PLAIN = {"images", "jpegimages", "img", "imgs", "annotations", "labels"}  # folders that name no class
 
 
-def recognise(folder: Path) -> bool:
+def recognise(folder: Path | Listing) -> bool:
     """Whether images lie in two or more folders that may be classes."""
     return len(read(folder).classes) > 1
 
 
-def read(folder: Path, *, convention: str = "") -> Annotated:
+def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
     """All images of a folder that lie in a folder of a class, at any depth. Classes are in alphabetical order.
 
     Raises UserError for no such folder, and for a convention other than edges: there are no boxes.

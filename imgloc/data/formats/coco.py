@@ -22,13 +22,13 @@ KEYS = ("images", "annotations", "categories")
 FILE_OF_SPLIT = {"train": "instances_train.json", "validation": "instances_val.json", "test": "instances_test.json", "": "instances.json"}
 
 
-def recognise(folder: Path) -> bool:
+def recognise(folder: Path | Listing) -> bool:
     """Whether there is a JSON file with one of COCO's lists near its beginning."""
     listing = list_folder(folder)
     return any(re.search(r'"(images|annotations|categories)"\s*:\s*\[', listing.head(name, 2**16)) for name in _candidates(listing))
 
 
-def read(folder: Path, *, convention: str = "") -> Annotated:
+def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
     """All COCO files of a folder; boxes in pixels, with continuous edges. Classes are in the order of their category ids.
 
     A crowd (iscrowd 1: one box for many objects) is no box. Boxes of categories that are not declared have the class "".

@@ -6,12 +6,14 @@
 - no header: `image,x1,y1,x2,y2,class`, with `image_width,image_height` behind it (SKU-110K). All but the first left empty: no object.
 
 Pixel numbers are taken as edges, as tools write them; say `convention` where they are not. A table whose name tells a split
-(train_labels.csv) gives it, and so does a column `split`. A table that repeats what those say (all_labels.csv) adds nothing.
+(train_labels.csv) gives it, and so does a column `split`; where none does, the folders of images do (train/a.jpg). A table that
+repeats what those say (all_labels.csv) adds nothing. A column `group` says what no split may tear apart.
 """
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -22,7 +24,7 @@ from typing import Any
 from imgloc import files
 from imgloc.data import assemble
 from imgloc.data.annotations import Annotated, Annotation, Fault
-from imgloc.data.listing import IMAGE_SUFFIXES, SPLIT_NAMES, Listing, folders_of, list_folder, split_of_name
+from imgloc.data.listing import IMAGE_SUFFIXES, SPLIT_NAMES, Listing, folders_of, list_folder, split_of_folders, split_of_name
 
 COLUMNS = {
     "file": ("filename", "imagename", "imageid", "imagepath", "filepath", "image", "file", "path", "img", "imgname"),
@@ -30,11 +32,11 @@ COLUMNS = {
     "x0": ("xmin", "x0", "left", "x1"), "y0": ("ymin", "y0", "top", "y1"),
     "x1": ("xmax", "right", "x2", "x1"), "y1": ("ymax", "bottom", "y2", "y1"),
     "width": ("width", "imagewidth", "imgwidth"), "height": ("height", "imageheight", "imgheight"),
-    "split": ("split", "set", "subset", "usage"),
+    "split": ("split", "set", "subset", "usage"), "group": ("group", "groupid", "clip", "video", "sequence"),
 }  # fmt: skip
 HEADERLESS = ("file", "x0", "y0", "x1", "y1", "class", "width", "height")
 CORNERS = ("x0", "y0", "x1", "y1")
-HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax", "split")
+HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax", "split", "group")
 ONLY_CLASS = "object"  # of tables that have no column for it
 
 
@@ -46,17 +48,18 @@ class _Image:
     split: str
     width: int
     height: int
+    group: str
     boxes: list[list[float]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
 
-def recognise(folder: Path) -> bool:
+def recognise(folder: Path | Listing) -> bool:
     """Whether there is a table with columns that are known."""
     listing = list_folder(folder)
     return any(_dialect(listing.head(name)) for name in listing.ending(".csv", ".tsv"))
 
 
-def read(folder: Path, *, convention: str = "") -> Annotated:
+def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
     """All tables of a folder whose columns are known; boxes in pixels, with continuous edges, or in [0, 1] from Open Images.
 
     `convention` says what pixel numbers mean: inclusive_from_1, inclusive_from_0 or edges ("" too). Classes are in alphabetical
@@ -77,6 +80,8 @@ def read(folder: Path, *, convention: str = "") -> Annotated:
             faults.append(Fault("bad_annotation", name, str(error)))
             continue
         entries += _table(text, name, listing, convention or "edges", faults)
+    if not any(entry.split for entry in entries):
+        entries = [dataclasses.replace(entry, split=split_of_folders(entry.file)) for entry in entries]
     classes = sorted({label for entry in entries for label in entry.names})
     return assemble.assembled("csv", classes, entries, faults)
 
@@ -146,7 +151,8 @@ def _table(text: str, name: str, listing: Listing, convention: str, faults: list
             continue
         if file not in found:
             own = SPLIT_NAMES.get(cell.get("split", "").lower(), split)
-            found[file] = _Image(where, own, assemble.side(cell.get("width")), assemble.side(cell.get("height")))
+            size = assemble.side(cell.get("width")), assemble.side(cell.get("height"))
+            found[file] = _Image(where, own, *size, group=cell.get("group", ""))
         if box:
             found[file].boxes.append(box)
             found[file].names.append(label)
@@ -171,6 +177,7 @@ def _annotation(file: str, image: _Image, relative: bool, convention: str) -> An
         width=image.width,
         height=image.height,
         split=image.split,
+        group=image.group,
         where=image.where,
     )
 
@@ -187,5 +194,5 @@ def write(annotated: Annotated, folder: Path, *, convention: str = "edges") -> N
         boxes: list[list[Any]] = assemble.to_convention(assemble.in_pixels(entry), convention).tolist()
         rows = [(label, *box) for label, box in zip(entry.names, boxes, strict=True)] or [("", "", "", "", "")]
         for label, *box in rows:
-            table.writerow([entry.file, entry.width or "", entry.height or "", label, *box, entry.split])
+            table.writerow([entry.file, entry.width or "", entry.height or "", label, *box, entry.split, entry.group])
     files.write_text(folder / "labels.csv", made.getvalue())

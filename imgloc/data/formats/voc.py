@@ -28,13 +28,13 @@ IMAGE_FOLDERS: tuple[list[str], ...] = (["images"], ["JPEGImages"], ["img"], ["i
 ANNOTATION_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
 
 
-def recognise(folder: Path) -> bool:
+def recognise(folder: Path | Listing) -> bool:
     """Whether there are XML files that begin as VOC's do."""
     listing = list_folder(folder)
     return any("<annotation" in listing.head(name, 1024) for name in listing.ending(".xml")[:10])
 
 
-def read(folder: Path, *, convention: str = "") -> Annotated:
+def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
     """All XML files of a folder; boxes in pixels, with continuous edges.
 
     `convention` says what the files' numbers mean: inclusive_from_1, inclusive_from_0, edges, or "" (see above). Images that the

@@ -16,12 +16,12 @@ from imgloc.data.listing import Listing, folders_of, list_folder, split_of_name
 IDS, LABELS, SIZES, BOXES = "image_ids.txt", "class_labels.txt", "image_sizes.txt", "localization.txt"
 
 
-def recognise(folder: Path) -> bool:
+def recognise(folder: Path | Listing) -> bool:
     """Whether a folder has the two files that every split has."""
     return bool(_splits(list_folder(folder)))
 
 
-def read(folder: Path, *, convention: str = "") -> Annotated:
+def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
     """All splits of a folder; boxes in pixels, with continuous edges. A class is called by its number.
 
     `convention` says what the numbers mean: inclusive_from_1, inclusive_from_0 or edges ("" too, as the benchmark scales them).

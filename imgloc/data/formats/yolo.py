@@ -26,14 +26,14 @@ SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validat
 LINE = re.compile(r"\s*[0-9]+([ \t]+-?[0-9.]+([eE][-+]?[0-9]+)?){4,}\s*(\n|$)")
 
 
-def recognise(folder: Path) -> bool:
+def recognise(folder: Path | Listing) -> bool:
     """Whether there are text files of numbers that belong to images."""
     listing = list_folder(folder)
     found = [text for text in map(_labels_of, listing.images) if text in listing.files and listing.files[text][0]]
     return any(LINE.match(listing.head(text)) for text in found[:10])
 
 
-def read(folder: Path, *, convention: str = "") -> Annotated:
+def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
     """All images of a folder that have a text file, and texts in labels/ that have no image; boxes in [0, 1].
 
     Classes are in the order of their numbers, which are their names where no file says them. Boxes of a number without a name

@@ -15,10 +15,12 @@ import numpy as np
 from imgloc import boxes as box_arithmetic
 from imgloc.data import decode, truth
 from imgloc.data.annotations import Annotation
+from imgloc.data.check import Findings, check_folder
+from imgloc.data.headers import read_file_header
 from imgloc.data.listing import list_folder
 from imgloc.data.reading import read_folder
 from imgloc.errors import UnreadableImage, UserError, unknown
-from imgloc.types import Example, Info
+from imgloc.types import Example, FloatArray, Info, IntArray, Truth
 
 SPLITS = ("train", "validation", "test")
 
@@ -45,12 +47,11 @@ def source(
     if min(validation, test) < 0 or validation + test >= 1:
         shares = f"data.options.validation is {validation:g} and data.options.test {test:g}"
         raise UserError(f"{shares}; possible: shares from 0 on that leave some images for training")
-    path = Path(folder)
-    annotated = read_folder(path, format=format, convention=convention)
+    listing = list_folder(Path(folder))
+    annotated = read_folder(listing, format=format, convention=convention)
     for name in classes:
         if name not in annotated.classes:
             raise unknown("class (data.options.classes)", name, annotated.classes)
-    listing = list_folder(path)
     chosen = tuple(classes) or annotated.classes
     numbers = {name: number for number, name in enumerate(chosen)}
     said = {entry.split for entry in annotated.images}
@@ -61,6 +62,19 @@ def source(
         raise UserError(_nothing(split, folder, annotated.images, usable, said, cut))
     sizes = [listing.files[entry.file][0] for entry in entries]
     return Folder(str(listing.root), split, entries, chosen, channels, _fingerprint(split, chosen, channels, entries, sizes))
+
+
+def check_data(
+    *, thorough: bool, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
+    validation: float = 0.1, test: float = 0.2, **others: object,
+) -> Findings:  # fmt: skip
+    """What is wrong with the files that `source` of the same options reads; see `imgloc.data.check`."""
+    annotated = read_folder(Path(folder), format=format, convention=convention)
+    said, shares = {entry.split for entry in annotated.images}, {"validation": validation, "test": test}
+    numbers = {name: number for number, name in enumerate(annotated.classes)}
+    parts = {entry.file: part_of(entry, said, shares) for entry in annotated.images if _class_of(entry, numbers) is not None}
+    known = {file: part for file, part in parts.items() if part}
+    return check_folder(annotated, list_folder(Path(folder)), known, convention=convention, thorough=thorough)
 
 
 def part_of(entry: Annotation, said: set[str], shares: Mapping[str, float]) -> str:
@@ -147,6 +161,14 @@ class Folder:
         """See `imgloc.types.Reducible`."""
         return self._example(self.entries[index], (height, width))
 
+    def known(self, index: int) -> Truth:
+        """See `imgloc.types.TruthKnown`: the picture's header is read."""
+        entry = self.entries[index]
+        picture = read_file_header(Path(self.root), entry.file)
+        boxes, labels = truth.truth(entry, picture, self._numbers)
+        width, height = (picture.height, picture.width) if picture.orientation >= 5 else (picture.width, picture.height)
+        return Truth(boxes, labels, self._label(entry, boxes, labels), entry.file, width, height)
+
     def _example(self, entry: Annotation, at_least: tuple[int, int] | None) -> Example:
         try:
             content = Path(self.root, entry.file).read_bytes()
@@ -156,16 +178,18 @@ class Folder:
         except UserError as error:
             raise UnreadableImage(f"{entry.file}: {error}") from error
         boxes, labels = truth.truth(entry, picture, self._numbers)
-        if not entry.label and len(boxes):
-            label: int | None = int(labels[np.argmax(box_arithmetic.area(boxes))] if len(boxes) > 1 else labels[0])
-        else:
-            label = _class_of(entry, self._numbers)
-        assert label is not None, "images of no class are left out"
         return Example(
             image_hxwxc=picture.pixels_hxwxc,
             boxes_nx4=boxes,
             labels_n=labels,
-            label=label,
+            label=self._label(entry, boxes, labels),
             id=entry.file,
             group=entry.group or entry.file,
         )
+
+    def _label(self, entry: Annotation, boxes: FloatArray, labels: IntArray) -> int:
+        if not entry.label and len(boxes):
+            return int(labels[np.argmax(box_arithmetic.area(boxes))])
+        label = _class_of(entry, self._numbers)
+        assert label is not None, "images of no class are left out"
+        return label

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from imgloc import boxes as box_arithmetic
-from imgloc import files
+from imgloc import files, types
 from imgloc.data import decode
 from imgloc.data.records import CHECKSUMS
 from imgloc.data.sources import folder as folders
@@ -124,6 +124,22 @@ class Tfds:
     def reduced(self, index: int, height: int, width: int) -> Example:
         """See `imgloc.types.Reducible`."""
         return self._example(index, (height, width))
+
+    def known(self, index: int) -> types.Truth:
+        """See `imgloc.types.TruthKnown`: the header of the encoded image is read."""
+        truth = self.truth(index)
+        if truth.label < 0:
+            raise UnreadableImage(f"{truth.id}: it has neither class nor box")
+        try:
+            picture = decode.read_header(truth.content)
+        except UserError as error:
+            raise UnreadableImage(f"{truth.id}: {error}") from error
+        turned = self.fields.turn and picture.orientation >= 5
+        width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
+        boxes = truth.boxes_nx4
+        if self.fields.one_based:
+            boxes = np.maximum(boxes - np.array([1 / width, 1 / height, 0, 0], np.float32), np.float32(0))
+        return types.Truth(boxes, truth.labels_n, truth.label, truth.id, width, height)
 
     def truth(self, index: int) -> Truth:
         """What the record of an index says, its image not decoded."""

@@ -95,9 +95,24 @@ def test_tables_of_splits_count_once_beside_a_table_of_all(tmp_path: Path) -> No
     assert faults == [("duplicate_image", "train.csv:2"), ("duplicate_annotation", "all.csv:2")]
 
 
-def test_a_column_may_tell_the_split(tmp_path: Path) -> None:
-    put(tmp_path, x_dot_csv="file,x1,y1,x2,y2,split\na.jpg,1,2,3,4,TRAIN\nb.jpg,1,2,3,4,valid\nc.jpg,1,2,3,4,?\n")
-    assert [entry.split for entry in csv.read(tmp_path).images] == ["train", "validation", ""]
+def test_where_no_table_tells_a_split_folders_do(tmp_path: Path) -> None:
+    touch(tmp_path, "train/a.jpg", "train/b.jpg", "val/c.jpg")
+    put(tmp_path, x_dot_csv="file,x1,y1,x2,y2\na.jpg,1,2,3,4\nb.jpg,1,2,3,4\nval/c.jpg,1,2,3,4\n")
+    assert [entry.split for entry in csv.read(tmp_path).images] == ["train", "train", "validation"]
+    put(tmp_path, test_dot_csv="file,x1,y1,x2,y2\na.jpg,1,2,3,4\n")
+    found = csv.read(tmp_path)
+    assert [entry.split for entry in found.images] == ["test", "", ""]
+    assert not found.faults
+
+
+def test_columns_may_tell_the_split_and_the_group(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    put(tmp_path, x_dot_csv="file,x1,y1,x2,y2,split,clip\na.jpg,1,2,3,4,TRAIN,k\nb.jpg,1,2,3,4,valid,\nc.jpg,1,2,3,4,?,l\n")
+    for _ in range(2):
+        found = csv.read(tmp_path)
+        assert [(entry.split, entry.group) for entry in found.images] == [("train", "k"), ("validation", ""), ("", "l")]
+        (tmp_path / "x.csv").unlink(missing_ok=True)
+        csv.write(found, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,156 @@
+"""Folders of pictures in which every fault is known: those that were put there."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from imgloc.data.annotations import Annotated, Annotation
+from imgloc.names import find
+from imgloc.types import FloatArray, Uint8Array
+
+COUNT = 40
+CLASSES = ("cat", "dog")
+Change = Callable[[Annotation], Annotation]
+Act = Callable[[Path, Annotation], None]
+
+
+def pixels_of(entry: Annotation) -> Uint8Array:
+    """Pixels that no other picture has."""
+    rng = np.random.default_rng(int(re.sub(r"\D", "", entry.file)))
+    coarse = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((entry.width, entry.height), Image.Resampling.BICUBIC))
+
+
+def clean(seed: int) -> list[Annotation]:
+    """Annotations of COUNT pictures, of one box or two each, in whole pixels, well inside."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(COUNT):
+        width, height = (int(side) for side in rng.integers(60, 120, 2))
+        low = rng.integers(2, 20, (1 + number % 2, 2))
+        boxes = np.concatenate([low, low + rng.integers(12, 35, low.shape)], axis=1).astype(np.float64)
+        split = ("train", "train", "validation", "test")[number % 4]
+        names = tuple(CLASSES[(number + i) % 2] for i in range(len(boxes)))
+        found.append(Annotation(f"images/p{number:03d}.jpg", boxes, names, width=width, height=height, split=split))
+    return found
+
+
+def write(entries: Sequence[Annotation], folder: Path, form: str, pictures: Sequence[Annotation] = ()) -> None:
+    """Annotations in a format, and their pictures, of the sizes that `pictures` says where it is given."""
+    classes = tuple(dict.fromkeys([*CLASSES, *(name for entry in entries for name in entry.names)]))
+    find("data.formats", form).write(Annotated(form, classes, tuple(entries)), folder)
+    for entry in pictures or entries:
+        (folder / entry.file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels_of(entry)).save(folder / entry.file, quality=90)
+
+
+def first_box(change: Callable[[FloatArray, Annotation], Sequence[float]]) -> Change:
+    """The first box made another."""
+
+    def changed(entry: Annotation) -> Annotation:
+        boxes = entry.boxes_nx4.copy()
+        boxes[0] = change(boxes[0], entry)
+        return dataclasses.replace(entry, boxes_nx4=boxes)
+
+    return changed
+
+
+def second_name(entry: Annotation) -> Annotation:
+    return dataclasses.replace(entry, names=(entry.names[0].capitalize(), *entry.names[1:]))
+
+
+def doubled(entry: Annotation) -> Annotation:
+    boxes = np.concatenate([entry.boxes_nx4, entry.boxes_nx4[:1]])
+    return dataclasses.replace(entry, boxes_nx4=boxes, names=(*entry.names, entry.names[0]))
+
+
+#: What is done to what is written, by the kind of fault that it is, with the formats that can say it.
+CHANGES: list[tuple[str, str, Change]] = [
+    ("inverted_box", "voc csv coco", first_box(lambda b, e: (b[2], b[1], b[0], b[3]))),
+    ("inverted_box", "voc csv coco yolo", first_box(lambda b, e: (b[2], b[3], b[0], b[1]))),
+    ("empty_box", "voc csv coco yolo", first_box(lambda b, e: (b[0], b[1], b[0], b[3]))),
+    ("empty_box", "voc csv coco", first_box(lambda b, e: (b[0], b[1], b[2], b[1]))),
+    ("outside_box", "voc csv coco yolo", first_box(lambda b, e: (b[0], b[1], e.width + 9, b[3]))),
+    ("outside_box", "voc csv coco yolo", first_box(lambda b, e: (-7, b[1], b[2], b[3]))),
+    ("outside_box", "voc csv coco", first_box(lambda b, e: (b[0], e.height + 3, b[2], e.height + 20))),
+    ("edge_box", "voc csv coco", first_box(lambda b, e: (b[0], b[1], b[2], e.height + 1))),
+    ("edge_box", "csv coco yolo", first_box(lambda b, e: (b[0], b[1], e.width + 0.25, b[3]))),
+    ("duplicate_box", "voc csv coco yolo", doubled),
+    ("class_case", "voc csv coco yolo", second_name),
+    ("size_mismatch", "voc csv coco", lambda e: dataclasses.replace(e, width=e.width + 11)),
+    ("normalised_box", "csv coco", first_box(lambda b, e: (b[0] / e.width, b[1] / e.height, b[2] / e.width, b[3] / e.height))),
+    ("pixel_box", "yolo", first_box(lambda b, e: b * np.array([e.width, e.height] * 2))),
+    ("unboxed_image", "voc csv coco yolo", lambda e: dataclasses.replace(e, boxes_nx4=np.zeros((0, 4)), names=())),
+]  # fmt: skip
+
+
+def truncate(folder: Path, entry: Annotation) -> None:
+    content = (folder / entry.file).read_bytes()
+    (folder / entry.file).write_bytes(content[: len(content) * 2 // 3])
+
+
+def turn(folder: Path, entry: Annotation) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(pixels_of(entry)).save(folder / entry.file, exif=exif, quality=90)
+
+
+def add_another(folder: Path, entry: Annotation) -> None:
+    """A picture beside the entry's that nothing is said of."""
+    Image.fromarray(255 - pixels_of(entry)).save(folder / entry.file.replace("/p", "/extra_p"))
+
+
+#: What is done to the files.
+ACTS: list[tuple[str, str, Act]] = [
+    ("unreadable_image", "voc csv coco yolo", truncate),
+    ("unreadable_image", "voc csv coco yolo", lambda folder, e: (folder / e.file).write_bytes(b"")),
+    ("unreadable_image", "voc csv coco yolo", lambda folder, e: (folder / e.file).write_bytes(b"<html>404</html>" * 20)),
+    ("missing_image", "voc csv coco yolo", lambda folder, e: (folder / e.file).unlink()),
+    ("exif_rotation", "voc csv coco yolo", turn),
+    ("unannotated_image", "voc csv coco yolo", add_another),
+]  # fmt: skip
+
+
+def same_picture(folder: Path, entry: Annotation, other: Annotation) -> None:
+    """Another picture's pixels under this name, in another file format, with other metadata."""
+    with Image.open(folder / other.file) as image:
+        made = io.BytesIO()
+        image.convert("RGB").resize((other.width, other.height)).save(made, "PNG", dpi=(72, 72))
+    (folder / entry.file).write_bytes(made.getvalue())
+
+
+def planted(folder: Path, form: str, seed: int) -> list[tuple[str, str]]:
+    """Write a folder with faults, each on a picture of its own; returns kind and picture of each."""
+    entries = clean(seed)
+    pictures = tuple(entries)
+    places = iter(np.random.default_rng(seed + 100).permutation(COUNT).tolist())
+    found = []
+    for kind, forms, change in CHANGES:
+        if form in forms.split():
+            place = next(places)
+            entries[place] = change(entries[place])
+            found.append((kind, entries[place].file))
+    acts = [(kind, next(places), act) for kind, forms, act in ACTS if form in forms.split()]
+    rest = list(places)
+    copies = []
+    for kind in ("duplicate_image", "repeated_image"):
+        first = rest.pop()
+        alike = kind == "repeated_image"
+        copy = rest.pop(next(i for i, place in enumerate(rest) if (entries[place].split == entries[first].split) == alike))
+        entries[copy] = dataclasses.replace(entries[first], file=entries[copy].file, split=entries[copy].split)
+        copies.append((kind, copy, first))
+    write(entries, folder, form, pictures)
+    for kind, place, act in acts:
+        act(folder, entries[place])
+        found.append((kind, entries[place].file))
+    for kind, copy, first in copies:
+        same_picture(folder, entries[copy], entries[first])
+        found.append((kind, entries[copy].file))
+    return found
