@@ -16,16 +16,16 @@ def get_config() -> ConfigDict:
     config.data.image_size = (96, 96)
     config.data.augment.update(name="photographs", smallest=0.4, brightness=0.3, contrast=0.3, saturation=0.3)
     config.data.threads = 2
-    config.model.update(name="resnet", width=16, output_stride=8, box_from="maps")
+    config.model.update(name="resnet", width=32, output_stride=8, box_from="maps")
     config.losses.box_l1 = ConfigDict({"weight": 4.0})
     config.losses.giou = ConfigDict({"weight": 1.0})
-    config.optim.lr = 2e-3
+    config.optim.lr = 1e-3
     config.optim.warmup_steps = 50
     config.optim.weight_decay = 5e-2
     config.optim.clip_norm = 5.0
     config.optim.ema = 0.99
     config.train.batch_size = 32
-    config.train.epochs = 150.0
+    config.train.epochs = 250.0
     config.train.eval_every = 0
     config.train.best_metric = "gt_known_50"
     config.eval.after_training = "test@last"

@@ -86,10 +86,3 @@ def test_a_window_is_what_pillow_crops_and_resizes() -> None:
     theirs = np.asarray(Image.fromarray(picture).resize((16, 16), Image.Resampling.BILINEAR, box=(24, 8, 40, 40)))
     # Pillow renormalises tents at the crop's edge and does not look beyond it.
     np.testing.assert_allclose(ours[2:-2, 2:-2], theirs[2:-2, 2:-2], atol=0.02)
-
-
-def test_soft_edges_find_a_sharp_peak() -> None:
-    maps = np.full((1, 16, 16, 4), -50.0, np.float32)
-    for edge, (row, column) in enumerate([(3, 5), (7, 1), (2, 15), (15, 9)]):
-        maps[0, row, column, edge] = 50.0
-    np.testing.assert_allclose(second_look.soft_edges(jnp.asarray(maps))[0] * 15, [5, 7, 15, 15], atol=1e-4)

@@ -24,6 +24,15 @@ def test_a_resnet_has_the_published_number_of_parameters(depth: int, published: 
     assert "box" not in outputs
 
 
+def test_boxes_come_from_heat_maps_where_asked() -> None:
+    outputs, variables = shapes(Model(num_classes=10, width=8, output_stride=8, box_from="maps"), (64, 96))
+    assert outputs["features"]["edges"] == (1, 8, 12, 4)
+    assert outputs["box"] == (1, 4)
+    assert {"edges", "shift"} < set(variables["params"])
+    with pytest.raises(UserError, match="unknown place of the box .* 'map'; did you mean 'maps'"):
+        shapes(Model(num_classes=10, width=8, box_from="map"), (64, 64))
+
+
 @pytest.mark.parametrize("depth", STAGES)
 def test_every_output_stride_has_its_map_sizes_and_the_same_parameters(depth: int) -> None:
     height, width = 97, 64

@@ -1,4 +1,4 @@
-"""The two dense layers that models end with."""
+"""What models end with: dense layers, or heat maps of edges."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from imgloc.ops.heads import class_and_box
+from imgloc.ops.heads import class_and_box, class_and_edges, soft_edges
 
 
 class Ends(nn.Module):
@@ -36,3 +36,33 @@ def test_without_features_for_it_there_is_no_box() -> None:
     outputs, variables = Ends(locate=False).init_with_output(jax.random.key(0), a, a)
     assert set(outputs) == {"logits"}
     assert set(variables["params"]) == {"classes"}
+
+
+class Edges(nn.Module):
+    @nn.compact
+    def __call__(self, maps: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+        return class_and_edges(maps, maps.mean(axis=(1, 2)), num_classes=3)
+
+
+def test_a_box_from_heat_maps_lies_where_their_peaks_are() -> None:
+    maps = np.zeros((2, 9, 9, 4), np.float32)
+    for edge, (row, column) in enumerate([(4, 2), (1, 4), (4, 6), (7, 4)]):
+        maps[:, row, column, edge] = 40.0
+    (outputs, edges), variables = Edges().init_with_output(jax.random.key(0), maps)
+    assert set(variables["params"]) == {"classes", "edges", "shift"}
+    assert edges.shape == (2, 9, 9, 4)
+    kernel = np.zeros((3, 3, 4, 4), np.float32)
+    kernel[1, 1] = np.eye(4)
+    variables["params"]["edges"]["kernel"] = kernel
+    outputs, _ = Edges().apply(variables, maps)
+    np.testing.assert_allclose(outputs["box"], [[2 / 8, 1 / 8, 6 / 8, 7 / 8]] * 2, atol=1e-3)
+    shifted = jax.tree.map(lambda x: x, variables)
+    shifted["params"]["shift"]["bias"] = np.array([9.0, 0, 0, -9.0], np.float32)
+    np.testing.assert_allclose(Edges().apply(shifted, maps)[0]["box"], [[0.3, 1 / 8, 6 / 8, 0.825]] * 2, atol=1e-3)
+
+
+def test_soft_edges_find_a_sharp_peak() -> None:
+    maps = np.full((1, 16, 16, 4), -50.0, np.float32)
+    for edge, (row, column) in enumerate([(3, 5), (7, 1), (2, 15), (15, 9)]):
+        maps[0, row, column, edge] = 50.0
+    np.testing.assert_allclose(soft_edges(jnp.asarray(maps))[0] * 15, [5, 7, 15, 15], atol=1e-4)
