@@ -29,7 +29,7 @@ def test_boxes_come_from_heat_maps_where_asked() -> None:
     assert outputs["features"]["edges"] == (1, 8, 12, 4)
     assert outputs["box"] == (1, 4)
     assert {"edges", "shift"} < set(variables["params"])
-    with pytest.raises(UserError, match="unknown place of the box .* 'map'; did you mean 'maps'"):
+    with pytest.raises(UserError, match=r"unknown place of the box .* 'map'; did you mean 'maps'"):
         shapes(Model(num_classes=10, width=8, box_from="map"), (64, 64))
 
 
