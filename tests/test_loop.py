@@ -44,7 +44,7 @@ def test_without_evaluation_no_call_ends_for_it() -> None:
 
 def test_calls_of_several_steps_log_the_same_steps_and_resume_to_the_same_bits(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    processes.run("train", *CALLS_OF_4, "--workdir", str(whole), cache=cache)
+    processes.train_here(*CALLS_OF_4, workdir=whole)
     ours, theirs = ([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (whole, tiny_run))
     assert [(r["step"], r["kind"], *r) for r in ours] == [(r["step"], r["kind"], *r) for r in theirs]
     # Another program rounds otherwise; over 60 steps that grows.
@@ -52,5 +52,5 @@ def test_calls_of_several_steps_log_the_same_steps_and_resume_to_the_same_bits(t
 
     process = interrupt(CALLS_OF_4, stopped, cache, step_saved(stopped, 10), signal.SIGTERM)
     assert "stopped, its state is saved" in process.stdout, process.stderr
-    processes.run("train", *CALLS_OF_4, "--workdir", str(stopped), cache=cache)
+    processes.train_here(*CALLS_OF_4, workdir=stopped)
     assert_same_bits(stopped, whole)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from imgloc import checkpoint, prepare, rundir
+from imgloc.cli import main
 from tests import processes
 
 
@@ -46,18 +47,39 @@ def assert_same_bits(workdir: Path, reference: Path) -> None:
 
 
 def interrupt(
-    arguments: tuple[str, ...], workdir: Path, cache: Path, when: Callable[[], bool], number: int
+    arguments: tuple[str, ...], workdir: Path, cache: Path, when: Callable[[], bool], number: int, *, group: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Start a run, send it a signal as soon as `when` holds, and wait for its end."""
-    process = processes.start("train", *arguments, "--workdir", str(workdir), cache=cache)
+    """Start a run, send it (or its whole group) a signal as soon as `when` holds, and wait for its end."""
+    process = processes.start("train", *arguments, "--workdir", str(workdir), cache=cache, own_group=group)
     deadline = time.monotonic() + 120
     while not when():
         assert process.poll() is None, f"the run ended before it was interrupted: {process.communicate()}"
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    process.send_signal(number)
+    if group:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     out, err = process.communicate(timeout=60)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def stopped(arguments: tuple[str, ...], workdir: Path, cache: Path, when: Callable[[], bool], *, group: bool = False) -> int:
+    """The step that a run has saved which SIGTERM ended within seconds."""
+    asked: list[float] = []
+
+    def now() -> bool:
+        begun = when()
+        asked.append(time.monotonic())
+        return begun
+
+    process = interrupt(arguments, workdir, cache, now, signal.SIGTERM, group=group)
+    assert process.returncode == 0, process.stderr
+    assert time.monotonic() - asked[-1] < 15
+    assert "stopped, its state is saved" in process.stdout
+    step = int(json.loads((workdir / "provenance.json").read_text())["sessions"][-1]["to_step"])
+    assert (workdir / "checkpoints" / str(step)).is_dir()
+    return step
 
 
 def step_saved(workdir: Path, step: int) -> Callable[[], bool]:
@@ -86,8 +108,10 @@ def test_a_killed_run_resumes_to_the_same_bits(
     process = interrupt(processes.TINY, workdir, cache, when(workdir), signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL, name
     assert not (workdir / "finished.json").exists()
-    processes.run("train", *processes.TINY, "--workdir", str(workdir), cache=cache)
+    processes.train_here(*processes.TINY, workdir=workdir)
     assert_same_bits(workdir, tiny_run)
+    assert event_steps(workdir) == event_steps(tiny_run)  # of TensorBoard: each step stands there once
+    assert len(event_steps(workdir)) == len(set(event_steps(workdir)))
 
 
 def test_a_run_with_worker_processes_gives_the_same_bits_killed_or_not(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
@@ -110,7 +134,7 @@ def test_ctrl_c_saves_too(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
     assert process.returncode == 130, process.stderr
     assert "stopped, its state is saved" in process.stdout
     assert "Traceback" not in process.stderr
-    processes.run("train", *processes.TINY, "--workdir", str(workdir), cache=cache)
+    processes.train_here(*processes.TINY, workdir=workdir)
     assert_same_bits(workdir, tiny_run)
 
 
@@ -127,81 +151,58 @@ def leftovers(workdir: Path) -> list[str]:
     return found
 
 
-def test_a_run_killed_while_it_began_begins_again(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+def test_a_run_killed_while_it_began_begins_again(tmp_path: Path, tiny_run: Path) -> None:
     workdir = tmp_path / "run"
     workdir.mkdir()
     for name in ("data.json", "provenance.json", ".lock", ".config.json.123.tmp"):
         (workdir / name).write_text("{")
-    processes.run("train", *processes.TINY, "--workdir", str(workdir), cache=cache)
+    processes.train_here(*processes.TINY, workdir=workdir)
     assert_same_bits(workdir, tiny_run)
 
 
-def test_two_trainings_of_one_folder_are_refused(tmp_path: Path, cache: Path) -> None:
-    workdir = tmp_path / "run"
-    first = processes.start("train", *processes.TINY, "--config.train.steps=3000", "--workdir", str(workdir), cache=cache)
-    while not step_saved(workdir, 10)():
-        assert first.poll() is None
-        time.sleep(0.05)
-    second = processes.run("train", *processes.TINY, "--config.train.steps=3000", "--workdir", str(workdir), cache=cache, code=2)
-    assert "another process is training" in second.stderr
-    assert len(second.stderr.splitlines()) == 1
-    first.kill()
-    first.communicate()
-
-
-def test_a_signal_to_the_whole_group_lets_workers_finish(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
-    workdir = tmp_path / "run"
-    arguments = (*processes.TINY, "--config.data.workers=1")
-    process = processes.start("train", *arguments, "--workdir", str(workdir), cache=cache, own_group=True)
-    while not step_saved(workdir, 10)():
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    processes.run("train", *arguments, "--workdir", str(workdir), cache=cache)
-    assert_same_bits(workdir, tiny_run)
-
-
-@pytest.mark.parametrize(("workers", "sign"), [(0, "config.json"), (0, "checkpoints/10"), (1, "checkpoints/10")])
-def test_sigterm_saves_and_ends_well_and_the_same_command_goes_on(
-    workers: int, sign: str, tmp_path: Path, tiny_run: Path, cache: Path
+def test_two_trainings_of_one_folder_are_refused_and_another_seed_gives_other_bits(
+    tmp_path: Path, tiny_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Between its steps a run looks whether it is asked to stop: here it tries another training of its folder. The comparison can fail."""
     workdir = tmp_path / "run"
-    arguments = (*processes.TINY, f"--config.data.workers={workers}")
-    began: list[float] = []
+    arguments = (*processes.TINY, "--config.seed=1")
+    codes = []
 
-    def when() -> bool:
-        begun = (workdir / sign).exists()
-        began.append(time.monotonic())
-        return begun
+    class Second:
+        @property
+        def requested(self) -> bool:
+            if not codes:
+                capsys.readouterr()
+                codes.append(main.main(["train", *arguments, "--workdir", str(workdir)]))
+            return False
 
-    process = interrupt(arguments, workdir, cache, when, signal.SIGTERM)
-    assert process.returncode == 0, process.stderr
-    assert time.monotonic() - began[-1] < 15
-    assert "stopped, its state is saved" in process.stdout
-    sessions = json.loads((workdir / "provenance.json").read_text())["sessions"]
-    stopped_at = sessions[-1]["to_step"]
-    assert (10 if workers or "10" in sign else 0) <= stopped_at < 60
-    assert [p.name for p in (workdir / "checkpoints").iterdir() if p.name == str(stopped_at)]
-    processes.run("train", *arguments, "--workdir", str(workdir), cache=cache)
-    assert_same_bits(workdir, tiny_run)
-
-
-def test_another_seed_gives_other_bits(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
-    """The comparison above can fail."""
-    workdir = tmp_path / "run"
-    processes.run("train", *processes.TINY, "--config.seed=1", "--workdir", str(workdir), cache=cache)
+    assert processes.train_here(*arguments, workdir=workdir, stop=Second()) == "finished"
+    err = capsys.readouterr().err
+    assert codes == [2]
+    refusal = f"imgloc train: another process is training in '{workdir}'; wait for it, or choose another --workdir"
+    assert [line for line in err.splitlines() if not line.startswith("step")] == [refusal]
     with pytest.raises(AssertionError):
         assert_same_bits(workdir, tiny_run)
 
 
-def test_each_step_stands_once_in_the_event_files(tiny_run: Path, tmp_path: Path, cache: Path) -> None:
+@pytest.mark.parametrize("sign", ["config.json", "checkpoints/10"])
+def test_sigterm_saves_and_ends_well_and_the_same_run_goes_on(sign: str, tmp_path: Path, tiny_run: Path, cache: Path) -> None:
     workdir = tmp_path / "run"
-    interrupt(processes.TINY, workdir, cache, step_saved(workdir, 20), signal.SIGKILL)
-    processes.run("train", *processes.TINY, "--workdir", str(workdir), cache=cache)
-    assert event_steps(workdir) == event_steps(tiny_run)
-    assert len(event_steps(workdir)) == len(set(event_steps(workdir)))
+    stopped_at = stopped(processes.TINY, workdir, cache, (workdir / sign).exists)
+    assert (10 if "10" in sign else 0) <= stopped_at < 60
+    processes.train_here(*processes.TINY, workdir=workdir)
+    assert_same_bits(workdir, tiny_run)
+
+
+def test_sigterm_lets_workers_finish_sent_to_a_run_or_to_its_whole_group(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+    workdir = tmp_path / "run"
+    arguments = (*processes.TINY, "--config.data.workers=1")
+    stopped_at = stopped(arguments, workdir, cache, step_saved(workdir, 10))
+    assert 10 <= stopped_at < 50
+    again = stopped(arguments, workdir, cache, step_saved(workdir, stopped_at // 10 * 10 + 10), group=True)
+    assert stopped_at < again < 60
+    processes.run("train", *arguments, "--workdir", str(workdir), cache=cache)
+    assert_same_bits(workdir, tiny_run)
 
 
 def event_steps(workdir: Path) -> list[tuple[str, int]]:

@@ -50,8 +50,14 @@ def make(model: Any, ema_decay: float = 0.0, optimizer: Any = None, **options: A
     return jax.jit(init, compiler_options=runtime.compiler_options_once()), jax.jit(one)
 
 
+@functools.cache
+def tiny_second_look() -> tuple[Any, Any]:
+    """With dropout and jitter; compiled once for all tests."""
+    return make(second_look.Model(num_classes=10, **second_look.TINY))
+
+
 def test_the_second_step_does_not_compile_again_nor_another_seed_nor_a_resumed_run(tmp_path: Path) -> None:
-    overrides = ["--config.model.stem=(4, 4)", "--config.model.middle=4", "--config.model.deep=8", "--config.model.look=(4, 4, 4)"]
+    overrides = [f"--config.model.{field}={value}" for field, value in second_look.TINY.items()]
     config = build.resolve(read_recipe("configs/digits_cnn.py"), [*overrides, "--config.train.batch_size=8"])
     parts = prepare.build_parts(config)
     with checkpoint.open_manager(tmp_path) as manager:
@@ -96,8 +102,7 @@ def test_eight_images_are_learned_by_heart() -> None:
 
 
 def test_a_step_depends_on_its_number_and_seed_alone() -> None:
-    model = second_look.Model(num_classes=10, **second_look.TINY)  # with dropout and jitter
-    init, one = make(model)
+    init, one = tiny_second_look()
     batch = batch_of(8)
     first, again = one(init(0), batch), one(init(0), batch)
     assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True))
@@ -145,9 +150,8 @@ def test_averages_follow_their_formula() -> None:
 
 
 def test_bfloat16_computes_in_it_and_keeps_float32_parameters() -> None:
-    model = second_look.Model(num_classes=10, **second_look.TINY)
-    init, one = make(model, dtype=jnp.bfloat16)
-    _, exact = make(model)
+    init, exact = tiny_second_look()
+    _, one = make(second_look.Model(num_classes=10, **second_look.TINY), dtype=jnp.bfloat16)
     state, metrics = one(init(0), batch_of(8))
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((state.params, state.model_state)))
     loss, exact_loss = float(metrics["loss"]), float(exact(init(0), batch_of(8))[1]["loss"])
