@@ -16,7 +16,7 @@ from flax import linen as nn
 from imgloc import boxes
 from imgloc.ops.conv import Conv
 from imgloc.ops.heads import soft_edges
-from imgloc.ops.pool import max_pool
+from imgloc.ops.pool import global_max_pool, max_pool
 from imgloc.types import Outputs
 
 TINY = {"stem": (4, 4), "middle": 4, "deep": 8, "look": (4, 4, 4), "hidden": 8, "crop": 8}
@@ -83,7 +83,7 @@ class FirstLook(nn.Module):
         y = max_pool(x)
         y = _conv_norm_relu(y, self.deep, train)
         y = _conv_norm_relu(y, self.deep, train)
-        logits = nn.Dense(self.num_classes)(y.max(axis=(1, 2)))
+        logits = nn.Dense(self.num_classes)(global_max_pool(y))
 
         context = nn.relu(Conv(self.middle, (1, 1))(y))
         context = jax.image.resize(context, (*x.shape[:3], self.middle), "nearest")

@@ -33,6 +33,24 @@ def max_pool(x_bxhxwxc: jax.Array, window: Pair = (2, 2), strides: Pair | None =
     return out
 
 
+@jax.custom_jvp
+def global_max_pool(x_bxhxwxc: jax.Array) -> jax.Array:
+    """The largest value of each channel (b, c); in a tie the gradient is shared.
+
+    `x.max(axis=(1, 2))`, but for its gradient: that looks for the places where x is its maximum, and divides by their number.
+    A compiler may compute x twice, with other last bits, and find none (XLA on the CPU does so without optimization): 0 / 0.
+    """
+    return x_bxhxwxc.max(axis=(1, 2))
+
+
+@global_max_pool.defjvp
+def _global_max_pool_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (x,), (t,) = primals, tangents
+    largest = x.max(axis=(1, 2))
+    here = (x == largest[:, None, None]).astype(t.dtype)
+    return largest, (here * t).sum(axis=(1, 2)) / jnp.maximum(here.sum(axis=(1, 2)), 1)
+
+
 def average_pool(x_bxhxwxc: jax.Array, window: Pair = (2, 2), strides: Pair | None = None, padding: Padding = "VALID") -> jax.Array:
     """The mean of each window, padding counted as zeros; arguments as `max_pool`'s."""
     strides = strides or window

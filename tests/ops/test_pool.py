@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgloc.ops.pool import average_pool, max_pool
+from imgloc.ops.pool import average_pool, global_max_pool, max_pool
 
 
 def native_max(x: Any, window: tuple[int, int], strides: tuple[int, int], padding: str) -> Any:
@@ -122,3 +122,16 @@ def test_ranks_are_asserted() -> None:
     for pool in (max_pool, average_pool):
         with pytest.raises(ValueError, match=r"pooling wants images \(b, h, w, c\)"):
             pool(jnp.ones((4, 4, 3)))
+
+
+def test_the_global_maximum_and_its_gradient_are_those_of_jax() -> None:
+    x = np.random.default_rng(0).standard_normal((3, 4, 5, 6)).astype(np.float32)
+    x[0, :, :, 0] = 1.0  # a tie of all
+    x[1, 2, 1:3, 1] = 9.0  # of two
+    cotangent = np.random.default_rng(1).standard_normal((3, 6)).astype(np.float32)
+    ours, pullback = jax.vjp(global_max_pool, x)
+    theirs, their_pullback = jax.vjp(lambda x: jnp.max(x, axis=(1, 2)), x)
+    np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_allclose(pullback(cotangent)[0], their_pullback(cotangent)[0], rtol=1e-6)
+    assert np.count_nonzero(pullback(cotangent)[0][0, :, :, 0]) == 20
+    assert np.abs(jax.jvp(jax.grad(lambda x: (global_max_pool(x) ** 2).sum()), (x,), (x,))[1]).max() > 0
