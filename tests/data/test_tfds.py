@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import json
@@ -19,6 +20,7 @@ import pytest
 from PIL import Image
 
 from imgloc.data.sources import tfds
+from imgloc.data.tfds_fields import TABLE
 from imgloc.errors import UnreadableImage
 from imgloc.types import Reducible
 from tests import imagenet_shaped, processes
@@ -356,3 +358,34 @@ def test_coco_is_read_from_its_own_files_where_tfds_would_want_tensorflow(tmp_pa
     np.testing.assert_allclose(splits["validation"][0].boxes_nx4, [[0.1, 0.25, 0.5, 0.75]])
     assert_refused(lambda: tfds.source("train", seed=0, name="coco/2017", folder=str(tmp_path), per_class=2), "their own splits")
     assert_refused(lambda: tfds.source("train", seed=0, name="coco/2017", folder=str(tmp_path / "annotations")), "coco/2017")
+
+
+def test_boxes_counted_from_1_are_the_same_told_and_read_one_pixel_wide_ones_too(tmp_path: Path) -> None:
+    flags = {"pose": "left", "is_truncated": False, "is_difficult": False}
+    # In VOC's numbers: column 3 of rows 3 to 10, and columns 1 and 2 of rows 1 to 4: eight pixels each.
+    thin, wide = (3 / WIDTH, 3 / HEIGHT, 3 / WIDTH, 10 / HEIGHT), (1 / WIDTH, 1 / HEIGHT, 2 / WIDTH, 4 / HEIGHT)
+    objects = [{"label": label, "bbox": as_tfds(box), **flags} for label, box in (("cat", thin), ("dog", wide))]
+    prepare("voc/2007", tmp_path, {"train": [{**voc(0), "objects": objects}]})
+    source = tfds.source("train", seed=0, name="voc/2007", folder=str(tmp_path))
+    told, read = source.known(0), source[0]
+    np.testing.assert_allclose(read.boxes_nx4, [(2 / WIDTH, 2 / HEIGHT, *thin[2:]), (0, 0, *wide[2:])], atol=1e-6)
+    np.testing.assert_array_equal(told.boxes_nx4, read.boxes_nx4)
+    largest = int(np.argmax((read.boxes_nx4[:, 2:] - read.boxes_nx4[:, :2]).prod(axis=1)))
+    assert told.label == read.label == int(read.labels_n[largest])
+
+
+def test_a_group_is_the_same_by_a_bare_name_and_by_that_of_its_config(tmp_path: Path) -> None:
+    prepare("voc/2007", tmp_path, {"train": [voc(0)]})
+    bare, full = (tfds.source("train", seed=0, name=name, folder=str(tmp_path)) for name in ("voc", "voc/2007"))
+    assert bare.groups == full.groups == {"voc/2007-train-0"}
+    assert bare.fingerprint == full.fingerprint
+
+
+def test_only_what_decides_examples_is_in_the_fingerprint(imagenet_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fingerprint(**changes: Any) -> str:
+        monkeypatch.setitem(TABLE, "imagenet2012", dataclasses.replace(before, **changes))
+        return tfds.source("validation", seed=0, name="imagenet2012", folder=str(imagenet_folder)).fingerprint
+
+    before = TABLE["imagenet2012"]
+    assert fingerprint(note="in other words", tensorflow=False) == fingerprint()
+    assert len({fingerprint(), fingerprint(turn=True), fingerprint(id="")}) == 3

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 
 from imgloc import boxes as box_arithmetic
-from imgloc import files, types
+from imgloc import files
 from imgloc.data import decode
 from imgloc.data.records import CHECKSUMS
 from imgloc.data.sources import folder as folders
 from imgloc.data.tfds_fields import Fields, fields_of, flat
 from imgloc.data.tfds_opening import Part, open_prepared, parts_of
 from imgloc.errors import UnreadableImage, UserError, unknown
-from imgloc.types import Example, FloatArray, Info, IntArray, Source
+from imgloc.types import Example, FloatArray, Info, IntArray, Source, Truth
 
 SPLITS = ("train", "validation", "test")
 LOOKED_AT = 8  # records by which a split without labels is told
@@ -72,9 +72,10 @@ def source(
     numbers, chosen = _chosen(name, classes, ids, names)
     channels = channels or (1 if features[fields.image].shape[-1] == 1 else 3)
     of_all = [[os.path.basename(part.file), part.start, part.stop] for part in parts]
-    content = [builder.info.full_name, of_all, [s.num_bytes for s in builder.info.splits.values()], repr(fields), _checksums(builder)]
+    content = [builder.info.full_name, of_all, [s.num_bytes for s in builder.info.splits.values()], fields.meaning(), _checksums(builder)]
     fingerprint = files.fingerprint([*content, list(chosen), per_class, channels])
-    whole = Tfds(name.split(":", maxsplit=1)[0], parts, _records(parts), fields, Info(chosen, channels), numbers, fingerprint)
+    full_name = builder.info.full_name.rpartition("/")[0]  # with the config that a bare name stands for, without the version
+    whole = Tfds(full_name, parts, _records(parts), fields, Info(chosen, channels), numbers, fingerprint)
     if all(whole.truth(index).label < 0 for index in range(min(LOOKED_AT, len(whole)))) and not classes:
         possible = ", ".join(builder.info.splits)
         raise UserError(f"'{expression}' of {name} has no labels; choose another for data.options.{split}, of {possible}")
@@ -82,12 +83,12 @@ def source(
 
 
 @dataclass(frozen=True)
-class Truth:
+class Record:
     """What a record says but its pixels."""
 
     content: bytes  # the encoded image
     id: str
-    boxes_nx4: FloatArray  # as they are written, in our order of edges
+    boxes_nx4: FloatArray  # those of the Example
     labels_n: IntArray
     label: int  # -1: none
 
@@ -125,7 +126,7 @@ class Tfds:
         """See `imgloc.types.Reducible`."""
         return self._example(index, (height, width))
 
-    def known(self, index: int) -> types.Truth:
+    def known(self, index: int) -> Truth:
         """See `imgloc.types.TruthKnown`: the header of the encoded image is read."""
         truth = self.truth(index)
         if truth.label < 0:
@@ -136,12 +137,9 @@ class Tfds:
             raise UnreadableImage(f"{truth.id}: {error}") from error
         turned = self.fields.turn and picture.orientation >= 5
         width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
-        boxes = truth.boxes_nx4
-        if self.fields.one_based:
-            boxes = np.maximum(boxes - np.array([1 / width, 1 / height, 0, 0], np.float32), np.float32(0))
-        return types.Truth(boxes, truth.labels_n, truth.label, truth.id, width, height)
+        return Truth(truth.boxes_nx4, truth.labels_n, truth.label, truth.id, width, height)
 
-    def truth(self, index: int) -> Truth:
+    def truth(self, index: int) -> Record:
         """What the record of an index says, its image not decoded."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
@@ -151,7 +149,9 @@ class Tfds:
         identity = values[fields.id].bytes_list.value[0].decode(errors="replace") if fields.id else self._group(index)
         image_label = self._number(values[fields.label].int64_list.value[0]) if fields.label else -1
         written = np.array(values[fields.boxes].float_list.value if fields.boxes else (), np.float32).reshape(-1, 4)
-        boxes = box_arithmetic.clipped(box_arithmetic.from_ymin_xmin_ymax_xmax(written))
+        content = values[fields.image].bytes_list.value[0]
+        boxes = box_arithmetic.from_ymin_xmin_ymax_xmax(written)
+        boxes = box_arithmetic.clipped(_from_one(boxes, content) if fields.one_based and len(boxes) else boxes)
         if fields.labels:
             labels = np.array([self._number(label) for label in values[fields.labels].int64_list.value], np.int32)
         else:
@@ -163,7 +163,7 @@ class Tfds:
             boxes, labels = boxes[keep], labels[keep]
         if not fields.label and len(boxes):
             image_label = int(labels[np.argmax(box_arithmetic.area(boxes))])
-        return Truth(values[fields.image].bytes_list.value[0], identity, boxes, labels, image_label)
+        return Record(content, identity, boxes, labels, image_label)
 
     def _number(self, label: int) -> int:
         return int(self.numbers[label]) if 0 <= label < len(self.numbers) else -1
@@ -176,14 +176,9 @@ class Tfds:
             picture = decode.decode_image(truth.content, channels=self.info.channels, turn=self.fields.turn, at_least=at_least)
         except UserError as error:
             raise UnreadableImage(f"{truth.id}: {error}") from error
-        boxes = truth.boxes_nx4
-        if self.fields.one_based:
-            pixels = box_arithmetic.to_pixels(boxes, picture.width, picture.height)
-            edges = box_arithmetic.from_voc_inclusive(pixels)
-            boxes = box_arithmetic.clipped(box_arithmetic.from_pixels(edges, picture.width, picture.height))
         return Example(
             image_hxwxc=picture.pixels_hxwxc,
-            boxes_nx4=boxes,
+            boxes_nx4=truth.boxes_nx4,
             labels_n=truth.labels_n,
             label=truth.label,
             id=truth.id,
@@ -201,6 +196,17 @@ def _example_message() -> Any:
 def _values(record: bytes) -> Any:
     """The fields of a serialized record by name; one that it lacks reads as empty lists."""
     return _example_message().FromString(record).features.feature
+
+
+def _from_one(boxes_nx4: FloatArray, content: bytes) -> FloatArray:
+    """Boxes of pixels counted from 1, the last included, by the sides of the encoded picture, as boxes of edges by them."""
+    try:
+        picture = decode.read_header(content)
+    except UserError:  # it cannot be decoded either, which is told where that is tried
+        return boxes_nx4
+    pixels = box_arithmetic.to_pixels(boxes_nx4.astype(np.float64), picture.width, picture.height)
+    edges: FloatArray = box_arithmetic.from_pixels(box_arithmetic.from_voc_inclusive(pixels), picture.width, picture.height)
+    return edges.astype(np.float32)
 
 
 def _records(parts: tuple[Part, ...]) -> Any:
