@@ -339,10 +339,10 @@ def test_reading_takes_no_tensorflow_and_no_jax(imagenet_folder: Path) -> None:
 
 def test_coco_is_read_from_its_own_files_where_tfds_would_want_tensorflow(tmp_path: Path) -> None:
     entries: dict[str, list[int]] = {}
-    for number in range(12):
-        part = "train2017" if number < 9 else "val2017"
+    for number in range(300):
+        part = "train2017" if number < 290 else "val2017"
         (tmp_path / part).mkdir(exist_ok=True)
-        Image.fromarray(np.full((20, 30, 3), number, np.uint8)).save(tmp_path / part / f"{number}.png")
+        Image.fromarray(np.full((20, 30, 3), number % 256, np.uint8)).save(tmp_path / part / f"{number}.png")
         entries.setdefault(part, []).append(number)
     (tmp_path / "annotations").mkdir()
     for part, numbers in entries.items():
@@ -352,8 +352,11 @@ def test_coco_is_read_from_its_own_files_where_tfds_would_want_tensorflow(tmp_pa
             "categories": [{"id": 7, "name": "cat"}],
         }
         (tmp_path / "annotations" / f"instances_{part}.json").write_text(json.dumps(content))
-    splits = {split: tfds.source(split, seed=0, name="coco/2017", folder=str(tmp_path)) for split in ("train", "validation")}
-    assert len(splits["validation"]) == 3
+    splits = {split: tfds.source(split, seed=0, name="coco/2017", folder=str(tmp_path)) for split in tfds.SPLITS}
+    assert splits["test"].groups == {f"val2017/{number}.png" for number in range(290, 300)}, "what others report is of val2017"
+    assert splits["train"].groups | splits["validation"].groups == {f"train2017/{number}.png" for number in range(290)}
+    assert 1 <= len(splits["validation"]) <= 15
+    assert not splits["train"].groups & splits["validation"].groups
     assert splits["train"].info.classes == ("cat",)
     np.testing.assert_allclose(splits["validation"][0].boxes_nx4, [[0.1, 0.25, 0.5, 0.75]])
     assert_refused(lambda: tfds.source("train", seed=0, name="coco/2017", folder=str(tmp_path), per_class=2), "their own splits")

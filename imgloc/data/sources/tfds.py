@@ -20,10 +20,12 @@ import numpy as np
 from imgloc import boxes as box_arithmetic
 from imgloc import files
 from imgloc.data import decode
+from imgloc.data.listing import list_folder
+from imgloc.data.reading import read_folder
 from imgloc.data.records import CHECKSUMS
 from imgloc.data.sources import folder as folders
 from imgloc.data.tfds_fields import Fields, fields_of, flat
-from imgloc.data.tfds_opening import Part, open_prepared, parts_of
+from imgloc.data.tfds_opening import Part, data_dir, open_prepared, parts_of
 from imgloc.errors import UnreadableImage, UserError, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Source, Truth
 
@@ -51,17 +53,18 @@ def source(
     these, numbered in this order; `per_class`: of each class as many images, the first; both read all records once.
     `channels` 3 (RGB) or 1 (grey); 0: 1 where all of its images are grey.
     Where `folder` holds COCO's own files instead (annotations/instances_*.json), coco/2017 is read from these as source `folder`
-    reads them: train2017 and, cut from it, test; val2017 as validation.
+    reads them, in the same parts as from TFDS: val2017 is the test, and 2 % of train2017 are validation.
     Raises UserError where it is not prepared, has no such split or no labels there, or no fields that are known.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     if channels not in (0, 1, 3) or per_class < 0:
         raise UserError(f"channels={channels}, per_class={per_class}; possible: 3 (RGB), 1 (grey) or 0, and 0 (all) or more")
-    if name.partition("/")[0] == "coco" and any(Path(folder).glob("annotations/instances_*.json")) and folder:
+    own = data_dir(folder)
+    if own and name.partition("/")[0] == "coco" and any(Path(own).glob("annotations/instances_*.json")):
         if per_class or train or validation or test:
             raise UserError("COCO's own files have their own splits; possible: options folder, classes and channels alone")
-        return folders.source(split, seed=seed, folder=folder, format="coco", classes=classes, channels=channels or 3)
+        return _cocos_own(Path(own), split, classes, channels or 3)
     builder = open_prepared(name, folder)
     features = flat(builder.info.features)
     fields = fields_of(name, features, list(builder.info.splits))
@@ -80,6 +83,16 @@ def source(
         possible = ", ".join(builder.info.splits)
         raise UserError(f"'{expression}' of {name} has no labels; choose another for data.options.{split}, of {possible}")
     return whole if not classes and not per_class else _subset(whole, per_class)
+
+
+def _cocos_own(folder: Path, split: str, classes: Sequence[str], channels: int) -> folders.Folder:
+    """A split of COCO as it is downloaded. What others report is of val2017: it is the test, and nothing is chosen by it."""
+    listing = list_folder(folder)
+    annotated = read_folder(listing, format="coco")
+    ours = {"train": "train", "validation": "test"}
+    images = tuple(replace(entry, split=ours[entry.split]) for entry in annotated.images if entry.split in ours)
+    cut = {"validation": 0.02, "test": 0.0}
+    return folders.part(replace(annotated, images=images), listing, split, cut=cut, classes=classes, channels=channels)
 
 
 @dataclass(frozen=True)
