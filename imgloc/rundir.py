@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -36,7 +37,8 @@ from imgloc import files
 from imgloc.errors import UserError, of_storage, one_line
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "ml-collections", "numpy", "pillow", "mlxtend",
-            "tensorflow-datasets", "array-record", "imgloc")  # fmt: skip
+            "opencv-python-headless", "simplejpeg", "tensorflow-datasets", "array-record", "imgloc")  # fmt: skip
+LONGEST_NAME = 200  # characters of a picture's file name; file systems take 255 bytes
 SETTINGS = ("IMGLOC_TUNE", "XLA_FLAGS", "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES")  # environment variables that change results or speed
 
 
@@ -112,7 +114,10 @@ class RunDir:
         return self.path / "thumbnails" / split
 
     def thumbnail(self, split: str, example_id: str) -> Path:
-        return self.thumbnails(split) / f"{urllib.parse.quote(example_id, safe='')}.png"
+        name = urllib.parse.quote(example_id, safe="")
+        if len(name) > LONGEST_NAME:  # a path of one's own, its letters perhaps of six characters each
+            name = f"{name[: LONGEST_NAME - 17]}-{hashlib.sha256(example_id.encode()).hexdigest()[:16]}"
+        return self.thumbnails(split) / f"{name}.png"
 
 
 def _is_scored(found: Any) -> bool:

@@ -6,19 +6,23 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pandas
 import pytest
+from PIL import Image
 
 from imgloc import build, files, mesh, predict, rundir
 from imgloc.data.view import View, stack
 from imgloc.errors import UserError
-from imgloc.evaluate import evaluate, open_target
+from imgloc.evaluate import _write_thumbnails, evaluate, open_target
 from imgloc.rows import read_rows
 from imgloc.types import Batch, Example, Info, Outputs
 from tests import processes
+from tests.data.test_order import Damaged
+from tests.refusals import assert_refused
 from tests.test_build import flags_for_data
 
 METRICS = {"top1", "mean_iou", *(f"{name}_{t}" for name in ("gt_known", "top1_loc") for t in (30, 50, 70))}
@@ -223,3 +227,22 @@ def test_examples_are_read_once_for_all_predictors() -> None:
     assert read == [0, 1, 2, 3, 4]
     assert [[row["id"] for row in rows[name]] for name in "ab"] == [["0", "1", "2", "3", "4"]] * 2
     assert [row["top_labels"][0] for row in rows["b"]] == [1] * 5
+
+
+@pytest.mark.parametrize("bad", [(), (2, 3), (0, 9)])
+def test_images_that_cannot_be_decoded_have_no_row_and_cost_no_other_its_picture(bad: tuple[int, ...], tmp_path: Path) -> None:
+    def right(batch: Batch) -> Outputs:
+        return {"logits": 3 * np.eye(2, dtype=np.float32)[batch.label_b], "box": batch.boxes_bxnx4[:, 0]}
+
+    source, run = Damaged(10, bad=bad, name=f"rows{len(bad)}"), rundir.RunDir(tmp_path)
+    options: dict[str, Any] = {"batch_size": 4, "view": View((16, 16, 1)), "threads": 2}
+    rows = predict.predict_rows({"model": right}, source, build.make_task("locate"), "test", **options)["model"]
+    assert [int(row["id"]) for row in rows] == [i for i in range(10) if i not in bad]
+    assert all(row["top_labels"][0] == row["label"] == int(row["id"]) % 2 for row in rows)
+    _write_thumbnails(run, "test", source, rows, 10)
+    for row in rows:
+        level = int(np.asarray(Image.open(run.thumbnail("test", row["id"])))[0, 0].max())
+        assert level == int(row["id"]), "the picture is that of its row"
+    assert len(list(run.thumbnails("test").iterdir())) == len(rows)
+    nothing = Damaged(10, bad=tuple(range(10)), name="no rows")
+    assert_refused(lambda: predict.predict_rows({"model": right}, nothing, build.make_task("locate"), "test", **options), "can be decoded")
