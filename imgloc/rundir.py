@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -116,7 +115,7 @@ class RunDir:
     def thumbnail(self, split: str, example_id: str) -> Path:
         name = urllib.parse.quote(example_id, safe="")
         if len(name) > LONGEST_NAME:  # a path of one's own, its letters perhaps of six characters each
-            name = f"{name[: LONGEST_NAME - 17]}-{hashlib.sha256(example_id.encode()).hexdigest()[:16]}"
+            name = f"{name[: LONGEST_NAME - 17]}-{files.fingerprint(example_id)}"
         return self.thumbnails(split) / f"{name}.png"
 
 

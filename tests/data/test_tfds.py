@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import pickle
+import resource
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from PIL import Image
 
 from imgloc.data.sources import tfds
 from imgloc.data.tfds_fields import TABLE
+from imgloc.data.tfds_opening import Part
 from imgloc.errors import UnreadableImage
 from imgloc.types import Reducible
 from tests import imagenet_shaped, processes
@@ -392,3 +394,21 @@ def test_only_what_decides_examples_is_in_the_fingerprint(imagenet_folder: Path,
     before = TABLE["imagenet2012"]
     assert fingerprint(note="in other words", tensorflow=False) == fingerprint()
     assert len({fingerprint(), fingerprint(turn=True), fingerprint(id="")}) == 3
+
+
+def test_more_files_than_a_process_may_hold_open_are_read(tmp_path: Path) -> None:
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    parts = []
+    for number in range(40):
+        writer = ArrayRecordWriter(str(tmp_path / str(number)), "group_size:1")
+        writer.write(str(number).encode())
+        writer.close()
+        parts.append(Part(str(tmp_path / str(number)), 0, 1, "train", number, number))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, before[1]))
+    try:
+        records = tfds._records(tuple(parts))
+        assert [records[number] for number in range(40)] == [str(number).encode() for number in range(40)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

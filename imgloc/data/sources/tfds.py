@@ -7,9 +7,11 @@ count are taken, which costs a quarter of TFDS's own decoding.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import difflib
 import functools
 import os
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +32,7 @@ from imgloc.errors import UnreadableImage, UserError, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Source, Truth
 
 SPLITS = ("train", "validation", "test")
+SPARE_FILES = 512  # that are open beside those of records
 LOOKED_AT = 8  # records by which a split without labels is told
 
 
@@ -225,7 +228,17 @@ def _from_one(boxes_nx4: FloatArray, content: bytes) -> FloatArray:
 def _records(parts: tuple[Part, ...]) -> Any:
     from array_record.python.array_record_data_source import ArrayRecordDataSource
 
+    _allow_open(4 * len(parts))  # splits beside this one, and a source that is made again
     return ArrayRecordDataSource([f"{part.file}[{part.start}:{part.stop}]" for part in parts])
+
+
+def _allow_open(count: int) -> None:
+    """Let this process, and the workers that it starts, hold so many files open: array_record does, all of a data set (ImageNet: 1,024)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + SPARE_FILES if hard == resource.RLIM_INFINITY else min(count + SPARE_FILES, hard)
+    if soft not in (resource.RLIM_INFINITY, hard) and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # a system with a limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _checksums(builder: Any) -> Any:
