@@ -113,10 +113,9 @@ class RunDir:
         return self.path / "thumbnails" / split
 
     def thumbnail(self, split: str, example_id: str) -> Path:
-        name = urllib.parse.quote(example_id, safe="")
-        if len(name) > LONGEST_NAME:  # a path of one's own, its letters perhaps of six characters each
-            name = f"{name[: LONGEST_NAME - 17]}-{files.fingerprint(example_id)}"
-        return self.thumbnails(split) / f"{name}.png"
+        name = urllib.parse.quote(example_id, safe="")  # of a path, long: a letter may have six characters
+        short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 17]}-{files.fingerprint(example_id)}"
+        return self.thumbnails(split) / f"{short}.png"
 
 
 def _is_scored(found: Any) -> bool:
