@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgloc.data.check_examples import check_sources
 from imgloc.data.sources import tfds
 from imgloc.data.tfds_fields import TABLE
 from imgloc.data.tfds_opening import Part
@@ -252,6 +253,8 @@ def test_a_split_without_labels_is_refused_and_a_bad_picture_is_told_by_its_name
     assert said["good.JPEG"] == 2
     assert said["bad.JPEG"].startswith("bad.JPEG: it is damaged")
     assert said["unlabelled.JPEG"] == "unlabelled.JPEG: it has neither class nor box"
+    kinds = {fault.kind for fault in check_sources({"train": source}).faults}
+    assert kinds == {"unreadable_image", "unboxed_image"}, "COCO has a thousand of the latter: nothing is wrong with those"
 
 
 def test_it_reads_the_same_in_threads_in_other_processes_and_reduced(imagenet_folder: Path) -> None:

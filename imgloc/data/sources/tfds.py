@@ -146,7 +146,7 @@ class Tfds:
         """See `imgloc.types.TruthKnown`: the header of the encoded image is read."""
         truth = self.truth(index)
         if truth.label < 0:
-            raise UnreadableImage(f"{truth.id}: it has neither class nor box")
+            raise UnreadableImage(f"{truth.id}: it has neither class nor box", kind="unboxed_image")
         try:
             picture = decode.read_header(truth.content)
         except UserError as error:
@@ -187,7 +187,7 @@ class Tfds:
     def _example(self, index: int, at_least: tuple[int, int] | None) -> Example:
         truth = self.truth(index)
         if truth.label < 0:
-            raise UnreadableImage(f"{truth.id}: it has neither class nor box")
+            raise UnreadableImage(f"{truth.id}: it has neither class nor box", kind="unboxed_image")
         try:
             picture = decode.decode_image(truth.content, channels=self.info.channels, turn=self.fields.turn, at_least=at_least)
         except UserError as error:
