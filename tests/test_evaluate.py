@@ -15,11 +15,13 @@ import pytest
 from PIL import Image
 
 from imgloc import build, files, mesh, predict, rundir
+from imgloc.cli.evaluate import print_scores
 from imgloc.data.view import View, stack
-from imgloc.errors import UserError
-from imgloc.evaluate import _write_thumbnails, evaluate, open_target
+from imgloc.errors import UnreadableImage, UserError
+from imgloc.evaluate import Target, _write_thumbnails, evaluate, open_target
+from imgloc.report import load, page
 from imgloc.rows import read_rows
-from imgloc.types import Batch, Example, Info, Outputs
+from imgloc.types import Batch, Example, Info, Outputs, Source
 from tests import processes
 from tests.data.test_order import Damaged
 from tests.refusals import assert_refused
@@ -135,6 +137,35 @@ def test_current_rows_are_not_made_again_and_stale_ones_are(evaluated_run: Path,
     evaluate(run, config, target)  # type: ignore[arg-type]
     assert rows.stat().st_mtime_ns > before
     assert files.read_json(meta)["step"] != 59
+
+
+def test_how_many_images_were_skipped_is_told_wherever_scores_are(
+    evaluated_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Holes:
+        """Of the first examples of a split one cannot be decoded."""
+
+        def __init__(self, source: Source) -> None:
+            self.source, self.info, self.fingerprint, self.groups = source, source.info, "holes", source.groups
+
+        def __len__(self) -> int:
+            return 12
+
+        def __getitem__(self, index: int) -> Example:
+            if index == 5:
+                raise UnreadableImage("5.jpg: it is damaged")
+            return self.source[index]
+
+    run, config = copied(evaluated_run, tmp_path)
+    assert files.read_json(run.rows("test").with_suffix(".meta.json"))["skipped"] == 0
+    found = evaluate(run, config, Target("test@holes", Holes(open_target(config, "test").source)))  # type: ignore[arg-type]
+    assert {intervals["top1"].n for intervals in found.values()} == {11}
+    capsys.readouterr()
+    print_scores(run, "test@holes", "best", found)
+    print_scores(run, "test", "best", found)
+    told = [line for line in capsys.readouterr().out.splitlines() if "checkpoint" in line]
+    assert ["(1 skipped)" in line for line in told] == [True, False]
+    assert ("images", "11, 1 skipped") in page._summary(load.load_run(str(run.path), "a", "test@holes")).facts
 
 
 def test_the_median_box_of_other_training_data_is_made_again(evaluated_run: Path, tmp_path: Path) -> None:
