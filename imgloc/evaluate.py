@@ -147,10 +147,11 @@ def _write_all_rows(
     )  # fmt: skip
     if jax.process_index() > 0:
         return
+    skipped = pipeline.finite_size(target.source) - len(found["model"])
     for name, rows in found.items():
         if name == "model":
             _write_thumbnails(run, target.name, target.source, rows, config.eval.gallery)
-        write_rows(run.rows(target.name, name), rows, {**meta, "command": command_line(), **commit()})
+        write_rows(run.rows(target.name, name), rows, {**meta, "skipped": skipped, "command": command_line(), **commit()})
 
 
 def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:

@@ -60,9 +60,10 @@ def model_predict(variables: Any, compiled: Callable[[Any, Any], Any], devices: 
 
 
 def _of_the_image(boxes_bx4: Any, batch: Batch) -> Any:
-    """Boxes of what the model sees as boxes of the images themselves; the same bits where it sees all of them and nothing else."""
+    """Boxes of what the model sees as boxes of the images themselves; the same bits where it sees all of one and nothing else."""
     content_bx4 = np.where(batch.example_mask_b[:, None], batch.content_bx4, WHOLE)
-    return boxes_bx4 if (content_bx4 == WHOLE).all() else boxes.from_letterbox(boxes_bx4, content_bx4)
+    whole_b = (content_bx4 == WHOLE).all(axis=1)
+    return boxes_bx4 if whole_b.all() else np.where(whole_b[:, None], boxes_bx4, boxes.from_letterbox(boxes_bx4, content_bx4))
 
 
 def load_variables(run: RunDir, config: ConfigDict, shape: Shape, num_classes: int, which: str, devices: Mesh) -> tuple[Any, int]:
@@ -101,7 +102,7 @@ def predict_rows(
     """By each predictor one row for each example of a source (`pipeline.finite_size` of them), in its order, whatever the batch size.
 
     Examples that cannot be decoded get none. All are read once for all predictors. Of several processes each predicts its share
-    of every batch, and all get all rows.
+    of every batch, and all get all rows. Raises UserError where no example can be decoded.
     """
     place, count = jax.process_index(), jax.process_count()
     own: dict[str, list[list[Row]]] = {name: [] for name in predictors}  # by batch
@@ -110,9 +111,13 @@ def predict_rows(
             found = zip(examples, make_rows(predict(batch), batch), strict=True)
             own[name].append([{"id": example.id, "group": example.group, "split": split, **row} for example, row in found])
     if count == 1:
-        return {name: list(itertools.chain(*batches)) for name, batches in own.items()}
-    shares = [json.loads(share) for share in mesh.from_all(json.dumps(own).encode())]
-    return {
-        name: [row for batches in zip(*(share[name] for share in shares), strict=True) for rows in batches for row in rows]
-        for name in predictors
-    }
+        all_rows = {name: list(itertools.chain(*batches)) for name, batches in own.items()}
+    else:
+        shares = [json.loads(share) for share in mesh.from_all(json.dumps(own).encode())]
+        all_rows = {
+            name: [row for batches in zip(*(share[name] for share in shares), strict=True) for rows in batches for row in rows]
+            for name in predictors
+        }
+    if not all(all_rows.values()):
+        raise UserError(f"none of the images of split '{split}' can be decoded; see imgloc data check")
+    return all_rows

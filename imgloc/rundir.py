@@ -36,7 +36,8 @@ from imgloc import files
 from imgloc.errors import UserError, of_storage, one_line
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "ml-collections", "numpy", "pillow", "mlxtend",
-            "tensorflow-datasets", "array-record", "imgloc")  # fmt: skip
+            "opencv-python-headless", "simplejpeg", "tensorflow-datasets", "array-record", "imgloc")  # fmt: skip
+LONGEST_NAME = 200  # characters of a picture's file name; file systems take 255 bytes
 SETTINGS = ("IMGLOC_TUNE", "XLA_FLAGS", "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES")  # environment variables that change results or speed
 
 
@@ -112,7 +113,9 @@ class RunDir:
         return self.path / "thumbnails" / split
 
     def thumbnail(self, split: str, example_id: str) -> Path:
-        return self.thumbnails(split) / f"{urllib.parse.quote(example_id, safe='')}.png"
+        name = urllib.parse.quote(example_id, safe="")  # of a path, long: a letter may have six characters
+        short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 17]}-{files.fingerprint(example_id)}"
+        return self.thumbnails(split) / f"{short}.png"
 
 
 def _is_scored(found: Any) -> bool:

@@ -7,21 +7,27 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pandas
 import pytest
+from PIL import Image
 
 from imgloc import build, files, mesh, predict, prepare, rundir
 from imgloc.cli import main
+from imgloc.cli.evaluate import print_scores
 from imgloc.config import read_recipe
 from imgloc.data.view import View, stack
-from imgloc.errors import UserError
-from imgloc.evaluate import evaluate, open_target
+from imgloc.errors import UnreadableImage, UserError
+from imgloc.evaluate import Target, _write_thumbnails, evaluate, open_target
+from imgloc.report import load, page
 from imgloc.rows import read_rows
-from imgloc.types import Batch, Example, Info, Outputs
+from imgloc.types import Batch, Example, Info, Outputs, Source
 from tests import processes
+from tests.data.test_order import Damaged
+from tests.refusals import assert_refused
 from tests.test_build import flags_for_data
 
 METRICS = {"top1", "mean_iou", *(f"{name}_{t}" for name in ("gt_known", "top1_loc") for t in (30, 50, 70))}
@@ -146,6 +152,35 @@ def test_current_rows_are_not_made_again_and_stale_ones_are(evaluated_run: Path,
     assert files.read_json(meta)["step"] != 59
 
 
+def test_how_many_images_were_skipped_is_told_wherever_scores_are(
+    evaluated_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Holes:
+        """Of the first examples of a split one cannot be decoded."""
+
+        def __init__(self, source: Source) -> None:
+            self.source, self.info, self.fingerprint, self.groups = source, source.info, "holes", source.groups
+
+        def __len__(self) -> int:
+            return 12
+
+        def __getitem__(self, index: int) -> Example:
+            if index == 5:
+                raise UnreadableImage("5.jpg: it is damaged")
+            return self.source[index]
+
+    run, config = copied(evaluated_run, tmp_path)
+    assert files.read_json(run.rows("test").with_suffix(".meta.json"))["skipped"] == 0
+    found = evaluate(run, config, Target("test@holes", Holes(open_target(config, "test").source)))  # type: ignore[arg-type]
+    assert {intervals["top1"].n for intervals in found.values()} == {11}
+    capsys.readouterr()
+    print_scores(run, "test@holes", "best", found)
+    print_scores(run, "test", "best", found)
+    told = [line for line in capsys.readouterr().out.splitlines() if "checkpoint" in line]
+    assert ["(1 skipped)" in line for line in told] == [True, False]
+    assert ("images", "11, 1 skipped") in page._summary(load.load_run(str(run.path), "a", "test@holes")).facts
+
+
 def test_the_median_box_of_other_training_data_is_made_again(evaluated_run: Path, tmp_path: Path) -> None:
     run, config = copied(evaluated_run, tmp_path)
     known, rows = files.read_json(run.baselines), run.rows("test", "median_box")
@@ -235,3 +270,22 @@ def test_examples_are_read_once_for_all_predictors() -> None:
     assert read == [0, 1, 2, 3, 4]
     assert [[row["id"] for row in rows[name]] for name in "ab"] == [["0", "1", "2", "3", "4"]] * 2
     assert [row["top_labels"][0] for row in rows["b"]] == [1] * 5
+
+
+@pytest.mark.parametrize("bad", [(), (2, 3), (0, 9)])
+def test_images_that_cannot_be_decoded_have_no_row_and_cost_no_other_its_picture(bad: tuple[int, ...], tmp_path: Path) -> None:
+    def right(batch: Batch) -> Outputs:
+        return {"logits": 3 * np.eye(2, dtype=np.float32)[batch.label_b], "box": batch.boxes_bxnx4[:, 0]}
+
+    source, run = Damaged(10, bad=bad, name=f"rows{len(bad)}"), rundir.RunDir(tmp_path)
+    options: dict[str, Any] = {"batch_size": 4, "view": View((16, 16, 1)), "threads": 2}
+    rows = predict.predict_rows({"model": right}, source, build.make_task("locate"), "test", **options)["model"]
+    assert [int(row["id"]) for row in rows] == [i for i in range(10) if i not in bad]
+    assert all(row["top_labels"][0] == row["label"] == int(row["id"]) % 2 for row in rows)
+    _write_thumbnails(run, "test", source, rows, 10)
+    for row in rows:
+        level = int(np.asarray(Image.open(run.thumbnail("test", row["id"])))[0, 0].max())
+        assert level == int(row["id"]), "the picture is that of its row"
+    assert len(list(run.thumbnails("test").iterdir())) == len(rows)
+    nothing = Damaged(10, bad=tuple(range(10)), name="no rows")
+    assert_refused(lambda: predict.predict_rows({"model": right}, nothing, build.make_task("locate"), "test", **options), "can be decoded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -14,11 +15,16 @@ import pytest
 from PIL import Image
 
 import imgloc
-from imgloc import draw, locate
+from imgloc import build, draw, locate
 from imgloc.data.sources.scattered_digits import source
+from imgloc.data.view import View
 from imgloc.errors import UserError
+from imgloc.predict import predict_rows
+from imgloc.types import Example
 from tests import processes
+from tests.data.test_check_examples import Listed
 from tests.png import png
+from tests.test_evaluate import predictor
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +205,24 @@ def test_a_stretched_picture_has_its_box_stretched(evaluated_run: Path) -> None:
     wide = np.asarray(Image.fromarray(canvas[..., 0]).resize((128, 64), Image.Resampling.NEAREST))
     alone, stretched = predict([canvas])[0], predict([wide])[0]
     np.testing.assert_allclose(np.array(stretched.box) / [2, 1, 2, 1], alone.box, atol=1.0)
+
+
+def test_a_letterboxed_picture_has_the_box_that_its_row_has(evaluated_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    canvas = source("test", seed=0)[0].image_hxwxc
+    wide = np.asarray(Image.fromarray(canvas[..., 0]).resize((128, 64), Image.Resampling.NEAREST))[..., None]
+    squashed = imgloc.load(evaluated_run)[0]([wide])[0]
+    make_view = build.make_view
+    monkeypatch.setattr(build, "make_view", lambda *given: dataclasses.replace(make_view(*given), fit="letterbox"))
+    found = imgloc.load(evaluated_run)[0]([wide])[0]
+
+    example = Example(wide, np.array([[0.1, 0.1, 0.9, 0.9]], np.float32), np.zeros(1, np.int32), 0, "wide", "wide")
+    rows = predict_rows(
+        {"model": predictor(evaluated_run)[0]}, Listed((example,)), build.make_task("locate"), "test",
+        batch_size=1, view=View((64, 64, 1), 1, "letterbox"), threads=1,
+    )  # fmt: skip
+    np.testing.assert_allclose(found.box, np.array(rows["model"][0]["pred_box"]) * [128, 64, 128, 64], atol=1e-2)
+    np.testing.assert_allclose(rows["model"][0]["boxes"], example.boxes_nx4, atol=0, err_msg="truth is of the image, not of the view")
+    assert np.abs(np.array(found.box) - squashed.box).max() > 1
 
 
 @pytest.mark.parametrize(

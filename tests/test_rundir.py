@@ -34,6 +34,17 @@ def test_everything_lies_inside_the_folder_each_at_its_own_place(tmp_path: Path)
     assert run.results == run.path / "results.json"
 
 
+@pytest.mark.parametrize("letter", ["a", "ф", "/", "猫"])
+def test_pictures_of_examples_with_long_names_can_be_written_and_are_told_apart(letter: str, tmp_path: Path) -> None:
+    ids = [f"{letter * 120}{end}.jpg" for end in ("1", "2")] + [letter, "plain/1.jpg"]
+    places = [RunDir(tmp_path).thumbnail("test", example_id) for example_id in ids]
+    assert len(set(places)) == len(places)
+    for place in places:
+        files.write_bytes(place, b"png")
+        assert place.parent == RunDir(tmp_path).thumbnails("test")
+    assert places[-1].name == "plain%2F1.jpg.png"
+
+
 def test_states(tmp_path: Path) -> None:
     config = configs.base()
     assert rundir.state(RunDir(tmp_path / "absent"), config) == "new"
@@ -98,6 +109,7 @@ def test_provenance_says_what_numbers_may_depend_on(monkeypatch: pytest.MonkeyPa
     assert found["devices"] == ["cpu:0"]
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["packages"]["numpy"] == __import__("numpy").__version__
+    assert {found["packages"].get(name, "not installed") for name in ("simplejpeg", "opencv-python-headless")}.isdisjoint({"not installed"})
     assert isinstance(found["dirty"], bool)
     assert found["commit"]
     monkeypatch.setattr(sys, "argv", ["/somewhere/bin/imgloc", "train", "--workdir", "runs/a"])

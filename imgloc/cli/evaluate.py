@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from imgloc.cli.processes import add_distributed
 from imgloc.errors import UserError
-from imgloc.rows import PREDICTORS
+from imgloc.rows import PREDICTORS, read_meta
 from imgloc.stats import Interval
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 def print_scores(run: RunDir, name: str, which: str, found: Mapping[str, Mapping[str, Interval]]) -> None:
     """The table of what a checkpoint reaches on a target of this name, where it is saved, and what comes next."""
     count = next(iter(found["model"].values())).n
-    print(f"{run.path}, {name}, {count:,} examples, {which} checkpoint", flush=True)
+    skipped = (read_meta(run.rows(name)) or {}).get("skipped", 0)
+    without = f" ({skipped:,} skipped)" if skipped else ""
+    print(f"{run.path}, {name}, {count:,} examples{without}, {which} checkpoint", flush=True)
     print_table(found)
     shown = "" if name == "test" else f" --split {name}"
     print(f"rows: {run.rows(name)}   results: {run.results}   next: imgloc report {run.path}{shown}")

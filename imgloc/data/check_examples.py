@@ -15,6 +15,7 @@ from imgloc.data.check import Findings, in_order
 from imgloc.errors import UnreadableImage, one_line, reason
 from imgloc.types import Example, Source
 
+CHUNK = 1000  # examples that a pool is asked for at once
 FORGIVEN = 1e-6  # beyond [0, 1]
 
 
@@ -40,7 +41,7 @@ def check_sources(sources: Mapping[str, Source]) -> Findings:
     for split, source in sources.items():
         size = pipeline.finite_size(source)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for index, seen in enumerate(pool.map(lambda index, source=source: look(source, index), range(size))):
+            for index, seen in enumerate(_looks(pool, source, size)):
                 where = f"{split}: {seen.id or f'example {index}'}"
                 found += [Fault(kind, where, what) for kind, what in seen.faults]
                 if not seen.id:
@@ -60,12 +61,18 @@ def check_sources(sources: Mapping[str, Source]) -> Findings:
     return Findings(in_order(found), total, total)
 
 
+def _looks(pool: ThreadPoolExecutor, source: Source, size: int) -> Iterator[Seen]:
+    """A look at each of the first `size` examples, some at a time: a pool keeps what it has been asked for in memory."""
+    for start in range(0, size, CHUNK):
+        yield from pool.map(lambda index: look(source, index), range(start, min(start + CHUNK, size)))
+
+
 def look(source: Source, index: int) -> Seen:
     """One example, made and looked at."""
     try:
         example = source[index]
     except UnreadableImage as error:
-        return Seen((("unreadable_image", one_line(error)),))
+        return Seen(((error.kind, one_line(error)),))
     except Exception as error:  # whatever a source of somebody's own does
         return Seen((("bad_example", f"it cannot be made: {reason(error)}"),))
     faults = [*_of_image(example), *_of_labels(example, len(source.info.classes)), *_of_boxes(example)]

@@ -70,12 +70,12 @@ def read(source: Source, index: int, at_least: tuple[int, int] | None = None) ->
 
 
 def read_or_tell(source: Source, index: int, at_least: tuple[int, int] | None = None) -> Example | None:
-    """See `read`; None, and a line on stderr the first time, where the image cannot be decoded."""
+    """See `read`; None, and a line on stderr the first time, where the image cannot be used."""
     try:
         return read(source, index, at_least)
     except UnreadableImage as error:
         with _telling:
             if str(error) not in _told:
                 _told.add(str(error))
-                sys.stderr.write(f"imgloc: skipped, as it cannot be decoded (so far {len(_told)}): {error}\n")
+                sys.stderr.write(f"imgloc: image skipped (so far {len(_told)}): {error}\n")
         return None

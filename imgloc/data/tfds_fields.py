@@ -33,6 +33,11 @@ class Fields:
     tensorflow: bool = True  # TFDS's builder wants TensorFlow to prepare it, reading does not
     note: str = ""  # what else is to be known where it is not prepared
 
+    def meaning(self) -> list[object]:
+        """What of it decides the examples of given records, as JSON values."""
+        flags = [self.one_class, self.one_based, self.turn]
+        return [self.image, self.boxes, self.labels, self.label, self.id, list(self.without), *flags]
+
 
 VOC = Fields(boxes="objects/bbox", labels="objects/label", id="image/filename", one_based=True)
 LABELLED = Fields(label="label", splits=(*HELD_OUT, "test"))

@@ -25,7 +25,7 @@ class View:
 
     shape: Shape  # of the images
     max_objects: int = 1  # boxes kept of an image, the largest first
-    fit: str = "squash"  # to `shape`; or letterbox: sides keep their ratio, what is left is grey
+    fit: str = "squash"  # to `shape`; or letterbox: sides keep their ratio, what is left is black
 
     @property
     def size(self) -> tuple[int, int]:

@@ -89,7 +89,8 @@ def _summary(report: RunReport) -> Summary:
     facts = [("model", str(report.config.model.name)), ("data", str(report.config.data.source))]
     if meta.get("step") is not None:
         facts.append(("checkpoint", f"{meta.get('checkpoint', '')} (step {meta['step']})".strip()))
-    facts.append(("images", f"{len(report.model.rows):,}"))
+    skipped = f", {meta['skipped']:,} skipped" if meta.get("skipped") else ""
+    facts.append(("images", f"{len(report.model.rows):,}{skipped}"))
     if provenance.get("commit") not in (None, "unknown"):
         facts.append(("commit", str(provenance["commit"])[:10] + (", with uncommitted changes" if provenance.get("dirty") else "")))
     found = [(metric, terms.cell(metric, report.model.intervals.get(metric))) for metric in HEADLINES]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imgloc.data import check_examples
 from imgloc.data.check_examples import check_sources
 from imgloc.data.sources import scattered_digits
 from imgloc.errors import UnreadableImage
@@ -59,6 +60,7 @@ def test_sound_examples_have_no_faults() -> None:
     ("bad", "kind"),
     [
         (UnreadableImage("gone.jpg: the file is empty"), "unreadable_image"),
+        (UnreadableImage("plain.jpg: it has neither class nor box", kind="unboxed_image"), "unboxed_image"),
         (KeyError("label"), "bad_example"),
         (example("bad", image_hxwxc=np.zeros((8, 8, 3), np.float32)), "bad_example"),
         (example("bad", image_hxwxc=np.zeros((8, 8), np.uint8)), "bad_example"),
@@ -90,3 +92,12 @@ def test_what_is_wrong_with_one_example_is_named(bad: Any, kind: str) -> None:
 def test_a_source_of_ours_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imgloc.data.pipeline.SAMPLE", 40)
     assert check_sources({"train": scattered_digits.source("train", seed=0)}).faults == ()
+
+
+def test_examples_are_looked_at_some_at_a_time_and_all_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_examples, "CHUNK", 3)
+    names = [f"example {i}" for i in range(7)]
+    again = Listed((*(example(name, id=name, image_hxwxc=np.full((8, 9, 3), i, np.uint8)) for i, name in enumerate(names)), example("one")))
+    found = check_sources({"train": again, "test": Listed((example("one"),))})
+    assert [(fault.kind, fault.where) for fault in found.faults] == [("duplicate_image", "test: one"), ("shared_group", "test: one")]
+    assert found.images == 9

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import json
 import os
 import pickle
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +20,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgloc.data.check_examples import check_sources
 from imgloc.data.sources import tfds
+from imgloc.data.tfds_fields import TABLE
+from imgloc.data.tfds_opening import Part
 from imgloc.errors import UnreadableImage
 from imgloc.types import Reducible
 from tests import imagenet_shaped, processes
@@ -248,6 +253,8 @@ def test_a_split_without_labels_is_refused_and_a_bad_picture_is_told_by_its_name
     assert said["good.JPEG"] == 2
     assert said["bad.JPEG"].startswith("bad.JPEG: it is damaged")
     assert said["unlabelled.JPEG"] == "unlabelled.JPEG: it has neither class nor box"
+    kinds = {fault.kind for fault in check_sources({"train": source}).faults}
+    assert kinds == {"unreadable_image", "unboxed_image"}, "COCO has a thousand of the latter: nothing is wrong with those"
 
 
 def test_it_reads_the_same_in_threads_in_other_processes_and_reduced(imagenet_folder: Path) -> None:
@@ -337,10 +344,10 @@ def test_reading_takes_no_tensorflow_and_no_jax(imagenet_folder: Path) -> None:
 
 def test_coco_is_read_from_its_own_files_where_tfds_would_want_tensorflow(tmp_path: Path) -> None:
     entries: dict[str, list[int]] = {}
-    for number in range(12):
-        part = "train2017" if number < 9 else "val2017"
+    for number in range(300):
+        part = "train2017" if number < 290 else "val2017"
         (tmp_path / part).mkdir(exist_ok=True)
-        Image.fromarray(np.full((20, 30, 3), number, np.uint8)).save(tmp_path / part / f"{number}.png")
+        Image.fromarray(np.full((20, 30, 3), number % 256, np.uint8)).save(tmp_path / part / f"{number}.png")
         entries.setdefault(part, []).append(number)
     (tmp_path / "annotations").mkdir()
     for part, numbers in entries.items():
@@ -350,9 +357,61 @@ def test_coco_is_read_from_its_own_files_where_tfds_would_want_tensorflow(tmp_pa
             "categories": [{"id": 7, "name": "cat"}],
         }
         (tmp_path / "annotations" / f"instances_{part}.json").write_text(json.dumps(content))
-    splits = {split: tfds.source(split, seed=0, name="coco/2017", folder=str(tmp_path)) for split in ("train", "validation")}
-    assert len(splits["validation"]) == 3
+    splits = {split: tfds.source(split, seed=0, name="coco/2017", folder=str(tmp_path)) for split in tfds.SPLITS}
+    assert splits["test"].groups == {f"val2017/{number}.png" for number in range(290, 300)}, "what others report is of val2017"
+    assert splits["train"].groups | splits["validation"].groups == {f"train2017/{number}.png" for number in range(290)}
+    assert 1 <= len(splits["validation"]) <= 15
+    assert not splits["train"].groups & splits["validation"].groups
     assert splits["train"].info.classes == ("cat",)
     np.testing.assert_allclose(splits["validation"][0].boxes_nx4, [[0.1, 0.25, 0.5, 0.75]])
     assert_refused(lambda: tfds.source("train", seed=0, name="coco/2017", folder=str(tmp_path), per_class=2), "their own splits")
     assert_refused(lambda: tfds.source("train", seed=0, name="coco/2017", folder=str(tmp_path / "annotations")), "coco/2017")
+
+
+def test_boxes_counted_from_1_are_the_same_told_and_read_one_pixel_wide_ones_too(tmp_path: Path) -> None:
+    flags = {"pose": "left", "is_truncated": False, "is_difficult": False}
+    # In VOC's numbers: column 3 of rows 3 to 10, and columns 1 and 2 of rows 1 to 4: eight pixels each.
+    thin, wide = (3 / WIDTH, 3 / HEIGHT, 3 / WIDTH, 10 / HEIGHT), (1 / WIDTH, 1 / HEIGHT, 2 / WIDTH, 4 / HEIGHT)
+    objects = [{"label": label, "bbox": as_tfds(box), **flags} for label, box in (("cat", thin), ("dog", wide))]
+    prepare("voc/2007", tmp_path, {"train": [{**voc(0), "objects": objects}]})
+    source = tfds.source("train", seed=0, name="voc/2007", folder=str(tmp_path))
+    told, read = source.known(0), source[0]
+    np.testing.assert_allclose(read.boxes_nx4, [(2 / WIDTH, 2 / HEIGHT, *thin[2:]), (0, 0, *wide[2:])], atol=1e-6)
+    np.testing.assert_array_equal(told.boxes_nx4, read.boxes_nx4)
+    largest = int(np.argmax((read.boxes_nx4[:, 2:] - read.boxes_nx4[:, :2]).prod(axis=1)))
+    assert told.label == read.label == int(read.labels_n[largest])
+
+
+def test_a_group_is_the_same_by_a_bare_name_and_by_that_of_its_config(tmp_path: Path) -> None:
+    prepare("voc/2007", tmp_path, {"train": [voc(0)]})
+    bare, full = (tfds.source("train", seed=0, name=name, folder=str(tmp_path)) for name in ("voc", "voc/2007"))
+    assert bare.groups == full.groups == {"voc/2007-train-0"}
+    assert bare.fingerprint == full.fingerprint
+
+
+def test_only_what_decides_examples_is_in_the_fingerprint(imagenet_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fingerprint(**changes: Any) -> str:
+        monkeypatch.setitem(TABLE, "imagenet2012", dataclasses.replace(before, **changes))
+        return tfds.source("validation", seed=0, name="imagenet2012", folder=str(imagenet_folder)).fingerprint
+
+    before = TABLE["imagenet2012"]
+    assert fingerprint(note="in other words", tensorflow=False) == fingerprint()
+    assert len({fingerprint(), fingerprint(turn=True), fingerprint(id="")}) == 3
+
+
+def test_more_files_than_a_process_may_hold_open_are_read(tmp_path: Path) -> None:
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    parts = []
+    for number in range(40):
+        writer = ArrayRecordWriter(str(tmp_path / str(number)), "group_size:1")
+        writer.write(str(number).encode())
+        writer.close()
+        parts.append(Part(str(tmp_path / str(number)), 0, 1, "train", number, number))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, before[1]))
+    try:
+        records = tfds._records(tuple(parts))
+        assert [records[number] for number in range(40)] == [str(number).encode() for number in range(40)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -48,6 +48,11 @@ def test_what_is_seen_whole_keeps_the_bits_of_its_boxes() -> None:
     batch = stack([example(40, 80)], 1, View((32, 32, 1)))
     beyond = np.array([[-0.1, 0.3, 1.2, 0.9]], np.float32)
     assert predict._of_the_image(beyond, batch) is beyond
+    beside = stack([example(32, 32), example(40, 80)], 3, View((32, 32, 1), fit="letterbox"))
+    found = predict._of_the_image(np.repeat(beyond, 3, axis=0), beside)
+    np.testing.assert_array_equal(found[[0, 2]], beyond.repeat(2, axis=0), "whatever else is in the batch")
+    assert found[1].min() >= 0
+    assert found.dtype == np.float32
 
 
 def test_a_grey_image_is_seen_in_three_channels_where_the_view_has_them() -> None:

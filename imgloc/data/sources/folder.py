@@ -14,10 +14,10 @@ import numpy as np
 
 from imgloc import boxes as box_arithmetic
 from imgloc.data import decode, truth
-from imgloc.data.annotations import Annotation
+from imgloc.data.annotations import Annotated, Annotation
 from imgloc.data.check import Findings, check_folder
 from imgloc.data.headers import read_file_header
-from imgloc.data.listing import list_folder
+from imgloc.data.listing import Listing, list_folder
 from imgloc.data.reading import read_folder
 from imgloc.errors import UnreadableImage, UserError, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Truth
@@ -49,17 +49,23 @@ def source(
         raise UserError(f"{shares}; possible: shares from 0 on that leave some images for training")
     listing = list_folder(Path(folder))
     annotated = read_folder(listing, format=format, convention=convention)
+    return part(annotated, listing, split, cut={"validation": validation, "test": test}, classes=classes, channels=channels)
+
+
+def part(
+    annotated: Annotated, listing: Listing, split: str, *, cut: Mapping[str, float], classes: Sequence[str], channels: int
+) -> Folder:
+    """A split of what a folder's files say; `cut`: the shares of training images that become validation and test. See `source`."""
     for name in classes:
         if name not in annotated.classes:
             raise unknown("class (data.options.classes)", name, annotated.classes)
     chosen = tuple(classes) or annotated.classes
     numbers = {name: number for number, name in enumerate(chosen)}
     said = {entry.split for entry in annotated.images}
-    cut = {"validation": validation, "test": test}
     usable = [entry for entry in annotated.images if entry.file in listing.files and _class_of(entry, numbers) is not None]
     entries = tuple(entry for entry in usable if part_of(entry, said, cut) == split)
     if not entries:
-        raise UserError(_nothing(split, folder, annotated.images, usable, said, cut))
+        raise UserError(_nothing(split, str(listing.root), annotated.images, usable, said, cut))
     sizes = [listing.files[entry.file][0] for entry in entries]
     return Folder(str(listing.root), split, entries, chosen, channels, _fingerprint(split, chosen, channels, entries, sizes))
 
@@ -69,12 +75,13 @@ def check_data(
     validation: float = 0.1, test: float = 0.2, **others: object,
 ) -> Findings:  # fmt: skip
     """What is wrong with the files that `source` of the same options reads; see `imgloc.data.check`."""
-    annotated = read_folder(Path(folder), format=format, convention=convention)
+    listing = list_folder(Path(folder))
+    annotated = read_folder(listing, format=format, convention=convention)
     said, shares = {entry.split for entry in annotated.images}, {"validation": validation, "test": test}
     numbers = {name: number for number, name in enumerate(annotated.classes)}
     parts = {entry.file: part_of(entry, said, shares) for entry in annotated.images if _class_of(entry, numbers) is not None}
     known = {file: part for file, part in parts.items() if part}
-    return check_folder(annotated, list_folder(Path(folder)), known, convention=convention, thorough=thorough)
+    return check_folder(annotated, listing, known, convention=convention, thorough=thorough)
 
 
 def part_of(entry: Annotation, said: set[str], shares: Mapping[str, float]) -> str:

@@ -7,9 +7,11 @@ count are taken, which costs a quarter of TFDS's own decoding.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import difflib
 import functools
 import os
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,16 +20,19 @@ from typing import Any
 import numpy as np
 
 from imgloc import boxes as box_arithmetic
-from imgloc import files, types
+from imgloc import files
 from imgloc.data import decode
+from imgloc.data.listing import list_folder
+from imgloc.data.reading import read_folder
 from imgloc.data.records import CHECKSUMS
 from imgloc.data.sources import folder as folders
 from imgloc.data.tfds_fields import Fields, fields_of, flat
-from imgloc.data.tfds_opening import Part, open_prepared, parts_of
+from imgloc.data.tfds_opening import Part, data_dir, open_prepared, parts_of
 from imgloc.errors import UnreadableImage, UserError, unknown
-from imgloc.types import Example, FloatArray, Info, IntArray, Source
+from imgloc.types import Example, FloatArray, Info, IntArray, Source, Truth
 
 SPLITS = ("train", "validation", "test")
+SPARE_FILES = 512  # that are open beside those of records
 LOOKED_AT = 8  # records by which a split without labels is told
 
 
@@ -51,17 +56,18 @@ def source(
     these, numbered in this order; `per_class`: of each class as many images, the first; both read all records once.
     `channels` 3 (RGB) or 1 (grey); 0: 1 where all of its images are grey.
     Where `folder` holds COCO's own files instead (annotations/instances_*.json), coco/2017 is read from these as source `folder`
-    reads them: train2017 and, cut from it, test; val2017 as validation.
+    reads them, in the same parts as from TFDS: val2017 is the test, and 2 % of train2017 are validation.
     Raises UserError where it is not prepared, has no such split or no labels there, or no fields that are known.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     if channels not in (0, 1, 3) or per_class < 0:
         raise UserError(f"channels={channels}, per_class={per_class}; possible: 3 (RGB), 1 (grey) or 0, and 0 (all) or more")
-    if name.partition("/")[0] == "coco" and any(Path(folder).glob("annotations/instances_*.json")) and folder:
+    own = data_dir(folder)
+    if own and name.partition("/")[0] == "coco" and any(Path(own).glob("annotations/instances_*.json")):
         if per_class or train or validation or test:
             raise UserError("COCO's own files have their own splits; possible: options folder, classes and channels alone")
-        return folders.source(split, seed=seed, folder=folder, format="coco", classes=classes, channels=channels or 3)
+        return _cocos_own(Path(own), split, classes, channels or 3)
     builder = open_prepared(name, folder)
     features = flat(builder.info.features)
     fields = fields_of(name, features, list(builder.info.splits))
@@ -72,22 +78,33 @@ def source(
     numbers, chosen = _chosen(name, classes, ids, names)
     channels = channels or (1 if features[fields.image].shape[-1] == 1 else 3)
     of_all = [[os.path.basename(part.file), part.start, part.stop] for part in parts]
-    content = [builder.info.full_name, of_all, [s.num_bytes for s in builder.info.splits.values()], repr(fields), _checksums(builder)]
+    content = [builder.info.full_name, of_all, [s.num_bytes for s in builder.info.splits.values()], fields.meaning(), _checksums(builder)]
     fingerprint = files.fingerprint([*content, list(chosen), per_class, channels])
-    whole = Tfds(name.split(":", maxsplit=1)[0], parts, _records(parts), fields, Info(chosen, channels), numbers, fingerprint)
+    full_name = builder.info.full_name.rpartition("/")[0]  # with the config that a bare name stands for, without the version
+    whole = Tfds(full_name, parts, _records(parts), fields, Info(chosen, channels), numbers, fingerprint)
     if all(whole.truth(index).label < 0 for index in range(min(LOOKED_AT, len(whole)))) and not classes:
         possible = ", ".join(builder.info.splits)
         raise UserError(f"'{expression}' of {name} has no labels; choose another for data.options.{split}, of {possible}")
     return whole if not classes and not per_class else _subset(whole, per_class)
 
 
+def _cocos_own(folder: Path, split: str, classes: Sequence[str], channels: int) -> folders.Folder:
+    """A split of COCO as it is downloaded. What others report is of val2017: it is the test, and nothing is chosen by it."""
+    listing = list_folder(folder)
+    annotated = read_folder(listing, format="coco")
+    ours = {"train": "train", "validation": "test"}
+    images = tuple(replace(entry, split=ours[entry.split]) for entry in annotated.images if entry.split in ours)
+    cut = {"validation": 0.02, "test": 0.0}
+    return folders.part(replace(annotated, images=images), listing, split, cut=cut, classes=classes, channels=channels)
+
+
 @dataclass(frozen=True)
-class Truth:
+class Record:
     """What a record says but its pixels."""
 
     content: bytes  # the encoded image
     id: str
-    boxes_nx4: FloatArray  # as they are written, in our order of edges
+    boxes_nx4: FloatArray  # those of the Example
     labels_n: IntArray
     label: int  # -1: none
 
@@ -125,23 +142,20 @@ class Tfds:
         """See `imgloc.types.Reducible`."""
         return self._example(index, (height, width))
 
-    def known(self, index: int) -> types.Truth:
+    def known(self, index: int) -> Truth:
         """See `imgloc.types.TruthKnown`: the header of the encoded image is read."""
         truth = self.truth(index)
         if truth.label < 0:
-            raise UnreadableImage(f"{truth.id}: it has neither class nor box")
+            raise UnreadableImage(f"{truth.id}: it has neither class nor box", kind="unboxed_image")
         try:
             picture = decode.read_header(truth.content)
         except UserError as error:
             raise UnreadableImage(f"{truth.id}: {error}") from error
         turned = self.fields.turn and picture.orientation >= 5
         width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
-        boxes = truth.boxes_nx4
-        if self.fields.one_based:
-            boxes = np.maximum(boxes - np.array([1 / width, 1 / height, 0, 0], np.float32), np.float32(0))
-        return types.Truth(boxes, truth.labels_n, truth.label, truth.id, width, height)
+        return Truth(truth.boxes_nx4, truth.labels_n, truth.label, truth.id, width, height)
 
-    def truth(self, index: int) -> Truth:
+    def truth(self, index: int) -> Record:
         """What the record of an index says, its image not decoded."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
@@ -151,7 +165,9 @@ class Tfds:
         identity = values[fields.id].bytes_list.value[0].decode(errors="replace") if fields.id else self._group(index)
         image_label = self._number(values[fields.label].int64_list.value[0]) if fields.label else -1
         written = np.array(values[fields.boxes].float_list.value if fields.boxes else (), np.float32).reshape(-1, 4)
-        boxes = box_arithmetic.clipped(box_arithmetic.from_ymin_xmin_ymax_xmax(written))
+        content = values[fields.image].bytes_list.value[0]
+        boxes = box_arithmetic.from_ymin_xmin_ymax_xmax(written)
+        boxes = box_arithmetic.clipped(_from_one(boxes, content) if fields.one_based and len(boxes) else boxes)
         if fields.labels:
             labels = np.array([self._number(label) for label in values[fields.labels].int64_list.value], np.int32)
         else:
@@ -163,7 +179,7 @@ class Tfds:
             boxes, labels = boxes[keep], labels[keep]
         if not fields.label and len(boxes):
             image_label = int(labels[np.argmax(box_arithmetic.area(boxes))])
-        return Truth(values[fields.image].bytes_list.value[0], identity, boxes, labels, image_label)
+        return Record(content, identity, boxes, labels, image_label)
 
     def _number(self, label: int) -> int:
         return int(self.numbers[label]) if 0 <= label < len(self.numbers) else -1
@@ -171,19 +187,14 @@ class Tfds:
     def _example(self, index: int, at_least: tuple[int, int] | None) -> Example:
         truth = self.truth(index)
         if truth.label < 0:
-            raise UnreadableImage(f"{truth.id}: it has neither class nor box")
+            raise UnreadableImage(f"{truth.id}: it has neither class nor box", kind="unboxed_image")
         try:
             picture = decode.decode_image(truth.content, channels=self.info.channels, turn=self.fields.turn, at_least=at_least)
         except UserError as error:
             raise UnreadableImage(f"{truth.id}: {error}") from error
-        boxes = truth.boxes_nx4
-        if self.fields.one_based:
-            pixels = box_arithmetic.to_pixels(boxes, picture.width, picture.height)
-            edges = box_arithmetic.from_voc_inclusive(pixels)
-            boxes = box_arithmetic.clipped(box_arithmetic.from_pixels(edges, picture.width, picture.height))
         return Example(
             image_hxwxc=picture.pixels_hxwxc,
-            boxes_nx4=boxes,
+            boxes_nx4=truth.boxes_nx4,
             labels_n=truth.labels_n,
             label=truth.label,
             id=truth.id,
@@ -203,10 +214,31 @@ def _values(record: bytes) -> Any:
     return _example_message().FromString(record).features.feature
 
 
+def _from_one(boxes_nx4: FloatArray, content: bytes) -> FloatArray:
+    """Boxes of pixels counted from 1, the last included, by the sides of the encoded picture, as boxes of edges by them."""
+    try:
+        picture = decode.read_header(content)
+    except UserError:  # it cannot be decoded either, which is told where that is tried
+        return boxes_nx4
+    pixels = box_arithmetic.to_pixels(boxes_nx4.astype(np.float64), picture.width, picture.height)
+    edges: FloatArray = box_arithmetic.from_pixels(box_arithmetic.from_voc_inclusive(pixels), picture.width, picture.height)
+    return edges.astype(np.float32)
+
+
 def _records(parts: tuple[Part, ...]) -> Any:
     from array_record.python.array_record_data_source import ArrayRecordDataSource
 
+    _allow_open(4 * len(parts))  # splits beside this one, and a source that is made again
     return ArrayRecordDataSource([f"{part.file}[{part.start}:{part.stop}]" for part in parts])
+
+
+def _allow_open(count: int) -> None:
+    """Let this process, and the workers that it starts, hold so many files open: array_record does, all of a data set (ImageNet: 1,024)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + SPARE_FILES if hard == resource.RLIM_INFINITY else min(count + SPARE_FILES, hard)
+    if soft not in (resource.RLIM_INFINITY, hard) and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # a system with a limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _checksums(builder: Any) -> Any:
