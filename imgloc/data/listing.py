@@ -148,10 +148,11 @@ def list_folder(folder: Path | Listing) -> Listing:
                 faults.append(Fault("outside_folder", name, "a link that leads out of the data's folder is not followed"))
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append((Path(entry.path), f"{name}/"))
-            elif entry.is_file():
-                with contextlib.suppress(OSError):  # it has just gone
-                    status = entry.stat()
-                    found[name] = (status.st_size, status.st_mtime_ns)
+            else:
+                with contextlib.suppress(OSError):  # it has just gone, or is a link to itself
+                    if entry.is_file():
+                        status = entry.stat()
+                        found[name] = (status.st_size, status.st_mtime_ns)
     return Listing(root, found, tuple(sorted(faults, key=lambda fault: fault.where)))
 
 

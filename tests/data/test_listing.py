@@ -26,6 +26,8 @@ def test_regular_files_are_found_and_nothing_else(tmp_path: Path) -> None:
     (data / "folder").symlink_to(other, target_is_directory=True)
     (data / "circle").symlink_to(data, target_is_directory=True)
     (data / "within.jpg").symlink_to(data / "a.jpg")
+    (data / "itself.jpg").symlink_to("itself.jpg")
+    (data / "through.jpg").symlink_to(data / "a.jpg" / "b")
     (data / "broken.jpg").symlink_to(data / "nowhere.jpg")
     found = list_folder(data)
     assert found.images == ("a.jpg", "b/c.PNG", "within.jpg")

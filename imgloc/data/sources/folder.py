@@ -16,7 +16,7 @@ from imgloc import boxes as box_arithmetic
 from imgloc.data import decode, truth
 from imgloc.data.annotations import Annotation
 from imgloc.data.check import Findings, check_folder
-from imgloc.data.headers import read_file_header
+from imgloc.data.headers import read_file, read_file_header
 from imgloc.data.listing import list_folder
 from imgloc.data.reading import read_folder
 from imgloc.errors import UnreadableImage, UserError, unknown
@@ -171,10 +171,7 @@ class Folder:
 
     def _example(self, entry: Annotation, at_least: tuple[int, int] | None) -> Example:
         try:
-            content = Path(self.root, entry.file).read_bytes()
-            picture = decode.decode_image(content, channels=self.channels, at_least=at_least)
-        except OSError as error:
-            raise UnreadableImage(f"{entry.file}: {error.strerror}") from error
+            picture = decode.decode_image(read_file(self.root, entry.file), channels=self.channels, at_least=at_least)
         except UserError as error:
             raise UnreadableImage(f"{entry.file}: {error}") from error
         boxes, labels = truth.truth(entry, picture, self._numbers)
