@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -101,7 +100,7 @@ def predict_rows(
     """By each predictor one row for each example of a source (`pipeline.finite_size` of them), in its order, whatever the batch size.
 
     Examples that cannot be decoded get none. All are read once for all predictors. Of several processes each predicts its share
-    of every batch, and all get all rows.
+    of every batch, and all get all rows. Raises UserError where no example can be decoded.
     """
     place, count = jax.process_index(), jax.process_count()
     own: dict[str, list[list[Row]]] = {name: [] for name in predictors}  # by batch
@@ -109,10 +108,11 @@ def predict_rows(
         for name, predict in predictors.items():
             found = zip(examples, make_rows(predict(batch), batch), strict=True)
             own[name].append([{"id": example.id, "group": example.group, "split": split, **row} for example, row in found])
-    if count == 1:
-        return {name: list(itertools.chain(*batches)) for name, batches in own.items()}
-    shares = [json.loads(share) for share in mesh.from_all(json.dumps(own).encode())]
-    return {
+    shares = [own] if count == 1 else [json.loads(share) for share in mesh.from_all(json.dumps(own).encode())]
+    merged = {
         name: [row for batches in zip(*(share[name] for share in shares), strict=True) for rows in batches for row in rows]
         for name in predictors
     }
+    if not all(merged.values()):
+        raise UserError(f"none of the {pipeline.finite_size(source):,} images of split '{split}' can be decoded; see imgloc data check")
+    return merged

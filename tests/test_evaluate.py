@@ -14,11 +14,12 @@ import pytest
 
 from imgloc import build, files, mesh, predict, rundir
 from imgloc.data.view import View, stack
-from imgloc.errors import UserError
+from imgloc.errors import UnreadableImage, UserError
 from imgloc.evaluate import evaluate, open_target
 from imgloc.rows import read_rows
 from imgloc.types import Batch, Example, Info, Outputs
 from tests import processes
+from tests.refusals import assert_refused
 from tests.test_build import flags_for_data
 
 METRICS = {"top1", "mean_iou", *(f"{name}_{t}" for name in ("gt_known", "top1_loc") for t in (30, 50, 70))}
@@ -199,6 +200,25 @@ def test_old_results_are_gone_before_new_rows_come(evaluated_run: Path, tmp_path
     with pytest.raises(KeyboardInterrupt):
         evaluate(run, config, target)  # type: ignore[arg-type]
     assert files.read_json(run.results) == {"test@other": {}}
+
+
+def test_a_split_of_which_no_image_can_be_decoded_is_told_in_one_line() -> None:
+    class Damaged:
+        info = Info(classes=("a", "b"), channels=1)
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> Example:
+            raise UnreadableImage(f"damaged {index}")
+
+    make_rows = build.make_task("classify")
+    assert_refused(
+        lambda: predict.predict_rows(
+            {"a": lambda batch: {"logits": np.zeros((2, 2))}}, Damaged(), make_rows, "test", batch_size=2, view=View((4, 4, 1)), threads=1
+        ),
+        "none of the 3 images of split 'test' can be decoded",
+    )  # fmt: skip
 
 
 def test_examples_are_read_once_for_all_predictors() -> None:

@@ -13,6 +13,8 @@ from imgloc.errors import UserError, one_line
 
 EVEN = re.compile(r"\s*even_splits\(\s*['\"]?(?P<split>[^,'\"]+)['\"]?\s*,\s*(?:n=)?(?P<count>\d+)\s*\)\[(?P<index>\d+)\]\s*")
 
+MOST_DIGITS = 4  # of the number of even splits
+
 
 @dataclass(frozen=True)
 class Part:
@@ -81,6 +83,8 @@ def parts_of(builder: Any, expression: str) -> tuple[Part, ...]:
         for term in _terms(expression):
             found = EVEN.fullmatch(term)
             if found:
+                if len(found["count"]) > MOST_DIGITS:
+                    raise ValueError("too many parts")  # TFDS makes them all
                 one = tfds.even_splits(found["split"].strip(), int(found["count"]))[int(found["index"])]
             else:
                 one = tfds.core.splits.AbstractSplit.from_spec(term.strip())
@@ -97,13 +101,15 @@ def parts_of(builder: Any, expression: str) -> tuple[Part, ...]:
     }
     parts, before = [], 0
     for instruction in instructions:
+        if instruction.take <= 0:  # train[5:2]
+            continue
         split, first = firsts[os.path.basename(instruction.filename)]
         stop = instruction.skip + instruction.take
         parts.append(Part(os.fspath(instruction.filename), instruction.skip, stop, split, first + instruction.skip, before))
         before += instruction.take
-    if not before:
+    if not parts:
         raise UserError(f"'{expression}' of {builder.name} holds no examples")
-    return tuple(part for part in parts if part.stop > part.start)
+    return tuple(parts)
 
 
 def _terms(expression: str) -> list[str]:

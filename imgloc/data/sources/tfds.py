@@ -24,10 +24,11 @@ from imgloc.data.records import CHECKSUMS
 from imgloc.data.sources import folder as folders
 from imgloc.data.tfds_fields import Fields, fields_of, flat
 from imgloc.data.tfds_opening import Part, open_prepared, parts_of
-from imgloc.errors import UnreadableImage, UserError, unknown
+from imgloc.errors import UnreadableImage, UserError, reason, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Source
 
 SPLITS = ("train", "validation", "test")
+ANEW = "imgloc data prepare says which files are not as they were; delete the folder to prepare it anew"
 LOOKED_AT = 8  # records by which a split without labels is told
 
 
@@ -142,11 +143,17 @@ class Tfds:
         return types.Truth(boxes, truth.labels_n, truth.label, truth.id, width, height)
 
     def truth(self, index: int) -> Truth:
-        """What the record of an index says, its image not decoded."""
+        """What the record of an index says, its image not decoded. Raises UserError where it is damaged."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index %= len(self)
-        values = _values(self.records[index if self.chosen is None else int(self.chosen[index])])
+        try:
+            return self._truth(index, _values(self.records[index if self.chosen is None else int(self.chosen[index])]))
+        except Exception as error:  # array_record, protobuf and missing fields have an error of their own each
+            where = f"{self._group(index)} in {os.path.dirname(self.parts[0].file)}"
+            raise UserError(f"{where} cannot be read: {reason(error, lines=1)[:200]}; {ANEW}") from error
+
+    def _truth(self, index: int, values: Any) -> Truth:
         fields = self.fields
         identity = values[fields.id].bytes_list.value[0].decode(errors="replace") if fields.id else self._group(index)
         image_label = self._number(values[fields.label].int64_list.value[0]) if fields.label else -1
@@ -206,6 +213,9 @@ def _values(record: bytes) -> Any:
 def _records(parts: tuple[Part, ...]) -> Any:
     from array_record.python.array_record_data_source import ArrayRecordDataSource
 
+    for part in parts:
+        if not os.path.isfile(part.file):
+            raise UserError(f"{part.file} {'is no file' if os.path.exists(part.file) else 'is gone'}; {ANEW}")
     return ArrayRecordDataSource([f"{part.file}[{part.start}:{part.stop}]" for part in parts])
 
 
