@@ -38,6 +38,15 @@ def test_regular_files_are_found_and_nothing_else(tmp_path: Path) -> None:
     assert list_folder(data / "circle").images == found.images
 
 
+def test_the_images_below_a_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg", "a/b/2.jpg", "a-b/3.jpg", "a.jpg", "a0.jpg", "ab/4.jpg", "a/5.txt")
+    found = list_folder(tmp_path)
+    assert found.images_below("a") == ("a/1.jpg", "a/b/2.jpg")
+    assert found.images_below("a/b") == ("a/b/2.jpg",)
+    assert found.images_below("c") == ()
+    assert found.images_below("") == found.images
+
+
 def test_no_such_folder_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "file")
     for name in ("nowhere", "file"):
