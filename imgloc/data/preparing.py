@@ -67,8 +67,8 @@ def prepare(
     except OSError:
         raise
     except Exception as error:  # it reads what is there already, and raises whatever that makes it
-        there = f"what lies under {folder or default_folder()} as {name}"
-        raise UserError(f"{there} cannot be read ({reason(error, lines=1)[:200]}); delete it to prepare anew") from error
+        lies = f"what lies under {folder or default_folder()} as {name}"
+        raise UserError(f"{lies} cannot be read ({reason(error, lines=1)[:200]}); delete it to prepare anew") from error
     final = Path(builder.data_dir)
     if final.is_dir():
         source = module.plan(open_members(Path(origin))).sha256() if origin else None
