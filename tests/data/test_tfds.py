@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgloc import build
+from imgloc.config import base
 from imgloc.data.sources import tfds
 from imgloc.errors import UnreadableImage
 from imgloc.types import Reducible
@@ -229,6 +231,26 @@ def test_what_cannot_be_read_is_refused_in_one_line(imagenet_folder: Path, tmp_p
     assert_refused(source(name="coco/2017", folder=str(tmp_path)), "annotations/instances_*.json")
     assert_refused(source(name="no_such_set", folder=str(tmp_path)), "no prepared no_such_set")
     assert not list(tmp_path.iterdir())
+
+
+def test_records_in_two_splits_are_told_before_training(imagenet_folder: Path) -> None:
+    def told(**options: str) -> list[tuple[str, str, str]]:
+        config = base().data
+        config.source = "tfds"
+        config.options.update(name="imagenet2012", folder=str(imagenet_folder), **options)
+        found = build.check_data(config, 0, thorough=False)
+        assert found is not None
+        return [(fault.kind, fault.where, fault.what) for fault in found.faults]
+
+    assert not told()
+    assert not told(train="train[:50%]", validation="train[50%:]", test="nosuch")
+    half = imagenet_shaped.TRAIN // 2
+    assert told(train="train", validation="train[50%:]") == [
+        ("duplicate_image", "validation (train[50%:])", f"{half} of its examples are in train (train) too")
+    ]
+    assert told(train="train+train[:50%]", validation="validation", test="nosuch") == [
+        ("repeated_image", "train (train+train[:50%])", f"{half} of its examples are there twice")
+    ]
 
 
 def test_a_file_that_was_damaged_after_preparing_is_told_in_one_line(tmp_path: Path) -> None:

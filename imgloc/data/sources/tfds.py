@@ -20,10 +20,11 @@ import numpy as np
 from imgloc import boxes as box_arithmetic
 from imgloc import files, types
 from imgloc.data import decode
+from imgloc.data.check import Findings, in_order
 from imgloc.data.records import CHECKSUMS
 from imgloc.data.sources import folder as folders
 from imgloc.data.tfds_fields import Fields, fields_of, flat
-from imgloc.data.tfds_opening import Part, open_prepared, parts_of
+from imgloc.data.tfds_opening import Part, open_prepared, parts_of, shared_records
 from imgloc.errors import UnreadableImage, UserError, reason, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Source
 
@@ -59,7 +60,7 @@ def source(
         raise unknown("split", split, SPLITS)
     if channels not in (0, 1, 3) or per_class < 0:
         raise UserError(f"channels={channels}, per_class={per_class}; possible: 3 (RGB), 1 (grey) or 0, and 0 (all) or more")
-    if name.partition("/")[0] == "coco" and any(Path(folder).glob("annotations/instances_*.json")) and folder:
+    if _cocos_own(name, folder):
         if per_class or train or validation or test:
             raise UserError("COCO's own files have their own splits; possible: options folder, classes and channels alone")
         return folders.source(split, seed=seed, folder=folder, format="coco", classes=classes, channels=channels or 3)
@@ -80,6 +81,24 @@ def source(
         possible = ", ".join(builder.info.splits)
         raise UserError(f"'{expression}' of {name} has no labels; choose another for data.options.{split}, of {possible}")
     return whole if not classes and not per_class else _subset(whole, per_class)
+
+
+def check_data(
+    *, thorough: bool, name: str = "", folder: str = "", train: str = "", validation: str = "", test: str = "", **others: object
+) -> Findings | None:
+    """Records that are in two of our splits, or twice in one, told without reading any; None where all of them are to be looked at."""
+    if _cocos_own(name, folder):
+        return folders.check_data(thorough=thorough, folder=folder, format="coco")
+    if thorough:
+        return None
+    builder = open_prepared(name, folder)
+    fields = fields_of(name, flat(builder.info.features), list(builder.info.splits))
+    said = {split: own or default for split, own, default in zip(SPLITS, (train, validation, test), fields.splits, strict=True)}
+    return Findings(in_order(shared_records(builder, said)), 0, 0)
+
+
+def _cocos_own(name: str, folder: str) -> bool:
+    return name.partition("/")[0] == "coco" and folder != "" and any(Path(folder).glob("annotations/instances_*.json"))
 
 
 @dataclass(frozen=True)
