@@ -197,13 +197,15 @@ def make_source(data: ConfigDict, split: str, seed: int) -> Source:
 def check_data(data: ConfigDict, seed: int, *, thorough: bool) -> Findings | None:
     """What is wrong with the data set that a config names.
 
-    Where its source's module says it of its own files (`check_data`), by that; else by all its examples, where that is to be `thorough`,
-    and None where not: cheap enough for each start of a training is only what a source can say by itself.
+    Where its source's module says it of its own files (`check_data`), by that; where it has none, or that says nothing (None), by all
+    its examples if that is to be `thorough`, and None if not: cheap enough for each start of a training is only what a source can
+    say by itself.
     """
     module = find("data.sources", data.source)
     if hasattr(module, "check_data"):
-        found: Findings = module.check_data(thorough=thorough, **data.options)
-        return found
+        found: Findings | None = module.check_data(thorough=thorough, **data.options)
+        if found is not None:
+            return found
     if not thorough:
         return None
     sources = {}

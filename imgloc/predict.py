@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -110,14 +109,11 @@ def predict_rows(
         for name, predict in predictors.items():
             found = zip(examples, make_rows(predict(batch), batch), strict=True)
             own[name].append([{"id": example.id, "group": example.group, "split": split, **row} for example, row in found])
-    if count == 1:
-        all_rows = {name: list(itertools.chain(*batches)) for name, batches in own.items()}
-    else:
-        shares = [json.loads(share) for share in mesh.from_all(json.dumps(own).encode())]
-        all_rows = {
-            name: [row for batches in zip(*(share[name] for share in shares), strict=True) for rows in batches for row in rows]
-            for name in predictors
-        }
-    if not all(all_rows.values()):
-        raise UserError(f"none of the images of split '{split}' can be decoded; see imgloc data check")
-    return all_rows
+    shares = [own] if count == 1 else [json.loads(share) for share in mesh.from_all(json.dumps(own).encode())]
+    merged = {
+        name: [row for batches in zip(*(share[name] for share in shares), strict=True) for rows in batches for row in rows]
+        for name in predictors
+    }
+    if not all(merged.values()):
+        raise UserError(f"none of the {pipeline.finite_size(source):,} images of split '{split}' can be decoded; see imgloc data check")
+    return merged

@@ -248,6 +248,25 @@ def test_old_results_are_gone_before_new_rows_come(evaluated_run: Path, tmp_path
     assert files.read_json(run.results) == {"test@other": {}}
 
 
+def test_a_split_of_which_no_image_can_be_decoded_is_told_in_one_line() -> None:
+    class Damaged:
+        info = Info(classes=("a", "b"), channels=1)
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> Example:
+            raise UnreadableImage(f"damaged {index}")
+
+    make_rows = build.make_task("classify")
+    assert_refused(
+        lambda: predict.predict_rows(
+            {"a": lambda batch: {"logits": np.zeros((2, 2))}}, Damaged(), make_rows, "test", batch_size=2, view=View((4, 4, 1)), threads=1
+        ),
+        "none of the 3 images of split 'test' can be decoded",
+    )  # fmt: skip
+
+
 def test_examples_are_read_once_for_all_predictors() -> None:
     read: list[int] = []
 

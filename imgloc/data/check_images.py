@@ -11,7 +11,7 @@ from pathlib import Path
 
 from imgloc.data import decode
 from imgloc.data.annotations import Annotation, Fault
-from imgloc.data.headers import read_file_header
+from imgloc.data.headers import read_file, read_file_header
 from imgloc.errors import UnreadableImage, UserError
 from imgloc.types import Uint8Array
 
@@ -52,9 +52,9 @@ def _header(root: Path, name: str) -> Look:
 
 def _decoded(root: Path, name: str) -> Look:
     try:
-        picture = decode.decode_image((root / name).read_bytes())
-    except OSError as error:
-        return Look(problem=error.strerror or str(error))
+        picture = decode.decode_image(read_file(root, name))
+    except UnreadableImage as error:
+        return Look(problem=str(error).removeprefix(f"{name}: "))
     except UserError as error:
         return Look(problem=str(error))
     return Look(picture.width, picture.height, picture.orientation, digest(picture.pixels_hxwxc))

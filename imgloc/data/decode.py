@@ -31,6 +31,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "MPO", "JP
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _STRIP = 2**22  # pixels that are converted at a time
 _PILLOW = threading.Lock()
+LARGE = 2**27  # bytes that decoding takes, from which on one image is decoded at a time
+_LARGE = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def _quickly(content: bytes, channels: int, turn: bool, at_least: tuple[int, int
     size = jpeg.size(content)
     if size is None or size[0] * size[1] > LARGEST:
         return None
+    jpeg.check_scans([content], size[0] * size[1])
     orientation = 1
     if turn and jpeg.may_be_turned(content):
         with Image.open(io.BytesIO(content), formats=("JPEG", "MPO")) as image:
@@ -185,11 +188,11 @@ def _decoded(image: Image.Image, channels: int, turn: bool = True) -> Picture:
     wanted = _reduction(width, height)
     if wanted > 1 and image.format in ("JPEG", "MPO"):  # the decoder itself gives 1/2, 1/4 or 1/8
         image.draft(None, (max(1, width // wanted), max(1, height // wanted)))
-    _check_memory(image, width, height)
+    needed = _check_memory(image, width, height)
     drafted = next(s for s in (1, 2, 4, 8) if image.size == (-(-width // s), -(-height // s)))
     scale = _reduction(*image.size)
     turned = _orientation(image) if image.format == "TIFF" else 1  # always, by Pillow, which says the size it has then
-    with _without_pillows_limit() if wanted > 1 else contextlib.nullcontext():
+    with _LARGE if needed > LARGE else contextlib.nullcontext(), _without_pillows_limit() if wanted > 1 else contextlib.nullcontext():
         image.load()
         pixels = _reduced(image, scale, channels) if scale > 1 else to_array(image, channels=channels)
     width, height = (height, width) if turned >= 5 else (width, height)
@@ -197,13 +200,20 @@ def _decoded(image: Image.Image, channels: int, turn: bool = True) -> Picture:
     return Picture(_turned(pixels, orientation), width, height, max(orientation, turned), drafted * scale)
 
 
-def _check_memory(image: Image.Image, width: int, height: int) -> None:
-    """Refuse before anything is decoded what would take more than MOST_BYTES; width and height: of the file."""
+def _check_memory(image: Image.Image, width: int, height: int) -> int:
+    """Refuse before anything is decoded what would take more than MOST_BYTES, or too long; width and height: of the file.
+
+    Gives the bytes that it takes.
+    """
     held = _PIXEL_BYTES.get(image.mode, 4)
     if image.format in ("JPEG", "MPO"):
         needed = image.width * image.height * held
         if image.info.get("progressive"):  # all coefficients, 16 bits each, are held until the last scan
             needed += width * height * 2 * len(image.getbands())
+        place = image.fp.tell()  # type: ignore[attr-defined]
+        image.fp.seek(0)  # type: ignore[attr-defined]
+        jpeg.check_scans(iter(lambda: image.fp.read(2**20), b""), width * height)  # type: ignore[attr-defined]
+        image.fp.seek(place)  # type: ignore[attr-defined]
     elif image.format in ("PNG", "GIF", "BMP", "DIB", "PPM", "TGA"):
         needed = width * height * held
     else:  # libraries that decode the whole into buffers of their own
@@ -213,6 +223,7 @@ def _check_memory(image: Image.Image, width: int, height: int) -> None:
             f"it is too large: {width:,} x {height:,} pixels ({image.format}, {image.mode}) need {needed / 2**20:,.0f} MiB to decode; "
             f"the limit is {MOST_BYTES / 2**20:,.0f} MiB and {LONGEST:,} pixels a side"
         )
+    return needed
 
 
 def _orientation(image: Image.Image) -> int:

@@ -15,6 +15,8 @@ class Kind:
 
 KINDS = {
     # the files
+    "nothing_to_train": Kind("training is refused"),
+    "split_as_class": Kind("folders of splits count as classes, and splits are cut anew"),
     "unreadable_image": Kind("the image is skipped"),
     "missing_image": Kind("the annotation is left out"),
     "bad_annotation": Kind("what it says is left out"),

@@ -6,6 +6,8 @@ one of 500 pixels four fifths. `imgloc bench read` measures it beside Pillow and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import simplejpeg
 
 from imgloc.errors import UserError, one_line
@@ -13,7 +15,8 @@ from imgloc.types import Uint8Array
 
 #: What libjpeg says of files whose pixels are all there: bytes behind the image, or metadata that it does not know.
 HARMLESS = ("before marker 0xd9", "Unknown Adobe color transform", "Invalid SOS parameters", "inconsistent progression")
-_SCAN = 0xDA  # the marker behind which pixels begin
+SCAN = b"\xff\xda"  # the marker behind which pixels, or part of them, begin; among them it cannot stand
+MOST_WORK = 2**30  # scans times pixels: a hundred bytes are a scan, and each goes over all pixels
 _TURNED = (b"Exif\0\0", b"tiff:Orientation")
 
 
@@ -35,10 +38,17 @@ def may_be_turned(content: bytes) -> bool:
         marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4])
         if marker == 0xE1 and any(mark in content[place + 4 : place + 2 + length] for mark in _TURNED):
             return True
-        if marker == _SCAN:
+        if marker == SCAN[1]:
             return False
         place += 2 + length
     return True
+
+
+def check_scans(parts: Iterable[bytes], pixels: int) -> None:
+    """Refuse a file, given in parts, that would take minutes to decode by going over its pixels again and again. Raises UserError."""
+    scans = sum(part.count(SCAN) for part in parts)
+    if scans * pixels > MOST_WORK:
+        raise UserError(f"it goes over {pixels:,} pixels in {scans:,} scans, which no encoder does; it is not decoded")
 
 
 def scale_for(height: int, width: int, at_least: tuple[int, int]) -> int:

@@ -6,6 +6,7 @@ outside, whatever it says. Links that lead out of the folder are not followed, n
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hashlib
 import os
@@ -62,6 +63,12 @@ class Listing:
             for key in {name, name.rpartition(".")[0]}:
                 found.setdefault(key, []).append(path)
         return found
+
+    def images_below(self, folder: str) -> tuple[str, ...]:
+        """The images in a folder, at any depth, ordered; of "" all."""
+        if not folder:
+            return self.images
+        return self.images[bisect.bisect_left(self.images, f"{folder}/") : bisect.bisect_left(self.images, f"{folder}0")]  # "0" follows "/"
 
     def ending(self, *suffixes: str) -> list[str]:
         """The files with these suffixes (in small letters), ordered."""
@@ -148,10 +155,11 @@ def list_folder(folder: Path | Listing) -> Listing:
                 faults.append(Fault("outside_folder", name, "a link that leads out of the data's folder is not followed"))
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append((Path(entry.path), f"{name}/"))
-            elif entry.is_file():
-                with contextlib.suppress(OSError):  # it has just gone
-                    status = entry.stat()
-                    found[name] = (status.st_size, status.st_mtime_ns)
+            else:
+                with contextlib.suppress(OSError):  # it has just gone, or is a link to itself
+                    if entry.is_file():
+                        status = entry.stat()
+                        found[name] = (status.st_size, status.st_mtime_ns)
     return Listing(root, found, tuple(sorted(faults, key=lambda fault: fault.where)))
 
 

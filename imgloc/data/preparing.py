@@ -62,7 +62,13 @@ def prepare(
             raise UserError(f"--from is for {ours}; TFDS's own {name} is downloaded, or read from what you put where its builder says")
         return _by_tfds(name, folder)
     module = names.find("data.builders", name)
-    builder = module.BUILDER(data_dir=data_dir(folder), file_format="array_record")
+    try:
+        builder = module.BUILDER(data_dir=data_dir(folder), file_format="array_record")
+    except OSError:
+        raise
+    except Exception as error:  # it reads what is there already, and raises whatever that makes it
+        lies = f"what lies under {folder or default_folder()} as {name}"
+        raise UserError(f"{lies} cannot be read ({reason(error, lines=1)[:200]}); delete it to prepare anew") from error
     final = Path(builder.data_dir)
     if final.is_dir():
         source = module.plan(open_members(Path(origin))).sha256() if origin else None

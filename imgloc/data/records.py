@@ -22,6 +22,7 @@ from imgloc.data.members import file_sha256
 from imgloc.errors import UserError, storage_error
 
 CHECKSUMS = "checksums.json"
+RECORDED = ("examples", "bytes", "record_bytes", "sha256")  # of each shard there
 SHARD_BYTES = 2**26  # of images; what is lost of work when it is stopped
 SHARD_EXAMPLES = 2048  # reading one record takes array_record (0.8.6) 6 microseconds and 2 more for each 1,000 records of its file
 MOST_SHARDS = 1024
@@ -122,8 +123,8 @@ def _resumed(working: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     try:
         found = files.read_json(working / CHECKSUMS)
         if {**found, "shards": {}} == content:
-            return dict(found["shards"])
-    except (OSError, ValueError, KeyError, TypeError):
+            return {name: {key: shard[key] for key in RECORDED} for name, shard in found["shards"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     if working.exists():
         shutil.rmtree(working)
@@ -189,13 +190,16 @@ def check(folder: Path, source_sha256: str | None = None) -> int:
     """Read all files of a prepared data set again; how many match their checksums. Raises UserError where one does not."""
     try:
         recorded = files.read_json(folder / CHECKSUMS)
-        shards = dict(recorded["shards"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        shards = {name: {"bytes": int(shard["bytes"]), "sha256": str(shard["sha256"])} for name, shard in recorded["shards"].items()}
+        made_from = str(recorded["source_sha256"])
+        if any("/" in name for name in shards):
+            raise ValueError("it names files elsewhere")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{folder} has no {CHECKSUMS} that can be read: imgloc did not prepare it; delete it to prepare anew") from error
     bad = [name for name, shard in shards.items() if not _whole(folder / name, shard)]
     if bad:
         raise UserError(f"{folder}: {len(bad)} of {len(shards)} files differ from their checksums: {bad[0]}; delete it to prepare anew")
-    if source_sha256 is not None and source_sha256 != recorded["source_sha256"]:
-        was = f"SHA-256 {recorded['source_sha256'][:12]}..., this one {source_sha256[:12]}..."
+    if source_sha256 is not None and source_sha256 != made_from:
+        was = f"SHA-256 {made_from[:12]}..., this one {source_sha256[:12]}..."
         raise UserError(f"{folder} was prepared from other files ({was}); delete it to prepare anew")
     return len(shards)

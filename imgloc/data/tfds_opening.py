@@ -5,13 +5,18 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from imgloc.data.annotations import Fault
 from imgloc.data.tfds_fields import TABLE, fields_in_table
 from imgloc.errors import UserError, one_line
 
 EVEN = re.compile(r"\s*even_splits\(\s*['\"]?(?P<split>[^,'\"]+)['\"]?\s*,\s*(?:n=)?(?P<count>\d+)\s*\)\[(?P<index>\d+)\]\s*")
+
+MOST_DIGITS = 4  # of the number of even splits
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ def parts_of(builder: Any, expression: str) -> tuple[Part, ...]:
         for term in _terms(expression):
             found = EVEN.fullmatch(term)
             if found:
+                if len(found["count"]) > MOST_DIGITS:
+                    raise ValueError("too many parts")  # TFDS makes them all
                 one = tfds.even_splits(found["split"].strip(), int(found["count"]))[int(found["index"])]
             else:
                 one = tfds.core.splits.AbstractSplit.from_spec(term.strip())
@@ -97,13 +104,37 @@ def parts_of(builder: Any, expression: str) -> tuple[Part, ...]:
     }
     parts, before = [], 0
     for instruction in instructions:
+        if instruction.take <= 0:  # train[5:2]
+            continue
         split, first = firsts[os.path.basename(instruction.filename)]
         stop = instruction.skip + instruction.take
         parts.append(Part(os.fspath(instruction.filename), instruction.skip, stop, split, first + instruction.skip, before))
         before += instruction.take
-    if not before:
+    if not parts:
         raise UserError(f"'{expression}' of {builder.name} holds no examples")
-    return tuple(part for part in parts if part.stop > part.start)
+    return tuple(parts)
+
+
+def shared_records(builder: Any, said: Mapping[str, str]) -> list[Fault]:
+    """Where records are in two of our splits, or twice in one, by their expressions; one that stands for nothing is passed over."""
+    found: list[Fault] = []
+    seen: list[tuple[str, Part]] = []
+    for split, expression in said.items():
+        try:
+            parts = parts_of(builder, expression)
+        except UserError:  # told where that split is wanted
+            continue
+        common: Counter[str] = Counter()
+        for part in parts:
+            for other, before in seen:
+                if part.file == before.file:
+                    common[other] += max(0, min(part.stop, before.stop) - max(part.start, before.start))
+            seen.append((split, part))
+        for other, count in (+common).items():
+            what = "there twice" if other == split else f"in {other} ({said[other]}) too"
+            kind = "repeated_image" if other == split else "duplicate_image"
+            found.append(Fault(kind, f"{split} ({expression})", f"{count:,} of its examples are {what}"))
+    return found
 
 
 def _terms(expression: str) -> list[str]:

@@ -6,6 +6,9 @@ import functools
 import io
 import json
 import os
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 from PIL import Image
 
 from imgloc.data import decode, headers
-from imgloc.errors import UserError
+from imgloc.errors import UnreadableImage, UserError
 from tests.png import png
 from tests.refusals import assert_refused
 
@@ -231,6 +234,49 @@ def test_damage_anywhere_is_told_or_harmless(tmp_path: Path) -> None:
                 told.append(str(error))
     assert len(told) > 20
     assert not [line for line in told if len(line.splitlines()) != 1]
+
+
+def test_a_jpeg_of_endless_scans_is_refused_at_once(tmp_path: Path) -> None:
+    for mode in ("L", "CMYK"):  # by simplejpeg, by Pillow
+        file = io.BytesIO()
+        Image.new(mode, (2000, 2000)).save(file, "JPEG", progressive=True)
+        content = file.getvalue()
+        assert decode.decode_image(content).width == 2000
+        last = content.rindex(b"\xff\xda")
+        many = content[:last] + content[last:-2] * 300 + content[-2:]
+        (tmp_path / "a.jpg").write_bytes(many)
+        assert_refused(functools.partial(decode.decode_image, many), "scans")
+        assert_refused(functools.partial(decode.read_image, tmp_path / "a.jpg"), "scans")
+
+
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "LARGE", 100)
+    busy, most = [], []
+
+    def slowly(image: Image.Image, *, channels: int) -> np.ndarray:
+        busy.append(image)
+        most.append(len(busy))
+        time.sleep(0.01)
+        busy.pop()
+        return np.zeros((HEIGHT, WIDTH, channels), np.uint8)
+
+    monkeypatch.setattr(decode, "to_array", slowly)
+    content = png(WIDTH, HEIGHT, bits=8, color=0, rows=zlib.compress(b"\0" * (WIDTH + 1) * HEIGHT))
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(decode.decode_image, [content] * 8))) == 8
+    assert set(most) == {1}
+
+
+def test_only_files_of_a_sensible_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "a.jpg").write_bytes(b"123456")
+    assert (headers.read_file(tmp_path, "a.jpg"), headers.read_file(tmp_path, "a.jpg", 4)) == (b"123456", b"1234")
+    os.truncate(tmp_path / "a.jpg", headers.LARGEST + 1)
+    (tmp_path / "folder.jpg").mkdir()
+    for name, why in (("pipe.jpg", "no ordinary file"), ("folder.jpg", "no ordinary file"), ("a.jpg", "bytes"), ("b.jpg", "No such file")):
+        for read in (headers.read_file, headers.read_file_header):
+            with pytest.raises(UnreadableImage, match=f"^{name}: .*{why}"):
+                read(tmp_path, name)
 
 
 def test_awkward_files(data_folder: Path) -> None:

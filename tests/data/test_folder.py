@@ -13,7 +13,7 @@ from PIL import Image
 
 from imgloc.data.annotations import Annotated, Annotation
 from imgloc.data.formats import csv, voc
-from imgloc.data.sources.folder import Folder, source
+from imgloc.data.sources.folder import Folder, check_data, source
 from imgloc.errors import UnreadableImage
 from imgloc.types import Reducible
 from tests.picture_folders import CLASSES, COUNT, boxes_of, nothing_opened_outside, prepare, put, touch
@@ -112,6 +112,21 @@ def test_images_without_a_class_are_left_out_and_classes_may_be_chosen(tmp_path:
     turned = source("train", seed=0, folder=str(tmp_path), validation=0.0, classes=["dog", "cat"])
     assert turned.info.classes == ("dog", "cat")
     assert len({both.fingerprint, cats.fingerprint, turned.fingerprint}) == 3
+
+
+def test_a_check_says_that_there_is_nothing_to_train(tmp_path: Path) -> None:
+    def nothing(**options: Any) -> list[str]:
+        found = check_data(thorough=True, folder=str(tmp_path), **options)
+        return [fault.what for fault in found.serious if fault.kind == "nothing_to_train"]
+
+    table(tmp_path, "a.png,8,8,cat,0,0,4,4,train", "b.png,8,8,,,,,,test")
+    assert not nothing()
+    assert nothing(format="voc") == [f"no annotated image is found in '{tmp_path}'"], "the images alone are only notes"
+    table(tmp_path, "a.png,8,8,cat,0,0,4,4,test")
+    (said,) = nothing()
+    assert said.startswith(f"split 'train' of '{tmp_path}' has no images (test: 1)")
+    (tmp_path / "a.png").unlink()
+    assert "the first being 'a.png'" in nothing()[0]
 
 
 def test_class_folders_have_labels_and_no_boxes(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ def test_regular_files_are_found_and_nothing_else(tmp_path: Path) -> None:
     (data / "folder").symlink_to(other, target_is_directory=True)
     (data / "circle").symlink_to(data, target_is_directory=True)
     (data / "within.jpg").symlink_to(data / "a.jpg")
+    (data / "itself.jpg").symlink_to("itself.jpg")
+    (data / "through.jpg").symlink_to(data / "a.jpg" / "b")
     (data / "broken.jpg").symlink_to(data / "nowhere.jpg")
     found = list_folder(data)
     assert found.images == ("a.jpg", "b/c.PNG", "within.jpg")
@@ -34,6 +36,15 @@ def test_regular_files_are_found_and_nothing_else(tmp_path: Path) -> None:
         ("outside_folder", "folder"), ("outside_folder", "link.jpg"),
     ]  # fmt: skip
     assert list_folder(data / "circle").images == found.images
+
+
+def test_the_images_below_a_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg", "a/b/2.jpg", "a-b/3.jpg", "a.jpg", "a0.jpg", "ab/4.jpg", "a/5.txt")
+    found = list_folder(tmp_path)
+    assert found.images_below("a") == ("a/1.jpg", "a/b/2.jpg")
+    assert found.images_below("a/b") == ("a/b/2.jpg",)
+    assert found.images_below("c") == ()
+    assert found.images_below("") == found.images
 
 
 def test_no_such_folder_is_refused(tmp_path: Path) -> None:

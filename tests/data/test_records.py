@@ -154,8 +154,31 @@ def test_checksums_tell_what_was_changed(archive: Path, tmp_path: Path) -> None:
     content[-1] ^= 1
     shard.write_bytes(content)
     assert_refused(lambda: prepare("tiny_imagenet", folder=str(tmp_path)), "1 of ", "differ from their checksums", shard.name)
-    (done.folder / records.CHECKSUMS).write_text("{")
+    outside = tmp_path / "outside"
+    outside.write_text("secret")
+    elsewhere = {"../../outside": {"bytes": 6, "sha256": records.file_sha256(outside)}}
+    for bad in ("{", "[]", "[" * 100_000, '{"shards": {"a": null}, "source_sha256": ""}', '{"shards": 3, "source_sha256": ""}'):
+        (done.folder / records.CHECKSUMS).write_text(bad)
+        assert_refused(lambda: prepare("tiny_imagenet", folder=str(tmp_path)), "no checksums.json that can be read")
+    files.write_json(done.folder / records.CHECKSUMS, {**recorded, "shards": elsewhere})
     assert_refused(lambda: prepare("tiny_imagenet", folder=str(tmp_path)), "no checksums.json that can be read")
+    for bad in ("{}", "[", "\xff"):
+        (done.folder / "dataset_info.json").write_text(bad, "latin-1")
+        assert_refused(lambda: prepare("tiny_imagenet", folder=str(tmp_path)), "cannot be read", "delete it to prepare anew")
+
+
+def test_what_was_begun_is_begun_anew_where_its_checksums_are_damaged(archive: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    final = tmp_path / "tiny_imagenet" / "1.0.0"
+    working = final.with_name(".1.0.0.unfinished")
+    for shard in ({}, None, {"bytes": 3}):
+        done = prepare("tiny_imagenet", origin=str(archive), folder=str(tmp_path), shard_bytes=SHARD)
+        recorded = files.read_json(done.folder / records.CHECKSUMS)
+        done.folder.rename(working)
+        files.write_json(working / records.CHECKSUMS, {**recorded, "shards": dict.fromkeys(recorded["shards"], shard)})
+        again = prepare("tiny_imagenet", origin=str(archive), folder=str(tmp_path), shard_bytes=SHARD)
+        assert again.how == "prepared"
+        assert contents(again.folder) == whole
+        shutil.rmtree(final)
 
 
 def test_two_processes_do_not_write_one_data_set(archive: Path, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgloc import build
+from imgloc.config import base
 from imgloc.data.check_examples import check_sources
 from imgloc.data.sources import tfds
 from imgloc.data.tfds_fields import TABLE
@@ -218,7 +220,9 @@ def test_what_cannot_be_read_is_refused_in_one_line(imagenet_folder: Path, tmp_p
 
     assert_refused(source(train="trian"), "no split 'trian'", "possible: train, validation", "even_splits(train, 3)[0]")
     assert_refused(source(train="even_splits(train, 3)[3]"), "even_splits(train, 3)[3]")
-    assert_refused(source(train="train[:0]"), "holds no examples")
+    for none in ("train[:0]", "train[5:2]"):
+        assert_refused(source(train=none), "holds no examples")
+    assert_refused(source(train="even_splits(train, 99999999)[0]"), "too many parts")
     assert_refused(source(classes=("n0144076",)), "unknown class of imagenet2012 'n0144076'")
     assert_refused(source(classes=("n01440764", "n01440764")), "twice")
     absent = min(set(range(1000)) - {imagenet_shaped.label_of(number) for number in range(imagenet_shaped.TRAIN)})
@@ -232,6 +236,47 @@ def test_what_cannot_be_read_is_refused_in_one_line(imagenet_folder: Path, tmp_p
     assert_refused(source(name="coco/2017", folder=str(tmp_path)), "annotations/instances_*.json")
     assert_refused(source(name="no_such_set", folder=str(tmp_path)), "no prepared no_such_set")
     assert not list(tmp_path.iterdir())
+
+
+def test_records_in_two_splits_are_told_before_training(imagenet_folder: Path) -> None:
+    def told(**options: str) -> list[tuple[str, str, str]]:
+        config = base().data
+        config.source = "tfds"
+        config.options.update(name="imagenet2012", folder=str(imagenet_folder), **options)
+        found = build.check_data(config, 0, thorough=False)
+        assert found is not None
+        return [(fault.kind, fault.where, fault.what) for fault in found.faults]
+
+    assert not told()
+    assert not told(train="train[:50%]", validation="train[50%:]", test="nosuch")
+    half = imagenet_shaped.TRAIN // 2
+    assert told(train="train", validation="train[50%:]") == [
+        ("duplicate_image", "validation (train[50%:])", f"{half} of its examples are in train (train) too")
+    ]
+    assert told(train="train+train[:50%]", validation="validation", test="nosuch") == [
+        ("repeated_image", "train (train+train[:50%])", f"{half} of its examples are there twice")
+    ]
+
+
+def test_a_file_that_was_damaged_after_preparing_is_told_in_one_line(tmp_path: Path) -> None:
+    prepare("imagenet2012", tmp_path, {"train": [{"image": encoded(i), "label": 1, "file_name": f"{i}"} for i in range(20)]})
+    file = next(tmp_path.rglob("*.array_record-*"))
+    content = file.read_bytes()
+
+    def source() -> Any:
+        return tfds.source("train", seed=0, name="imagenet2012", folder=str(tmp_path), train="train")
+
+    place = content.rindex(b"JFIF")  # of the last record: the first ones are looked at when it is opened
+    file.write_bytes(content[:place] + b"\0" * 40 + content[place + 40 :])
+    opened = source()
+    assert opened[0].label == 1
+    assert_refused(lambda: [opened[i] for i in range(20)], "cannot be read", "imgloc data prepare says which files")
+    file.write_bytes(content[: len(content) // 2])
+    assert_refused(source, "imagenet2012-train-0 in ", "cannot be read")
+    file.unlink()
+    assert_refused(source, f"{file} is gone")
+    os.mkfifo(file)
+    assert_refused(source, f"{file} is no file")
 
 
 def test_a_split_without_labels_is_refused_and_a_bad_picture_is_told_by_its_name(tmp_path: Path) -> None:

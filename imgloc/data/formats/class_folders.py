@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from imgloc.data import assemble
-from imgloc.data.annotations import Annotated, Annotation
+from imgloc.data.annotations import Annotated, Annotation, Fault
 from imgloc.data.listing import Listing, list_folder, split_of_folders
 
 PLAIN = {"images", "jpegimages", "img", "imgs", "annotations", "labels"}  # folders that name no class
@@ -30,7 +30,11 @@ def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
         if len(above) > splits:
             split = split_of_folders(f"{above[0]}/") if splits else ""
             entries.append(Annotation(file, assemble.box_array([]), (), label=above[int(splits)], split=split, where=file))
-    return assemble.assembled("class_folders", sorted({entry.label for entry in entries}), entries, listing.faults)
+    beside = {} if splits else {above[0]: file for file, above in folders.items() if len(above) > 1 and split_of_folders(f"{above[0]}/")}
+    stray = next((file for file, above in folders.items() if above and not split_of_folders(f"{above[0]}/")), "")
+    what = f"it is taken for a class, as not all images lie in folders of splits: {assemble.brief(stray)} does not"
+    told = [Fault("split_as_class", name, what) for name in beside if len({split_of_folders(f"{name}/") for name in beside}) > 1]
+    return assemble.assembled("class_folders", sorted({entry.label for entry in entries}), entries, [*listing.faults, *told])
 
 
 def _folders(file: str) -> list[str]:

@@ -161,14 +161,18 @@ def _splits(content: dict[str, Any], name: str, listing: Listing, faults: list[F
     found: dict[str, str] = {}
     for key in ("test", "val", "valid", "validation", "train"):  # what is scored comes first: an image in both is not trained on
         given = content.get(key, [])
+        seen = set()
         for said in [given] if isinstance(given, str) else given if isinstance(given, list) else []:
             if said == "":
                 continue
             here = said in (".", "./")
             path = "" if here else inside(re.sub(r"^(\.\./)+", "", said)) if isinstance(said, str) else None  # Roboflow says ../train
+            if path in seen:
+                continue
             if path is None:
                 faults.append(Fault("outside_folder", name, f"{key}: {assemble.brief(said)} is no place in the data's folder"))
                 continue
+            seen.add(path)
             for image in _reached([f"{base}/{path}".strip("/") for base in bases], listing, faults):
                 if found.setdefault(image, SPLITS[key]) != SPLITS[key]:
                     what = f"{assemble.brief(image)} is in {found[image]} and in {SPLITS[key]}; it counts for {found[image]}"
@@ -182,7 +186,7 @@ def _reached(candidates: Sequence[str], listing: Listing, faults: list[Fault]) -
         if path in listing.files:
             yield from _listed(path, listing, faults)
             return
-        within = [image for image in listing.images if image.startswith(f"{path}/" if path else "")]
+        within = listing.images_below(path)
         if within:
             yield from within
             return

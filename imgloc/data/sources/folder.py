@@ -14,15 +14,16 @@ import numpy as np
 
 from imgloc import boxes as box_arithmetic
 from imgloc.data import decode, truth
-from imgloc.data.annotations import Annotated, Annotation
-from imgloc.data.check import Findings, check_folder
-from imgloc.data.headers import read_file_header
+from imgloc.data.annotations import Annotated, Annotation, Fault
+from imgloc.data.check import Findings, check_folder, in_order
+from imgloc.data.headers import read_file, read_file_header
 from imgloc.data.listing import Listing, list_folder
 from imgloc.data.reading import read_folder
 from imgloc.errors import UnreadableImage, UserError, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Truth
 
 SPLITS = ("train", "validation", "test")
+SEE_CHECK = "; `imgloc data check` says what is wrong with it"
 
 
 def source(
@@ -81,7 +82,12 @@ def check_data(
     numbers = {name: number for number, name in enumerate(annotated.classes)}
     parts = {entry.file: part_of(entry, said, shares) for entry in annotated.images if _class_of(entry, numbers) is not None}
     known = {file: part for file, part in parts.items() if part}
-    return check_folder(annotated, listing, known, convention=convention, thorough=thorough)
+    found = check_folder(annotated, listing, known, convention=convention, thorough=thorough)
+    if not thorough or any(part == "train" and file in listing.files for file, part in known.items()):
+        return found  # a training that begins says itself that there is nothing
+    usable = [entry for entry in annotated.images if entry.file in listing.files and entry.file in parts]
+    why = _nothing("train", folder, annotated.images, usable, said, shares).removesuffix(SEE_CHECK)
+    return dataclasses.replace(found, faults=in_order([*found.faults, Fault("nothing_to_train", ".", why)]))
 
 
 def part_of(entry: Annotation, said: set[str], shares: Mapping[str, float]) -> str:
@@ -113,11 +119,11 @@ def _nothing(
 ) -> str:
     """Why a split has no images, in one line."""
     if not images:
-        return f"no annotated image is found in '{folder}'; `imgloc data check` says what is wrong with it"
+        return f"no annotated image is found in '{folder}'{SEE_CHECK}"
     if not usable:
         return (
-            f"none of the {len(images)} annotated images of '{folder}' is there and has a class, the first being '{images[0].file}'; "
-            "`imgloc data check` says what is wrong"
+            f"none of the {len(images)} annotated images of '{folder}' is there and has a class, the first being '{images[0].file}'"
+            f"{SEE_CHECK}"
         )
     counts = Counter(part_of(entry, said, shares) for entry in usable)
     found = ", ".join(f"{name or 'in no split'}: {count}" for name, count in sorted(counts.items()))
@@ -178,10 +184,7 @@ class Folder:
 
     def _example(self, entry: Annotation, at_least: tuple[int, int] | None) -> Example:
         try:
-            content = Path(self.root, entry.file).read_bytes()
-            picture = decode.decode_image(content, channels=self.channels, at_least=at_least)
-        except OSError as error:
-            raise UnreadableImage(f"{entry.file}: {error.strerror}") from error
+            picture = decode.decode_image(read_file(self.root, entry.file), channels=self.channels, at_least=at_least)
         except UserError as error:
             raise UnreadableImage(f"{entry.file}: {error}") from error
         boxes, labels = truth.truth(entry, picture, self._numbers)

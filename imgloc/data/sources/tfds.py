@@ -22,17 +22,19 @@ import numpy as np
 from imgloc import boxes as box_arithmetic
 from imgloc import files
 from imgloc.data import decode
+from imgloc.data.check import Findings, in_order
 from imgloc.data.listing import list_folder
 from imgloc.data.reading import read_folder
 from imgloc.data.records import CHECKSUMS
 from imgloc.data.sources import folder as folders
 from imgloc.data.tfds_fields import Fields, fields_of, flat
-from imgloc.data.tfds_opening import Part, data_dir, open_prepared, parts_of
-from imgloc.errors import UnreadableImage, UserError, unknown
+from imgloc.data.tfds_opening import Part, data_dir, open_prepared, parts_of, shared_records
+from imgloc.errors import UnreadableImage, UserError, reason, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Source, Truth
 
 SPLITS = ("train", "validation", "test")
 SPARE_FILES = 512  # that are open beside those of records
+ANEW = "imgloc data prepare says which files are not as they were; delete the folder to prepare it anew"
 LOOKED_AT = 8  # records by which a split without labels is told
 
 
@@ -63,8 +65,7 @@ def source(
         raise unknown("split", split, SPLITS)
     if channels not in (0, 1, 3) or per_class < 0:
         raise UserError(f"channels={channels}, per_class={per_class}; possible: 3 (RGB), 1 (grey) or 0, and 0 (all) or more")
-    own = data_dir(folder)
-    if own and name.partition("/")[0] == "coco" and any(Path(own).glob("annotations/instances_*.json")):
+    if own := _cocos_own_folder(name, folder):
         if per_class or train or validation or test:
             raise UserError("COCO's own files have their own splits; possible: options folder, classes and channels alone")
         return _cocos_own(Path(own), split, classes, channels or 3)
@@ -96,6 +97,26 @@ def _cocos_own(folder: Path, split: str, classes: Sequence[str], channels: int) 
     images = tuple(replace(entry, split=ours[entry.split]) for entry in annotated.images if entry.split in ours)
     cut = {"validation": 0.02, "test": 0.0}
     return folders.part(replace(annotated, images=images), listing, split, cut=cut, classes=classes, channels=channels)
+
+
+def check_data(
+    *, thorough: bool, name: str = "", folder: str = "", train: str = "", validation: str = "", test: str = "", **others: object
+) -> Findings | None:
+    """Records that are in two of our splits, or twice in one, told without reading any; None where all of them are to be looked at."""
+    if _cocos_own_folder(name, folder):
+        return folders.check_data(thorough=thorough, folder=folder, format="coco")
+    if thorough:
+        return None
+    builder = open_prepared(name, folder)
+    fields = fields_of(name, flat(builder.info.features), list(builder.info.splits))
+    said = {split: own or default for split, own, default in zip(SPLITS, (train, validation, test), fields.splits, strict=True)}
+    return Findings(in_order(shared_records(builder, said)), 0, 0)
+
+
+def _cocos_own_folder(name: str, folder: str) -> str:
+    """Where COCO's own files lie; "" where they don't, or another data set is asked for."""
+    own = data_dir(folder) or ""
+    return own if own and name.partition("/")[0] == "coco" and any(Path(own).glob("annotations/instances_*.json")) else ""
 
 
 @dataclass(frozen=True)
@@ -156,11 +177,17 @@ class Tfds:
         return Truth(truth.boxes_nx4, truth.labels_n, truth.label, truth.id, width, height)
 
     def truth(self, index: int) -> Record:
-        """What the record of an index says, its image not decoded."""
+        """What the record of an index says, its image not decoded. Raises UserError where it is damaged."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index %= len(self)
-        values = _values(self.records[index if self.chosen is None else int(self.chosen[index])])
+        try:
+            return self._record(index, _values(self.records[index if self.chosen is None else int(self.chosen[index])]))
+        except Exception as error:  # array_record, protobuf and missing fields have an error of their own each
+            where = f"{self._group(index)} in {os.path.dirname(self.parts[0].file)}"
+            raise UserError(f"{where} cannot be read: {reason(error, lines=1)[:200]}; {ANEW}") from error
+
+    def _record(self, index: int, values: Any) -> Record:
         fields = self.fields
         identity = values[fields.id].bytes_list.value[0].decode(errors="replace") if fields.id else self._group(index)
         image_label = self._number(values[fields.label].int64_list.value[0]) if fields.label else -1
@@ -228,6 +255,9 @@ def _from_one(boxes_nx4: FloatArray, content: bytes) -> FloatArray:
 def _records(parts: tuple[Part, ...]) -> Any:
     from array_record.python.array_record_data_source import ArrayRecordDataSource
 
+    for part in parts:
+        if not os.path.isfile(part.file):
+            raise UserError(f"{part.file} {'is no file' if os.path.exists(part.file) else 'is gone'}; {ANEW}")
     _allow_open(4 * len(parts))  # splits beside this one, and a source that is made again
     return ArrayRecordDataSource([f"{part.file}[{part.start}:{part.stop}]" for part in parts])
 

@@ -36,6 +36,16 @@ def test_a_train_beside_other_classes_is_a_class(tmp_path: Path) -> None:
     assert {entry.split for entry in found.images} == {""}
 
 
+def test_splits_that_one_stray_image_makes_classes_of_are_a_fault(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "val/cat/c.jpg", "docs/logo.png")
+    found = class_folders.read(tmp_path)
+    assert found.classes == ("docs", "train", "val")
+    assert [(fault.kind, fault.where) for fault in found.faults] == [("split_as_class", "train"), ("split_as_class", "val")]
+    assert "'docs/logo.png'" in found.faults[0].what
+    (tmp_path / "docs" / "logo.png").unlink()
+    assert not class_folders.read(tmp_path).faults
+
+
 def test_one_folder_of_images_is_no_class(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.jpg", "images/b.jpg", "JPEGImages/a.jpg", "only/a.jpg")
     assert not class_folders.recognise(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,21 @@ def test_yaml_that_doubles_itself_takes_no_time(tmp_path: Path) -> None:
     levels = "".join(f"k{i}: &k{i} {{<<: [{', '.join([f'*k{i - 1}'] * 9)}]}}\n" for i in range(1, 20))
     put(tmp_path, data_dot_yaml=f"k0: &k0 {{a: b}}\n{levels}names: [cat]\n")
     assert yolo.read(tmp_path).classes == ("cat",)
+
+
+def test_yaml_that_says_the_same_ten_thousand_times_takes_no_time(tmp_path: Path) -> None:
+    images = [f"images/{number:04d}.jpg" for number in range(1000)]
+    touch(tmp_path, *images)
+    put(tmp_path, labels__0000_dot_txt=LABELS, list_dot_txt="\n".join(images * 10))
+    for place in ("list.txt", ".", "images"):
+        put(tmp_path, data_dot_yaml="names: [cat, dog]\ntrain:\n" + f"- {place}\n" * 10_000)
+        began = time.monotonic()
+        assert yolo.read(tmp_path).images[0].split == "train"
+        assert time.monotonic() - began < 10  # PyYAML's part is about 1 s
+    put(tmp_path, data_dot_yaml="names: [cat, dog]\ntrain:\n" + "".join(f"- no{number}\n" for number in range(10_000)))
+    began = time.monotonic()
+    assert yolo.read(tmp_path).images[0].split == ""
+    assert time.monotonic() - began < 10
 
 
 def test_two_yaml_files_that_disagree_are_a_fault(tmp_path: Path) -> None:
