@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from imgloc import build
 from imgloc import config as configs
@@ -125,6 +127,23 @@ def test_show_writes_a_page_and_what_training_sees(clean: Path, tmp_path: Path, 
     augmented = ["--augmented", "--count", "3", "--config.data.augment.name=light", "--out", str(tmp_path / "b.png")]
     assert main.main(["data", "show", *of_folder(clean), *augmented]) == 0
     assert (tmp_path / "b.png").stat().st_size > 1000
+
+
+def test_names_that_are_no_text_and_pillows_warnings_stay_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "b\udcff"
+    planted_faults.write(planted_faults.clean(0)[:3], folder, "voc")
+    assert main.main(["data", "stats", str(folder)]) == 0
+    assert "data: " in capsys.readouterr().out
+    for name in ("cat", "dog"):
+        (tmp_path / "cut" / name).mkdir(parents=True)
+        picture = tmp_path / "cut" / name / "a.tif"
+        Image.new("RGB", (100, 100)).save(picture, description="x" * 5000)
+        picture.write_bytes(picture.read_bytes()[:1000])
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert main.main(["data", "check", str(tmp_path / "cut")]) == 1
+    assert "2 unreadable_image" in capsys.readouterr().out
+    assert not told
 
 
 def test_train_says_first_what_is_wrong(clean: Path, wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import sys
+import warnings
 from collections.abc import Sequence
 
 from imgloc.cli import bench, data, evaluate, locate, report, sweep, train
@@ -79,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a folder's name may be no text, a class's name none of the terminal's
+            sys.stdout.reconfigure(errors="backslashreplace")
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of damaged files, which are told in a line of ours
         code: int = COMMANDS[parsed.command].run(parsed, rest)
         sys.stdout.flush()  # here, where a full disk can still be told
         return code

@@ -69,7 +69,7 @@ def _candidates(listing: Listing) -> list[str]:
 
 def _identity(value: Any) -> Any:
     """An id, which may be a number or text. Raises ValueError for anything else."""
-    if isinstance(value, (int, str)):
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -83,7 +83,9 @@ def _categories(declared: list[Any], name: str, faults: list[Fault]) -> dict[Any
         try:
             if not isinstance(category, dict):
                 raise ValueError(f"{assemble.brief(category)} is no category")
-            found.setdefault(_identity(category.get("id")), assemble.class_name(category.get("name")))
+            number, label = _identity(category.get("id")), assemble.class_name(category.get("name"))
+            if found.setdefault(number, label) != label:
+                raise ValueError(f"category {assemble.brief(number)} is '{found[number]}' already, and '{label}' here")
         except ValueError as error:
             faults.append(Fault("bad_annotation", f"{name} categories[{place}]", str(error)))
     return found

@@ -96,6 +96,8 @@ def annotation(**changes: Any) -> dict[str, Any]:
         ({"annotations": [], "images": [{"id": 1, "file_name": "a.jpg"}] * 2}, "duplicate_annotation", "x.json images[1]"),
         ({"annotations": [], "categories": [{"id": 1, "name": ""}]}, "bad_annotation", "x.json categories[0]"),
         ({"annotations": [], "categories": [{"id": 1, "name": "a\nb"}]}, "bad_annotation", "x.json categories[0]"),
+        ({"annotations": [], "categories": [{"id": True, "name": "a"}]}, "bad_annotation", "x.json categories[0]"),
+        ({"annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 1.0, "name": "b"}]}, "bad_annotation", "x.json categories[1]"),
     ],
 )  # fmt: skip
 def test_a_bad_entry_is_a_fault(tmp_path: Path, changes: dict[str, Any], kind: str, where: str) -> None:
