@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
     config.optim.clip_norm = 5.0
     config.optim.ema = 0.99
     config.train.batch_size = 32
-    config.train.epochs = 250.0
+    config.train.epochs = 150.0
     config.train.eval_every = 0
     config.train.best_metric = "gt_known_50"
     config.eval.after_training = "test@last"

@@ -17,10 +17,10 @@ from ml_collections import ConfigDict
 
 from imgloc import config as configs
 from imgloc import overrides
-from imgloc.data.check import Findings
-from imgloc.data.check_examples import check_sources
-from imgloc.data.pipeline import Augmentation
-from imgloc.data.view import FITS, View
+from imgloc.data.batches.pipeline import Augmentation
+from imgloc.data.batches.view import FITS, View
+from imgloc.data.checks.examples import check_sources
+from imgloc.data.checks.folder import Findings
 from imgloc.errors import UserError, reason, unknown
 from imgloc.names import ROOMS, find, names
 from imgloc.randomness import generator

@@ -58,7 +58,7 @@ def base() -> ConfigDict:
     config.data.fit = "squash"  # how images get that size: squash, or letterbox (sides keep their ratio, what is left is black)
     config.data.augment = ConfigDict()  # what is done to images of training
     config.data.augment.name = "none"  # a file in imgloc/data/augmentations, or a dotted module of your own; the rest: its options
-    config.data.max_objects = 1  # boxes kept of an image, the largest first
+    config.data.max_objects = 1  # boxes kept of an image: those of its own class first, the largest of them before others
     config.data.threads = 1  # that make batches ahead
     config.data.workers = 0  # processes that make batches ahead instead, for costly decoding
     config.data.prefetch = 2  # batches put onto the devices ahead

@@ -18,7 +18,7 @@ class UserError(Exception):
 class UnreadableImage(Exception):
     """An image of a data set that cannot be used; its message says which and why. Pipelines skip it and say so.
 
-    `kind` is one of `imgloc.data.faults`: it cannot be decoded, unless another one is said.
+    `kind` is one of `imgloc.data.checks.faults`: it cannot be decoded, unless another one is said.
     """
 
     def __init__(self, message: str, *, kind: str = "unreadable_image") -> None:

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from imgloc import baselines, build, draw, files, mesh, predict, rundir, scores
 from imgloc import config as configs
-from imgloc.data import pipeline
+from imgloc.data.batches import pipeline
 from imgloc.distributed import ending_at_once
 from imgloc.errors import UserError
 from imgloc.rows import PREDICTORS, read_rows, write_rows

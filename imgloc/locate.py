@@ -15,8 +15,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from imgloc import boxes, build, draw, files, mesh, predict
-from imgloc.data import decode
-from imgloc.data.view import shown
+from imgloc.data.batches.view import shown
+from imgloc.data.images import decode
 from imgloc.errors import UserError, of_storage
 from imgloc.rundir import open_run
 from imgloc.step import compute_dtype

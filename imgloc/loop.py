@@ -15,8 +15,8 @@ from ml_collections import ConfigDict
 
 from imgloc import build, checkpoint, files, mesh, predict, scores, step
 from imgloc import config as configs
-from imgloc.data import pipeline
-from imgloc.data.order import TrainOrder
+from imgloc.data.batches import pipeline
+from imgloc.data.batches.order import TrainOrder
 from imgloc.distributed import ending_at_once
 from imgloc.errors import UserError
 from imgloc.journal import Journal, MetricQueue, NotFinite, Progress

@@ -13,9 +13,9 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import CheckpointManager
 
 from imgloc import checkpoint, files
-from imgloc.data.order import TrainOrder
-from imgloc.data.pipeline import Made
-from imgloc.data.view import stack
+from imgloc.data.batches.order import TrainOrder
+from imgloc.data.batches.pipeline import Made
+from imgloc.data.batches.view import stack
 from imgloc.errors import of_storage
 from imgloc.journal import NotFinite
 from imgloc.prepare import Parts

@@ -15,8 +15,8 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from imgloc import boxes, build, checkpoint, mesh, runtime
-from imgloc.data import pipeline
-from imgloc.data.view import WHOLE, View
+from imgloc.data.batches import pipeline
+from imgloc.data.batches.view import WHOLE, View
 from imgloc.errors import UserError, reason, unknown
 from imgloc.optim import make_optimizer
 from imgloc.rundir import RunDir

@@ -18,9 +18,9 @@ from orbax.checkpoint import CheckpointManager
 
 from imgloc import build, checkpoint, files, mesh, predict, runtime, scores, step
 from imgloc import config as configs
-from imgloc.data import pipeline
-from imgloc.data.pipeline import Augmentation
-from imgloc.data.view import View, stack
+from imgloc.data.batches import pipeline
+from imgloc.data.batches.pipeline import Augmentation
+from imgloc.data.batches.view import View, stack
 from imgloc.errors import UserError, of_storage, reason, unknown
 from imgloc.optim import compiled, make_optimizer
 from imgloc.rundir import RunDir, donors, open_run, provenance

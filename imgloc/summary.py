@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from imgloc import boxes as box_arithmetic
-from imgloc.data import pipeline
-from imgloc.data.order import read
+from imgloc.data.batches import pipeline
+from imgloc.data.batches.order import read
 from imgloc.errors import UnreadableImage
 from imgloc.scores import SIZES
 from imgloc.types import BoolArray, FloatArray, InMemory, IntArray, Reducible, Source, Truth, TruthKnown

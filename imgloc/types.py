@@ -42,7 +42,7 @@ class Example:
     """One image and its truth.
 
     `group` names what must not be torn apart by a split or a bootstrap (the digit, the clip);
-    two examples made of the same content have the same group in every source.
+    sources that share digits give a digit the same group; else groups are a data set's own.
     """
 
     image_hxwxc: Uint8Array
@@ -73,7 +73,7 @@ class Source(Protocol):
 
 
 class Batch(NamedTuple):
-    """Examples of one size, stacked. Object 0 is the largest; `example_mask_b` is False for padding."""
+    """Examples of one size, stacked. Object 0 is the largest of the image's own class, if any is; `example_mask_b` is False for padding."""
 
     images_bxhxwxc: Any  # uint8
     boxes_bxnx4: Any  # float32
@@ -91,7 +91,7 @@ class InMemory(Protocol):
     def take(self, indices_b: IntArray) -> Batch:
         """The examples of these indices, stacked, images at the source's own size; `stack` of `source[i]` gives the same bits.
 
-        As many objects as the example with most of them has, the largest first; the others' places hold zeros, masked out.
+        As many objects as the example with most of them has, in the order of `stack`; the others' places hold zeros, masked out.
         """
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import imgloc
-from imgloc.data.annotations import Annotated, Annotation
+from imgloc.data.annotated.annotations import Annotated, Annotation
 from imgloc.data.formats import csv
 from imgloc.types import FloatArray
 

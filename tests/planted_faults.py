@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imgloc.data.annotations import Annotated, Annotation
+from imgloc.data.annotated.annotations import Annotated, Annotation
 from imgloc.names import find
 from imgloc.types import FloatArray, Uint8Array
 

@@ -88,7 +88,7 @@ def stopped(workdir: Path, *overrides: str) -> str:
 def rows(workdir: Path, *, fsdp: int, batch_size: int) -> Any:
     """Rows of the test split, by the run's last checkpoint."""
     from imgloc import build, mesh, predict, rundir
-    from imgloc.data.view import View
+    from imgloc.data.batches.view import View
 
     devices = mesh.evaluation_mesh(fsdp)
     assert devices.shape["fsdp"] == fsdp

@@ -34,7 +34,7 @@ WITHOUT_JAX = (
     "types", "config", "boxes", "errors", "files", "rows", "stats", "scores", "metrics", "report", "draw", "journal", "names", "rundir",
 )  # fmt: skip
 ACCELERATED = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "tensorflow_datasets"}
-FLAG_READERS = {"overrides.py": "--config.key=value", "data/pipeline.py": "tells Grain's workers that flags are parsed"}
+FLAG_READERS = {"overrides.py": "--config.key=value", "data/batches/pipeline.py": "tells Grain's workers that flags are parsed"}
 LONG_FUNCTIONS = {("loop.py", "train"), ("config.py", "base")}  # the one loop; a list of keys
 # Tested elsewhere under another name: module -> the tests file that holds it.
 TESTED_ELSEWHERE = {
@@ -43,9 +43,12 @@ TESTED_ELSEWHERE = {
     "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
     "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
     "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "baselines": "test_evaluate", "mesh": "test_devices",
-    "data/check_boxes": "test_check", "data/check_classes": "test_check", "data/check_images": "test_check", "data/headers": "test_decode",
-    "distributed": "test_devices", "data/annotations": "test_faults", "data/tfds_opening": "test_tfds",
-    "data/assemble": "test_reading",
+    "data/checks/boxes": "test_check", "data/checks/classes": "test_check", "data/checks/images": "test_check",
+    "data/checks/folder": "test_check",
+    "data/images/headers": "test_decode",
+    "distributed": "test_devices", "data/annotated/annotations": "test_faults",
+    "data/prepared/opening": "test_tfds", "data/prepared/parsing": "test_tfds", "data/prepared/classes": "test_tfds",
+    "data/annotated/assemble": "test_reading",
     "data/augmentations/none": "test_augmentations", "data/augmentations/photographs": "test_augmentations",
     "data/augmentations/light": "test_augmentations",
     "bench/models": "test_linen_layers", "bench/torch_models": "test_competitors", "bench/torch_side": "test_competitors",
@@ -62,7 +65,7 @@ def sources() -> dict[str, ast.Module]:
 
 
 def module_name(path: str) -> str:
-    """`data/pipeline.py` -> `data.pipeline`; a package is its folder."""
+    """`data/digits.py` -> `data.digits`; a package is its folder."""
     return path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
 
 

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from imgloc import build
 from imgloc import config as configs
-from imgloc.data.view import View
+from imgloc.data.batches.view import View
 from imgloc.types import Batch
 from tests.refusals import assert_refused
 

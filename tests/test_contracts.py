@@ -16,7 +16,7 @@ import pytest
 from imgloc import names, runtime
 from imgloc.build import HANDED_OVER, WeightedLoss
 from imgloc.config import base
-from imgloc.data import view
+from imgloc.data.batches import view
 from imgloc.losses import box_l1, cross_entropy
 from imgloc.optim import make_optimizer
 from imgloc.step import apply_train, as_inputs, batch_loss, init_state, key_of, predict_step

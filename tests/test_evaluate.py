@@ -19,14 +19,14 @@ from imgloc import build, files, mesh, predict, prepare, rundir
 from imgloc.cli import main
 from imgloc.cli.evaluate import print_scores
 from imgloc.config import read_recipe
-from imgloc.data.view import View, stack
+from imgloc.data.batches.view import View, stack
 from imgloc.errors import UnreadableImage, UserError
 from imgloc.evaluate import Target, _write_thumbnails, evaluate, open_target
 from imgloc.report import load, page
 from imgloc.rows import read_rows
 from imgloc.types import Batch, Example, Info, Outputs, Source
 from tests import processes
-from tests.data.test_order import Damaged
+from tests.data.batches.test_order import Damaged
 from tests.refusals import assert_refused
 from tests.test_build import flags_for_data
 

@@ -16,13 +16,13 @@ from PIL import Image
 
 import imgloc
 from imgloc import build, draw, locate
+from imgloc.data.batches.view import View
 from imgloc.data.sources.scattered_digits import source
-from imgloc.data.view import View
 from imgloc.errors import UserError
 from imgloc.predict import predict_rows
 from imgloc.types import Example
 from tests import processes
-from tests.data.test_check_examples import Listed
+from tests.data.checks.test_examples import Listed
 from tests.png import png
 from tests.test_evaluate import predictor
 

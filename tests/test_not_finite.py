@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from imgloc import build, config, loop, not_finite, prepare, rundir, step
-from imgloc.data.order import TrainOrder
-from imgloc.data.view import stack
+from imgloc.data.batches.order import TrainOrder
+from imgloc.data.batches.view import stack
 from imgloc.journal import NotFinite, read_journal
 from imgloc.losses import box_l1
 from imgloc.stop import StopRequest

@@ -14,9 +14,9 @@ import pytest
 
 from imgloc import boxes, build, checkpoint, mesh, prepare, runtime, step
 from imgloc.config import read_recipe
-from imgloc.data import pipeline
+from imgloc.data.batches import pipeline
+from imgloc.data.batches.view import View, stack
 from imgloc.data.sources.scattered_digits import source
-from imgloc.data.view import View, stack
 from imgloc.models import recurrent, second_look
 from imgloc.types import Batch
 

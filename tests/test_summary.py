@@ -128,7 +128,7 @@ def test_headers_tell_what_pictures_do(tmp_path: Path) -> None:
 
 
 def test_an_endless_source_is_told_by_its_first_examples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgloc.data.pipeline.SAMPLE", 50)
+    monkeypatch.setattr("imgloc.data.batches.pipeline.SAMPLE", 50)
     source = scattered_digits.source("train", seed=0)
     split = summary.gathered("train", source)
     examples = [source[index] for index in range(50)]

@@ -65,7 +65,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> Path:
 
 def prepare(folder: Path) -> None:
     """The archive, prepared by ourselves as TFDS keeps it."""
-    from imgloc.data import preparing
+    from imgloc.data.prepared import preparing
 
     folder.mkdir(parents=True, exist_ok=True)
     archive = write_zip(folder / "archive.zip", entries())

@@ -20,11 +20,12 @@ from imgloc.bench import jax_side
 from imgloc.bench.measure import measure, repeat
 from imgloc.bench.settings import cores
 from imgloc.bench.works import DIGITS, LSTM, SEED, Work
-from imgloc.data import decode, pipeline
-from imgloc.data.order import TrainOrder
+from imgloc.data.batches import pipeline
+from imgloc.data.batches.order import TrainOrder
+from imgloc.data.batches.view import View
+from imgloc.data.images import decode
 from imgloc.data.sources import mnist, scattered_digits
 from imgloc.data.transforms.pixels import resized
-from imgloc.data.view import View
 from imgloc.types import Batch
 
 AUGMENTED: dict[str, Any] = {"train_rotate": 12.0, "train_stretch": 0.2, "train_shear": 0.15}  # as in configs/digits_cnn.py

@@ -18,11 +18,11 @@ from PIL import Image
 from imgloc.bench.feeding import photographs
 from imgloc.bench.settings import cores
 from imgloc.data.augmentations import photographs as augmentation
-from imgloc.data.decode import decode_image
-from imgloc.data.order import TrainOrder
-from imgloc.data.pipeline import Augmentation, Made, train_batches
+from imgloc.data.batches.order import TrainOrder
+from imgloc.data.batches.pipeline import Augmentation, Made, train_batches
+from imgloc.data.batches.view import View
+from imgloc.data.images.decode import decode_image
 from imgloc.data.sources import folder as folders
-from imgloc.data.view import View
 
 BATCH = 64
 WARM_UP = 8  # batches that are not counted: workers and threads start, buffers fill

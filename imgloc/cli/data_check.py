@@ -12,8 +12,8 @@ from imgloc.cli import data_choice
 from imgloc.errors import UserError
 
 if TYPE_CHECKING:
-    from imgloc.data.annotations import Fault
-    from imgloc.data.check import Findings
+    from imgloc.data.annotated.annotations import Fault
+    from imgloc.data.checks.folder import Findings
 
 HELP = "name what is wrong with a data set, file by file, and what it would do to training or to the metric"
 EXAMPLES = """\
@@ -50,7 +50,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def line(fault: Fault) -> str:
     """A fault as text."""
-    from imgloc.data.faults import KINDS
+    from imgloc.data.checks.faults import KINDS
 
     text = f"{fault.where}: {fault.what} - {KINDS[fault.kind].effect} [{fault.kind}]"
     return text if text.isprintable() else text.encode("unicode_escape").decode()
@@ -58,7 +58,7 @@ def line(fault: Fault) -> str:
 
 def lines(found: Findings, *, most: int) -> Iterator[str]:
     """At most so many faults of each kind, and how many there are in all."""
-    from imgloc.data.faults import KINDS
+    from imgloc.data.checks.faults import KINDS
 
     counts = Counter(fault.kind for fault in found.faults)
     printed: Counter[str] = Counter()
@@ -81,7 +81,7 @@ def lines(found: Findings, *, most: int) -> Iterator[str]:
 
 def as_json(found: Findings) -> str:
     """All faults for a program."""
-    from imgloc.data.faults import KINDS
+    from imgloc.data.checks.faults import KINDS
 
     faults = [
         {"kind": f.kind, "where": f.where, "what": f.what, "effect": KINDS[f.kind].effect, "serious": KINDS[f.kind].serious}

@@ -44,7 +44,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     sheet.check_out(out)
     config = data_choice.chosen_config(parsed, rest)
     from imgloc import build
-    from imgloc.data import specimens
+    from imgloc.data.batches import specimens
 
     source = build.make_source(config.data, parsed.split, config.seed)
     if parsed.augmented:

@@ -90,7 +90,7 @@ def tell_of_faults(config: ConfigDict, recipe: str, rest: Sequence[str]) -> None
     import jax
 
     from imgloc import build
-    from imgloc.data.faults import KINDS
+    from imgloc.data.checks.faults import KINDS
 
     found = build.check_data(config.data, config.seed, thorough=False) if jax.process_index() == 0 else None
     if found is None or not found.serious:

@@ -29,8 +29,22 @@ def class_and_edges(maps_bxhxwxc: jax.Array, pooled_bxc: jax.Array, *, num_class
     """
     edges = Conv(4, (3, 3), name="edges")(maps_bxhxwxc)
     shift = nn.Dense(4, kernel_init=nn.initializers.zeros, name="shift")(pooled_bxc)
-    box = boxes.from_edges(soft_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32)))
+    box = boxes.from_edges(clipped_with_gradient(soft_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))))
     return {"logits": nn.Dense(num_classes, name="classes")(pooled_bxc), "box": box}, edges
+
+
+@jax.custom_jvp
+def clipped_with_gradient(x: jax.Array) -> jax.Array:
+    """Cut to [0, 1]; its gradient is 1 beyond them too, so that an edge which was pushed out of the image can be pulled back in.
+
+    The straight-through estimator (Bengio et al., 2013, arXiv:1308.3432).
+    """
+    return jnp.clip(x, 0.0, 1.0)
+
+
+@clipped_with_gradient.defjvp
+def _clipped_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    return jnp.clip(primals[0], 0.0, 1.0), tangents[0]
 
 
 def soft_edges(maps_bxhxwx4: jax.Array) -> jax.Array:

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from imgloc.bench import feeding, works
-from imgloc.data import decode
 from imgloc.data.digits import load_digits
+from imgloc.data.images import decode
 
 
 def test_digit_batches_fit_the_works_that_use_them() -> None:

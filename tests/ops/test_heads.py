@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from imgloc.ops.heads import class_and_box, class_and_edges, soft_edges
+from imgloc.ops.heads import class_and_box, class_and_edges, clipped_with_gradient, soft_edges
 
 
 class Ends(nn.Module):
@@ -66,3 +66,23 @@ def test_soft_edges_find_a_sharp_peak() -> None:
     for edge, (row, column) in enumerate([(3, 5), (7, 1), (2, 15), (15, 9)]):
         maps[0, row, column, edge] = 50.0
     np.testing.assert_allclose(soft_edges(jnp.asarray(maps))[0] * 15, [5, 7, 15, 15], atol=1e-4)
+
+
+def test_an_edge_pushed_out_of_the_image_is_pulled_back_in() -> None:
+    """Seen to stay out for ever, a box of the whole image for all images, where a clip of plain NumPy's kind stops the gradient."""
+    maps = np.zeros((1, 9, 9, 4), np.float32)
+    for edge, (row, column) in enumerate([(4, 0), (0, 4), (4, 8), (8, 4)]):  # the whole image
+        maps[:, row, column, edge] = 6.0
+    _, variables = Edges().init_with_output(jax.random.key(0), maps)
+    kernel = np.zeros((3, 3, 4, 4), np.float32)
+    kernel[1, 1] = np.eye(4)
+    variables["params"]["edges"]["kernel"] = kernel
+    variables["params"]["shift"]["bias"] = np.array([-2.0, -2.0, 2.0, 2.0], np.float32)  # and beyond
+
+    def to_target(params: dict) -> jax.Array:
+        (outputs, _) = Edges().apply({"params": params}, maps)
+        return jnp.abs(outputs["box"] - jnp.array([0.3, 0.3, 0.6, 0.6])).sum()
+
+    bias = jax.grad(to_target)(variables["params"])["shift"]["bias"]
+    assert (np.sign(bias) == [-1, -1, 1, 1]).all()  # less of where they are
+    np.testing.assert_array_equal(clipped_with_gradient(jnp.array([-1.0, 0.25, 2.0])), [0.0, 0.25, 1.0])

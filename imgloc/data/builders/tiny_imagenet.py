@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from imgloc import boxes
-from imgloc.data.members import Members, open_members
-from imgloc.data.records import Plan
+from imgloc.data.prepared.members import Members, open_members
+from imgloc.data.prepared.records import Plan
 from imgloc.errors import UserError
 
 SIDE = 64

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgloc.data import assemble
-from imgloc.data.annotations import Annotated, Annotation, Fault
-from imgloc.data.listing import Listing, list_folder, split_of_folders
+from imgloc.data.annotated import assemble
+from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
+from imgloc.data.annotated.listing import Listing, list_folder, split_of_folders
 
 PLAIN = {"images", "jpegimages", "img", "imgs", "annotations", "labels"}  # folders that name no class
 

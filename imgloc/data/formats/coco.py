@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from imgloc import boxes, files
-from imgloc.data import assemble
-from imgloc.data.annotations import Annotated, Annotation, Fault
-from imgloc.data.listing import Listing, folders_of, list_folder, split_of_folders, split_of_name
+from imgloc.data.annotated import assemble
+from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
+from imgloc.data.annotated.listing import Listing, folders_of, list_folder, split_of_folders, split_of_name
 
 KEYS = ("images", "annotations", "categories")
 FILE_OF_SPLIT = {"train": "instances_train.json", "validation": "instances_val.json", "test": "instances_test.json", "": "instances.json"}

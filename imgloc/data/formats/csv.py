@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from imgloc import files
-from imgloc.data import assemble
-from imgloc.data.annotations import Annotated, Annotation, Fault
-from imgloc.data.listing import IMAGE_SUFFIXES, SPLIT_NAMES, Listing, folders_of, list_folder, split_of_folders, split_of_name
+from imgloc.data.annotated import assemble
+from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
+from imgloc.data.annotated.listing import IMAGE_SUFFIXES, SPLIT_NAMES, Listing, folders_of, list_folder, split_of_folders, split_of_name
 
 COLUMNS = {
     "file": ("filename", "imagename", "imageid", "imagepath", "filepath", "image", "file", "path", "img", "imgname"),

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from imgloc import files
-from imgloc.data import assemble
-from imgloc.data.annotations import Annotated, Annotation, Fault
-from imgloc.data.listing import SPLIT_NAMES, Listing, list_folder, split_of_folders
+from imgloc.data.annotated import assemble
+from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
+from imgloc.data.annotated.listing import SPLIT_NAMES, Listing, list_folder, split_of_folders
 
 LARGEST = 2**24  # bytes of a file: one of 100,000 boxes
 DEEPEST = 64  # elements inside one another

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgloc.data import assemble
-from imgloc.data.annotations import Annotated, Annotation, Fault
-from imgloc.data.listing import Listing, folders_of, list_folder, split_of_name
+from imgloc.data.annotated import assemble
+from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
+from imgloc.data.annotated.listing import Listing, folders_of, list_folder, split_of_name
 
 IDS, LABELS, SIZES, BOXES = "image_ids.txt", "class_labels.txt", "image_sizes.txt", "localization.txt"
 

@@ -16,9 +16,9 @@ import numpy as np
 import yaml
 
 from imgloc import boxes, files
-from imgloc.data import assemble
-from imgloc.data.annotations import Annotated, Annotation, Fault
-from imgloc.data.listing import Listing, folders_of, inside, list_folder, split_of_folders
+from imgloc.data.annotated import assemble
+from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
+from imgloc.data.annotated.listing import Listing, folders_of, inside, list_folder, split_of_folders
 
 LARGEST_YAML = 2**18  # bytes; PyYAML reads about that much a second
 LARGEST_LABELS = 2**24  # bytes of one image's text

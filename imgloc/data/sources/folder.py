@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from imgloc import boxes as box_arithmetic
-from imgloc.data import decode, truth
-from imgloc.data.annotations import Annotated, Annotation, Fault
-from imgloc.data.check import Findings, check_folder, in_order
-from imgloc.data.headers import read_file, read_file_header
-from imgloc.data.listing import Listing, list_folder
-from imgloc.data.reading import read_folder
+from imgloc.data.annotated import truth
+from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
+from imgloc.data.annotated.listing import Listing, list_folder
+from imgloc.data.annotated.reading import read_folder
+from imgloc.data.checks.folder import Findings, check_folder, in_order
+from imgloc.data.images import decode
+from imgloc.data.images.headers import read_file, read_file_header
 from imgloc.errors import UnreadableImage, UserError, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Truth
 
@@ -68,14 +68,19 @@ def part(
     if not entries:
         raise UserError(_nothing(split, str(listing.root), annotated.images, usable, said, cut))
     sizes = [listing.files[entry.file][0] for entry in entries]
-    return Folder(str(listing.root), split, entries, chosen, channels, _fingerprint(split, chosen, channels, entries, sizes))
+    fingerprint = _fingerprint(split, chosen, channels, entries, sizes)
+    # Another folder's 0001.jpg is another image: its size tells them apart, cheaply and wherever the folder lies.
+    entries = tuple(
+        replace(entry, group=entry.group or f"{entry.file} ({size} bytes)") for entry, size in zip(entries, sizes, strict=True)
+    )
+    return Folder(str(listing.root), split, entries, chosen, channels, fingerprint)
 
 
 def check_data(
     *, thorough: bool, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
     validation: float = 0.1, test: float = 0.2, **others: object,
 ) -> Findings:  # fmt: skip
-    """What is wrong with the files that `source` of the same options reads; see `imgloc.data.check`."""
+    """What is wrong with the files that `source` of the same options reads; see `imgloc.data.checks.folder`."""
     listing = list_folder(Path(folder))
     annotated = read_folder(listing, format=format, convention=convention)
     said, shares = {entry.split for entry in annotated.images}, {"validation": validation, "test": test}
@@ -87,7 +92,7 @@ def check_data(
         return found  # a training that begins says itself that there is nothing
     usable = [entry for entry in annotated.images if entry.file in listing.files and entry.file in parts]
     why = _nothing("train", folder, annotated.images, usable, said, shares).removesuffix(SEE_CHECK)
-    return dataclasses.replace(found, faults=in_order([*found.faults, Fault("nothing_to_train", ".", why)]))
+    return replace(found, faults=in_order([*found.faults, Fault("nothing_to_train", ".", why)]))
 
 
 def part_of(entry: Annotation, said: set[str], shares: Mapping[str, float]) -> str:
@@ -135,7 +140,7 @@ def _fingerprint(split: str, classes: Sequence[str], channels: int, entries: Seq
     """A hash of what is said of each image, and of each file's size: cheap, and blind to pixels that change within a size."""
     state = hashlib.sha256(repr(("folder", split, list(classes), channels)).encode())
     for entry, size in zip(entries, sizes, strict=True):
-        plain = dataclasses.replace(entry, boxes_nx4=np.zeros(0), where="", split="")
+        plain = replace(entry, boxes_nx4=np.zeros(0), where="", split="")
         state.update(repr((size, plain)).encode())
         state.update(entry.boxes_nx4.tobytes())
     return state.hexdigest()[:16]
@@ -158,7 +163,7 @@ class Folder:
 
     @cached_property
     def groups(self) -> frozenset[str]:
-        return frozenset(entry.group or entry.file for entry in self.entries)
+        return frozenset(entry.group for entry in self.entries)
 
     @cached_property
     def _numbers(self) -> Mapping[str, int]:
@@ -194,7 +199,7 @@ class Folder:
             labels_n=labels,
             label=self._label(entry, boxes, labels),
             id=entry.file,
-            group=entry.group or entry.file,
+            group=entry.group,
         )
 
     def _label(self, entry: Annotation, boxes: FloatArray, labels: IntArray) -> int:

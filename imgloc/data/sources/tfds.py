@@ -1,17 +1,13 @@
 """Any data set that TFDS has prepared as array_record, by its name: images kept encoded, read one by one, without TensorFlow.
 
-Which field is what stands in `imgloc.data.tfds_fields`. Records are TensorFlow's Example messages; of one only the fields that
+Which field is what stands in `imgloc.data.prepared.fields`. Records are TensorFlow's Example messages; of one only the fields that
 count are taken, which costs a quarter of TFDS's own decoding.
 """
 
 from __future__ import annotations
 
 import bisect
-import contextlib
-import difflib
-import functools
 import os
-import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,20 +17,20 @@ import numpy as np
 
 from imgloc import boxes as box_arithmetic
 from imgloc import files
-from imgloc.data import decode
-from imgloc.data.check import Findings, in_order
-from imgloc.data.listing import list_folder
-from imgloc.data.reading import read_folder
-from imgloc.data.records import CHECKSUMS
+from imgloc.data.annotated.listing import list_folder
+from imgloc.data.annotated.reading import read_folder
+from imgloc.data.checks.folder import Findings, in_order
+from imgloc.data.images import decode
+from imgloc.data.prepared.classes import class_names, numbered
+from imgloc.data.prepared.fields import Fields, fields_of, flat
+from imgloc.data.prepared.opening import Part, data_dir, open_prepared, parts_of, shared_records
+from imgloc.data.prepared.parsing import ANEW, fields_of_record, open_records
+from imgloc.data.prepared.records import CHECKSUMS
 from imgloc.data.sources import folder as folders
-from imgloc.data.tfds_fields import Fields, fields_of, flat
-from imgloc.data.tfds_opening import Part, data_dir, open_prepared, parts_of, shared_records
 from imgloc.errors import UnreadableImage, UserError, reason, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Source, Truth
 
 SPLITS = ("train", "validation", "test")
-SPARE_FILES = 512  # that are open beside those of records
-ANEW = "imgloc data prepare says which files are not as they were; delete the folder to prepare it anew"
 LOOKED_AT = 8  # records by which a split without labels is told
 
 
@@ -75,14 +71,14 @@ def source(
     place = SPLITS.index(split)
     expression = (train, validation, test)[place] or fields.splits[place]
     parts = parts_of(builder, expression)
-    ids, names = _classes(features, fields, builder.info.metadata)
-    numbers, chosen = _chosen(name, classes, ids, names)
+    ids, names = class_names(features, fields, builder.info.metadata)
+    numbers, chosen = numbered(name, classes, ids, names)
     channels = channels or (1 if features[fields.image].shape[-1] == 1 else 3)
     of_all = [[os.path.basename(part.file), part.start, part.stop] for part in parts]
     content = [builder.info.full_name, of_all, [s.num_bytes for s in builder.info.splits.values()], fields.meaning(), _checksums(builder)]
     fingerprint = files.fingerprint([*content, list(chosen), per_class, channels])
     full_name = builder.info.full_name.rpartition("/")[0]  # with the config that a bare name stands for, without the version
-    whole = Tfds(full_name, parts, _records(parts), fields, Info(chosen, channels), numbers, fingerprint)
+    whole = Tfds(full_name, parts, open_records(parts), fields, Info(chosen, channels), numbers, fingerprint)
     if all(whole.truth(index).label < 0 for index in range(min(LOOKED_AT, len(whole)))) and not classes:
         possible = ", ".join(builder.info.splits)
         raise UserError(f"'{expression}' of {name} has no labels; choose another for data.options.{split}, of {possible}")
@@ -182,7 +178,7 @@ class Tfds:
             raise IndexError(index)
         index %= len(self)
         try:
-            return self._record(index, _values(self.records[index if self.chosen is None else int(self.chosen[index])]))
+            return self._record(index, fields_of_record(self.records[index if self.chosen is None else int(self.chosen[index])]))
         except Exception as error:  # array_record, protobuf and missing fields have an error of their own each
             where = f"{self._group(index)} in {os.path.dirname(self.parts[0].file)}"
             raise UserError(f"{where} cannot be read: {reason(error, lines=1)[:200]}; {ANEW}") from error
@@ -229,18 +225,6 @@ class Tfds:
         )
 
 
-@functools.cache
-def _example_message() -> Any:
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    return tf_example_pb2.Example
-
-
-def _values(record: bytes) -> Any:
-    """The fields of a serialized record by name; one that it lacks reads as empty lists."""
-    return _example_message().FromString(record).features.feature
-
-
 def _from_one(boxes_nx4: FloatArray, content: bytes) -> FloatArray:
     """Boxes of pixels counted from 1, the last included, by the sides of the encoded picture, as boxes of edges by them."""
     try:
@@ -252,59 +236,12 @@ def _from_one(boxes_nx4: FloatArray, content: bytes) -> FloatArray:
     return edges.astype(np.float32)
 
 
-def _records(parts: tuple[Part, ...]) -> Any:
-    from array_record.python.array_record_data_source import ArrayRecordDataSource
-
-    for part in parts:
-        if not os.path.isfile(part.file):
-            raise UserError(f"{part.file} {'is no file' if os.path.exists(part.file) else 'is gone'}; {ANEW}")
-    _allow_open(4 * len(parts))  # splits beside this one, and a source that is made again
-    return ArrayRecordDataSource([f"{part.file}[{part.start}:{part.stop}]" for part in parts])
-
-
-def _allow_open(count: int) -> None:
-    """Let this process, and the workers that it starts, hold so many files open: array_record does, all of a data set (ImageNet: 1,024)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count + SPARE_FILES if hard == resource.RLIM_INFINITY else min(count + SPARE_FILES, hard)
-    if soft not in (resource.RLIM_INFINITY, hard) and soft < wanted:
-        with contextlib.suppress(ValueError, OSError):  # a system with a limit of its own
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def _checksums(builder: Any) -> Any:
     """Those that `imgloc data prepare` wrote of the records; none of what TFDS prepared."""
     try:
         return files.read_json(Path(builder.data_dir) / CHECKSUMS)["shards"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _classes(features: dict[str, Any], fields: Fields, metadata: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names that the records' labels have, and those that people use: the same where the data set says no other."""
-    if fields.one_class:
-        return (fields.one_class,), (fields.one_class,)
-    feature = features[fields.labels or fields.label]
-    ids = tuple(getattr(feature, "feature", feature).names)
-    names = tuple((metadata or {}).get("class_names", ids))
-    return ids, names if len(names) == len(ids) else ids
-
-
-def _chosen(name: str, classes: Sequence[str], ids: tuple[str, ...], names: tuple[str, ...]) -> tuple[IntArray, tuple[str, ...]]:
-    """The number of each class of the data set, -1 where it is left out, and the names of ours."""
-    if isinstance(classes, str):
-        classes = (classes,)
-    numbers = np.full(len(ids), -1, np.int32)
-    for number, wanted in enumerate(classes):
-        if wanted not in ids and wanted not in names:
-            near = difflib.get_close_matches(wanted, names, n=5, cutoff=0.4) or names[:5]
-            raise unknown(f"class of {name}", wanted, names if len(names) <= 20 else near)
-        old = ids.index(wanted) if wanted in ids else names.index(wanted)
-        if numbers[old] >= 0:
-            raise UserError(f"data.options.classes names '{wanted}' twice")
-        numbers[old] = number
-    if not classes:
-        return np.arange(len(ids), dtype=np.int32), names
-    return numbers, tuple(names[int(np.flatnonzero(numbers == number)[0])] for number in range(len(classes)))
 
 
 def _subset(whole: Tfds, per_class: int) -> Tfds:

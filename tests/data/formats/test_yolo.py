@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from imgloc.data.annotations import Annotated
+from imgloc.data.annotated.annotations import Annotated
 from imgloc.data.formats import yolo
 from tests.picture_folders import annotated, assert_same, damaged, nothing_opened_outside, put, touch
 from tests.refusals import assert_refused

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgloc import boxes as box_arithmetic
+from imgloc.data.annotated.annotations import Annotated, Annotation
+from imgloc.data.annotated.listing import Listing
+from imgloc.data.checks.faults import KINDS
+from imgloc.data.checks.folder import Findings, check_folder
+from imgloc.data.sources import folder as folders
+from imgloc.types import FloatArray
+from tests import planted_faults
+
+FORMATS = ("voc", "csv", "coco", "yolo")
+
+
+def checked(folder: Path, form: str = "", *, thorough: bool = True, convention: str = "") -> Findings:
+    return folders.check_data(thorough=thorough, folder=str(folder), format=form, convention=convention)
+
+
+def kinds(found: Findings) -> Counter[str]:
+    return Counter(fault.kind for fault in found.faults)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_nothing_is_invented_on_a_clean_copy(form: str, tmp_path: Path) -> None:
+    planted_faults.write(planted_faults.clean(5), tmp_path, form)
+    found = checked(tmp_path, form)
+    assert found.faults == ()
+    assert found.images == found.looked_at == planted_faults.COUNT
+
+
+@pytest.mark.parametrize(("form", "seed"), [(form, seed) for form in FORMATS for seed in (0, 1)])
+def test_all_that_is_planted_is_named_at_its_file_and_nothing_else(form: str, seed: int, tmp_path: Path) -> None:
+    wanted = planted_faults.planted(tmp_path, form, seed)
+    assert len(wanted) >= 15
+    left = list(checked(tmp_path, form).faults)
+    for kind, file in wanted:
+        of_file = [fault for fault in left if Path(file).stem in f"{fault.where} {fault.what}"]
+        hits = [fault for fault in of_file if fault.kind == kind]
+        assert hits, (kind, file, of_file)
+        left.remove(hits[0])
+    assert not left
+
+
+def test_a_quick_check_sees_all_but_what_wants_pixels(tmp_path: Path) -> None:
+    wanted = Counter(kind for kind, _ in planted_faults.planted(tmp_path, "voc", 3))
+    found = kinds(checked(tmp_path, "voc", thorough=False))
+    # A truncated file has a sound header.
+    assert wanted - found == Counter(unreadable_image=1, duplicate_image=1, repeated_image=1)
+    assert not found - wanted
+
+
+def rewritten(folder: Path, form: str, numbers: str) -> None:
+    """A clean folder but for its numbers: all of its boxes are given as corners, xywh or middle where its format wants others."""
+    own = {"coco": box_arithmetic.from_coco_xywh, "yolo": box_arithmetic.from_yolo_cxcywh}.get(form, lambda boxes: boxes)
+    to = {"corners": lambda b: b, "xywh": box_arithmetic.to_coco_xywh, "middle": box_arithmetic.to_yolo_cxcywh}[numbers]
+
+    def misread(entry: Annotation) -> FloatArray:
+        shift = 0.0 if form == "yolo" and numbers == "xywh" else 22.0  # so that they often make no sense as they are read
+        far = np.minimum(entry.boxes_nx4[:, 2:] + shift, [entry.width, entry.height])
+        return np.asarray(own(to(np.concatenate([entry.boxes_nx4[:, :2] + shift, far], axis=1))))
+
+    entries = [dataclasses.replace(entry, boxes_nx4=misread(entry)) for entry in planted_faults.clean(7)]
+    planted_faults.write(entries, folder, form)
+
+
+@pytest.mark.parametrize(
+    ("form", "numbers", "kind"),
+    [("voc", "xywh", "xywh_box"), ("csv", "xywh", "xywh_box"), ("coco", "corners", "corner_box"), ("yolo", "corners", "corner_box"),
+     ("yolo", "xywh", "xywh_box")],
+)  # fmt: skip
+def test_numbers_that_mean_something_else_are_told_for_every_image(form: str, numbers: str, kind: str, tmp_path: Path) -> None:
+    rewritten(tmp_path, form, numbers)
+    assert kinds(checked(tmp_path, form)) == Counter({kind: planted_faults.COUNT})
+
+
+def test_of_two_tables_only_the_one_that_is_wrong_is_named(tmp_path: Path) -> None:
+    planted_faults.write(planted_faults.clean(2), tmp_path, "csv")
+    columns = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
+    tables: dict[str, list[str]] = {split: [",".join(columns)] for split in ("train", "test", "validation")}
+    for row in csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()):
+        x0, y0, x1, y1 = (float(row[corner]) + 20 for corner in columns[4:])
+        far = (x1 - x0, y1 - y0) if row["split"] == "test" else (x1, y1)
+        size = (int(row["width"]) + 40, int(row["height"]) + 40)
+        tables[row["split"]].append(",".join(map(str, (row["filename"], *size, row["class"], x0, y0, *far))))
+    (tmp_path / "labels.csv").unlink()
+    for split, rows in tables.items():
+        (tmp_path / f"{split}_labels.csv").write_text("\n".join(rows))
+    found = [fault for fault in checked(tmp_path, "csv", thorough=False).faults if fault.kind != "size_mismatch"]
+    assert {(fault.kind, fault.where.partition(":")[0]) for fault in found} == {("xywh_box", "test_labels.csv")}
+    assert len(found) == len({row.split(",")[0] for row in tables["test"][1:]})
+
+
+def test_corners_that_are_all_swapped_are_inverted_and_nothing_else(tmp_path: Path) -> None:
+    entries = [dataclasses.replace(entry, boxes_nx4=entry.boxes_nx4[:, [2, 3, 0, 1]]) for entry in planted_faults.clean(1)]
+    planted_faults.write(entries, tmp_path, "csv")
+    assert set(kinds(checked(tmp_path, "csv"))) == {"inverted_box"}
+
+
+def test_shares_where_pixels_are_expected_in_vocs_xml(tmp_path: Path) -> None:
+    planted_faults.write(planted_faults.clean(1), tmp_path, "voc")
+    path = tmp_path / "Annotations" / "images" / "p004.xml"
+    text = path.read_text()
+    for tag, share in (("xmin", 0.125), ("ymin", 0.25), ("xmax", 0.75), ("ymax", 1)):
+        before, _, after = text.partition(f"<{tag}>")
+        text = f"{before}<{tag}>{share}{after[after.index('<') :]}"
+    path.write_text(text)
+    for convention in ("", "inclusive_from_1", "inclusive_from_0"):
+        (fault,) = checked(tmp_path, "voc", convention=convention).faults
+        assert (fault.kind, fault.where) == ("normalised_box", "Annotations/images/p004.xml")
+
+
+def test_pixels_counted_from_0_where_from_1_is_meant_and_the_reverse(tmp_path: Path) -> None:
+    at_zero = [
+        dataclasses.replace(entry, boxes_nx4=np.concatenate([[[0.0, 3, 20, 30]], entry.boxes_nx4[1:]])) if place in (3, 8) else entry
+        for place, entry in enumerate(planted_faults.clean(4))
+    ]
+    planted_faults.write(at_zero, tmp_path, "voc")
+    assert checked(tmp_path, "voc").faults == ()  # as edges, which they are
+    found = checked(tmp_path, "voc", convention="inclusive_from_1")
+    assert [(fault.kind, fault.where) for fault in found.faults] == [
+        ("zero_based_box", f"Annotations/images/p00{place}.xml") for place in (3, 8)
+    ]
+    for name in ("p003", "p008"):  # VOC's own files are read as counted from 1 without being told
+        path = tmp_path / "Annotations" / "images" / f"{name}.xml"
+        path.write_text(path.read_text().replace("Unknown", "PASCAL VOC2007"))
+    assert kinds(checked(tmp_path, "voc")) == Counter(zero_based_box=2)
+
+    first = at_zero[0]
+    whole = dataclasses.replace(first, boxes_nx4=np.array([[1.0, 1, first.width, first.height]]), names=("cat",))
+    planted_faults.write([whole], tmp_path / "whole", "voc")
+    assert checked(tmp_path / "whole", "voc").faults == ()
+    assert kinds(checked(tmp_path / "whole", "voc", convention="inclusive_from_0")) == Counter(one_based_box=1)
+
+
+def test_readers_faults_are_passed_on(tmp_path: Path) -> None:
+    planted_faults.write(planted_faults.clean(1), tmp_path, "coco")
+    (path,) = tmp_path.rglob("instances_train.json")
+    name = path.relative_to(tmp_path).as_posix()
+    content = json.loads(path.read_text())
+    content["annotations"][0]["category_id"] = 99
+    content["annotations"][1]["image_id"] = 12345
+    content["categories"] += [{"id": 50, "name": "CAT"}, {"id": 51, "name": "okapi"}]
+    path.write_text(json.dumps(content))
+    found = checked(tmp_path, "coco")
+    assert {(fault.kind, fault.where) for fault in found.faults} >= {
+        ("unknown_class", f"{name} annotations[0]"), ("bad_annotation", f"{name} annotations[1]"),
+        ("class_case", "classes"), ("unused_class", "classes"),
+    }  # fmt: skip
+
+
+def test_a_clean_data_set_with_a_truncated_photograph(data_folder: Path, tmp_path: Path) -> None:
+    """The raccoons hold no wrong box or size; four photographs are there twice, which is so."""
+    found = checked(data_folder / "raccoon", "voc")
+    assert set(kinds(found)) == {"duplicate_image", "repeated_image"}
+    assert len(found.faults) == 4
+    for kind in ("images", "annotations"):
+        (tmp_path / kind).mkdir()
+        for file in (data_folder / "raccoon" / kind).iterdir():
+            if file.stem in ("raccoon-1", "raccoon-2", "raccoon-3"):
+                (tmp_path / kind / file.name).write_bytes(file.read_bytes()[: -2000 if file.name == "raccoon-2.jpg" else None])
+    (fault,) = checked(tmp_path, "voc").faults
+    assert (fault.kind, fault.where) == ("unreadable_image", "images/raccoon-2.jpg")
+
+
+@st.composite
+def wild(draw: st.DrawFn) -> Annotated:
+    """Annotations of a few images whose boxes are anything a file may say."""
+    edge = st.floats(-1e9, 1e9) | st.integers(-2, 60).map(float) | st.floats(-2, 3)
+    entries = []
+    for number in range(draw(st.integers(1, 5))):
+        boxes = draw(st.lists(st.tuples(edge, edge, edge, edge), max_size=4))
+        names = tuple(draw(st.sampled_from(["cat", "CAT", "", "dog"])) for _ in boxes)
+        side = st.sampled_from([0, 1, 50, 10**9])
+        width, height, relative, file = draw(side), draw(side), draw(st.booleans()), f"{number}.jpg"
+        array = np.array(boxes, np.float64).reshape(-1, 4)
+        where = draw(st.sampled_from([file, "t.csv:3"]))
+        entries.append(Annotation(file, array, names, relative=relative, width=width, height=height, where=where))
+    return Annotated(draw(st.sampled_from(FORMATS)), ("cat", "dog"), tuple(entries))
+
+
+@given(wild(), st.sampled_from(["", "inclusive_from_0", "inclusive_from_1"]))
+def test_whatever_boxes_say_each_without_area_is_named(annotated: Annotated, convention: str) -> None:
+    found = check_folder(annotated, Listing(Path("nowhere"), {}), {}, convention=convention)
+    assert {fault.kind for fault in found.faults} <= set(KINDS)
+    units = {"normalised_box", "pixel_box", "xywh_box", "corner_box", "middle_box", "zero_based_box", "one_based_box"}
+    for entry in annotated.images:
+        if len(entry.boxes_nx4) and (entry.boxes_nx4[:, 2:] <= entry.boxes_nx4[:, :2]).any():
+            of_entry = [fault for fault in found.faults if f"'{entry.file}'" in fault.what]
+            assert {fault.kind for fault in of_entry} & {"inverted_box", "empty_box", *units}

@@ -1,0 +1,71 @@
+"""Files of archives and folders: read in place, damage told, nothing outside reached."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from imgloc.data.prepared import members
+from tests.refusals import assert_refused
+from tests.tiny_imagenet_shaped import write_folder, write_zip
+
+FILES = {"a.txt": b"one", "b/c.txt": "zwölf".encode(), "b/d/e.bin": bytes(range(256)) * 40}
+
+
+@pytest.fixture(params=["zip", "folder"])
+def found(request: pytest.FixtureRequest, tmp_path: Path) -> members.Members:
+    if request.param == "zip":
+        return members.open_members(write_zip(tmp_path / "a.zip", FILES, root=""))
+    return members.open_members(write_folder(tmp_path / "a", FILES))
+
+
+def test_an_archive_and_a_folder_read_alike(found: members.Members) -> None:
+    assert dict(found.sizes) == {name: len(content) for name, content in FILES.items()}
+    assert all(found.read(name) == content for name, content in FILES.items())
+    below = found.below("b/")
+    assert set(below.sizes) == {"c.txt", "d/e.bin"}
+    assert below.text("c.txt") == "zwölf"
+    assert below.below("d/").read("e.bin") == FILES["b/d/e.bin"]
+    assert_refused(lambda: below.read("a.txt"), "no file b/a.txt in")
+    assert_refused(lambda: found.text("b/d/e.bin"), "no UTF-8 text")
+
+
+def test_checksums_change_with_any_content_or_name(tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.zip", FILES)
+    assert members.open_members(archive).sha256([]) == hashlib.sha256(archive.read_bytes()).hexdigest()
+    whole = members.open_members(write_folder(tmp_path / "a", FILES)).sha256(FILES)
+    assert whole == members.open_members(write_folder(tmp_path / "b", FILES)).sha256(reversed(FILES))
+    (tmp_path / "b/a.txt").write_bytes(b"two")
+    assert whole != members.open_members(tmp_path / "b").sha256(FILES)
+    assert whole != members.open_members(tmp_path / "a").sha256(["a.txt"])
+
+
+def test_names_that_lead_out_are_as_if_not_there(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    names = ["../secret", "/etc/passwd", "b/../../secret", "..\\secret", "C:\\secret", "c:/secret", "good/x..y"]
+    assert set(members.open_members(write_zip(tmp_path / "a.zip", dict.fromkeys(names, b"x"), root="")).sizes) == {"good/x..y"}
+    folder = write_folder(tmp_path / "a", {"inside": b"1"})
+    (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "near").symlink_to(folder / "inside")
+    (folder / "gone").symlink_to(folder / "nothing")
+    (folder / "up").symlink_to(tmp_path)
+    assert set(members.open_members(folder).sizes) == {"inside", "near"}
+
+
+def test_what_is_damaged_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = write_zip(tmp_path / "a.zip", FILES)
+    content = archive.read_bytes()
+    (tmp_path / "half.zip").write_bytes(content[: len(content) // 2])
+    assert_refused(lambda: members.open_members(tmp_path / "half.zip"), "is no zip archive that can be read")
+    at = content.index(FILES["b/d/e.bin"])
+    (tmp_path / "flipped.zip").write_bytes(content[:at] + b"\xff" + content[at + 1 :])
+    flipped = members.open_members(tmp_path / "flipped.zip")
+    assert_refused(lambda: flipped.read("tiny-imagenet-200/b/d/e.bin"), "cannot read tiny-imagenet-200/b/d/e.bin", "CRC")
+    assert_refused(lambda: members.open_members(tmp_path / "nothing"), "no such file or folder")
+    monkeypatch.setattr(members, "LARGEST", 1000)
+    assert_refused(lambda: members.open_members(archive).read("tiny-imagenet-200/b/d/e.bin"), "10,240 bytes; the limit is 1,000")
+    with zipfile.ZipFile(archive) as whole:
+        assert whole.testzip() is None
