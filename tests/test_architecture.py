@@ -89,7 +89,7 @@ def imported(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def imports_of_ours(path: str) -> Iterator[tuple[str, int]]:
-    """The modules of imgloc that a file imports, as `data.pipeline`; `imgloc` for the package's own names."""
+    """The modules of imgloc that a file imports, as `data.batches.pipeline`; `imgloc` for the package's own names."""
     for name, line in imported(sources()[path]):
         if name.split(".")[0] != "imgloc":
             continue
@@ -103,7 +103,7 @@ def test_there_is_something_to_read() -> None:
     assert len(sources()) > 30
     assert {"types.py", "ops/conv.py", "models/second_look.py"} <= set(sources())
     edges = {(path, target) for path in sources() for target, _ in imports_of_ours(path)}
-    assert {("build.py", "config"), ("predict.py", "data.pipeline"), ("__main__.py", "cli.main")} <= edges
+    assert {("build.py", "config"), ("predict.py", "data.batches.pipeline"), ("__main__.py", "cli.main")} <= edges
 
 
 def test_every_room_has_a_level() -> None:

@@ -50,7 +50,7 @@ def test_a_format_recognises_its_own_and_refuses_unknown_conventions(name: str, 
 
 def test_every_fault_that_a_format_names_has_a_kind() -> None:
     folder = Path(inspect.getfile(reading)).parent
-    texts = [path.read_text() for path in [*folder.glob("formats/*.py"), folder / "listing.py", folder / "assemble.py"]]
+    texts = [path.read_text() for path in [*folder.parent.glob("formats/*.py"), folder / "listing.py", folder / "assemble.py"]]
     named = {part.split('"')[1] for text in texts for part in text.split("Fault(")[1:] if part.startswith('"')}
     assert named >= {"bad_annotation", "outside_folder", "unknown_class", "duplicate_image"}
     assert named <= set(KINDS)

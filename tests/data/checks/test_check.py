@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from imgloc import boxes as box_arithmetic
 from imgloc.data.annotated.annotations import Annotated, Annotation
@@ -58,6 +59,17 @@ def test_a_quick_check_sees_all_but_what_wants_pixels(tmp_path: Path) -> None:
     # A truncated file has a sound header.
     assert wanted - found == Counter(unreadable_image=1, duplicate_image=1, repeated_image=1)
     assert not found - wanted
+
+
+def test_a_quick_check_compares_the_files_of_one_size_in_two_splits(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    for name in ("train/cat/a.png", "train/dog/b.png", "val/cat/c.png", "val/dog/d.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels + (name[-5] in "bd") * (1 + (name[-5] == "d"))).save(tmp_path / name, compress_level=0)  # of equal size
+    (tmp_path / "val/cat/c.png").write_bytes((tmp_path / "train/cat/a.png").read_bytes())
+    found = checked(tmp_path, "class_folders", thorough=False)
+    assert [(fault.kind, fault.where) for fault in found.faults] == [("duplicate_image", "val/cat/c.png")]
+    assert folders.check_data(thorough=False, folder=str(tmp_path)).serious
 
 
 def rewritten(folder: Path, form: str, numbers: str) -> None:
