@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
     config.optim.weight_decay = 5e-2
     config.optim.clip_norm = 5.0
     config.optim.ema = 0.998
-    config.train.epochs = 10.0
+    config.train.epochs = 20.0
     config.train.eval_every = 1000
     config.train.best_metric = "gt_known_50"
     config.eval.after_training = "test"
