@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from imgloc.types import Batch, Example, FloatArray, IntArray, Outputs, Predict
+from imgloc.types import Batch, FloatArray, IntArray, Outputs, Predict, Truth
 
 
 def whole_image(class_counts: IntArray) -> Predict:
@@ -29,12 +29,12 @@ def _constant(class_counts: IntArray, box: FloatArray) -> Predict:
     return predict
 
 
-def training_summary(examples: Iterable[Example], num_classes: int) -> tuple[IntArray, FloatArray]:
-    """Examples a class, and the median box of the largest objects, of these examples of a training split."""
+def training_summary(truths: Iterable[Truth], num_classes: int) -> tuple[IntArray, FloatArray]:
+    """Examples a class, and the median box of the largest objects, of what is true of examples of a training split."""
     counts, found = np.zeros(num_classes, np.int64), []
-    for example in examples:
-        counts[example.label] += 1
-        if len(example.boxes_nx4):
-            sides = example.boxes_nx4[:, 2:] - example.boxes_nx4[:, :2]
-            found.append(example.boxes_nx4[int(np.argmax(sides.prod(axis=1)))])
+    for truth in truths:
+        counts[truth.label] += 1
+        if len(truth.boxes_nx4):
+            sides = truth.boxes_nx4[:, 2:] - truth.boxes_nx4[:, :2]
+            found.append(truth.boxes_nx4[int(np.argmax(sides.prod(axis=1)))])
     return counts, np.median(np.stack(found), axis=0) if found else np.array([0.0, 0.0, 1.0, 1.0])

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from imgloc import baselines, build, draw, files, mesh, predict, rundir, scores
 from imgloc import config as configs
+from imgloc import summary as summaries
 from imgloc.data.batches import pipeline
 from imgloc.distributed import ending_at_once
 from imgloc.errors import UserError
@@ -159,7 +160,8 @@ def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
     source = build.make_source(config.data, "train", config.seed)
     known = run.read(run.baselines) if run.baselines.is_file() else {}
     if known.get("data") != source.fingerprint:
-        counts, box = baselines.training_summary(pipeline.readable(source, pipeline.sample(source), (1, 1)), len(source.info.classes))
+        known_truths = (truth for truth in summaries.truths(source, pipeline.sample(source)) if truth is not None)
+        counts, box = baselines.training_summary(known_truths, len(source.info.classes))
         known = {"data": source.fingerprint, "class_counts": counts.tolist(), "median_box": [float(edge) for edge in box]}
         if jax.process_index() == 0:
             files.write_json(run.baselines, known)
