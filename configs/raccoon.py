@@ -1,7 +1,7 @@
-"""A CNN from scratch on one's own photographs: here the 200 of datitran/raccoon_dataset, one class, boxes in CSV or VOC XML.
+"""A CNN from scratch on a folder of one's own photographs with boxes, such as the 200 of github.com/datitran/raccoon_dataset.
 
-    imgloc data check FOLDER
-    imgloc train --config configs/raccoon.py --workdir runs/raccoon --config.data.options.folder=FOLDER
+    imgloc data check FOLDER --format csv
+    imgloc train --config configs/raccoon.py --workdir runs/raccoon --config.data.options.folder=FOLDER --config.data.options.format=csv
 """
 
 from ml_collections import ConfigDict
@@ -12,11 +12,11 @@ from imgloc.config import base
 def get_config() -> ConfigDict:
     config = base()
     config.data.source = "folder"
-    config.data.options.format = "csv"  # says what is for training and what for testing
     config.data.image_size = (96, 96)
     config.data.augment.update(name="photographs", smallest=0.4, brightness=0.3, contrast=0.3, saturation=0.3)
     config.data.threads = 2
     config.model.update(name="resnet", width=32, output_stride=8, box_from="maps")
+    config.losses.cross_entropy = ConfigDict({"weight": 1.0})  # 0 where there is but one class
     config.losses.box_l1 = ConfigDict({"weight": 4.0})
     config.losses.giou = ConfigDict({"weight": 1.0})
     config.optim.lr = 1e-3

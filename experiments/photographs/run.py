@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 RUNS = ROOT / "runs" / "photographs"
 ARMS = {"tiny_imagenet": (0,), "raccoon": (0, 1, 2)}  # recipe -> seeds
+FLAGS = {"tiny_imagenet": (), "raccoon": ("--config.data.options.format=csv",)}  # whose files say what is for testing
 TITLES = {"tiny_imagenet": "Tiny ImageNet val, 64 px", "raccoon": "raccoons, 96 px"}
 METRICS = {
     "gt_known_30": "IoU .3", "gt_known_50": "IoU .5", "gt_known_70": "IoU .7", "mean_iou": "mean IoU", "top1_loc_50": "class and box",
@@ -31,7 +32,8 @@ def make_run(recipe: str, seed: int, folder: str) -> dict[str, Any]:
     """What results.json keeps of a run, which is made or goes on where it is not finished."""
     run = RUNS / f"{recipe}-{seed}"
     command = [sys.executable, "-m", "imgloc", "train", "--config", f"configs/{recipe}.py", "--workdir", str(run)]
-    subprocess.run([*command, f"--config.data.options.folder={folder}", f"--config.seed={seed}"], cwd=ROOT, check=True)
+    flags = [f"--config.data.options.folder={folder}", f"--config.seed={seed}", *FLAGS[recipe]]
+    subprocess.run([*command, *flags], cwd=ROOT, check=True)
     if not (run / "finished.json").exists():
         sys.exit(f"{run} was stopped; run this again")
     provenance = files.read_json(run / "provenance.json")

@@ -48,6 +48,8 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     counts = ", ".join(f"{count:,} {split}" for split, count in done.examples.items())
     matching = "checksums match" if done.checked else "TFDS keeps no checksums of it"
     print(f"{done.folder}: {done.how}, {counts} in {done.files} files; {matching}")
+    where = f" --config.data.options.folder={parsed.folder}" if parsed.folder else ""
+    print(f"to train on it: --config.data.source=tfds --config.data.options.name={parsed.name}{where}")
     return 0
 
 
