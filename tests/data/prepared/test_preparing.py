@@ -36,7 +36,7 @@ def test_the_command_prepares_then_checks(tmp_path: Path, capsys: pytest.Capture
     assert main.main(command) == 0
     first, hint = capsys.readouterr().out.splitlines()
     assert first.endswith("already prepared, 24 train, 5 val in 2 files; checksums match")
-    assert hint.startswith("to train on it: --config.data.source=tfds --config.data.options.name=tiny_imagenet --config.data.options.folder=")
+    assert hint.startswith("to train on it: --config.data.source=tfds --config.data.options.name=tiny_imagenet --config.data.options.")
 
 
 @pytest.mark.parametrize(
