@@ -232,8 +232,7 @@ def make_augmentation(augment: ConfigDict, view: View) -> Augmentation | None:
         return None
     options: dict[str, Any] = {"size": view.size if view.fit == "squash" else None}
     options |= {key: tuple(value) if isinstance(value, (list, tuple)) else value for key, value in augment.items() if key != "name"}
-    functions = (_member("data.augmentations", augment.name, member) for member in ("augment", "enlarges"))
-    function, enlarges = functions
+    function, enlarges = (_member("data.augmentations", augment.name, member) for member in ("augment", "enlarges"))
     blank = Example(np.zeros((32, 32, 3), np.uint8), np.array([[0.25, 0.25, 0.75, 0.75]], np.float32), np.zeros(1, np.int32), 0, "", "")
     function(blank, generator(0, "augmentation", 0), **options)  # options that cannot be are told before anything begins
     return Augmentation(functools.partial(function, **options), enlarges(**options))

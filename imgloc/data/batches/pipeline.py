@@ -1,4 +1,4 @@
-"""From a source to batches: order, share of a process, stacking, padding, prefetch.
+"""From a source to batches, made ahead by threads or processes: augmented for training, in order and padded for evaluation.
 
 Where training stands in the data is a function of the step, so nothing but the step is saved.
 """

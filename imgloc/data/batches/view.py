@@ -46,8 +46,7 @@ def stack(examples: Sequence[Example], size: int, view: View, *, truth_in_view: 
     """A batch of `size`, examples first and padding (zeros, masked out) after them; objects of the image's own class first, then by size.
 
     So a crop that leaves another class's object the largest does not part `label_b` from box 0. Of more than `view.max_objects` boxes
-    the last are left out. Boxes are those of what the model sees,
-    or, where `truth_in_view` is False, of the image itself, as rows have them.
+    the last are left out. Boxes are in [0, 1] of what the model sees, or, where `truth_in_view` is False, of the image itself, as in rows.
     """
     batch = Batch(
         images_bxhxwxc=np.zeros((size, *view.shape), np.uint8),

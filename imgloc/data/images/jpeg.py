@@ -32,7 +32,7 @@ def size(content: bytes) -> tuple[int, int] | None:
 
 
 def may_be_turned(content: bytes) -> bool:
-    """Whether a JPEG holds something that may say an orientation: in the segments before its pixels, or none can be told apart."""
+    """Whether the segments before a JPEG's pixels hold something that may say an orientation; True too where they cannot be followed."""
     place = 2
     while content[place : place + 1] == b"\xff" and len(content) >= place + 4:
         marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4])
