@@ -1,7 +1,7 @@
 """The seed's LSTM program: LSTM(50) with relu reads the 28 rows of a digit of MNIST, a softmax of 10 names it.
 
     imgloc train --config configs/seed_lstm_mnist.py --workdir runs/seed_lstm --config.data.options.folder=FOLDER
-    imgloc train --config configs/seed_lstm_mnist.py --workdir runs/seed_elman --config.model.cell=elman ...
+    imgloc train --config configs/seed_lstm_mnist.py --workdir runs/seed_elman "--config.model.cell=elman(activation=relu)" ...
 
 As published: Adam as Keras has it, categorical cross-entropy, batches of 32, 10 epochs; the accuracy of the last
 step's model on MNIST's 10,000 test digits is printed at the end (97.6 to 98.3 % over three seeds, see
@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     config.data.source = "mnist"
     config.data.options.update(digits="idx", folder="data/mnist")
     config.data.image_size = (28, 28)
-    config.model.name = "seed_lstm"
+    config.model.update(name="sequence", cell="lstm(activation=relu, draw=matrix)", features=50)
     config.losses.cross_entropy = ConfigDict({"weight": 1.0})
     config.optim.schedule = "constant"
     config.optim.eps = 1e-7

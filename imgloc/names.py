@@ -13,6 +13,7 @@ from imgloc.errors import UserError, reason, unknown
 ROOMS = {
     "models": "model", "losses": "loss", "data.sources": "source", "data.augmentations": "augmentation", "data.formats": "format",
     "data.builders": "data set", "tasks": "task", "metrics": "metric",
+    "recurrent.cells": "cell",
 }  # fmt: skip
 
 

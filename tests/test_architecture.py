@@ -17,17 +17,18 @@ LEVELS = {
     0: ("errors",),
     1: ("types", "boxes", "files", "stop", "native_errors"),
     2: ("config", "names", "randomness", "rows", "stats", "draw", "mesh", "distributed", "runtime", "optim", "ops"),
-    3: ("overrides", "losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
-    4: ("build", "scores", "journal"),
-    5: ("step", "summary"),
-    6: ("checkpoint",),
-    7: ("predict",),
-    8: ("prepare", "evaluate", "locate", "report"),
-    9: ("not_finite", "bench"),
-    10: ("loop", "sweep"),
-    11: ("imgloc",),  # the package itself offers load() and the version
-    12: ("cli",),
-    13: ("__main__",),
+    3: ("recurrent",),
+    4: ("overrides", "losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
+    5: ("build", "scores", "journal"),
+    6: ("step", "summary"),
+    7: ("checkpoint",),
+    8: ("predict",),
+    9: ("prepare", "evaluate", "locate", "report"),
+    10: ("not_finite", "bench"),
+    11: ("loop", "sweep"),
+    12: ("imgloc",),  # the package itself offers load() and the version
+    13: ("cli",),
+    14: ("__main__",),
 }
 LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
 WITHOUT_JAX = (
@@ -55,7 +56,7 @@ TESTED_ELSEWHERE = {
     "bench/torch_reading": "test_reading",
     "bench/keras_models": "test_competitors", "bench/keras_side": "test_competitors", "bench/worker": "test_rounds",
 }  # fmt: skip
-TESTED_AS_A_ROOM = {"report": "report/test_page", "cli": "test_cli", "models": "test_contracts"}
+TESTED_AS_A_ROOM = {"report": "report/test_page", "cli": "test_cli", "models": "test_contracts", "recurrent": "recurrent/test_scan"}
 
 
 @cache

@@ -25,7 +25,7 @@ MISTAKES = {
     "an unknown optimizer": (["--config.optim.name=adamm"], "did you mean 'adamw'"),
     "an unknown schedule": (["--config.optim.schedule=cosinus"], "did you mean 'cosine'"),
     "an unknown dtype": (["--config.train.dtype=float16"], "possible: bfloat16, float32"),
-    "an unknown cell": (["--config.model.cell=gru"], "possible: elman, lstm"),
+    "an unknown cell": (["--config.model.cell=lstmm"], "did you mean 'lstm'"),
     "an unknown place of digits": (["--config.data.options.digits=web"], "possible: idx, tfds, wheel"),
     "a folder without digits": (["--config.data.options.digits=idx", "--config.data.options.folder=nowhere"], "no MNIST file nowhere"),
     "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "possible: (low, high) within 0.25 to 1.52"),

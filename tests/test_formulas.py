@@ -17,7 +17,7 @@ import pytest
 from flax import linen as nn
 
 from imgloc.losses import cross_entropy
-from imgloc.models import seed_cnn, seed_lstm
+from imgloc.models import seed_cnn, sequence
 from imgloc.ops.conv import Conv
 from imgloc.ops.pool import average_pool, max_pool
 from imgloc.tasks import classify
@@ -117,7 +117,7 @@ def product_sum(matrix: np.ndarray, vector: list[float], column: int) -> float:
 
 def recurrent_model(cell: str, activation: str) -> tuple[Any, dict[str, Any], np.ndarray]:
     """A seed LSTM or Elman network of 4 units over rows of 6 pixels x 2 channels, with no parameter left at 0 or 1."""
-    model = seed_lstm.Model(num_classes=3, cell=cell, activation=activation, features=4)
+    model = sequence.Model(num_classes=3, cell=f"{cell}(activation={activation})", features=4)
     drawn = jax.jit(lambda key: model.init(key, IMAGES, train=False))(jax.random.key(1))["params"]
     rng = np.random.default_rng(2)
     params = jax.tree.map(lambda a: np.asarray(a) + 0.3 * rng.standard_normal(a.shape).astype(np.float32), drawn)
@@ -126,7 +126,7 @@ def recurrent_model(cell: str, activation: str) -> tuple[Any, dict[str, Any], np
 
 def check_outputs(found: Any, i: int, states: list[list[float]], params: dict[str, Any]) -> None:
     """The states after each row, and y = g(V h + c) of the last, g the softmax."""
-    np.testing.assert_allclose(found["features"]["rows"][i], states, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["features"]["states"][i], states, rtol=1e-4, atol=1e-5)
     dense = params["classes"]
     scores = [product_sum(dense["kernel"], states[-1], k) + float(dense["bias"][k]) for k in range(3)]
     np.testing.assert_allclose(nn.softmax(found["logits"][i]), softmax(scores), rtol=1e-4)
@@ -135,7 +135,7 @@ def check_outputs(found: Any, i: int, states: list[list[float]], params: dict[st
 @pytest.mark.parametrize(("name", "f"), [("relu", relu), ("tanh", math.tanh)])
 def test_elman_is_h_t_of_f_of_w_x_t_plus_u_h_before(name: str, f: Callable[[float], float]) -> None:
     found, params, rows = recurrent_model("elman", name)
-    w, u, bias = params["kernel"], params["recurrent_kernel"], params["bias"]
+    w, u, bias = (params["stack"]["layer0"][name] for name in ("kernel", "recurrent_kernel", "bias"))
     for i in range(2):
         h, states = [0.0] * 4, []
         for x in rows[i].tolist():
@@ -148,7 +148,7 @@ def test_elman_is_h_t_of_f_of_w_x_t_plus_u_h_before(name: str, f: Callable[[floa
 def test_the_lstm_keeps_what_its_gates_let_through(name: str, f: Callable[[float], float]) -> None:
     """i, f, o = sigmoid(...), g = act(...), c_t = f c_{t-1} + i g, h_t = o act(c_t), each of W x_t + U h_{t-1} + b of its own."""
     found, params, rows = recurrent_model("lstm", name)
-    w, u, bias = params["kernel"], params["recurrent_kernel"], params["bias"]
+    w, u, bias = (params["stack"]["layer0"][name] for name in ("kernel", "recurrent_kernel", "bias"))
     for i in range(2):
         h, c, states = [0.0] * 4, [0.0] * 4, []
         for x in rows[i].tolist():

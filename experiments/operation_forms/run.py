@@ -110,15 +110,16 @@ def time_lstm(case: tuple[int, ...]) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
-    from imgloc.ops import recurrent
+    from imgloc.recurrent.cells.lstm import lstm
+    from imgloc.recurrent.scan import FORMS
 
     batch, steps, inputs, features = case
     shapes = ((batch, steps, inputs), (inputs, 4 * features), (features, 4 * features), (4 * features,))
     keys = jax.random.split(jax.random.key(0), len(shapes))
     given = [0.1 * jax.random.normal(key, shape, jnp.float32) for key, shape in zip(keys, shapes, strict=True)]
     functions = {}
-    for name in recurrent.FORMS:
-        gradient = jax.grad(lambda *a, name=name: jnp.square(recurrent.lstm(*a, form=name)).sum(), argnums=(1, 2, 3))
+    for name in FORMS:
+        gradient = jax.grad(lambda *a, name=name: jnp.square(lstm(*a, form=name)).sum(), argnums=(1, 2, 3))
         functions[name] = functools.partial(jax.jit(gradient, compiler_options=runtime.compiler_options()), *given)
     return {**dict(zip(LSTM_KEYS, case, strict=True)), "ms": medians(functions)}
 

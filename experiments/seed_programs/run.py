@@ -22,11 +22,12 @@ from imgloc import files
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 RUNS = ROOT / "runs" / "seed_programs"
+ELMAN = "--config.model.cell=elman(activation=relu)"
 ARMS = {  # title -> recipe and flags
     "LSTM(50), relu, as published": ("seed_lstm_mnist", ()),
     "LSTM(50), relu, gradients clipped to norm 1": ("seed_lstm_mnist", ("--config.optim.clip_norm=1.0",)),
-    "Elman(50), relu": ("seed_lstm_mnist", ("--config.model.cell=elman",)),
-    "Elman(50), relu, gradients clipped to norm 1": ("seed_lstm_mnist", ("--config.model.cell=elman", "--config.optim.clip_norm=1.0")),
+    "Elman(50), relu": ("seed_lstm_mnist", (ELMAN,)),
+    "Elman(50), relu, gradients clipped to norm 1": ("seed_lstm_mnist", (ELMAN, "--config.optim.clip_norm=1.0")),
     "CNN, 28 px": ("seed_cnn_mnist", ()),
 }
 SEEDS = (0, 1, 2)

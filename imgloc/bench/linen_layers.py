@@ -16,6 +16,7 @@ from flax import linen as nn
 
 PLAIN_MAX_POOL: Callable[..., Any] = nn.max_pool
 PLAIN_AVERAGE_POOL: Callable[..., Any] = nn.avg_pool
+Activation = Callable[[jax.Array], jax.Array]
 BUILT_ON_LAYERS = ("imgloc.models.", "imgloc.bench.models")
 
 
@@ -33,14 +34,24 @@ def average_pool(
     return pooled
 
 
-def lstm(features: int, activation: Callable[..., Any] = jnp.tanh, *, name: str | None = None) -> nn.RNN:
-    """linen's LSTM over a sequence; the cell takes the name, so that the parameters lie where imgloc's do."""
-    return nn.RNN(nn.OptimizedLSTMCell(features, activation_fn=activation, name=name))
+def lstm(x: jax.Array, w: jax.Array, u: jax.Array, bias: jax.Array, mask: None = None, *, activation: Activation, **_: Any) -> jax.Array:
+    """linen's LSTM over a sequence, with imgloc's parameters cut into its own."""
+    gates = ("i", "f", "g", "o")
+    params = {f"i{gate}": {"kernel": kernel} for gate, kernel in zip(gates, jnp.split(w, 4, axis=-1), strict=True)}
+    hidden = zip(gates, jnp.split(u, 4, axis=-1), jnp.split(bias, 4), strict=True)
+    params |= {f"h{gate}": {"kernel": kernel, "bias": part} for gate, kernel, part in hidden}
+    return _states(nn.OptimizedLSTMCell(u.shape[0], activation_fn=activation), params, x)
 
 
-def elman(features: int, activation: Callable[..., Any] = jnp.tanh, *, name: str | None = None) -> nn.RNN:
-    """linen's simple recurrence over a sequence, named as `lstm`."""
-    return nn.RNN(nn.SimpleCell(features, activation_fn=activation, name=name))
+def elman(x: jax.Array, w: jax.Array, u: jax.Array, bias: jax.Array, mask: None = None, *, activation: Activation, **_: Any) -> jax.Array:
+    """linen's simple recurrence over a sequence, with imgloc's parameters."""
+    params = {"i": {"kernel": w, "bias": bias}, "h": {"kernel": u}}
+    return _states(nn.SimpleCell(u.shape[0], activation_fn=activation), params, x)
+
+
+def _states(cell: nn.RNNCellBase, params: dict[str, Any], x: jax.Array) -> jax.Array:
+    states: Any = nn.RNN(cell, parent=None).apply({"params": {"cell": params}}, x)
+    return jnp.asarray(states)
 
 
 def replace_layers() -> None:
@@ -48,15 +59,17 @@ def replace_layers() -> None:
     loaded = [name for name in sys.modules if name.startswith(BUILT_ON_LAYERS)]
     if loaded:
         raise RuntimeError(f"{loaded[0]} is imported already and keeps the layers that it was imported with")
-    from imgloc.ops import conv, norm, pool, recurrent
+    from imgloc.ops import conv, norm, pool
+    from imgloc.recurrent.cells import elman as elman_cell
+    from imgloc.recurrent.cells import lstm as lstm_cell
 
     for module, name, plain in (
         (conv, "Conv", nn.Conv),
         (norm, "GroupNorm", nn.GroupNorm),
         (pool, "max_pool", max_pool),
         (pool, "average_pool", average_pool),
-        (recurrent, "LSTM", lstm),
-        (recurrent, "Elman", elman),
+        (lstm_cell, "lstm", lstm),
+        (elman_cell, "elman", elman),
     ):
         if not hasattr(module, name):
             raise RuntimeError(f"{module.__name__} has no {name} to be replaced by linen's")

@@ -12,7 +12,7 @@ from imgloc.names import find
 from imgloc.ops.conv import Conv
 from imgloc.ops.norm import GroupNorm
 from imgloc.ops.pool import max_pool
-from imgloc.ops.recurrent import LSTM
+from imgloc.recurrent.cells import lstm
 from imgloc.types import Outputs
 
 IMGLOC_MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # name of a work's model -> module in imgloc.models, its fields
@@ -51,7 +51,7 @@ class RowLSTM(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Logits for images (b, h, w, c): h steps of w c numbers."""
-        rows = LSTM(self.features, name="rows")(images.reshape(*images.shape[:2], -1))
+        rows = lstm.Layer(self.features, name="rows")(images.reshape(*images.shape[:2], -1))
         return {"logits": nn.Dense(self.num_classes, name="classes")(rows[:, -1])}
 
 

@@ -13,47 +13,40 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc import boxes
-from imgloc.errors import chosen
-from imgloc.ops.recurrent import LSTM, Elman
+from imgloc.recurrent.layers import make_layer
+from imgloc.recurrent.orders import columns, rows
 from imgloc.types import Outputs
 
 TINY = {"features": 8, "hidden": 8}
-CELLS = {"lstm": LSTM, "elman": Elman}
-ACTIVATIONS = {"tanh": jnp.tanh, "relu": nn.relu}
 
 
 class Model(nn.Module):
     """Outputs: logits, box; features: rows (b, h, d), columns (b, w, d), the states of both passes."""
 
     num_classes: int
-    cell: str = "lstm"  # or elman
+    cell: str = "lstm"  # a file of imgloc/recurrent/cells, with settings of its Layer in brackets
     features: int = 128  # units of each pass
     hidden: int = 128  # units of the dense layer before the class
-    activation: str = "tanh"  # or relu, as the seed's LSTM
     dropout: float = 0.0
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        layer = chosen("cell (model.cell)", self.cell, CELLS)
-        activation = chosen("activation (model.activation)", self.activation, ACTIVATIONS)
-        b, h, w, c = images.shape
+        seen_rows = make_layer(self.cell, self.features, name="rows")(rows(images))
+        context = jnp.broadcast_to(seen_rows[:, -1:], (images.shape[0], images.shape[2], self.features))
+        columns_in = jnp.concatenate([columns(images), context], axis=-1)
+        seen_columns = make_layer(self.cell, self.features, name="columns")(columns_in)
 
-        rows = layer(self.features, activation, name="rows")(images.reshape(b, h, w * c))
-        context = jnp.broadcast_to(rows[:, -1:], (b, w, self.features))
-        columns_in = jnp.concatenate([jnp.swapaxes(images, 1, 2).reshape(b, w, h * c), context], axis=-1)
-        columns = layer(self.features, activation, name="columns")(columns_in)
-
-        y, seen_y = _edges(nn.Dense(2, name="row_edges")(rows), rows)
-        x, seen_x = _edges(nn.Dense(2, name="column_edges")(columns), columns)
-        summary = jnp.concatenate([rows[:, -1], columns[:, -1], seen_y, seen_x], axis=-1)
+        y, seen_y = _edges(nn.Dense(2, name="row_edges")(seen_rows), seen_rows)
+        x, seen_x = _edges(nn.Dense(2, name="column_edges")(seen_columns), seen_columns)
+        summary = jnp.concatenate([seen_rows[:, -1], seen_columns[:, -1], seen_y, seen_x], axis=-1)
         summary = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(nn.Dense(self.hidden)(summary)))
         shift = 0.1 * jnp.tanh(nn.Dense(4, kernel_init=nn.initializers.zeros, name="shift")(summary).astype(jnp.float32))
         edges = jnp.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=-1) + shift
         return {
             "logits": nn.Dense(self.num_classes, name="classes")(summary),
             "box": boxes.from_edges(edges),
-            "features": {"rows": rows, "columns": columns},
+            "features": {"rows": seen_rows, "columns": seen_columns},
         }
 
 

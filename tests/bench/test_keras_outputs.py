@@ -17,7 +17,7 @@ import pytest
 from imgloc import config, step
 from imgloc.build import WeightedLoss
 from imgloc.losses import cross_entropy
-from imgloc.models import seed_cnn, seed_lstm
+from imgloc.models import seed_cnn, sequence
 from imgloc.optim import make_optimizer
 from imgloc.types import Batch
 from tests import processes
@@ -93,8 +93,9 @@ def test_the_seed_cnn_answers_as_keras_s(tmp_path: Path) -> None:
 def test_the_seed_recurrences_answer_and_learn_as_keras_s(cell: str, tmp_path: Path) -> None:
     found = of_keras(cell, tmp_path)
     kernel, recurrent, bias, dense, dense_bias = found["weights"]
-    params = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": bias, "classes": {"kernel": dense, "bias": dense_bias}}
-    model, images = seed_lstm.Model(num_classes=10, cell=cell), found["images"][..., None]
+    layer = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": bias}
+    params = {"stack": {"layer0": layer}, "classes": {"kernel": dense, "bias": dense_bias}}
+    model, images = sequence.Model(num_classes=10, cell=f"{cell}(activation=relu)", features=50), found["images"][..., None]
     assert_same(probabilities(model, params, images), found["outputs"])
 
     optim = config.base().optim
@@ -103,7 +104,7 @@ def test_the_seed_recurrences_answer_and_learn_as_keras_s(cell: str, tmp_path: P
     size = len(images)
     batch = Batch(
         images, np.zeros((size, 1, 4), np.float32), np.zeros((size, 1), np.int32), np.zeros((size, 1), bool),
-        found["labels"].astype(np.int32), np.ones(size, bool),
+        found["labels"].astype(np.int32), np.ones(size, bool), np.tile(np.array([0, 0, 1, 1], np.float32), (size, 1)),
     )  # fmt: skip
     state = jax.jit(lambda: step.init_state(0, shape=images.shape[1:], model=model, optimizer=optimizer, ema_decay=0.0))()
     state = state._replace(params=jax.tree.map(jax.numpy.asarray, params))

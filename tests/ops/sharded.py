@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 
 from imgloc.ops.conv import conv
 from imgloc.ops.pool import max_pool
-from imgloc.ops.recurrent import lstm
+from imgloc.recurrent.cells.lstm import lstm
 from tests.ops.convolutions import arrays
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {  # the first operand is split by its first axis

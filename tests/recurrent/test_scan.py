@@ -12,7 +12,10 @@ import pytest
 import scipy.special
 from flax import linen as nn
 
-from imgloc.ops.recurrent import LSTM, Elman, elman, lstm
+from imgloc.recurrent.cells.elman import Layer as Elman
+from imgloc.recurrent.cells.elman import elman
+from imgloc.recurrent.cells.lstm import GATES, lstm
+from imgloc.recurrent.cells.lstm import Layer as LSTM
 
 BATCH, TIME, INPUTS, UNITS = 3, 7, 4, 5
 WIDE = 9  # on a CPU, an input wider than the state has a product of its own, for all steps at once
@@ -119,21 +122,26 @@ def test_a_narrow_input_joins_the_states_product_on_a_cpu_only(function: Any, ga
 @pytest.mark.parametrize(
     ("layer", "cell"), [(Elman(UNITS), nn.SimpleCell(UNITS)), (LSTM(UNITS), nn.OptimizedLSTMCell(UNITS))], ids=["elman", "lstm"]
 )
-def test_layers_have_the_parameters_of_linens_cells(layer: nn.Module, cell: nn.Module) -> None:
+def test_layers_are_linens_cells_with_their_kernels_side_by_side(layer: nn.Module, cell: nn.Module) -> None:
     x = jnp.asarray(arrays((BATCH, TIME, INPUTS))[0], jnp.float32)
     params = layer.init(jax.random.key(0), x)["params"]
-    theirs = nn.RNN(cell)
-    their_params = theirs.init(jax.random.key(0), x)["params"]["cell"]
-    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, their_params)
     leaves, tree = jax.tree.flatten(params)
-    params = jax.tree.unflatten(tree, [a + 0.1 * (i + 1) for i, a in enumerate(leaves)])  # no two gates alike
-    expected = theirs.apply({"params": {"cell": params}}, x)
+    params = jax.tree.unflatten(tree, [a + 0.1 * (i + 1) for i, a in enumerate(leaves)])
+    theirs = nn.RNN(cell)
+    given = {"i": {"kernel": params["kernel"], "bias": params["bias"]}, "h": {"kernel": params["recurrent_kernel"]}}
+    if isinstance(cell, nn.OptimizedLSTMCell):
+        split = {name: np.split(value, 4, axis=-1) for name, value in params.items()}
+        given = {f"i{gate}": {"kernel": kernel} for gate, kernel in zip(GATES, split["kernel"], strict=True)}
+        for gate, kernel, bias in zip(GATES, split["recurrent_kernel"], split["bias"], strict=True):
+            given[f"h{gate}"] = {"kernel": kernel, "bias": bias}
+    assert jax.tree.map(jnp.shape, given) == jax.tree.map(jnp.shape, theirs.init(jax.random.key(0), x)["params"]["cell"])
+    expected = theirs.apply({"params": {"cell": given}}, x)
     np.testing.assert_allclose(layer.apply({"params": params}, x), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_lstm_starts_with_its_forget_gate_open() -> None:
-    params = LSTM(UNITS).init(jax.random.key(0), jnp.zeros((1, 2, INPUTS)))["params"]
-    assert {name: float(params[name]["bias"].mean()) for name in ("hi", "hf", "hg", "ho")} == {"hi": 0, "hf": 1, "hg": 0, "ho": 0}
+    bias = LSTM(UNITS).init(jax.random.key(0), jnp.zeros((1, 2, INPUTS)))["params"]["bias"]
+    np.testing.assert_array_equal(bias, np.repeat([0.0, 1.0, 0.0, 0.0], UNITS))
 
 
 @pytest.mark.parametrize("layer", [Elman(UNITS), LSTM(UNITS)], ids=["elman", "lstm"])

@@ -1,0 +1,58 @@
+"""A recurrent network reads an image as a sequence, and a dense layer names it: by rows, by columns, pixel by pixel.
+
+The seed's programs are its settings: LSTM(50) with relu on candidate and output over the 28 rows of a digit, kernels drawn
+as Keras draws them (`cell="lstm(activation=relu, draw=matrix)"`); Elman(50) with relu.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from imgloc.errors import chosen
+from imgloc.recurrent.orders import as_sequence
+from imgloc.recurrent.stack import Stack
+from imgloc.types import Outputs
+
+TINY = {"features": 8}
+SHOWN = 28  # steps at most of which `steps` tells: the pixels' are too many to be looked at
+
+
+class Model(nn.Module):
+    """Outputs: logits; steps: logits (b, s, k) as they form; features: states (b, t, features)."""
+
+    num_classes: int
+    cell: str = "lstm"  # a file of imgloc/recurrent/cells, with settings of its Layer in brackets
+    features: int = 128  # of each layer, both directions together
+    layers: int = 1
+    bidirectional: bool = False
+    residual: bool = False  # each layer reads the normalized sequence and adds to it
+    read: str = "rows"  # columns, pixels, permuted_pixels
+    permutation: int = 0  # which order permuted_pixels are read in
+    summary: str = "last"  # state that is named; mean: that of all states; ends: the last of each direction
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
+        """Outputs for images (b, h, w, c) in [0, 1]."""
+        sequence = as_sequence(images, self.read, self.permutation)
+        stack = Stack(self.cell, self.features, self.layers, self.bidirectional, self.residual, self.dropout, name="stack")
+        states = stack(sequence, train=train)
+        summarize = chosen("summary (model.summary)", self.summary, {"last": _last, "mean": _mean, "ends": _ends})
+        classes = nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="classes")
+        return {"logits": classes(summarize(states)), "features": {"states": states}}
+
+
+def _last(states_bxtxd: jax.Array) -> jax.Array:
+    return states_bxtxd[:, -1]
+
+
+def _mean(states_bxtxd: jax.Array) -> jax.Array:
+    return states_bxtxd.mean(axis=1)
+
+
+def _ends(states_bxtxd: jax.Array) -> jax.Array:
+    """Where each direction has read all: the last step's forward half, the first step's backward half."""
+    half = states_bxtxd.shape[-1] // 2
+    return jnp.concatenate([states_bxtxd[:, -1, :half], states_bxtxd[:, 0, half:]], axis=-1)

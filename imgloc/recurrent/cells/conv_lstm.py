@@ -1,0 +1,54 @@
+"""The convolutional LSTM (Shi et al., 2015, arXiv:1506.04214) over sequences of maps, without its peepholes, as Keras and linen have it."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from imgloc.ops.conv import conv
+from imgloc.recurrent.cells.lstm import GATES
+from imgloc.recurrent.scan import Carry, recur, time_first
+from imgloc.recurrent.weights import bias_of_gates, by_gate
+
+
+def conv_lstm(
+    x_bxtxhxwxc: jax.Array, kernel_kxkxcx4d: jax.Array, recurrent_kernel_kxkxdx4d: jax.Array, bias_4d: jax.Array,
+    mask_bxt: jax.Array | None = None, *, reverse: bool = False,
+) -> jax.Array:  # fmt: skip
+    """States (b, t, h, w, d) of an LSTM whose products are convolutions, zero-padded to the maps' own size.
+
+    Gates, mask and `reverse` are those of `imgloc.recurrent.cells.lstm.lstm`.
+    """
+    b, t, h, w, c = x_bxtxhxwxc.shape
+    projected = conv(time_first(x_bxtxhxwxc).reshape(t * b, h, w, c), kernel_kxkxcx4d) + bias_4d
+    d = recurrent_kernel_kxkxdx4d.shape[2]
+
+    def step(carry: Carry, given: jax.Array) -> Carry:
+        i, f, g, o = jnp.split(given + conv(carry[0], recurrent_kernel_kxkxdx4d), len(GATES), axis=-1)
+        state = jax.nn.sigmoid(f) * carry[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
+        return jax.nn.sigmoid(o) * jnp.tanh(state), state
+
+    start = (jnp.zeros((b, h, w, d), x_bxtxhxwxc.dtype),) * 2
+    return recur(step, start, projected.reshape(t, b, h, w, -1), (recurrent_kernel_kxkxdx4d,), mask_bxt, reverse=reverse)
+
+
+class Layer(nn.Module):
+    """`conv_lstm` with learned parameters: kernels LeCun normal and orthogonal, each gate for itself; forget bias 1."""
+
+    features: int
+    kernel_size: int = 3
+    forget_bias: float = 1.0
+
+    @nn.compact
+    def __call__(self, x_bxtxhxwxc: jax.Array, mask_bxt: jax.Array | None = None, *, reverse: bool = False) -> jax.Array:
+        """States (b, t, h, w, features)."""
+        k, d, gates = self.kernel_size, self.features, len(GATES)
+        lecun, orthogonal = (by_gate(draw, gates) for draw in (nn.initializers.lecun_normal(), nn.initializers.orthogonal()))
+        parameters = (
+            self.param("kernel", lecun, (k, k, x_bxtxhxwxc.shape[-1], gates * d)),
+            self.param("recurrent_kernel", orthogonal, (k, k, d, gates * d)),
+            self.param("bias", bias_of_gates({gate: self.forget_bias if gate == "f" else 0.0 for gate in GATES}), (gates * d,)),
+        )
+        kernel, recurrent_kernel, bias = (a.astype(x_bxtxhxwxc.dtype) for a in parameters)
+        return conv_lstm(x_bxtxhxwxc, kernel, recurrent_kernel, bias, mask_bxt, reverse=reverse)

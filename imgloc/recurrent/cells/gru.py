@@ -1,0 +1,50 @@
+"""The gated recurrent unit (Cho et al., 2014, arXiv:1406.1078), its reset gate behind the state's product."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from imgloc.recurrent.scan import Carry, recur, time_first
+from imgloc.recurrent.weights import kernels
+
+GATES = ("r", "z", "n")  # reset, update, candidate: PyTorch's order; Keras has z first
+
+
+def gru(
+    x_bxtxf: jax.Array, w_fx3d: jax.Array, u_dx3d: jax.Array, bias_3d: jax.Array, recurrent_bias_d: jax.Array,
+    mask_bxt: jax.Array | None = None, *, reverse: bool = False,
+) -> jax.Array:  # fmt: skip
+    """States (b, t, d) of a GRU with its gates in the order of GATES along the parameters' last axis.
+
+    n_t = tanh(x_t W_n + bias_n + r (h_{t-1} U_n + recurrent_bias)), h_t = (1 - z) n_t + z h_{t-1}, h_0 = 0: the reset gate works on the
+    product, as in cuDNN, PyTorch and Keras's `reset_after`; one product a step then does for all gates. Mask and `reverse` are those
+    of `imgloc.recurrent.scan.recur`.
+    """
+    d = u_dx3d.shape[0]
+
+    def step(carry: Carry, projected: jax.Array) -> Carry:
+        (h,) = carry
+        recurrent = h @ u_dx3d
+        r, z = jnp.split(jax.nn.sigmoid(projected[:, : 2 * d] + recurrent[:, : 2 * d]), 2, axis=-1)
+        n = jnp.tanh(projected[:, 2 * d :] + r * (recurrent[:, 2 * d :] + recurrent_bias_d))
+        return (n + z * (h - n),)
+
+    start = (jnp.zeros((x_bxtxf.shape[0], d), x_bxtxf.dtype),)
+    return recur(step, start, time_first(x_bxtxf) @ w_fx3d + bias_3d, (u_dx3d, recurrent_bias_d), mask_bxt, reverse=reverse)
+
+
+class Layer(nn.Module):
+    """`gru` with learned parameters: input Glorot, recurrence orthogonal, each gate for itself; biases 0."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, reverse: bool = False) -> jax.Array:
+        """States (b, t, features)."""
+        kernel, recurrent_kernel = kernels(self, x_bxtxf.shape[-1], self.features, len(GATES))
+        bias = self.param("bias", nn.initializers.zeros, (len(GATES) * self.features,))
+        recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (self.features,))
+        w, u, b, c = (a.astype(x_bxtxf.dtype) for a in (kernel, recurrent_kernel, bias, recurrent_bias))
+        return gru(x_bxtxf, w, u, b, c, mask_bxt, reverse=reverse)

@@ -1,0 +1,51 @@
+"""The minimal gated unit: a GRU whose one gate both resets and updates (Zhou et al., 2016, arXiv:1603.09420)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from imgloc.recurrent.scan import Carry, recur, time_first
+from imgloc.recurrent.weights import bias_of_gates, kernels
+
+GATES = ("f", "n")  # gate, candidate
+
+
+def minimal_gru(
+    x_bxtxf: jax.Array, w_fx2d: jax.Array, u_dx2d: jax.Array, bias_2d: jax.Array, recurrent_bias_d: jax.Array,
+    mask_bxt: jax.Array | None = None, *, reverse: bool = False,
+) -> jax.Array:  # fmt: skip
+    """States (b, t, d) of a minimal gated unit with gate and candidate side by side along the parameters' last axis.
+
+    f = sigmoid(x_t W_f + h_{t-1} U_f + bias_f), n = tanh(x_t W_n + bias_n + f (h_{t-1} U_n + recurrent_bias)), h_t = (1 - f) n + f h_{t-1}:
+    as `flax.linen.MGUCell` has it, where f keeps the state; the paper writes its f for what is let in, and gates before the product.
+    Mask and `reverse` are those of `imgloc.recurrent.scan.recur`.
+    """
+    d = u_dx2d.shape[0]
+
+    def step(carry: Carry, projected: jax.Array) -> Carry:
+        (h,) = carry
+        recurrent = h @ u_dx2d
+        f = jax.nn.sigmoid(projected[:, :d] + recurrent[:, :d])
+        n = jnp.tanh(projected[:, d:] + f * (recurrent[:, d:] + recurrent_bias_d))
+        return (n + f * (h - n),)
+
+    start = (jnp.zeros((x_bxtxf.shape[0], d), x_bxtxf.dtype),)
+    return recur(step, start, time_first(x_bxtxf) @ w_fx2d + bias_2d, (u_dx2d, recurrent_bias_d), mask_bxt, reverse=reverse)
+
+
+class Layer(nn.Module):
+    """`minimal_gru` with learned parameters: input Glorot, recurrence orthogonal, the gate's bias 1, others 0."""
+
+    features: int
+    gate_bias: float = 1.0  # so that a state lasts at first, as an LSTM's forget bias does
+
+    @nn.compact
+    def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, reverse: bool = False) -> jax.Array:
+        """States (b, t, features)."""
+        kernel, recurrent_kernel = kernels(self, x_bxtxf.shape[-1], self.features, len(GATES))
+        bias = self.param("bias", bias_of_gates({"f": self.gate_bias, "n": 0.0}), (len(GATES) * self.features,))
+        recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (self.features,))
+        w, u, b, c = (a.astype(x_bxtxf.dtype) for a in (kernel, recurrent_kernel, bias, recurrent_bias))
+        return minimal_gru(x_bxtxf, w, u, b, c, mask_bxt, reverse=reverse)

@@ -1,0 +1,44 @@
+"""An image as a sequence: its rows, its columns, its pixels, its pixels shuffled."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imgloc.errors import chosen
+
+
+def rows(images_bxhxwxc: jax.Array) -> jax.Array:
+    """(b, h, w c): from the top row to the bottom one."""
+    b, h, w, c = images_bxhxwxc.shape
+    return images_bxhxwxc.reshape(b, h, w * c)
+
+
+def columns(images_bxhxwxc: jax.Array) -> jax.Array:
+    """(b, w, h c): from the left column to the right one."""
+    return rows(jnp.swapaxes(images_bxhxwxc, 1, 2))
+
+
+def pixels(images_bxhxwxc: jax.Array) -> jax.Array:
+    """(b, h w, c): row after row (Le, Jaitly and Hinton, 2015, arXiv:1504.00941)."""
+    b, h, w, c = images_bxhxwxc.shape
+    return images_bxhxwxc.reshape(b, h * w, c)
+
+
+def permuted_pixels(images_bxhxwxc: jax.Array, seed: int = 0) -> jax.Array:
+    """(b, h w, c): `pixels` in one random order for all images, drawn by NumPy's generator from `seed`."""
+    order = np.random.default_rng(seed).permutation(images_bxhxwxc.shape[1] * images_bxhxwxc.shape[2])
+    return pixels(images_bxhxwxc)[:, order]
+
+
+ORDERS = {"rows": rows, "columns": columns, "pixels": pixels, "permuted_pixels": permuted_pixels}
+
+
+def as_sequence(images_bxhxwxc: jax.Array, order: str, permutation: int = 0) -> jax.Array:
+    """The images (b, h, w, c) as (b, t, f), read in one of ORDERS, the shuffled one drawn from `permutation`.
+
+    Raises UserError for another.
+    """
+    read = chosen("order of reading (model.read)", order, ORDERS)
+    return permuted_pixels(images_bxhxwxc, permutation) if order == "permuted_pixels" else read(images_bxhxwxc)

@@ -1,0 +1,51 @@
+"""Layers on layers: both directions of a sequence side by side, and one layer's states as the next one's input."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from imgloc.recurrent.layers import make_layer
+
+
+class Bidirectional(nn.Module):
+    """States (b, t, 2 features): those of a pass forward, then those of one backward (Schuster and Paliwal, 1997)."""
+
+    cell: str
+    features: int  # of each direction
+
+    @nn.compact
+    def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None) -> jax.Array:
+        """Forward and backward states of each step; where the mask is False they are those of the last step before, or after, it."""
+        forward, backward = (make_layer(self.cell, self.features, name=name) for name in ("forward", "backward"))
+        return jnp.concatenate([forward(x_bxtxf, mask_bxt), backward(x_bxtxf, mask_bxt, reverse=True)], axis=-1)
+
+
+class Stack(nn.Module):
+    """Several layers of one cell over a sequence (Graves, 2013, arXiv:1308.0850): states (b, t, features) of the last.
+
+    With `residual` each layer reads the normalized sequence and adds to it (pre-norm), after a dense map to `features`.
+    """
+
+    cell: str
+    features: int  # of each layer; of both directions together
+    layers: int = 1
+    bidirectional: bool = False
+    residual: bool = False
+    dropout: float = 0.0  # between layers
+
+    @nn.compact
+    def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        """States of the last layer. ValueError where two directions cannot share the features."""
+        if self.bidirectional and self.features % 2:
+            raise ValueError(f"two directions cannot share {self.features} features")
+        x = nn.Dense(self.features, name="encoder")(x_bxtxf) if self.residual else x_bxtxf
+        for i in range(self.layers):
+            name = f"layer{i}"
+            both = Bidirectional(self.cell, self.features // 2, name=name) if self.bidirectional else None
+            layer = both or make_layer(self.cell, self.features, name=name)
+            given = nn.LayerNorm(name=f"norm{i}")(x) if self.residual else x
+            states = nn.Dropout(self.dropout, deterministic=not train)(layer(given, mask_bxt))
+            x = x + states if self.residual else states
+        return x
