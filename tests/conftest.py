@@ -21,7 +21,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="imgloc-tests-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-ARITHMETIC = ("ops", "models", "losses")  # folders whose tests hold formulas, whatever a compiler makes of them
+ARITHMETIC = ("ops", "models", "losses", "recurrent", "cells")  # folders whose tests hold formulas, whatever a compiler makes of them
 
 # Pytest imports tracemalloc at the first warning from a destructor. When that happens while TFDS is being imported, whose lazy
 # importer replaces `__import__` for everybody, the import fails and so does the test; imported here, it is there already.
