@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import warnings
 from typing import Any
 
 from flax import linen as nn
 
 from imgloc.errors import UserError, unknown
-from imgloc.names import find
+from imgloc.names import find, names
 
 ROOM = "recurrent.cells"
 HANDED_OVER = ("features", "parent", "name")  # fields that the caller sets
@@ -37,34 +38,29 @@ def make_layer(cell: str, features: int, *, name: str | None = None) -> nn.Modul
 
 def _read(cell: str) -> tuple[str, dict[str, Any]]:
     """The module and the settings that the text of a cell names."""
-    wrong = UserError(f"cell is {cell[:LONGEST]!r}; possible: a name, or a name with settings such as lstm(activation=relu)")
+    wrong = UserError(f"cell is {cell[:LONGEST]!r}; possible: {', '.join(names(ROOM))}, with settings as in lstm(activation=relu)")
     if len(cell) > LONGEST or not cell.isprintable():
         raise wrong
     try:
-        tree = ast.parse(cell.strip(), mode="eval").body
+        with warnings.catch_warnings(action="error"):  # Python's, of what it may one day not read; as a SyntaxError here
+            tree = ast.parse(text := cell.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise wrong from None
     if not isinstance(tree, ast.Call):
-        return cell.strip(), {}
+        return text, {}
     if tree.args or any(keyword.arg is None for keyword in tree.keywords):
         raise wrong
-    module, settings = ast.unparse(tree.func), {}
+    module, settings = ast.get_source_segment(text, tree.func) or "", {}
     for keyword in tree.keywords:
         key = str(keyword.arg)
         if key in settings:
             raise UserError(f"setting '{key}' of cell '{module}' is given twice; possible: once")
-        settings[key] = _value(module, key, keyword.value)
+        try:
+            settings[key] = keyword.value.id if isinstance(keyword.value, ast.Name) else ast.literal_eval(keyword.value)
+        except (ValueError, TypeError, RecursionError):
+            got, kinds = ast.get_source_segment(text, keyword.value), "a number, True or False, a word, or a tuple of these"
+            raise UserError(f"setting '{key}' of cell '{module}' is {got}; possible: {kinds}") from None
     return module, settings
-
-
-def _value(module: str, key: str, node: ast.expr) -> Any:
-    if isinstance(node, ast.Name):
-        return node.id
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, RecursionError):
-        kinds = "a number, True or False, a word, or a tuple of these"
-        raise UserError(f"setting '{key}' of cell '{module}' is {ast.unparse(node)}; possible: {kinds}") from None
 
 
 def _check(module: str, layer: Any, settings: dict[str, Any]) -> None:

@@ -105,13 +105,17 @@ def both_ways(p: Any, x: np.ndarray, cell: Loop) -> np.ndarray:
     return np.concatenate([cell(p["forward"], x), cell(p["backward"], x[::-1])[::-1]], axis=-1)
 
 
-def stack(p: Any, x: np.ndarray, layer: Loop, layers: int, residual: bool) -> np.ndarray:
-    x = dense(p["encoder"], x) if residual else x
+def stack(p: Any, x: np.ndarray, layer: Loop, layers: int) -> np.ndarray:
     for i in range(layers):
-        given = x
-        if residual:
-            given = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6) * p[f"norm{i}"]["scale"] + p[f"norm{i}"]["bias"]
-        x = residual * x + layer(p[f"layer{i}"], given) if residual else layer(p[f"layer{i}"], given)
+        x = layer(p[f"layer{i}"], x)
+    return x
+
+
+def residual_stack(p: Any, x: np.ndarray, layer: Loop, layers: int) -> np.ndarray:
+    x = dense(p["encoder"], x)
+    for i in range(layers):
+        normal = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+        x = x + layer(p[f"layer{i}"], normal * p[f"norm{i}"]["scale"] + p[f"norm{i}"]["bias"])
     return x
 
 
@@ -130,8 +134,8 @@ CELLS: dict[str, Loop] = {
 }
 TWO_WAYS = functools.partial(both_ways, cell=gru)
 STACKS: dict[str, tuple[nn.Module, Loop]] = {
-    "two layers of both": (Stack("gru", UNITS, 2, bidirectional=True), functools.partial(stack, layer=TWO_WAYS, layers=2, residual=False)),
-    "residual": (Stack("lru", UNITS, 2, residual=True), functools.partial(stack, layer=lru, layers=2, residual=True)),
+    "two layers of both": (Stack("gru", UNITS, 2, bidirectional=True), functools.partial(stack, layer=TWO_WAYS, layers=2)),
+    "residual": (Stack("lru", UNITS, 2, residual=True), functools.partial(residual_stack, layer=lru, layers=2)),
 }
 EVERYTHING = {**{cell: (make_layer(cell, UNITS), loop) for cell, loop in CELLS.items()}, **STACKS}
 

@@ -78,7 +78,8 @@ def test_derivatives_are_those_of_the_formula(name: str) -> None:
 
 def test_a_long_memory_outlasts_bfloat16() -> None:
     """A radius of 0.999 is 1 in bfloat16, or 0.996, whose 784th power is less than a tenth of its own."""
-    layer, x = make_layer("lru(gated=False, ring=(0.99, 0.999))", UNITS), np.random.default_rng(0).standard_normal((1, 784, UNITS), np.float32)
+    layer = make_layer("lru(gated=False, ring=(0.99, 0.999))", UNITS)
+    x = np.random.default_rng(0).standard_normal((1, 784, UNITS), np.float32)
     variables = jax.jit(layer.init)(jax.random.key(0), x[:, :2])
-    whole, half = (np.asarray(jax.jit(layer.apply)(variables, jnp.asarray(x, dtype)), np.float32) for dtype in (jnp.float32, jnp.bfloat16))
+    whole, half = (np.asarray(jax.jit(layer.apply)(variables, given), np.float32) for given in (x, jnp.asarray(x, jnp.bfloat16)))
     np.testing.assert_allclose(half, whole, atol=0.03 * np.abs(whole).max())
