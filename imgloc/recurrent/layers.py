@@ -24,9 +24,9 @@ def make_layer(cell: str, features: int, *, name: str | None = None) -> nn.Modul
     `cell` names a file of `imgloc.recurrent.cells`, or a dotted module of one's own with a Layer, and in brackets some of its
     Layer's fields: numbers, True or False, tuples of these, and words with or without quotes. Raises UserError for all else.
     """
-    if features < 1:
-        raise UserError(f"cell '{cell}' has {features} features; possible: at least 1")
     module, settings = _read(cell)
+    if features < 1:
+        raise UserError(f"cell '{module}' has {features} features; possible: at least 1")
     layer = getattr(find(ROOM, module), "Layer", None)
     if not callable(layer):
         raise UserError(f"cell '{module}' has no Layer; see README, Add your own")
@@ -38,7 +38,7 @@ def make_layer(cell: str, features: int, *, name: str | None = None) -> nn.Modul
 
 def _read(cell: str) -> tuple[str, dict[str, Any]]:
     """The module and the settings that the text of a cell names."""
-    wrong = UserError(f"cell is {cell[:LONGEST]!r}; possible: {', '.join(names(ROOM))}, with settings as in lstm(activation=relu)")
+    wrong = UserError(f"cell is {cell[:80]!r}; possible: {', '.join(names(ROOM))}, with settings as in lstm(activation=relu)")
     if len(cell) > LONGEST or not cell.isprintable():
         raise wrong
     try:

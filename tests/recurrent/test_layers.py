@@ -90,7 +90,7 @@ def test_what_is_no_cell_is_told(cell: str, contains: str, own: None) -> None:
     "cell",
     ["lstm(", "lstm)", "lstm(activation=relu", "lstm(activation=)", "lstm(relu)", "lstm(*a)", "lstm(**a)", "lstm gru", "lstm(1x=2)",
      "lstm\n(draw=gate)", "\x00", "lstm(draw='gate)", "lstm(draw=gate); gru", "=", "lstm(" + "(" * 300, "x" * 100_000,
-     "lstm(forget_bias=1if 2else 3)",  "lstm(draw='\ud800')"],
+     "lstm(forget_bias=1if 2else 3)", "\U000e0001" * 400,  "lstm(draw='\ud800')"],
 )  # fmt: skip
 def test_what_is_no_text_of_a_cell_is_told(cell: str) -> None:
     refused(cell, "possible: conv_lstm, elman, gru, irnn, lru, lstm, minimal_gru, with settings as in lstm(activation=relu)")
