@@ -200,5 +200,7 @@ def apply_both_ways(name: str, given: Any, mask_bxt: Any = None) -> jax.Array:
     return jax.numpy.stack([layer.apply({"params": given["params"]}, given["x"], mask_bxt, **option) for option in options])
 
 
+@functools.cache
 def given_to(name: str, b: int, t: int) -> dict[str, Any]:
+    """Inputs and parameters, not to be changed."""
     return {"x": inputs_of(name, b, t), "params": parameters_of(name)}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from imgloc.recurrent.cells.lru import diagonal
+from imgloc.recurrent.cells.lru import FORMS, diagonal
 from imgloc.recurrent.scan import recur
 from tests.recurrent import loops
 from tests.recurrent.loops import EVERYTHING
@@ -67,11 +67,16 @@ HELD = {False: [[1, 3, 3, 3], [0, 2, 2, 6], [0, 0, 0, 0]], True: [[3, 2, 0, 0], 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_masked_step_holds_the_state_of_the_step_before(reverse: bool) -> None:
     x = np.tile(np.arange(1, 5, dtype=np.float32), (3, 1))[..., None]
-    step = lambda carry, given: (carry[0] + given,)  # noqa: E731
-    sums = recur(step, (jnp.zeros((3, 1)),), jnp.swapaxes(x, 0, 1), (), MASK, reverse=reverse)
-    np.testing.assert_array_equal(sums[..., 0], HELD[reverse])
-    one = jnp.ones(1), jnp.zeros(1)
-    for form in ("scan", "associative"):
-        real, imaginary = diagonal((jnp.asarray(x), -jnp.asarray(x)), one, MASK, reverse=reverse, form=form)
+
+    @jax.jit
+    def sums(x: Any) -> Any:
+        step = lambda carry, given: (carry[0] + given,)  # noqa: E731
+        one = jnp.ones(1), jnp.zeros(1)
+        by_steps = recur(step, (jnp.zeros((3, 1)),), jnp.swapaxes(x, 0, 1), (), MASK, reverse=reverse)
+        return by_steps, *(diagonal((x, -x), one, MASK, reverse=reverse, form=form) for form in FORMS)
+
+    by_steps, *pairs = jax.device_get(sums(x))
+    np.testing.assert_array_equal(by_steps[..., 0], HELD[reverse])
+    for real, imaginary in pairs:
         np.testing.assert_array_equal(real[..., 0], HELD[reverse])
         np.testing.assert_array_equal(imaginary, -real)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from imgloc.recurrent.cells import minimal_gru
 from imgloc.recurrent.layers import make_layer
 
 INPUTS, UNITS = 24, 16
@@ -28,7 +29,7 @@ def assert_glorot(kernel: np.ndarray) -> None:
     assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.08)
 
 
-@pytest.mark.parametrize(("cell", "gates"), [("elman", 1), ("lstm", 4), ("gru", 3), ("minimal_gru", 2)])
+@pytest.mark.parametrize(("cell", "gates"), [("elman", 1), ("lstm", 4), ("gru", 3), ("minimal_gru(gate_bias=-1)", 2)])
 def test_each_gate_is_glorot_and_orthogonal_for_itself(cell: str, gates: int) -> None:
     params = drawn(cell)
     kernels, recurrent = (np.split(params[name], gates, axis=-1) for name in ("kernel", "recurrent_kernel"))
@@ -41,7 +42,7 @@ def test_each_gate_is_glorot_and_orthogonal_for_itself(cell: str, gates: int) ->
 
 
 def test_as_keras_does_all_gates_are_one_matrix() -> None:
-    params = drawn("lstm(draw=matrix)")
+    params = drawn("lstm(draw=matrix, forget_bias=2.5)")
     assert_glorot(params["kernel"])
     np.testing.assert_allclose(params["recurrent_kernel"] @ params["recurrent_kernel"].T, np.eye(UNITS), atol=1e-5)
 
@@ -49,13 +50,14 @@ def test_as_keras_does_all_gates_are_one_matrix() -> None:
 @pytest.mark.parametrize(
     ("cell", "bias"),
     [
-        ("elman", [0]), ("lstm", [0, 1, 0, 0]), ("lstm(forget_bias=2.5)", [0, 2.5, 0, 0]), ("gru", [0, 0, 0]),
-        ("minimal_gru", [1, 0]), ("minimal_gru(gate_bias=-1)", [-1, 0]),
+        ("elman", [0]), ("lstm", [0, 1, 0, 0]), ("lstm(draw=matrix, forget_bias=2.5)", [0, 2.5, 0, 0]), ("gru", [0, 0, 0]),
+        ("minimal_gru(gate_bias=-1)", [-1, 0]),
     ],
 )  # fmt: skip
 def test_biases_start_where_gates_want_them(cell: str, bias: list[float]) -> None:
     np.testing.assert_array_equal(drawn(cell)["bias"], np.repeat(bias, UNITS))
     assert not drawn(cell).get("recurrent_bias", np.zeros(1)).any()
+    assert minimal_gru.Layer(UNITS).gate_bias == 1.0
 
 
 def test_an_irnn_starts_as_an_integrator() -> None:
@@ -78,11 +80,9 @@ def test_convolutional_kernels_are_drawn_gate_by_gate() -> None:
     np.testing.assert_array_equal(params["bias"], np.repeat([0, 2, 0, 0], 8))
 
 
-@pytest.mark.parametrize(
-    ("settings", "ring", "max_phase"), [("", (0.9, 0.999), 0.3142), ("ring=(0.2, 0.7), max_phase=6.28, ", (0.2, 0.7), 6.28)]
-)
-def test_an_lru_s_eigenvalues_are_uniform_over_a_ring(settings: str, ring: tuple[float, float], max_phase: float) -> None:
-    params = drawn(f"lru({settings}states=2000)", units=8)
+def test_an_lru_s_eigenvalues_are_uniform_over_a_ring() -> None:
+    ring, max_phase = (0.2, 0.999), 6.28
+    params = drawn(f"lru(ring={ring}, max_phase={max_phase}, states=2000)", units=8)
     radius, phase = np.exp(-np.exp(params["log_rate"].astype(float))), np.exp(params["log_phase"].astype(float))
     low, high = np.square(ring)
     assert low - 1e-6 <= radius.min() ** 2 < radius.max() ** 2 <= high + 1e-6
@@ -96,5 +96,6 @@ def test_an_lru_s_eigenvalues_are_uniform_over_a_ring(settings: str, ring: tuple
 
 
 def test_an_lru_has_an_encoder_only_where_the_input_has_other_features() -> None:
-    assert "encoder" in drawn("lru")
-    assert set(drawn("lru(gated=False)", units=INPUTS)) == {"log_rate", "log_phase", "log_gamma", "into", "out", "skip"}
+    for units, more in ((UNITS, {"encoder"}), (INPUTS, set())):
+        shapes = jax.eval_shape(make_layer("lru(gated=False)", units).init, jax.random.key(0), np.zeros((1, 2, INPUTS), np.float32))
+        assert set(shapes["params"]) == {"log_rate", "log_phase", "log_gamma", "into", "out", "skip"} | more
