@@ -21,7 +21,11 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="imgloc-tests-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-ARITHMETIC = ("ops", "models", "losses")  # folders whose tests hold formulas, whatever a compiler makes of them
+# Folders and files whose tests hold formulas, shapes and refusals, whatever a compiler makes of them.
+LITTLE_OPTIMIZED = {
+    "ops", "models", "losses", "bench", "test_step", "test_contracts", "test_recipes", "test_not_finite", "test_prepare", "test_models",
+    "test_loop",
+}  # fmt: skip
 
 # Pytest imports tracemalloc at the first warning from a destructor. When that happens while TFDS is being imported, whose lazy
 # importer replaces `__import__` for everybody, the import fails and so does the test; imported here, it is there already.
@@ -39,8 +43,8 @@ hypothesis.settings.load_profile("imgloc")
 
 @pytest.fixture(scope="module", autouse=True)
 def little_optimization(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Tests of arithmetic compile without most of XLA's optimization: their many small programs run once."""
-    if request.path.parent.name not in ARITHMETIC:
+    """These tests compile without most of LLVM's optimization, in half the time: their many small programs run once or a few times."""
+    if not {request.path.parent.name, request.path.stem} & LITTLE_OPTIMIZED:
         yield
         return
     import jax
@@ -48,14 +52,6 @@ def little_optimization(request: pytest.FixtureRequest) -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture
-def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test whose steps are compiled in half the time: optimized by XLA as ever, but not by LLVM."""
-    from imgloc import runtime
-
-    monkeypatch.setattr(runtime, "_CPU_OPTIONS", {**runtime._CPU_OPTIONS, "xla_backend_optimization_level": 0})
 
 
 @pytest.fixture(scope="session")
