@@ -88,16 +88,11 @@ def test_a_loss_that_blows_up_ends_training_with_what_to_do(tmp_path: Path, caps
     assert not (tmp_path / "run" / "finished.json").exists()
 
 
-def test_profile_writes_a_trace(tmp_path: Path) -> None:
-    arguments = [*processes.TINY, "--config.train.steps=15", "--config.train.eval_every=0", "--profile"]
-    assert main.main(["train", *arguments, "--workdir", str(tmp_path / "run")]) == 0
-    assert [path for path in (tmp_path / "run" / "profile").rglob("*.xplane.pb") if path.stat().st_size > 1000]
-
-
-def test_the_best_checkpoint_is_kept_beside_the_last(tmp_path: Path) -> None:
+def test_the_best_checkpoint_is_kept_beside_the_last_and_profile_writes_a_trace(tmp_path: Path) -> None:
     # The first validation is the best where training only does harm afterwards.
     harm = ("--config.optim.schedule=constant", "--config.optim.warmup_steps=0", "--config.optim.name=sgd", "--config.optim.lr=3.0")
-    processes.train_here(*processes.TINY, *harm, "--config.train.best_metric=mean_iou", workdir=tmp_path / "run")
+    best = "--config.train.best_metric=mean_iou"
+    assert main.main(["train", *processes.TINY, *harm, best, "--workdir", str(tmp_path / "run"), "--profile"]) == 0
     scores = {}
     for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
         record = json.loads(line)
@@ -107,3 +102,4 @@ def test_the_best_checkpoint_is_kept_beside_the_last(tmp_path: Path) -> None:
     assert scores[finished["best_step"]] == max(scores.values())
     kept = {int(p.name) for p in (tmp_path / "run" / "checkpoints").iterdir() if p.name.isdigit()}
     assert kept == {finished["best_step"], 60}
+    assert [path for path in (tmp_path / "run" / "profile").rglob("*.xplane.pb") if path.stat().st_size > 1000]
