@@ -19,8 +19,9 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "experiments")]
 
-from configs.pixels_mnist import STEP_MS  # noqa: E402
 from sweeps import command_line, grouped, made_by, over_seeds  # noqa: E402
+
+from configs.pixels_mnist import STEP_MS  # noqa: E402
 
 PUBLISHED = {  # Le, Jaitly and Hinton, 2015, arXiv:1504.00941: 100 units, their best of a search, up to a million steps
     "pixels: irnn": "97", "permuted_pixels: irnn": "82",
@@ -61,7 +62,8 @@ def curves(found: dict[str, Any], target: Path) -> None:
         seconds = [point[0][0] * STEP_MS[cell] / 1000 for point in points]
         values = [[100 * value for _, value in point] for point in points]
         (line,) = axes[order].plot(seconds, [sum(v) / len(v) for v in values], label=cell)
-        axes[order].fill_between(seconds, [min(v) for v in values], [max(v) for v in values], color=line.get_color(), alpha=0.2, linewidth=0)
+        lowest, highest = ([edge(v) for v in values] for edge in (min, max))
+        axes[order].fill_between(seconds, lowest, highest, color=line.get_color(), alpha=0.2, linewidth=0)
     for order, axis in axes.items():
         axis.set(title=order.replace("_", " "), xlabel="seconds of one core", ylim=(0, 100))
         axis.grid(alpha=0.3)

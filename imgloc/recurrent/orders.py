@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imgloc.errors import chosen
+from imgloc.errors import UserError, chosen
 
 
 def rows(images_bxhxwxc: jax.Array) -> jax.Array:
@@ -38,7 +38,9 @@ ORDERS = {"rows": rows, "columns": columns, "pixels": pixels, "permuted_pixels":
 def as_sequence(images_bxhxwxc: jax.Array, order: str, permutation: int = 0) -> jax.Array:
     """The images (b, h, w, c) as (b, t, f), read in one of ORDERS, the shuffled one drawn from `permutation`.
 
-    Raises UserError for another.
+    Raises UserError for another, and for a permutation below 0.
     """
     read = chosen("order of reading (model.read)", order, ORDERS)
+    if permutation < 0:
+        raise UserError(f"permutation (model.permutation) is {permutation}; possible: at least 0")
     return permuted_pixels(images_bxhxwxc, permutation) if order == "permuted_pixels" else read(images_bxhxwxc)

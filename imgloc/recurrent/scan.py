@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from imgloc.errors import chosen
 from imgloc.ops.mesh_axes import vary_alike
 
 Carry = tuple[jax.Array, ...]
@@ -51,7 +52,7 @@ def affine_recur(
     `form` is one of FORMS, chosen by what is quicker where it is empty.
     """
     start = (jnp.zeros((x_bxtxf.shape[0], u_dxn.shape[0]), x_bxtxf.dtype),) * size
-    x_txbxf = time_first(x_bxtxf)  # before it is projected: the projection is larger
+    x_txbxf = time_first(without_padding(x_bxtxf, mask_bxt))  # before it is projected: the projection is larger
 
     def projected_first(x: jax.Array, w: jax.Array, u: jax.Array, bias: jax.Array) -> jax.Array:
         def step(carry: Carry, projected: jax.Array) -> Carry:
@@ -70,11 +71,21 @@ def affine_recur(
     forms = {"projected first": projected_first, "joined": joined}
     given = x_txbxf, w_fxn, u_dxn, bias_n
     if form:
-        return forms[form](*given)
+        return chosen("form of a recurrence", form, forms)(*given)
     # experiments/operation_forms: one product of both halves wins on a CPU while the input is the smaller one.
     on_cpu = forms["joined" if x_bxtxf.shape[-1] <= u_dxn.shape[0] else "projected first"]
     states_bxtxd: jax.Array = jax.lax.platform_dependent(*given, cpu=on_cpu, default=projected_first)
     return states_bxtxd
+
+
+def without_padding(x_bxtxf: jax.Array, mask_bxt: jax.Array | None) -> jax.Array:
+    """The inputs (b, t, ...) with zeros where the mask (b, t) is False.
+
+    What lies there may be infinite or no number, and that times a cotangent of 0 would reach the gradient of the kernel.
+    """
+    if mask_bxt is None:
+        return x_bxtxf
+    return jnp.where(mask_bxt.reshape(*mask_bxt.shape, *[1] * (x_bxtxf.ndim - 2)), x_bxtxf, 0)
 
 
 def time_first(array: jax.Array) -> jax.Array:

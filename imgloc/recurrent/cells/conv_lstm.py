@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from imgloc.errors import UserError
 from imgloc.ops.conv import conv
 from imgloc.recurrent.cells.lstm import GATES
-from imgloc.recurrent.scan import Carry, recur, time_first
+from imgloc.recurrent.scan import Carry, recur, time_first, without_padding
 from imgloc.recurrent.weights import bias_of_gates, by_gate
 
 
@@ -21,7 +22,8 @@ def conv_lstm(
     Gates, mask and `reverse` are those of `imgloc.recurrent.cells.lstm.lstm`.
     """
     b, t, h, w, c = x_bxtxhxwxc.shape
-    projected = conv(time_first(x_bxtxhxwxc).reshape(t * b, h, w, c), kernel_kxkxcx4d) + bias_4d
+    maps = time_first(without_padding(x_bxtxhxwxc, mask_bxt)).reshape(t * b, h, w, c)
+    projected = conv(maps, kernel_kxkxcx4d) + bias_4d
     d = recurrent_kernel_kxkxdx4d.shape[2]
 
     def step(carry: Carry, given: jax.Array) -> Carry:
@@ -37,12 +39,16 @@ class Layer(nn.Module):
     """`conv_lstm` with learned parameters: kernels LeCun normal and orthogonal, each gate for itself; forget bias 1."""
 
     features: int
-    kernel_size: int = 3
+    kernel_size: int = 3  # odd: an even one moves the state by half a pixel a step
     forget_bias: float = 1.0
 
     @nn.compact
     def __call__(self, x_bxtxhxwxc: jax.Array, mask_bxt: jax.Array | None = None, *, reverse: bool = False) -> jax.Array:
-        """States (b, t, h, w, features)."""
+        """States (b, t, h, w, features). Raises UserError for what is no sequence of maps, and for a kernel that has no middle."""
+        if x_bxtxhxwxc.ndim != 5:
+            raise UserError(f"cell 'conv_lstm' got inputs of shape {x_bxtxhxwxc.shape}; possible: maps (b, t, h, w, c), or another cell")
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise UserError(f"setting 'kernel_size' of cell 'conv_lstm' is {self.kernel_size}; possible: an odd number, at least 1")
         k, d, gates = self.kernel_size, self.features, len(GATES)
         lecun, orthogonal = (by_gate(draw, gates) for draw in (nn.initializers.lecun_normal(), nn.initializers.orthogonal()))
         parameters = (

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.recurrent.scan import Carry, recur, time_first
+from imgloc.recurrent.scan import Carry, recur, time_first, without_padding
 from imgloc.recurrent.weights import bias_of_gates, kernels
 
 GATES = ("f", "n")  # gate, candidate
@@ -32,7 +32,8 @@ def minimal_gru(
         return (n + f * (h - n),)
 
     start = (jnp.zeros((x_bxtxf.shape[0], d), x_bxtxf.dtype),)
-    return recur(step, start, time_first(x_bxtxf) @ w_fx2d + bias_2d, (u_dx2d, recurrent_bias_d), mask_bxt, reverse=reverse)
+    projected = time_first(without_padding(x_bxtxf, mask_bxt)) @ w_fx2d + bias_2d
+    return recur(step, start, projected, (u_dx2d, recurrent_bias_d), mask_bxt, reverse=reverse)
 
 
 class Layer(nn.Module):
