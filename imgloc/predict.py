@@ -21,7 +21,7 @@ from imgloc.errors import UserError, reason, unknown
 from imgloc.optim import make_optimizer
 from imgloc.rundir import RunDir
 from imgloc.step import TrainState, eval_variables, init_state, predict_step
-from imgloc.types import Batch, Outputs, Predict, Row, Shape, Source
+from imgloc.types import NOT_SCORED, Batch, Outputs, Predict, Row, Shape, Source
 
 
 def abstract_state(config: ConfigDict, shape: Shape, model: nn.Module, optimizer: optax.GradientTransformation) -> TrainState:
@@ -37,11 +37,11 @@ def abstract_state(config: ConfigDict, shape: Shape, model: nn.Module, optimizer
 
 
 def compiled_predict(model: nn.Module, devices: Mesh, dtype: Any) -> Callable[[Any, Any], Any]:
-    """`predict(variables, images)` on the devices, `features` left out; compiled once a batch shape."""
+    """`predict(variables, images)` on the devices, `features` and `steps` left out; compiled once a batch shape."""
 
     def step(variables: Any, images: Any) -> Any:
         outputs = predict_step(variables, images, model=model, dtype=dtype)
-        return {name: value for name, value in outputs.items() if name != "features"}
+        return {name: value for name, value in outputs.items() if name not in NOT_SCORED}
 
     return jax.jit(step, out_shardings=mesh.split_batch(devices), compiler_options=runtime.compiler_options())
 
