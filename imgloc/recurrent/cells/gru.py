@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.recurrent.scan import Carry, recur, time_first
+from imgloc.recurrent.affine import affine_recur
+from imgloc.recurrent.scan import Carry
 from imgloc.recurrent.weights import kernels
 
 GATES = ("r", "z", "n")  # reset, update, candidate: PyTorch's order; Keras has z first
@@ -14,7 +15,7 @@ GATES = ("r", "z", "n")  # reset, update, candidate: PyTorch's order; Keras has 
 
 def gru(
     x_bxtxf: jax.Array, w_fx3d: jax.Array, u_dx3d: jax.Array, bias_3d: jax.Array, recurrent_bias_d: jax.Array,
-    mask_bxt: jax.Array | None = None, *, reverse: bool = False,
+    mask_bxt: jax.Array | None = None, *, reverse: bool = False, form: str = "",
 ) -> jax.Array:  # fmt: skip
     """States (b, t, d) of a GRU with its gates in the order of GATES along the parameters' last axis.
 
@@ -24,15 +25,19 @@ def gru(
     """
     d = u_dx3d.shape[0]
 
-    def step(carry: Carry, projected: jax.Array) -> Carry:
-        (h,) = carry
-        recurrent = h @ u_dx3d
-        r, z = jnp.split(jax.nn.sigmoid(projected[:, : 2 * d] + recurrent[:, : 2 * d]), 2, axis=-1)
-        n = jnp.tanh(projected[:, 2 * d :] + r * (recurrent[:, 2 * d :] + recurrent_bias_d))
-        return (n + z * (h - n),)
+    def join(projected: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, ...]:
+        return projected[..., : 2 * d] + recurrent[..., : 2 * d], projected[..., 2 * d :], recurrent[..., 2 * d :]
 
-    start = (jnp.zeros((x_bxtxf.shape[0], d), x_bxtxf.dtype),)
-    return recur(step, start, time_first(x_bxtxf) @ w_fx3d + bias_3d, (u_dx3d, recurrent_bias_d), mask_bxt, reverse=reverse)
+    def cell(pre: tuple[jax.Array, ...], carry: Carry) -> Carry:
+        gates, into, back = pre
+        r, z = jnp.split(jax.nn.sigmoid(gates), 2, axis=-1)
+        n = jnp.tanh(into + r * back)
+        return (n + z * (carry[0] - n),)
+
+    back_bias = jnp.concatenate([jnp.zeros_like(recurrent_bias_d, shape=(2 * d,)), recurrent_bias_d])
+    return affine_recur(
+        cell, 1, x_bxtxf, w_fx3d, u_dx3d, bias_3d, mask_bxt, reverse=reverse, form=form, recurrent_bias_g=back_bias, join=join
+    )
 
 
 class Layer(nn.Module):
