@@ -24,7 +24,7 @@ from imgloc.data.checks.folder import Findings
 from imgloc.errors import UserError, reason, unknown
 from imgloc.names import ROOMS, find, names
 from imgloc.randomness import generator
-from imgloc.types import Batch, Example, Outputs, Source
+from imgloc.types import NOT_SCORED, Batch, Example, Outputs, Source
 
 LossFunction = Callable[[Outputs, Batch], jax.Array]
 HANDED_OVER = ("num_classes", "parent", "name")  # model fields that no config sets
@@ -248,10 +248,30 @@ def check_outputs(task: str, outputs: Mapping[str, Any], model: str, size: int, 
     missing = [name for name in find("tasks", task).NEEDS if name not in outputs]
     if missing:
         raise UserError(f"task '{task}' needs the output '{missing[0]}'; model '{model}' gives {', '.join(outputs)}")
-    reserved = {"logits": (size, classes), "box": (size, 4), "score": (size,)}
-    for name, value in outputs.items():
-        shape = getattr(value, "shape", None)
-        if name != "features" and (shape is None or shape[:1] != (size,) or shape != reserved.get(name, shape)):
-            wanted = reserved.get(name, (size, "..."))
-            got = type(value).__name__ if shape is None else f"shape {shape}"
-            raise UserError(f"output '{name}' of model '{model}' is of {got}; possible: an array of shape {wanted}, for a batch of {size}")
+    reserved: dict[str, tuple[Any, ...]] = {"logits": (size, classes), "box": (size, 4), "score": (size,)}
+    for name, value in {key: value for key, value in outputs.items() if key not in NOT_SCORED}.items():
+        _check_output(name, value, model, reserved.get(name), size)
+    if "steps" in outputs:
+        _check_steps(outputs, model, size, classes)
+
+
+def _check_steps(outputs: Mapping[str, Any], model: str, size: int, classes: int) -> None:
+    steps = outputs["steps"]
+    wanted = ["logits", *(["box"] if "box" in outputs else []), "seen"]
+    if not isinstance(steps, Mapping) or sorted(steps) != sorted(wanted):
+        got = ", ".join(steps) if isinstance(steps, Mapping) else type(steps).__name__
+        raise UserError(f"output 'steps' of model '{model}' holds {got}; possible: a dict of {', '.join(wanted)}")
+    moments = (getattr(steps["logits"], "shape", ())[1:2] or (1,))[0]
+    grid = getattr(steps["seen"], "shape", ())[2:4]
+    reserved = {"logits": (size, moments, classes), "box": (size, moments, 4), "seen": (size, moments, *(grid if len(grid) == 2 else "hw"))}
+    for name, value in steps.items():
+        _check_output(f"steps/{name}", value, model, reserved[name], size)
+
+
+def _check_output(name: str, value: Any, model: str, wanted: tuple[Any, ...] | None, size: int) -> None:
+    """Refuse what is no array of the wanted shape, or where any will do, of a batch of `size`."""
+    shape = getattr(value, "shape", None)
+    if shape is None or shape[:1] != (size,) or shape != (wanted or shape):
+        got = type(value).__name__ if shape is None else f"shape {shape}"
+        shown = wanted or (size, "...")
+        raise UserError(f"output '{name}' of model '{model}' is of {got}; possible: an array of shape {shown}, for a batch of {size}")

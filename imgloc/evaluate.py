@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import io
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
+from flax import linen as nn
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from imgloc import baselines, build, draw, files, mesh, predict, rundir, scores
+from imgloc import baselines, build, draw, files, mesh, predict, rundir, saved_steps, scores
 from imgloc import config as configs
 from imgloc import summary as summaries
 from imgloc.data.batches import pipeline
 from imgloc.distributed import ending_at_once
-from imgloc.errors import UserError
+from imgloc.errors import UnreadableImage, UserError
 from imgloc.rows import PREDICTORS, read_rows, write_rows
 from imgloc.rundir import RunDir, command_line, commit
 from imgloc.stats import Interval
 from imgloc.step import compute_dtype
-from imgloc.types import FloatArray, IntArray, Row, Shape, Source
+from imgloc.types import FloatArray, IntArray, Row, Shape, Source, TruthKnown, Uint8Array
 
 THUMBNAIL = 224  # pixels of the longer side of a picture in the gallery
+STEPS_OF = 2  # best, median and worst cases each whose answers are kept step by step, where the model has steps
+MOST_STEPS = 24  # examples whose steps are asked for at once, at most
 OWN_SPLITS = ("train", "validation")  # whose digits a run may be scored on only under their own name
 
 
@@ -76,10 +81,13 @@ def _seen(config: ConfigDict, donors: Sequence[Mapping[str, Any]]) -> tuple[froz
     return groups, own[0].info.classes
 
 
-def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "best") -> dict[str, dict[str, Interval]]:
+def evaluate(
+    run: RunDir, config: ConfigDict, target: Target, *, which: str = "best", steps: Sequence[str] = ()
+) -> dict[str, dict[str, Interval]]:
     """Score a run's checkpoint and the baselines on a target; rows that are current are not made again.
 
-    Writes the rows, the gallery's pictures and results.json; returns {predictor: {metric: interval}}.
+    Writes the rows, the gallery's pictures, results.json, and of a model that has them the steps of some of the gallery's
+    examples and of those with the ids `steps`; returns {predictor: {metric: interval}}.
     Of several processes each predicts its share and the first one writes and returns; the others return {}.
     """
     files.check_writable(run.path)
@@ -95,6 +103,8 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
         "data": target.source.fingerprint,
         "split": target.name,
     }
+    model = build.make_model(config.model, len(classes))
+    chosen = _chosen(target, steps, model, variables, shape, config.model.name) if steps else {}
     current = {name: _is_current(run, target, name, meta) for name in PREDICTORS}
     keys = {name: target.name if name == "model" else f"{target.name}/{name}" for name in PREDICTORS}
     mesh.barrier("rows were looked at")  # before the first process writes new ones
@@ -102,7 +112,10 @@ def evaluate(run: RunDir, config: ConfigDict, target: Target, *, which: str = "b
         with ending_at_once():
             if jax.process_index() == 0:
                 _drop_results(run, keys.values())
-            _write_all_rows(run, config, target, variables, shape, summary, meta, devices)
+            _write_all_rows(run, config, target, model, variables, summary, meta, devices)
+    if chosen:
+        with ending_at_once():
+            _write_steps(run, config, target, model, variables, summary, meta, devices, dict.fromkeys(chosen, "chosen"), chosen)
     if jax.process_index() > 0:
         return {}
 
@@ -131,10 +144,9 @@ def _is_current(run: RunDir, target: Target, predictor: str, meta: dict[str, Any
 
 
 def _write_all_rows(
-    run: RunDir, config: ConfigDict, target: Target, variables: Any, shape: Shape, summary: dict[str, Any], meta: dict[str, Any],
+    run: RunDir, config: ConfigDict, target: Target, model: nn.Module, variables: Any, summary: dict[str, Any], meta: dict[str, Any],
     devices: Mesh,
 ) -> None:  # fmt: skip
-    model = build.make_model(config.model, len(summary["classes"]))
     compiled = predict.compiled_predict(model, devices, compute_dtype(config.train.dtype))
     counts, median_box = _baselines(run, config)
     predictors = {
@@ -146,6 +158,14 @@ def _write_all_rows(
         predictors, target.source, build.make_task(config.task), target.name, threads=config.data.threads,
         batch_size=mesh.round_up(config.eval.batch_size, devices), view=build.make_view(config.data, summary["channels"]),
     )  # fmt: skip
+    if jax.process_index() == 0:
+        shutil.rmtree(saved_steps.folder(run, target.name), ignore_errors=True)
+    if predict.gives_steps(model, variables, (*config.data.image_size, summary["channels"])):
+        ordered = sorted(found["model"], key=lambda row: str(row["id"]))
+        picked = scores.gallery_rows(ordered, STEPS_OF)
+        why = {str(row["id"]): kind for kind in ("worst", "median", "best") for row in picked[kind]}
+        indices = dict(_places(target.source, why))
+        _write_steps(run, config, target, model, variables, summary, meta, devices, why, indices)
     if jax.process_index() > 0:
         return
     skipped = pipeline.finite_size(target.source) - len(found["model"])
@@ -179,8 +199,60 @@ def _write_thumbnails(run: RunDir, name: str, source: Source, rows: Sequence[Row
         indices = list(range(pipeline.finite_size(source)))
     for example in pipeline.readable(source, indices, (THUMBNAIL, THUMBNAIL)):
         if example.id in chosen:
-            content = io.BytesIO()
-            picture = draw.to_picture(example.image_hxwxc)
-            picture.thumbnail((THUMBNAIL, THUMBNAIL))  # a smaller one is left as it is
-            picture.save(content, "PNG")
-            files.write_bytes(run.thumbnail(name, example.id), content.getvalue())
+            files.write_bytes(run.thumbnail(name, example.id), _thumbnail(example.image_hxwxc))
+
+
+def _thumbnail(image_hxwxc: Uint8Array) -> bytes:
+    """An image as PNG, no side longer than THUMBNAIL."""
+    content = io.BytesIO()
+    picture = draw.to_picture(image_hxwxc)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))  # a smaller one is left as it is
+    picture.save(content, "PNG")
+    return content.getvalue()
+
+
+def _chosen(target: Target, ids: Sequence[str], model: nn.Module, variables: Any, shape: Shape, name: str) -> dict[str, int]:
+    """The places of the examples whose steps a user asks for. Raises UserError where there are none such, or the model has no steps."""
+    if not predict.gives_steps(model, variables, shape):
+        raise UserError(f"model '{name}' of this run has no output 'steps' to show; possible: one that reads forward, bit by bit, see README")
+    if len(ids) > MOST_STEPS:
+        raise UserError(f"--steps names {len(ids)} examples; possible: up to {MOST_STEPS}")
+    known: list[str] = []
+    found = dict(_places(target.source, ids, known))
+    for wanted in ids:
+        if wanted not in found:
+            near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"possible: such as {known[0]!r}"
+            raise UserError(f"no example '{wanted}' in split '{target.name}' (--steps); {hint}")
+    return found
+
+
+def _places(source: Source, ids: Collection[str], known: list[str] | None = None) -> Iterator[tuple[str, int]]:
+    """(id, index) of the examples with these ids; all ids that are looked at on the way are added to `known`."""
+    missing = set(ids)
+    for index in range(pipeline.finite_size(source)):
+        if not missing:
+            return
+        with contextlib.suppress(UnreadableImage):
+            own = (source.known(index) if isinstance(source, TruthKnown) else source[index]).id
+            if known is not None:
+                known.append(own)
+            if own in missing:
+                missing.remove(own)
+                yield own, index
+
+
+def _write_steps(
+    run: RunDir, config: ConfigDict, target: Target, model: nn.Module, variables: Any, summary: dict[str, Any], meta: dict[str, Any],
+    devices: Mesh, why: Mapping[str, str], places: Mapping[str, int],
+) -> None:  # fmt: skip
+    """Save what the model would say of some examples after each step of reading them."""
+    view = build.make_view(config.data, summary["channels"])
+    examples = list(pipeline.readable(target.source, places.values(), view.size))
+    found = predict.predict_steps(variables, model, devices, compute_dtype(config.train.dtype), examples, view)
+    if jax.process_index() > 0:
+        return
+    for example, (steps, content_4) in zip(examples, found, strict=True):
+        saved = saved_steps.summarized(example.id, why[example.id], steps, content_4, example.label)
+        saved_steps.write(run, target.name, saved, _thumbnail(example.image_hxwxc), meta)
+

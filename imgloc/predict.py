@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,12 +16,12 @@ from ml_collections import ConfigDict
 
 from imgloc import boxes, build, checkpoint, mesh, runtime
 from imgloc.data.batches import pipeline
-from imgloc.data.batches.view import WHOLE, View
+from imgloc.data.batches.view import WHOLE, View, stack
 from imgloc.errors import UserError, reason, unknown
 from imgloc.optim import make_optimizer
 from imgloc.rundir import RunDir
 from imgloc.step import TrainState, eval_variables, init_state, predict_step
-from imgloc.types import Batch, Outputs, Predict, Row, Shape, Source
+from imgloc.types import NOT_SCORED, Batch, Example, FloatArray, Outputs, Predict, Row, Shape, Source
 
 
 def abstract_state(config: ConfigDict, shape: Shape, model: nn.Module, optimizer: optax.GradientTransformation) -> TrainState:
@@ -37,11 +37,11 @@ def abstract_state(config: ConfigDict, shape: Shape, model: nn.Module, optimizer
 
 
 def compiled_predict(model: nn.Module, devices: Mesh, dtype: Any) -> Callable[[Any, Any], Any]:
-    """`predict(variables, images)` on the devices, `features` left out; compiled once a batch shape."""
+    """`predict(variables, images)` on the devices, `features` and `steps` left out; compiled once a batch shape."""
 
     def step(variables: Any, images: Any) -> Any:
         outputs = predict_step(variables, images, model=model, dtype=dtype)
-        return {name: value for name, value in outputs.items() if name != "features"}
+        return {name: value for name, value in outputs.items() if name not in NOT_SCORED}
 
     return jax.jit(step, out_shardings=mesh.split_batch(devices), compiler_options=runtime.compiler_options())
 
@@ -86,6 +86,33 @@ def load_variables(run: RunDir, config: ConfigDict, shape: Shape, num_classes: i
         if known is not None and known != step:
             raise UserError(f"the {which} checkpoint of {run.path}, step {known}, is gone; possible: --checkpoint last, or train again")
         return eval_variables(checkpoint.restore(manager, step, target)), int(step)
+
+
+def gives_steps(model: nn.Module, variables: Any, shape: Shape) -> bool:
+    """Whether a model has the output `steps` for images of a shape; nothing is computed."""
+    image = jax.ShapeDtypeStruct((1, *shape), np.uint8)
+    return "steps" in jax.eval_shape(functools.partial(predict_step, model=model), variables, image)
+
+
+def predict_steps(
+    variables: Any, model: nn.Module, devices: Mesh, dtype: Any, examples: Sequence[Example], view: View
+) -> list[tuple[Outputs, FloatArray]]:
+    """The output `steps` of each of some examples (NumPy, without the axis b), and the part of the view that shows its image.
+
+    `box` is of the image, not the view. Every process gets all.
+    """
+
+    def step(variables: Any, images: Any) -> Any:
+        return predict_step(variables, images, model=model, dtype=dtype)["steps"]
+
+    compiled = jax.jit(step, out_shardings=mesh.replicated(devices), compiler_options=runtime.compiler_options_once())
+    batch = stack(examples, mesh.round_up(len(examples), devices), view, truth_in_view=False)
+    share = len(batch.label_b) // jax.process_count()
+    own = batch.images_bxhxwxc[jax.process_index() * share : (jax.process_index() + 1) * share]
+    found = jax.device_get(compiled(variables, mesh.put_batch(own, devices)))
+    if "box" in found:
+        found["box"] = np.stack([_of_the_image(found["box"][:, i], batch) for i in range(found["box"].shape[1])], axis=1)
+    return [({name: value[i] for name, value in found.items()}, batch.content_bx4[i]) for i in range(len(examples))]
 
 
 def predict_rows(

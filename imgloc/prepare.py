@@ -24,7 +24,7 @@ from imgloc.data.batches.view import View, stack
 from imgloc.errors import UserError, of_storage, reason, unknown
 from imgloc.optim import compiled, make_optimizer
 from imgloc.rundir import RunDir, donors, open_run, provenance
-from imgloc.types import Source
+from imgloc.types import NOT_SCORED, Source
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _check_shapes(config: ConfigDict, view: View, abstract: Any, model: nn.Modul
         raise UserError(f"model '{config.model.name}' and losses {names} do not fit together: {reason(error, lines=1)}") from error
     classes = len(validation.info.classes)
     build.check_outputs(config.task, outputs, config.model.name, config.train.batch_size, classes)
-    blank = {name: np.zeros(value.shape, np.float32) for name, value in outputs.items() if name != "features"}
+    blank = {name: np.zeros(value.shape, np.float32) for name, value in outputs.items() if name not in NOT_SCORED}
     metrics = scores.means(build.make_task(config.task)(blank, batch))
     if config.train.eval_every and config.train.best_metric not in metrics:
         raise unknown("metric (train.best_metric)", config.train.best_metric, metrics)
@@ -113,7 +113,7 @@ def _output_names(predict_step: Callable[..., Any], abstract: Any, images: Any) 
         outputs = jax.eval_shape(predict_step, step.eval_variables(abstract), images)
     except Exception:
         return []
-    return [name for name in outputs if name != "features"]
+    return [name for name in outputs if name not in NOT_SCORED]
 
 
 def fingerprints(parts: Parts) -> dict[str, str]:

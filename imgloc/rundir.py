@@ -7,7 +7,7 @@
     checkpoints/      best and last, by step
     not_finite/       the batch of the step at which the loss stopped being a number, if it did
     finished.json     there when training is done: last and best step
-    rows/             one table of per-example rows a split;  thumbnails/ pictures for the gallery
+    rows/             one table of per-example rows a split;  thumbnails/ pictures for the gallery;  steps/ answers as they form
     baselines.json    class counts and median box of the training split, and its data fingerprint
     results.json      metrics with intervals;  report.html
 """

@@ -19,7 +19,7 @@ LEVELS = {
     2: ("config", "names", "randomness", "rows", "stats", "draw", "mesh", "distributed", "runtime", "optim", "ops"),
     3: ("recurrent",),
     4: ("overrides", "losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
-    5: ("build", "scores", "journal"),
+    5: ("build", "scores", "journal", "saved_steps"),
     6: ("step", "summary"),
     7: ("checkpoint",),
     8: ("predict",),
@@ -33,6 +33,7 @@ LEVELS = {
 LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
 WITHOUT_JAX = (
     "types", "config", "boxes", "errors", "files", "rows", "stats", "scores", "metrics", "report", "draw", "journal", "names", "rundir",
+    "saved_steps",
 )  # fmt: skip
 ACCELERATED = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "tensorflow_datasets"}
 FLAG_READERS = {"overrides.py": "--config.key=value", "data/batches/pipeline.py": "tells Grain's workers that flags are parsed"}

@@ -20,7 +20,7 @@ from imgloc.data.batches import view
 from imgloc.losses import box_l1, cross_entropy
 from imgloc.optim import make_optimizer
 from imgloc.step import apply_train, as_inputs, batch_loss, init_state, key_of, predict_step
-from imgloc.types import Batch, Example, InMemory, TruthKnown
+from imgloc.types import NOT_SCORED, Batch, Example, InMemory, TruthKnown
 
 CLASSES = 3
 SHAPE = (64, 64, 1)
@@ -56,7 +56,7 @@ def predicted(name: str) -> dict[str, Any]:
 
 def boxes_of(outputs: Any) -> list[str]:
     """The outputs that are boxes: (b, 4), and no class scores."""
-    found = [k for k, v in outputs.items() if k != "features" and v.ndim == 2 and v.shape[1] == 4]
+    found = [k for k, v in outputs.items() if k not in NOT_SCORED and v.ndim == 2 and v.shape[1] == 4]
     return [k for k in found if "logits" not in k]
 
 

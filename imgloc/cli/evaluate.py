@@ -22,6 +22,7 @@ current (same config, checkpoint and data) are not made again.
 
 examples:
   imgloc evaluate runs/a --split test
+  imgloc evaluate runs/lstm --steps test-00012 test-00731 && imgloc report runs/lstm
   imgloc evaluate runs/a --name full --config.data.options.digits=idx --config.data.options.folder=MNIST
 """
 NAMES = dict(zip(PREDICTORS, ("this run", "whole-image box", "median box"), strict=True))
@@ -35,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="train, validation or test (default)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--name", default="", help="what to call other data than the run's own in rows and results")
+    text = "examples whose answer the report is to show as it forms, of a model that reads step by step"
+    parser.add_argument("--steps", nargs="+", action="extend", default=[], metavar="ID", help=text)
     add_distributed(parser)
 
 
@@ -67,7 +70,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     target = open_target(config, parsed.split, run=folder, other=other, name=name)
     if parsed.distributed is not None:  # what can be refused without the other processes was
         join(parsed.distributed)
-    found = evaluate(folder, config, target, which=parsed.checkpoint)
+    found = evaluate(folder, config, target, which=parsed.checkpoint, steps=parsed.steps)
     if found:  # of several processes the first one tells
         print_scores(folder, target.name, parsed.checkpoint, found)
     return 0

@@ -11,16 +11,20 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc.errors import UserError, chosen
-from imgloc.recurrent.orders import as_sequence
+from imgloc.recurrent.orders import as_sequence, read_at
 from imgloc.recurrent.stack import Stack
-from imgloc.types import Outputs
+from imgloc.recurrent.steps import ending_with, evenly, for_each, read_by
+from imgloc.types import IntArray, Outputs
 
 TINY = {"features": 8}
-SHOWN = 28  # steps at most of which `steps` tells: the pixels' are too many to be looked at
+SHOWN = 28  # steps at most that `steps` tells of: of MNIST's pixels a row's worth each
 
 
 class Model(nn.Module):
-    """Outputs: logits; steps: logits (b, s, k) as they form; features: states (b, t, features)."""
+    """Outputs: logits; features: states (b, t, features); steps: logits as they form.
+
+    No `steps` where the answer is not that of a state that has read a part: of two directions, one comes from the end.
+    """
 
     num_classes: int
     cell: str = "lstm"  # a file of imgloc/recurrent/cells, with settings of its Layer in brackets
@@ -43,7 +47,15 @@ class Model(nn.Module):
         if self.summary == "ends" and not self.bidirectional:
             raise UserError("summary (model.summary) is 'ends', of both directions; possible: model.bidirectional=True, or last, mean")
         classes = nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="classes")
-        return {"logits": classes(summarize(states)), "features": {"states": states}}
+        logits = classes(summarize(states))
+        outputs = {"logits": logits, "features": {"states": states}}
+        so_far = {"last": _last_so_far, "mean": _mean_so_far}.get(self.summary)
+        if train or self.bidirectional or so_far is None:
+            return outputs
+        steps = evenly(states.shape[1], SHOWN)
+        seen = read_by(read_at(self.read, images.shape[1], images.shape[2], self.permutation), steps)
+        forming = ending_with(classes(so_far(states, steps)), logits)
+        return {**outputs, "steps": {"logits": forming, "seen": for_each(seen, len(images))}}
 
 
 def _last(states_bxtxd: jax.Array) -> jax.Array:
@@ -52,6 +64,16 @@ def _last(states_bxtxd: jax.Array) -> jax.Array:
 
 def _mean(states_bxtxd: jax.Array) -> jax.Array:
     return states_bxtxd.mean(axis=1)
+
+
+def _last_so_far(states_bxtxd: jax.Array, steps_s: IntArray) -> jax.Array:
+    return states_bxtxd[:, steps_s]
+
+
+def _mean_so_far(states_bxtxd: jax.Array, steps_s: IntArray) -> jax.Array:
+    """Means (b, s, d) of the states up to each step."""
+    total_bxtxd = jnp.cumsum(states_bxtxd.astype(jnp.float32), axis=1)
+    return (total_bxtxd[:, steps_s] / (steps_s + 1)[:, None]).astype(states_bxtxd.dtype)
 
 
 def _ends(states_bxtxd: jax.Array) -> jax.Array:

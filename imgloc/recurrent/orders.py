@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from imgloc.errors import UserError, chosen
+from imgloc.types import IntArray
 
 
 def rows(images_bxhxwxc: jax.Array) -> jax.Array:
@@ -28,8 +29,11 @@ def pixels(images_bxhxwxc: jax.Array) -> jax.Array:
 
 def permuted_pixels(images_bxhxwxc: jax.Array, seed: int = 0) -> jax.Array:
     """(b, h w, c): `pixels` in one random order for all images, drawn by NumPy's generator from `seed`."""
-    order = np.random.default_rng(seed).permutation(images_bxhxwxc.shape[1] * images_bxhxwxc.shape[2])
-    return pixels(images_bxhxwxc)[:, order]
+    return pixels(images_bxhxwxc)[:, _shuffled(images_bxhxwxc.shape[1] * images_bxhxwxc.shape[2], seed)]
+
+
+def _shuffled(count: int, seed: int) -> IntArray:
+    return np.random.default_rng(seed).permutation(count)
 
 
 ORDERS = {"rows": rows, "columns": columns, "pixels": pixels, "permuted_pixels": permuted_pixels}
@@ -44,3 +48,15 @@ def as_sequence(images_bxhxwxc: jax.Array, order: str, permutation: int = 0) -> 
     if permutation < 0:
         raise UserError(f"permutation (model.permutation) is {permutation}; possible: at least 0")
     return permuted_pixels(images_bxhxwxc, permutation) if order == "permuted_pixels" else read(images_bxhxwxc)
+
+
+def read_at(order: str, height: int, width: int, permutation: int = 0) -> IntArray:
+    """The step of `as_sequence` that reads each place of an image: (h, 1) for rows, (1, w) for columns, (h, w) for pixels."""
+    count = height * width
+    places = {
+        "rows": np.arange(height)[:, None],
+        "columns": np.arange(width)[None],
+        "pixels": np.arange(count).reshape(height, width),
+        "permuted_pixels": np.argsort(_shuffled(count, permutation)).reshape(height, width),
+    }
+    return chosen("order of reading (model.read)", order, places)

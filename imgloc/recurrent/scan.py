@@ -1,4 +1,4 @@
-"""The loop that every cell shares: one call works through a whole sequence, either way, and stands still where a mask says so.
+"""The loops that cells share: one call works through a whole sequence, either way, and stands still where a mask says so.
 
 A masked step leaves the state as it was. So the last state of a padded sequence is that of the sequence alone, and
 one that is read backwards starts where its own end is.
@@ -12,12 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from imgloc.errors import chosen
 from imgloc.ops.mesh_axes import vary_alike
 
 Carry = tuple[jax.Array, ...]
 Step = Callable[[Carry, Any], Carry]
-FORMS = ("projected first", "joined")  # of the product with the input: for all steps at once, or one with the state's in each step
 
 
 def recur(
@@ -34,48 +32,18 @@ def recur(
 
     def masked(carry: Carry, given: tuple[Any, jax.Array | None]) -> tuple[Carry, jax.Array]:
         current, mask_b = given
-        new = step(carry, current)
-        if mask_b is not None:
-            new = tuple(jnp.where(mask_b.reshape(-1, *[1] * (a.ndim - 1)), a, old) for a, old in zip(new, carry, strict=True))
+        new = where_given(mask_b, step(carry, current), carry)
         return new, new[0]
 
     states: jax.Array = jax.lax.scan(masked, begin, timed, reverse=reverse)[1]
     return time_first(states)
 
 
-def affine_recur(
-    cell: Callable[[jax.Array, Carry], Carry], size: int, x_bxtxf: jax.Array, w_fxn: jax.Array, u_dxn: jax.Array, bias_n: jax.Array,
-    mask_bxt: jax.Array | None, *, reverse: bool, form: str,
-) -> jax.Array:  # fmt: skip
-    """States (b, t, d) of carry = cell(x W + h U + bias, carry), where h is the first of the carry's `size` arrays (b, d).
-
-    `form` is one of FORMS, chosen by what is quicker where it is empty.
-    """
-    start = (jnp.zeros((x_bxtxf.shape[0], u_dxn.shape[0]), x_bxtxf.dtype),) * size
-    x_txbxf = time_first(without_padding(x_bxtxf, mask_bxt))  # before it is projected: the projection is larger
-
-    def projected_first(x: jax.Array, w: jax.Array, u: jax.Array, bias: jax.Array) -> jax.Array:
-        def step(carry: Carry, projected: jax.Array) -> Carry:
-            return cell(projected + carry[0] @ u, carry)
-
-        return recur(step, start, x @ w + bias, (u,), mask_bxt, reverse=reverse)
-
-    def joined(x: jax.Array, w: jax.Array, u: jax.Array, bias: jax.Array) -> jax.Array:
-        both = jnp.concatenate([w, u])
-
-        def step(carry: Carry, inputs: jax.Array) -> Carry:
-            return cell(jnp.concatenate([inputs, carry[0]], axis=-1) @ both + bias, carry)
-
-        return recur(step, start, x, (both, bias), mask_bxt, reverse=reverse)
-
-    forms = {"projected first": projected_first, "joined": joined}
-    given = x_txbxf, w_fxn, u_dxn, bias_n
-    if form:
-        return chosen("form of a recurrence", form, forms)(*given)
-    # experiments/operation_forms: one product of both halves wins on a CPU while the input is the smaller one.
-    on_cpu = forms["joined" if x_bxtxf.shape[-1] <= u_dxn.shape[0] else "projected first"]
-    states_bxtxd: jax.Array = jax.lax.platform_dependent(*given, cpu=on_cpu, default=projected_first)
-    return states_bxtxd
+def where_given(mask_b: jax.Array | None, new: Carry, old: Carry) -> Carry:
+    """The new carry, and the old one where the mask (b,) is False."""
+    if mask_b is None:
+        return new
+    return tuple(jnp.where(mask_b.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(new, old, strict=True))
 
 
 def without_padding(x_bxtxf: jax.Array, mask_bxt: jax.Array | None) -> jax.Array:

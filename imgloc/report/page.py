@@ -12,7 +12,7 @@ import jinja2
 from imgloc import config as configs
 from imgloc import files
 from imgloc.errors import UserError
-from imgloc.report import curves, tables, terms
+from imgloc.report import curves, steps, tables, terms
 from imgloc.report.confusion import SHOWN, confusion
 from imgloc.report.gallery import gallery
 from imgloc.report.load import RunReport, load_run, unique_labels
@@ -30,9 +30,10 @@ class Summary:
     headlines: list[tuple[str, terms.Cell, bool]]
 
 
-def write_report(runs: Sequence[str], out: Path, *, split: str = "test") -> Path:
+def write_report(runs: Sequence[str], out: Path, *, split: str = "test", pictures: Path | None = None) -> Path:
     """Write the report of run folders on a split they were evaluated on, as one self-contained HTML file; returns its path.
 
+    Each animated picture in it is also written to the folder `pictures`, where there is one.
     The same runs give the same bytes. Raises UserError where a folder is no run, its rows are missing or stale, or `out` is no web page.
     """
     if not runs:
@@ -43,7 +44,17 @@ def write_report(runs: Sequence[str], out: Path, *, split: str = "test") -> Path
     files.check_writable(out.parent)
     reports = [load_run(path, label, split) for path, label in zip(runs, unique_labels(runs), strict=True)]
     files.write_text(out, _render(_content(reports, split)))
+    if pictures is not None:
+        _write_pictures(reports, split, pictures)
     return out
+
+
+def _write_pictures(reports: Sequence[RunReport], split: str, folder: Path) -> None:
+    files.check_writable(folder)
+    written = [steps.write_pictures(report, split, folder, f"{report.label}-" if len(reports) > 1 else "") for report in reports]
+    if not any(written):
+        paths = " ".join(str(report.run.path) for report in reports)
+        raise UserError(f"--pictures: no answers step by step were kept of {paths}; run: imgloc evaluate {reports[0].run.path} --steps ID")
 
 
 def _content(reports: Sequence[RunReport], split: str) -> dict[str, Any]:
@@ -76,6 +87,7 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, Any]:
         "confusions": [confusion(report, index) for index, report in enumerate(reports)],
         "shown_classes": SHOWN,
         "galleries": [(report.label, gallery(report, split)) for report in reports],
+        "steps": [(report.label, found) for index, report in enumerate(reports) if (found := steps.figures(report, split, index))],
         "configs": tables.settings([configs.to_json(report.config) for report in reports]),
         "provenances": tables.settings([report.provenance for report in reports]),
         "labels": [report.label for report in reports],

@@ -55,14 +55,15 @@ for name in names.names("models"):  # a forward pass
     shapes = jax.eval_shape(lambda: model.init(dict.fromkeys(("params", "dropout"), jax.random.key(0)), images, train=False))
     variables = jax.tree_util.tree_map_with_path(made, shapes)
     outputs = jax.jit(lambda v: model.apply(v, images, train=False))(variables)
-    found[name] = {"params": variables["params"], **{k: v for k, v in outputs.items() if k != "features"}}
+    found[name] = {"params": variables["params"], **{k: v for k, v in outputs.items() if k not in ("features", "steps")}}
 Path(out).write_bytes(pickle.dumps(jax.device_get(found)))
 """
 
 
 def outputs(side: str, out: Path, cache: Path) -> dict[str, Any]:
     command = [sys.executable, "-c", CODE, side, str(out)]
-    done = subprocess.run(command, cwd=processes.ROOT, env=processes.environment(cache), capture_output=True, text=True, check=False)
+    environment = {**processes.environment(cache), **processes.HASTE}
+    done = subprocess.run(command, cwd=processes.ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = pickle.loads(out.read_bytes())
     return found
