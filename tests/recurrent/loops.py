@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 import scipy.signal
 from flax import linen as nn
 from scipy.special import expit as sigmoid
@@ -204,3 +205,25 @@ def apply_both_ways(name: str, given: Any, mask_bxt: Any = None) -> jax.Array:
 def given_to(name: str, b: int, t: int) -> dict[str, Any]:
     """Inputs and parameters, not to be changed."""
     return {"x": inputs_of(name, b, t), "params": parameters_of(name)}
+
+
+@functools.cache
+def gradient_and_states(name: str) -> Any:
+    """The states both ways, 0 where the mask is False, and the gradient of a sum of them in which each has a weight of its own."""
+
+    def energy(given: Any, mask_bxt: jax.Array) -> tuple[jax.Array, jax.Array]:
+        states = apply_both_ways(name, given, mask_bxt)
+        kept = jax.numpy.where(mask_bxt.reshape(1, *mask_bxt.shape, *[1] * (states.ndim - 3)), states, 0.0)
+        return (kept * waves_of_states(kept)).sum(), kept
+
+    return jax.jit(jax.grad(energy, has_aux=True))
+
+
+def assert_those_of_the_loop(name: str, given: Any, mask_bxt: np.ndarray, states: np.ndarray, gradient: Any) -> None:
+    """States and, along one direction, the gradient of `gradient_and_states` are those of the loop, by central differences."""
+    expected, direction = run_both_ways(name, given, mask_bxt), waves(given)
+    np.testing.assert_allclose(states, expected, rtol=1e-4, atol=1e-5)
+    ahead, behind = (run_both_ways(name, moved(given, direction, step), mask_bxt) for step in (1e-6, -1e-6))
+    wanted = ((ahead - behind) * waves_of_states(expected)).sum() / 2e-6
+    along = jax.tree.map(lambda a, d: float((a * d).sum()), gradient, direction)
+    assert sum(jax.tree.leaves(along)) == pytest.approx(wanted, rel=1e-3, abs=1e-3)

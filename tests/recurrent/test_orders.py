@@ -54,3 +54,11 @@ def test_the_published_permutation_stays() -> None:
 @pytest.mark.parametrize(("order", "permutation", "contains"), [("row", 0, "did you mean 'rows'?"), ("permuted_pixels", -1, "at least 0")])
 def test_orders_that_there_are_none_of_are_told(order: str, permutation: int, contains: str) -> None:
     assert_refused(lambda: orders.as_sequence(IMAGES, order, permutation), contains)
+
+
+@pytest.mark.parametrize("order", orders.ORDERS)
+def test_which_step_reads_a_place_is_told(order: str) -> None:
+    numbered = np.arange(H * W, dtype=np.float32).reshape(1, H, W, 1)
+    steps = np.broadcast_to(orders.read_at(order, H, W, permutation=5), (H, W)).ravel()
+    for step, read_then in enumerate(np.asarray(orders.as_sequence(numbered, order, permutation=5))[0]):
+        assert sorted(read_then) == list(np.flatnonzero(steps == step))

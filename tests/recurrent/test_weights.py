@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from imgloc.recurrent.cells import minimal_gru
+from imgloc.recurrent.cells import gru, minimal_gru
 from imgloc.recurrent.layers import make_layer
 
 INPUTS, UNITS = 24, 16
@@ -29,7 +29,7 @@ def assert_glorot(kernel: np.ndarray) -> None:
     assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.08)
 
 
-@pytest.mark.parametrize(("cell", "gates"), [("elman", 1), ("lstm", 4), ("gru", 3), ("minimal_gru(gate_bias=-1)", 2)])
+@pytest.mark.parametrize(("cell", "gates"), [("elman", 1), ("lstm", 4), ("gru(update_bias=2)", 3), ("minimal_gru(gate_bias=-1)", 2)])
 def test_each_gate_is_glorot_and_orthogonal_for_itself(cell: str, gates: int) -> None:
     params = drawn(cell)
     kernels, recurrent = (np.split(params[name], gates, axis=-1) for name in ("kernel", "recurrent_kernel"))
@@ -50,14 +50,14 @@ def test_as_keras_does_all_gates_are_one_matrix() -> None:
 @pytest.mark.parametrize(
     ("cell", "bias"),
     [
-        ("elman", [0]), ("lstm", [0, 1, 0, 0]), ("lstm(draw=matrix, forget_bias=2.5)", [0, 2.5, 0, 0]), ("gru", [0, 0, 0]),
+        ("elman", [0]), ("lstm", [0, 1, 0, 0]), ("lstm(draw=matrix, forget_bias=2.5)", [0, 2.5, 0, 0]), ("gru(update_bias=2)", [0, 2, 0]),
         ("minimal_gru(gate_bias=-1)", [-1, 0]),
     ],
 )  # fmt: skip
 def test_biases_start_where_gates_want_them(cell: str, bias: list[float]) -> None:
     np.testing.assert_array_equal(drawn(cell)["bias"], np.repeat(bias, UNITS))
     assert not drawn(cell).get("recurrent_bias", np.zeros(1)).any()
-    assert minimal_gru.Layer(UNITS).gate_bias == 1.0
+    assert (gru.Layer(UNITS).update_bias, minimal_gru.Layer(UNITS).gate_bias) == (0.0, 1.0)
 
 
 def test_an_irnn_starts_as_an_integrator() -> None:

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import scipy.special
 
+from imgloc.recurrent.affine import LONGEST, SHORTEST, piece_length
 from imgloc.recurrent.cells.elman import elman
 from imgloc.recurrent.cells.lstm import lstm
+from tests.recurrent import loops
 
 BATCH, TIME, INPUTS, UNITS = 3, 7, 4, 5
 WIDE = 9  # on a CPU, an input wider than the state has a product of its own, for all steps at once
@@ -114,3 +116,18 @@ def test_a_narrow_input_joins_the_states_product_on_a_cpu_only(function: Any, ga
     assert products(function, gates, INPUTS, "cpu") == (0, 1)
     for platform, inputs in (("cpu", WIDE), ("cuda", INPUTS), ("cuda", WIDE), ("tpu", INPUTS)):
         assert products(function, gates, inputs, platform) == (1, 1)
+
+
+@pytest.mark.parametrize(("steps", "length"), [(1, 1), (28, 28), (32, 32), (33, 11), (34, 17), (37, 37), (62, 31), (784, 28), (785, 785)])
+def test_pieces_are_equal_and_neither_long_nor_short_unless_there_is_one(steps: int, length: int) -> None:
+    assert piece_length(steps) == length
+    assert steps % length == 0
+    assert length == steps or SHORTEST <= length <= LONGEST
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm(activation=relu, form='projected first')", "gru"])
+def test_a_sequence_of_several_pieces_is_one(name: str) -> None:
+    given, mask_bxt = loops.given_to(name, 2, 33), np.random.default_rng(0).random((2, 33)) < 0.8
+    assert piece_length(33) == 11
+    gradient, states = jax.device_get(loops.gradient_and_states(name)(loops.as_float32(given), mask_bxt))
+    loops.assert_those_of_the_loop(name, given, mask_bxt, states, gradient)
