@@ -51,7 +51,7 @@ class Model(nn.Module):
         if train or self.bidirectional or so_far is None:
             return outputs
         steps = evenly(states.shape[1], SHOWN)
-        seen = read_by(read_at(self.read, *images.shape[1:3], self.permutation), steps)
+        seen = read_by(read_at(self.read, images.shape[1], images.shape[2], self.permutation), steps)
         forming = ending_with(classes(so_far(states, steps)), logits)
         return {**outputs, "steps": {"logits": forming, "seen": for_each(seen, len(images))}}
 

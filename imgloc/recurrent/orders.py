@@ -49,7 +49,7 @@ def as_sequence(images_bxhxwxc: jax.Array, order: str, permutation: int = 0) -> 
 
 
 def read_at(order: str, height: int, width: int, permutation: int = 0) -> IntArray:
-    """Which step of the sequence reads each place of an image: (h, 1) for rows, (1, w) for columns, (h, w) for pixels. See `as_sequence`."""
+    """Which step of `as_sequence` reads each place of an image: (h, 1) for rows, (1, w) for columns, (h, w) for pixels."""
     count = height * width
     places = {
         "rows": np.arange(height)[:, None],
