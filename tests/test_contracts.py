@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from imgloc import names, runtime
-from imgloc.build import HANDED_OVER, WeightedLoss
+from imgloc.build import HANDED_OVER, WeightedLoss, check_outputs
 from imgloc.config import base
 from imgloc.data.batches import view
 from imgloc.losses import box_l1, cross_entropy
@@ -73,6 +73,19 @@ def test_a_model_gives_finite_outputs_and_valid_boxes(name: str) -> None:
         assert (high >= low).all(), box
         assert (high <= 1).all(), box
     assert not np.array_equal(outputs["logits"][0], outputs["logits"][1]), "the image has no say"
+
+
+@pytest.mark.parametrize("name", names.names("models"))
+def test_a_models_steps_end_with_its_answer(name: str) -> None:
+    outputs = predicted(name)
+    check_outputs("classify", outputs, name, 2, CLASSES)
+    forming = dict(outputs.get("steps", {}))
+    seen = forming.pop("seen", np.ones((2, 1, 1, 1)))
+    assert seen.shape[1] <= 64
+    assert seen.min() >= 0
+    assert (seen[:, -1] == 1).all()
+    for key, value in forming.items():
+        np.testing.assert_array_equal(value[:, -1], outputs[key])
 
 
 @pytest.mark.parametrize("name", names.names("models"))
