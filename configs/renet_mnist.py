@@ -3,8 +3,8 @@
     imgloc train --config configs/renet_mnist.py --workdir runs/renet --config.data.options.folder=FOLDER
 
 As in the paper (Visin et al., 2015, arXiv:1505.00393: 0.5 % error): two layers of GRUs over patches of 2x2, digits shifted by up to
-2 pixels, Adam; narrower for a CPU (64 units for 256, a dense layer of 256 for 4096), with a cosine schedule, warmup and clipping. FOLDER holds
-MNIST's four idx files; the accuracy of the last step's model on the 10,000 test digits is printed at the end.
+2 pixels, Adam; narrower for a CPU (64 units for 256, a dense layer of 256 for 4096), with a cosine schedule, warmup and clipping.
+FOLDER holds MNIST's four idx files; the accuracy of the last step's model on the 10,000 test digits is printed at the end.
 """
 
 from ml_collections import ConfigDict

@@ -41,7 +41,7 @@ def gru(
 
 
 class Layer(nn.Module):
-    """`gru` with learned parameters: input Glorot, recurrence orthogonal, each gate for itself; biases 0 unless `update_bias` says otherwise."""
+    """`gru` with learned parameters: input Glorot, recurrence orthogonal, each gate for itself; biases 0 but for `update_bias`."""
 
     features: int
     update_bias: float = 0.0  # of z; above 0 a state lasts at first, as with an LSTM's forget bias
