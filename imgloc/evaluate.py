@@ -20,13 +20,14 @@ from imgloc import baselines, build, draw, files, mesh, predict, rundir, saved_s
 from imgloc import config as configs
 from imgloc import summary as summaries
 from imgloc.data.batches import pipeline
+from imgloc.data.batches.view import View
 from imgloc.distributed import ending_at_once
 from imgloc.errors import UnreadableImage, UserError
 from imgloc.rows import PREDICTORS, read_rows, write_rows
 from imgloc.rundir import RunDir, command_line, commit
 from imgloc.stats import Interval
 from imgloc.step import compute_dtype
-from imgloc.types import FloatArray, IntArray, Row, Shape, Source, TruthKnown, Uint8Array
+from imgloc.types import FloatArray, IntArray, Row, Source, TruthKnown, Uint8Array
 
 THUMBNAIL = 224  # pixels of the longer side of a picture in the gallery
 STEPS_OF = 2  # best, median and worst cases each whose answers are kept step by step, where the model has steps
@@ -40,6 +41,20 @@ class Target:
 
     name: str  # of rows and results: `test`, or `test@NAME`
     source: Source
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """What rows and steps are made of."""
+
+    run: RunDir
+    config: ConfigDict
+    target: Target
+    model: nn.Module
+    variables: Any
+    view: View
+    meta: dict[str, Any]
+    devices: Mesh
 
 
 def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, other: ConfigDict | None = None, name: str = "") -> Target:
@@ -93,9 +108,9 @@ def evaluate(
     files.check_writable(run.path)
     summary = run.read(run.data)
     classes = tuple(summary["classes"])
-    shape = (*config.data.image_size, summary["channels"])
+    view = build.make_view(config.data, summary["channels"])
     devices = mesh.evaluation_mesh(config.devices.fsdp)
-    variables, step = predict.load_variables(run, config, shape, len(classes), which, devices)
+    variables, step = predict.load_variables(run, config, view.shape, len(classes), which, devices)
     meta = {
         "config": configs.fingerprint(config),
         "checkpoint": which,
@@ -103,19 +118,18 @@ def evaluate(
         "data": target.source.fingerprint,
         "split": target.name,
     }
-    model = build.make_model(config.model, len(classes))
-    chosen = _chosen(target, steps, model, variables, shape, config.model.name) if steps else {}
+    scoring = _Scoring(run, config, target, build.make_model(config.model, len(classes)), variables, view, meta, devices)
+    chosen = _chosen(scoring, steps) if steps else {}
     current = {name: _is_current(run, target, name, meta) for name in PREDICTORS}
     keys = {name: target.name if name == "model" else f"{target.name}/{name}" for name in PREDICTORS}
     mesh.barrier("rows were looked at")  # before the first process writes new ones
-    if not all(current.values()):
-        with ending_at_once():
+    with ending_at_once():
+        if not all(current.values()):
             if jax.process_index() == 0:
                 _drop_results(run, keys.values())
-            _write_all_rows(run, config, target, model, variables, summary, meta, devices)
-    if chosen:
-        with ending_at_once():
-            _write_steps(run, config, target, model, variables, summary, meta, devices, dict.fromkeys(chosen, "chosen"), chosen)
+            _write_all_rows(scoring)
+        if chosen:
+            _write_steps(scoring, dict.fromkeys(chosen, "chosen"), chosen)
     if jax.process_index() > 0:
         return {}
 
@@ -143,36 +157,37 @@ def _is_current(run: RunDir, target: Target, predictor: str, meta: dict[str, Any
     return True
 
 
-def _write_all_rows(
-    run: RunDir, config: ConfigDict, target: Target, model: nn.Module, variables: Any, summary: dict[str, Any], meta: dict[str, Any],
-    devices: Mesh,
-) -> None:  # fmt: skip
-    compiled = predict.compiled_predict(model, devices, compute_dtype(config.train.dtype))
+def _write_all_rows(scoring: _Scoring) -> None:
+    run, config, target, devices = scoring.run, scoring.config, scoring.target, scoring.devices
+    compiled = predict.compiled_predict(scoring.model, devices, compute_dtype(config.train.dtype))
     counts, median_box = _baselines(run, config)
     predictors = {
-        "model": predict.model_predict(variables, compiled, devices),
+        "model": predict.model_predict(scoring.variables, compiled, devices),
         "whole_image": baselines.whole_image(counts),
         "median_box": baselines.median_box(counts, median_box),
     }
     found = predict.predict_rows(
         predictors, target.source, build.make_task(config.task), target.name, threads=config.data.threads,
-        batch_size=mesh.round_up(config.eval.batch_size, devices), view=build.make_view(config.data, summary["channels"]),
+        batch_size=mesh.round_up(config.eval.batch_size, devices), view=scoring.view,
     )  # fmt: skip
     if jax.process_index() == 0:
         shutil.rmtree(saved_steps.folder(run, target.name), ignore_errors=True)
-    if predict.gives_steps(model, variables, (*config.data.image_size, summary["channels"])):
-        ordered = sorted(found["model"], key=lambda row: str(row["id"]))
-        picked = scores.gallery_rows(ordered, STEPS_OF)
+    if predict.gives_steps(scoring.model, scoring.variables, scoring.view.shape):
+        picked = scores.gallery_rows(_as_saved(found["model"]), STEPS_OF)
         why = {str(row["id"]): kind for kind in ("worst", "median", "best") for row in picked[kind]}
-        indices = dict(_places(target.source, why))
-        _write_steps(run, config, target, model, variables, summary, meta, devices, why, indices)
+        _write_steps(scoring, why, dict(_places(target.source, why)))
     if jax.process_index() > 0:
         return
     skipped = pipeline.finite_size(target.source) - len(found["model"])
     for name, rows in found.items():
         if name == "model":
             _write_thumbnails(run, target.name, target.source, rows, config.eval.gallery)
-        write_rows(run.rows(target.name, name), rows, {**meta, "skipped": skipped, "command": command_line(), **commit()})
+        write_rows(run.rows(target.name, name), rows, {**scoring.meta, "skipped": skipped, "command": command_line(), **commit()})
+
+
+def _as_saved(rows: Sequence[Row]) -> list[Row]:
+    """Rows in the order that they are saved in: the gallery chooses among equals by position."""
+    return sorted(rows, key=lambda row: str(row["id"]))
 
 
 def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
@@ -191,8 +206,7 @@ def _baselines(run: RunDir, config: ConfigDict) -> tuple[IntArray, FloatArray]:
 def _write_thumbnails(run: RunDir, name: str, source: Source, rows: Sequence[Row], count: int) -> None:
     """Pictures of the rows that the gallery shows, by id."""
     shutil.rmtree(run.thumbnails(name), ignore_errors=True)
-    ordered = sorted(rows, key=lambda row: str(row["id"]))  # as they are saved: the gallery chooses among equals by position
-    chosen = {row["id"] for picked in scores.gallery_rows(ordered, count).values() for row in picked}
+    chosen = {row["id"] for picked in scores.gallery_rows(_as_saved(rows), count).values() for row in picked}
     if len(rows) == pipeline.finite_size(source):
         indices = [index for index, row in enumerate(rows) if row["id"] in chosen]
     else:  # some have no row: their places tell nothing
@@ -211,19 +225,20 @@ def _thumbnail(image_hxwxc: Uint8Array) -> bytes:
     return content.getvalue()
 
 
-def _chosen(target: Target, ids: Sequence[str], model: nn.Module, variables: Any, shape: Shape, name: str) -> dict[str, int]:
+def _chosen(scoring: _Scoring, ids: Sequence[str]) -> dict[str, int]:
     """The places of the examples whose steps a user asks for. Raises UserError where there are none such, or the model has no steps."""
-    if not predict.gives_steps(model, variables, shape):
-        raise UserError(f"model '{name}' of this run has no output 'steps' to show; possible: one that reads forward, bit by bit, see README")
+    if not predict.gives_steps(scoring.model, scoring.variables, scoring.view.shape):
+        name = scoring.config.model.name
+        raise UserError(f"model '{name}' of this run has no output 'steps'; possible: one that reads forward, see README, Step by step")
     if len(ids) > MOST_STEPS:
         raise UserError(f"--steps names {len(ids)} examples; possible: up to {MOST_STEPS}")
     known: list[str] = []
-    found = dict(_places(target.source, ids, known))
+    found = dict(_places(scoring.target.source, ids, known))
     for wanted in ids:
         if wanted not in found:
             near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"possible: such as {known[0]!r}"
-            raise UserError(f"no example '{wanted}' in split '{target.name}' (--steps); {hint}")
+            raise UserError(f"no example '{wanted}' in split '{scoring.target.name}' (--steps); {hint}")
     return found
 
 
@@ -242,17 +257,15 @@ def _places(source: Source, ids: Collection[str], known: list[str] | None = None
                 yield own, index
 
 
-def _write_steps(
-    run: RunDir, config: ConfigDict, target: Target, model: nn.Module, variables: Any, summary: dict[str, Any], meta: dict[str, Any],
-    devices: Mesh, why: Mapping[str, str], places: Mapping[str, int],
-) -> None:  # fmt: skip
+def _write_steps(scoring: _Scoring, why: Mapping[str, str], places: Mapping[str, int]) -> None:
     """Save what the model would say of some examples after each step of reading them."""
-    view = build.make_view(config.data, summary["channels"])
-    examples = list(pipeline.readable(target.source, places.values(), view.size))
-    found = predict.predict_steps(variables, model, devices, compute_dtype(config.train.dtype), examples, view)
+    source, dtype = scoring.target.source, compute_dtype(scoring.config.train.dtype)
+    examples = list(pipeline.readable(source, places.values(), scoring.view.size))
+    if not examples:  # none can be decoded, which has been told
+        return
+    found = predict.predict_steps(scoring.variables, scoring.model, scoring.devices, dtype, examples, scoring.view)
     if jax.process_index() > 0:
         return
     for example, (steps, content_4) in zip(examples, found, strict=True):
         saved = saved_steps.summarized(example.id, why[example.id], steps, content_4, example.label)
-        saved_steps.write(run, target.name, saved, _thumbnail(example.image_hxwxc), meta)
-
+        saved_steps.write(scoring.run, scoring.target.name, saved, _thumbnail(example.image_hxwxc), scoring.meta)

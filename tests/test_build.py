@@ -233,7 +233,9 @@ def test_sources_get_the_seed_and_their_options() -> None:
 
 def test_a_task_refuses_a_model_without_its_outputs() -> None:
     good = {"logits": np.zeros((8, 10)), "box": np.zeros((8, 4)), "features": 0}
+    forming = {"logits": np.zeros((8, 5, 10)), "box": np.zeros((8, 5, 4)), "seen": np.zeros((8, 5, 7, 1))}
     build.check_outputs("locate", good, "second_look", 8, 10)
+    build.check_outputs("locate", {**good, "steps": forming}, "recurrent", 8, 10)
     build.check_outputs("classify", {"logits": good["logits"]}, "mine", 8, 10)
     for outputs, contains in (
         ({"logits": good["logits"]}, "task 'locate' needs the output 'box'; model 'mine' gives logits"),
@@ -241,5 +243,10 @@ def test_a_task_refuses_a_model_without_its_outputs() -> None:
         ({**good, "box": np.zeros((1, 4))}, "output 'box' of model 'mine' is of shape (1, 4)"),
         ({**good, "extra": None}, "output 'extra' of model 'mine' is of NoneType"),
         ({**good, "extra": np.float32(1)}, "output 'extra'"),
+        ({**good, "steps": np.zeros(8)}, "output 'steps' of model 'mine' holds ndarray; possible: a dict of logits, box, seen"),
+        ({**good, "steps": {"logits": 0}}, "output 'steps' of model 'mine' holds logits;"),
+        ({**good, "steps": {**forming, "box": np.zeros((8, 4, 4))}}, "output 'steps/box' of model 'mine' is of shape (8, 4, 4)"),
+        ({**good, "steps": {**forming, "seen": np.zeros((8, 5, 7))}}, "output 'steps/seen'"),
+        ({**good, "steps": {**forming, "logits": np.zeros((8, 10))}}, "output 'steps/logits'"),
     ):
         assert_refused(lambda outputs=outputs: build.check_outputs("locate", outputs, "mine", 8, 10), contains)

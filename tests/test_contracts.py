@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from imgloc import names, runtime
-from imgloc.build import HANDED_OVER, WeightedLoss
+from imgloc.build import HANDED_OVER, WeightedLoss, check_outputs
 from imgloc.config import base
 from imgloc.data.batches import view
 from imgloc.losses import box_l1, cross_entropy
@@ -37,11 +37,18 @@ def some_batch(b: int = 2, objects: int = 1) -> Batch:
     )  # fmt: skip
 
 
+def forms() -> list[str]:
+    """The models, and as `model/variant` what else they say they can be, in VARIANTS: fields by name."""
+    found = names.names("models")
+    return found + [f"{name}/{variant}" for name in found for variant in getattr(names.find("models", name), "VARIANTS", {})]
+
+
 @functools.cache
 def built(name: str) -> tuple[Any, dict[str, Any]]:
-    """A model of TINY fields and its variables, initialized the way training does."""
+    """A model of TINY fields, or of a variant's, and its variables, initialized the way training does."""
+    name, _, variant = name.partition("/")
     module = names.find("models", name)
-    model = module.Model(num_classes=CLASSES, **module.TINY)
+    model = module.Model(num_classes=CLASSES, **(module.VARIANTS[variant] if variant else module.TINY))
     optimizer, _ = make_optimizer(base().optim, 10)
     init = functools.partial(init_state, shape=SHAPE, model=model, optimizer=optimizer, ema_decay=0.0)
     state = jax.jit(init, compiler_options=runtime.compiler_options_once())(0)
@@ -60,7 +67,7 @@ def boxes_of(outputs: Any) -> list[str]:
     return [k for k in found if "logits" not in k]
 
 
-@pytest.mark.parametrize("name", names.names("models"))
+@pytest.mark.parametrize("name", forms())
 def test_a_model_gives_finite_outputs_and_valid_boxes(name: str) -> None:
     outputs = predicted(name)
     assert outputs["logits"].shape == (2, CLASSES)
@@ -76,6 +83,19 @@ def test_a_model_gives_finite_outputs_and_valid_boxes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names.names("models"))
+def test_a_models_steps_end_with_its_answer(name: str) -> None:
+    outputs = predicted(name)
+    check_outputs("classify", outputs, name, 2, CLASSES)
+    forming = dict(outputs.get("steps", {}))
+    seen = forming.pop("seen", np.ones((2, 1, 1, 1)))
+    assert seen.shape[1] <= 64
+    assert seen.min() >= 0
+    assert (seen[:, -1] == 1).all()
+    for key, value in forming.items():
+        np.testing.assert_array_equal(value[:, -1], outputs[key])
+
+
+@pytest.mark.parametrize("name", names.names("models"))
 def test_a_models_answer_does_not_depend_on_the_rest_of_the_batch(name: str) -> None:
     model, variables = built(name)
     together = predicted(name)
@@ -88,7 +108,7 @@ def training_losses(outputs: Any) -> list[WeightedLoss]:
     return [WeightedLoss("cross_entropy", 1.0, cross_entropy.loss), *boxes]
 
 
-@pytest.mark.parametrize("name", names.names("models"))
+@pytest.mark.parametrize("name", forms())
 def test_a_gradient_reaches_every_parameter(name: str) -> None:
     model, variables = built(name)
     params = variables["params"]
@@ -115,7 +135,7 @@ def test_a_gradient_reaches_every_parameter(name: str) -> None:
     assert jax.tree.map(jnp.shape, new_state) == jax.tree.map(jnp.shape, state)
 
 
-@pytest.mark.parametrize("name", names.names("models"))
+@pytest.mark.parametrize("name", forms())
 def test_a_model_computes_in_bfloat16(name: str) -> None:
     model, variables = built(name)
     batch = some_batch()

@@ -14,14 +14,16 @@ import pandas
 import pytest
 from PIL import Image
 
-from imgloc import build, files, mesh, predict, rundir
+from imgloc import build, files, mesh, predict, rundir, saved_steps
 from imgloc.cli import main
 from imgloc.cli.evaluate import print_scores
+from imgloc.config import read_recipe
 from imgloc.data.batches.view import View, stack
 from imgloc.errors import UnreadableImage, UserError
-from imgloc.evaluate import Target, _write_thumbnails, evaluate, open_target
+from imgloc.evaluate import Target, _chosen, _Scoring, _write_thumbnails, evaluate, open_target
+from imgloc.models import seed_cnn
 from imgloc.report import load, page
-from imgloc.rows import read_rows
+from imgloc.rows import read_meta, read_rows
 from imgloc.types import Batch, Example, Info, Outputs, Source
 from tests import processes
 from tests.data.batches.test_order import Damaged
@@ -84,6 +86,42 @@ def test_what_a_run_folder_holds_after_evaluation(evaluated_run: Path) -> None:
     assert table["group"].nunique() == 1000
     assert (table["label"] == table["top_labels"].str[0]).mean() == pytest.approx(results["test"]["top1"]["mean"])
     assert 3 * 12 - 4 <= len(list((evaluated_run / "thumbnails" / "test").glob("*.png"))) <= 36
+
+
+def test_a_recurrent_run_keeps_answers_step_by_step_and_those_that_are_asked_for(evaluated_run: Path, tmp_path: Path) -> None:
+    run, config = copied(evaluated_run, tmp_path)
+    meta = read_meta(run.rows("test")) or {}
+    rows = {row["id"]: row for row in read_rows(run.rows("test"), expected=meta)}
+    kept = {steps.id: steps for steps in saved_steps.read(run, "test", meta)}
+    assert sorted(steps.why for steps in kept.values()) == ["best", "best", "median", "median", "worst", "worst"]
+    wanted = next(name for name in sorted(rows) if name not in kept)
+    before = run.rows("test").stat().st_mtime_ns
+    target = open_target(config, "test")  # type: ignore[arg-type]
+    evaluate(run, config, target, steps=[wanted])  # type: ignore[arg-type]
+    assert run.rows("test").stat().st_mtime_ns == before
+    found = {steps.id: steps for steps in saved_steps.read(run, "test", meta)}
+    assert found == kept | {wanted: found[wanted]}
+    assert found[wanted].why == "chosen"
+    for name, steps in found.items():
+        assert len(steps.seen) == 32
+        assert steps.top_labels[-1] == rows[name]["top_labels"][0]
+        np.testing.assert_allclose(steps.boxes[-1], rows[name]["pred_box"], atol=2e-5)
+        np.testing.assert_allclose(steps.top_scores[-1], rows[name]["top_scores"][0], atol=1e-4)
+        assert Image.open(saved_steps.place(run, "test", name).with_suffix(".png")).size == (64, 64)
+    near = ("no example 'test-0000000x' in split 'test' (--steps)", "did you mean 'test-00000000'")
+    assert_refused(lambda: evaluate(run, config, target, steps=[wanted, "test-0000000x"]), *near)  # type: ignore[arg-type]
+    assert_refused(lambda: evaluate(run, config, target, steps=["?"]), "possible: such as 'test-0")  # type: ignore[arg-type]
+    assert_refused(lambda: evaluate(run, config, target, steps=["a"] * 25), "names 25 examples; possible: up to 24")  # type: ignore[arg-type]
+    shutil.rmtree(run.checkpoints)
+    assert_refused(lambda: evaluate(run, config, target, steps=[wanted]), "are gone")  # type: ignore[arg-type]
+
+
+def test_a_model_that_sees_all_at_once_has_no_steps() -> None:
+    given = read_recipe(str(processes.ROOT / "configs" / "digits_seed_cnn.py"))
+    config, model = build.resolve(given), seed_cnn.Model(num_classes=10, **seed_cnn.TINY)
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), np.zeros((1, 64, 64, 1), np.float32), train=False))
+    scoring = _Scoring(None, config, None, model, variables, View((64, 64, 1)), {}, None)  # type: ignore[arg-type]
+    assert_refused(lambda: _chosen(scoring, ["test-00000000"]), "model 'seed_cnn' of this run has no output 'steps'")
 
 
 def test_baselines_are_the_boxes_they_claim_to_be(evaluated_run: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import struct
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +12,13 @@ from markupsafe import Markup, escape
 from imgloc import boxes, files, saved_steps
 from imgloc.report.animation import Part, Timeline, joined, moving, only_where_wanted, switching
 from imgloc.report.confusion import class_name
-from imgloc.report.gallery import PNG, SMALL
+from imgloc.report.gallery import PNG
 from imgloc.report.load import RunReport
-from imgloc.saved_steps import READ, SavedSteps
-from imgloc.types import Row
+from imgloc.report.reading import PICTURE, Shown, moving_box, picture, still, veil, visible
 
-WIDTH, PICTURE, GAP = 340, 172, 14  # of the whole, of the picture's longer side, between it and the bars
+WIDTH, GAP = 340, 14  # of the whole; between the picture and the bars
 FRAMES = 6  # of the strip
 ORDER = ("chosen", "best", "median", "worst")
-VEIL = 0.82  # opacity over what has not been read
 #: Colours where no page around it has them: those of the page, light and dark.
 LIGHT = "--sheet:#ffffff;--ink:#1d1f23;--muted:#666a73;--grid:#e3e3df;--accent:#0b5f96;--true:#009e73;--predicted:#d55e00"
 DARK = "--sheet:#1a1d21;--ink:#e7e7e3;--muted:#a0a4ad;--grid:#31353c;--accent:#68b1e4;--true:#1fc493;--predicted:#f58231"
@@ -36,24 +32,6 @@ class Figure:
     id: str
     why: str
     svg: Markup
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What is drawn: the steps of an example, its row, its picture and the names of the classes."""
-
-    steps: SavedSteps
-    row: Row
-    picture: bytes  # PNG
-    names: dict[int, str]  # of all classes that are spoken of
-    timeline: Timeline
-
-    @property
-    def size(self) -> tuple[float, float]:
-        """Width and height of the picture as it is drawn."""
-        width, height = struct.unpack(">II", self.picture[16:24])
-        scale = PICTURE / max(width, height)
-        return round(width * scale, 2), round(height * scale, 2)
 
 
 def figures(report: RunReport, split: str, number: int) -> list[Figure]:
@@ -77,11 +55,11 @@ def _all_shown(report: RunReport, split: str, number: int) -> list[Shown]:
     kept = [steps for steps in saved_steps.read(report.run, split, report.model.meta) if steps.id in rows]
     for i, steps in enumerate(sorted(kept, key=lambda steps: (ORDER.index(steps.why) if steps.why in ORDER else len(ORDER), steps.id))):
         path = saved_steps.place(report.run, split, steps.id).with_suffix(".png")
-        picture = path.read_bytes() if path.is_file() else b""
-        if picture.startswith(PNG) and len(picture) > 24:
+        png = path.read_bytes() if path.is_file() else b""
+        if png.startswith(PNG) and len(png) > 24:
             row = rows[steps.id]
             names = {label: class_name(report, label) for label in (*steps.labels, *steps.top_labels, row["label"])}
-            found.append(Shown(steps, row, picture, names, Timeline(f"steps-{number}-{i}", len(steps.seen))))
+            found.append(Shown(steps, row, png, names, Timeline(f"steps-{number}-{i}", len(steps.seen))))
     return found
 
 
@@ -101,14 +79,15 @@ def _svg(shown: Shown, *, namespace: str, style: str, ground: str = "", margin: 
     name, (width, height) = shown.timeline.name, shown.size
     x, y = (PICTURE - width) / 2, (PICTURE - height) / 2
     whole = joined([
-        Part(f'<g transform="translate({x:g} {y:g})">{_picture(shown)}'), _veil(shown), _boxes(shown), Part("</g>"),
+        Part(f'<g transform="translate({x:g} {y:g})">{picture(shown)}'), veil(shown), moving_box(shown), Part("</g>"),
         _answer(shown), _strip(shown),
     ])  # fmt: skip
     css = (
         f"{style}.{name}{{font-family:var(--sans)}}.{name} text{{fill:var(--ink)}}.{name} .m{{fill:var(--muted)}}"
-        f".{name} .h{{stroke:#000;stroke-opacity:.55;stroke-width:4}}.{name} .h,.{name} .t,.{name} .p{{fill:none;vector-effect:non-scaling-stroke}}"
+        f".{name} .h{{stroke:#000;stroke-opacity:.55;stroke-width:4}}"
+        f".{name} .h,.{name} .t,.{name} .p{{fill:none;vector-effect:non-scaling-stroke}}"
         f".{name} .t{{stroke:#10c08f;stroke-width:1.5}}.{name} .p{{stroke:#f06a00;stroke-width:2;stroke-dasharray:6 3}}"
-        f".{name} .v{{fill:#4a545f;stroke:#4a545f;stroke-width:.06;vector-effect:none}}{only_where_wanted(whole.css)}"
+        f".{name} .v{{fill:#4a545f;stroke:#4a545f;stroke-width:.3}}{only_where_wanted(whole.css)}"
     )
     title, told = _told(shown)
     box = f"{-margin} {-margin} {WIDTH + 2 * margin} {_height(shown) + 2 * margin:g}"
@@ -119,7 +98,7 @@ def _svg(shown: Shown, *, namespace: str, style: str, ground: str = "", margin: 
 
 
 def _height(shown: Shown) -> float:
-    return PICTURE + 40 + _frame_size(shown)[1] + 18
+    return PICTURE + _frame_size(shown)[1] + 44
 
 
 def _frame_size(shown: Shown) -> tuple[float, float]:
@@ -148,106 +127,6 @@ def _frames(shown: Shown) -> list[int]:
     count = len(shown.steps.seen)
     kept = min(FRAMES, count)
     return [-(-(i + 1) * count // kept) - 1 for i in range(kept)]
-
-
-def _picture(shown: Shown) -> str:
-    width, height = shown.size
-    small = max(struct.unpack(">II", shown.picture[16:24])) < SMALL
-    style = ' style="image-rendering:pixelated"' if small else ""
-    data = base64.b64encode(shown.picture).decode()
-    where = f'width="{width:g}" height="{height:g}" preserveAspectRatio="none"'
-    return f'<image id="{shown.timeline.name}-image" {where}{style} href="data:image/png;base64,{data}"/>'
-
-
-def _veil(shown: Shown) -> Part:
-    """What hides what has not been read: a layer for each amount of reading that occurs, in it a path of the cells that lose it together.
-
-    So an image that is read once by rows, once by columns is a layer of rows on one of columns, not cells each with a course of its own.
-    """
-    steps, parts = shown.steps, []
-    for digit, alpha in _layers(steps):
-        groups: dict[str, list[int]] = {}
-        for cell in range(len(steps.seen[0])):
-            groups.setdefault("".join("01"[step[cell] <= digit] for step in steps.seen), []).append(cell)
-        paths = []
-        for number, (course, cells) in enumerate((course, cells) for course, cells in groups.items() if "1" in course):
-            name = f"v{digit}-{number}"
-            path = f'<path class="v {shown.timeline.name}-{name}" d="{_cells(steps, cells)}" style="{_visible(course[-1] == "1")}"/>'
-            paths.append(Part(path, switching(shown.timeline, name, [_visible(on == "1") for on in course]) if "0" in course else ""))
-        svg, css = joined(paths)
-        parts.append(Part(f'<g opacity="{alpha:g}">{svg}</g>', css))  # of all together: where they overlap it shows no seam
-    svg, css = joined(parts)
-    return Part(_over_picture(shown, svg), css)
-
-
-def _visible(is_so: bool) -> str:
-    return f"visibility:{'visible' if is_so else 'hidden'}"
-
-
-def _layers(steps: SavedSteps) -> list[tuple[str, float]]:
-    """Layers of the veil: one lies over what has been read up to a digit. Those that lie over a cell add up to what `_unread` says."""
-    found, above = [], 0.0
-    for digit in sorted({digit for step in steps.seen for digit in step if _unread(digit)}, reverse=True):
-        found.append((digit, round(1 - (1 - _unread(digit)) / (1 - above), 3)))
-        above = _unread(digit)
-    return found
-
-
-def _unread(digit: str) -> float:
-    return round(VEIL * (1 - int(digit) / READ), 3)
-
-
-def _over_picture(shown: Shown, svg: str) -> str:
-    """Elements in units of the grid, laid over the part of it that the picture shows, and cut at its edges."""
-    x0, y0, x1, y1 = shown.steps.content
-    columns, rows = shown.steps.x[-1], shown.steps.y[-1]
-    part = f"{x0 * columns:g} {y0 * rows:g} {(x1 - x0) * columns:g} {(y1 - y0) * rows:g}"
-    width, height = shown.size
-    return f'<svg width="{width:g}" height="{height:g}" viewBox="{part}" preserveAspectRatio="none">{svg}</svg>'
-
-
-def _cells(steps: SavedSteps, cells: list[int]) -> str:
-    """A path of cells of the grid, by number; those beside each other are one rectangle, and so are equal ones below each other."""
-    columns = len(steps.x) - 1
-    rectangles: dict[tuple[int, int, int], tuple[int, int]] = {}  # first and last column, row after the last -> first row, last one
-    i = 0
-    while i < len(cells):
-        j = i
-        while j + 1 < len(cells) and cells[j + 1] == cells[j] + 1 and cells[j + 1] % columns:
-            j += 1
-        left, right, row = cells[i] % columns, cells[j] % columns, cells[i] // columns
-        top, _ = rectangles.pop((left, right, row), (row, row))
-        rectangles[left, right, row + 1] = top, row
-        i = j + 1
-    x, y = steps.x, steps.y
-    return "".join(
-        f"M{x[left]} {y[top]}H{x[right + 1]}V{y[bottom + 1]}H{x[left]}z" for (left, right, _), (top, bottom) in rectangles.items()
-    )
-
-
-def _boxes(shown: Shown) -> Part:
-    """The true boxes, and the predicted one as it moves."""
-    width, height = shown.size
-    drawn = [_rectangle(box, width, height) for box in shown.row.get("boxes", [])]
-    true = "".join(f'<rect class="h" {box}/><rect class="t" {box}/>' for box in drawn) if shown.steps.boxes else ""
-    if not shown.steps.boxes:
-        return Part(true)
-    moves = [_placed(box, width, height) for box in shown.steps.boxes]
-    name = f"{shown.timeline.name}-b"
-    last = moves[-1].replace("px", "")
-    predicted = "".join(f'<rect class="{kind} {name}" width="1" height="1" transform="{last}"/>' for kind in "hp")
-    return Part(true + predicted, moving(shown.timeline, "b", [f"transform:{move}" for move in moves]))
-
-
-def _rectangle(box: list[float], width: float, height: float) -> str:
-    x0, y0, x1, y1 = box
-    return f'x="{x0 * width:.1f}" y="{y0 * height:.1f}" width="{(x1 - x0) * width:.1f}" height="{(y1 - y0) * height:.1f}"'
-
-
-def _placed(box: list[float], width: float, height: float) -> str:
-    """What moves a square of side 1 onto a box."""
-    x0, y0, x1, y1 = box
-    return f"translate({x0 * width:.1f}px,{y0 * height:.1f}px) scale({(x1 - x0) * width:.1f},{(y1 - y0) * height:.1f})"
 
 
 def _answer(shown: Shown) -> Part:
@@ -284,8 +163,8 @@ def _changing(shown: Shown, name: str, texts: list[str], attributes: str) -> Par
     for number, i in enumerate(begins):
         end = begins[number + 1] if number + 1 < len(begins) else len(texts)
         full = f"{name}{number}"
-        shows = [_visible(i <= step < end) for step in range(len(texts))]
-        hidden = "" if end == len(texts) else f' style="{_visible(False)}"'
+        shows = [visible(i <= step < end) for step in range(len(texts))]
+        hidden = "" if end == len(texts) else f' style="{visible(False)}"'
         one = attributes.replace('class="', f'class="{shown.timeline.name}-{full} ') if 'class="' in attributes else (
             f'{attributes} class="{shown.timeline.name}-{full}"'
         )  # fmt: skip
@@ -311,20 +190,12 @@ def _strip(shown: Shown) -> Part:
 
 
 def _frame(shown: Shown, step: int, width: float, height: float) -> str:
-    """One step, small: the picture, the veil over it, the box and the class."""
-    steps, scale = shown.steps, width / shown.size[0]
-    digits: dict[str, list[int]] = {}
-    for cell, digit in enumerate(steps.seen[step]):
-        digits.setdefault(digit, []).append(cell)
-    veil = "".join(
-        f'<path class="v" opacity="{_unread(digit):g}" d="{_cells(steps, cells)}"/>' for digit, cells in digits.items() if _unread(digit)
-    )
-    box = f'<rect class="p" style="stroke-width:1.4;stroke-dasharray:none" {_rectangle(steps.boxes[step], *shown.size)}/>' if steps.boxes else ""
-    right = steps.top_labels[step] == shown.row["label"]
-    style = ' style="fill:var(--true);font-weight:600"' if right else ' class="m"'
-    text = f"{_short(shown.names[steps.top_labels[step]], 9)}"
-    inside = f'<use href="#{shown.timeline.name}-image"/>{_over_picture(shown, veil)}{box}'
-    return f'<g transform="scale({scale:.4g})">{inside}</g><text x="{width / 2:g}" y="{height + 13:g}" font-size="10.5" text-anchor="middle"{style}>{text}</text>'
+    """One step, small, and the class that it would have ended with."""
+    label = shown.steps.top_labels[step]
+    style = 'style="fill:var(--true);font-weight:600"' if label == shown.row["label"] else 'class="m"'
+    where = f'x="{width / 2:g}" y="{height + 13:g}" font-size="10.5" text-anchor="middle"'
+    small = f'<g transform="scale({width / shown.size[0]:.4g})">{still(shown, step)}</g>'
+    return f"{small}<text {where} {style}>{_short(shown.names[label], 9)}</text>"
 
 
 def _short(name: str, limit: int) -> str:

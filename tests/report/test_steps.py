@@ -1,0 +1,156 @@
+"""Answers as they form: SVG that is whole by itself, moves in step, and stands at the answer where nothing may move."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgloc import rows, saved_steps
+from imgloc.report import animation
+from imgloc.report.page import write_report
+from imgloc.rundir import RunDir
+from tests.refusals import assert_refused
+from tests.report.test_browser import BROWSER, measure
+from tests.report.test_page import page_of
+
+MakeRun = Callable[..., Path]
+SVG = "{http://www.w3.org/2000/svg}"
+S = 12
+
+
+def add_steps(path: Path, ids: list[int], *, boxes: bool = True, size: tuple[int, int] = (60, 40), grid: str = "rows") -> list[str]:
+    """Saves steps of some rows of a run, by their number; returns their ids."""
+    run, rng = RunDir(path), np.random.default_rng(0)
+    meta = rows.read_meta(run.rows("test")) or {}
+    table = rows.read_rows(run.rows("test"), expected=meta)
+    count = len(run.read(run.data)["classes"])
+    by_rows = np.tril(np.ones((S, S)))[:, :, None]
+    passes = np.concatenate([by_rows[1::2] * np.ones(S), np.ones((6, S, 1)) + by_rows[1::2].swapaxes(1, 2)]) / 2
+    seen = {"rows": by_rows, "passes": passes, "shuffled": (rng.permutation(S * S).reshape(S, S) < np.arange(S, 145, S)[:, None, None])}
+    for i in ids:
+        outputs: dict[str, Any] = {"logits": np.cumsum(rng.standard_normal((S, count)), axis=0), "seen": seen[grid].astype(float)}
+        if boxes:
+            low = rng.uniform(0, 0.5, (S, 2))
+            outputs["box"] = np.concatenate([low, low + 0.4], axis=1)
+        content = np.array([0, 0.25, 1, 0.75])
+        steps = saved_steps.summarized(table[i]["id"], "chosen", outputs, content, table[i]["label"])
+        png = io.BytesIO()
+        Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), np.uint8)).save(png, "PNG")
+        saved_steps.write(run, "test", steps, png.getvalue(), meta)
+    return [table[i]["id"] for i in ids]
+
+
+def pictures_of(run: Path, tmp_path: Path) -> dict[str, str]:
+    write_report([str(run)], tmp_path / "report.html", pictures=tmp_path / "pictures")
+    return {path.stem: path.read_text() for path in (tmp_path / "pictures").iterdir()}
+
+
+def keyframes(svg: str) -> dict[str, list[tuple[float, str]]]:
+    """Percent and declaration of each frame, by the name of the animation."""
+    found = re.findall(r"@keyframes ([\w-]+)\{((?:[\d.]+%\{[^}]*\})+)\}", svg)
+    assert len(found) == svg.count("@keyframes")
+    return {name: [(float(at), text) for at, text in re.findall(r"([\d.]+)%\{([^}]*)\}", frames)] for name, frames in found}
+
+
+@pytest.mark.parametrize(("boxes", "grid"), [(True, "passes"), (False, "rows"), (True, "shuffled")])
+def test_a_picture_is_whole_by_itself_and_ends_with_the_answer(make_run: MakeRun, tmp_path: Path, boxes: bool, grid: str) -> None:
+    names = tuple(f"<class & \"{i}\"> of a long name" for i in range(10))
+    run = make_run("a", n=20, boxes=boxes, classes=names, thumbnails=False)
+    (example,) = add_steps(run, [3], boxes=boxes, grid=grid)
+    ((stem, svg),) = pictures_of(run, tmp_path).items()
+    assert stem == example
+    root = ElementTree.fromstring(svg)
+    assert root.tag == f"{SVG}svg"
+    allowed = {"svg", "title", "desc", "style", "g", "rect", "path", "text", "tspan", "image", "use"}
+    assert {element.tag.removeprefix(SVG) for element in root.iter()} <= allowed
+    assert len(root.findall(f".//{SVG}image")) == 1
+    links = [value for element in root.iter() for key, value in element.attrib.items() if key.endswith("href")]
+    assert all(link.startswith(("data:image/png;base64,", "#steps-0-0-image")) for link in links)
+    assert svg.count("http") == 1, "the name of SVG itself"
+    assert not re.search(r"url\(|@import|<script|\son\w+=", svg)
+    title, told = (root.findtext(f"{SVG}{name}") or "" for name in ("title", "desc"))
+    assert example in title
+    assert names[0][:6] in title
+    assert f"after {S} of {S} steps" in told
+    assert ("IoU" in told) == boxes
+    shown = [text for text in root.iter(f"{SVG}text") if "hidden" not in text.get("style", "")]
+    assert f"step {S} of {S}" in {text.text for text in shown}
+    assert len(svg) < 60_000
+
+
+def test_everything_moves_in_step_and_rests_at_the_end(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("a", n=20, thumbnails=False)
+    add_steps(run, [3], grid="passes")
+    (svg,) = pictures_of(run, tmp_path).values()
+    line = animation.Timeline("steps-0-0", S)
+    assert line.seconds == pytest.approx(line.reading + animation.PAUSE)
+    assert line.percent(S) / 100 * line.seconds == pytest.approx(line.reading, abs=0.02)
+    assert {float(seconds) for seconds in re.findall(r"animation:[\w-]+ ([\d.]+)s", svg)} == {line.seconds}
+    begins = {line.percent(i) for i in range(S)}
+    found = keyframes(svg)
+    for name, frames in found.items():
+        percents = [percent for percent, _ in frames]
+        assert percents == sorted(set(percents)), name
+        assert (percents[0], percents[-1]) == (0, 100), name
+        assert set(percents[:-1]) <= begins, name
+        assert frames[-1][1] == frames[-2][1], f"{name} changes during the pause"
+    assert f'class="p {line.name}-b"' in svg
+    assert {name.removeprefix(line.name + "-")[0] for name in found} == set("vbanrk"), "veil, box, answer, number, progress, bars"
+    (moving,) = re.findall(r"@media screen and \(prefers-reduced-motion:no-preference\)\{(.*)\}</style>", svg)
+    assert moving.count("animation:") == svg.count("animation:") == len(found), "motion where it is not wanted"
+    kept = saved_steps.read(RunDir(run), "test", rows.read_meta(RunDir(run).rows("test")) or {})[0]
+    share = re.findall(rf'{line.name}-k\d+" [^>]*transform="scale\(([\d.]+) 1\)"', svg)
+    np.testing.assert_allclose([float(value) for value in share], np.maximum(kept.probabilities[-1], 0.001), atol=1e-4)
+
+
+def test_the_veil_lies_over_what_is_unread(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("a", n=20, thumbnails=False)
+    add_steps(run, [3], grid="passes")
+    (svg,) = pictures_of(run, tmp_path).values()
+    shown = [name for name, frames in keyframes(svg).items() if "-v" in name and frames[0][1] == "visibility:visible"]
+    assert len(shown) == 5 + 6, "stripes of rows, of which one has been read, and of columns"
+    once, more = (float(value) for value in re.findall(r'<g opacity="([\d.]+)">', svg))
+    assert once == pytest.approx(0.82 * 5 / 9, abs=1e-3), "half of the reading is written as 4"
+    assert 1 - (1 - once) * (1 - more) == pytest.approx(0.82, abs=1e-3)
+    assert 'viewBox="0 3 12 6"' in svg, "the picture fills a part of what is read"
+
+
+def test_a_page_shows_them_and_other_pages_stay_as_they_are(make_run: MakeRun, tmp_path: Path) -> None:
+    cnn, lstm = make_run("cnn", n=20), make_run("lstm", n=20)
+    before = write_report([str(cnn)], tmp_path / "before.html").read_text()
+    assert "Step by step" not in before
+    assert "@keyframes" not in before
+    wanted = f"run: imgloc evaluate {cnn} --steps ID"
+    assert_refused(lambda: write_report([str(cnn)], tmp_path / "before.html", pictures=tmp_path / "p"), "--pictures", wanted)
+    ids = add_steps(lstm, [3, 5, 7])
+    saved_steps.place(RunDir(lstm), "test", ids.pop()).with_suffix(".png").unlink()  # one without its picture is left out
+    out = write_report([str(cnn), str(lstm)], tmp_path / "both.html", pictures=tmp_path / "pictures")
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == sorted(f"lstm-{name}.svg" for name in ids)
+    text, page = out.read_text(), page_of(out)
+    assert text.count("<desc>") == 2
+    assert all(name in page.words for name in ids)
+    assert "http" not in text.replace("http-equiv", "")
+    assert all(svg.get("aria-label") or svg.get("aria-hidden") == "true" for svg in page.all("svg") if "preserveaspectratio" not in svg)
+    identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome here")
+def test_a_browser_draws_them_within_any_width(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("a", n=20, thumbnails=False, classes=tuple(f"a_long_class_name_without_any_space_{i}" for i in range(10)))
+    add_steps(run, [3, 5], size=(30, 90), grid="passes")
+    measured, console = measure(tmp_path, write_report([str(run)], tmp_path / "report.html"), (360, 1440))
+    assert console == []
+    for frame in measured:
+        assert frame["scroll"] <= frame["width"]
+        steps = [size for size in frame["figures"] if abs(size[0] / size[1] - 340 / 277) < 0.2]
+        assert len(steps) >= 2
+        assert min(size[0] for size in steps) >= 300

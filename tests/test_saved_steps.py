@@ -1,0 +1,89 @@
+"""Steps as they are saved: small, true to the outputs, and none where they are damaged or of something else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imgloc import saved_steps
+from imgloc.rundir import RunDir
+from imgloc.saved_steps import SavedSteps, summarized
+
+MADE_OF = {"config": "c0", "checkpoint": "best", "step": 5, "data": "d0", "split": "test"}
+WHOLE = np.array([0.0, 0.0, 1.0, 1.0])
+
+
+def outputs(s: int = 4, k: int = 20) -> dict[str, Any]:
+    """Steps over a grid of 8 rows and 6 columns, two rows a step."""
+    rng = np.random.default_rng(0)
+    seen = np.repeat(np.tril(np.ones((s, 4))), 2, axis=1)[:, :, None] * np.ones(6)
+    return {"logits": 3 * rng.standard_normal((s, k)).astype(np.float32), "box": rng.random((s, 4), np.float32), "seen": seen}
+
+
+def test_what_is_kept_is_what_the_outputs_say() -> None:
+    given = outputs()
+    kept = summarized("a/1", "best", given, WHOLE, label=7)
+    exponent = np.exp(given["logits"].astype(np.float64))
+    probabilities = exponent / exponent.sum(axis=-1, keepdims=True)
+    assert len(kept.labels) == saved_steps.BARS
+    assert {7, probabilities[-1].argmax()} <= set(kept.labels)
+    assert list(probabilities[-1, kept.labels]) == sorted(probabilities[-1, kept.labels], reverse=True)
+    np.testing.assert_allclose(kept.probabilities, probabilities[:, kept.labels], atol=1e-4)
+    assert kept.top_labels == probabilities.argmax(axis=-1).tolist()
+    np.testing.assert_allclose(kept.top_scores, probabilities.max(axis=-1), atol=1e-4)
+    np.testing.assert_allclose(kept.boxes, given["box"], atol=1e-5)
+
+
+def test_equal_rows_and_columns_of_the_grid_are_one() -> None:
+    kept = summarized("a", "best", outputs(), WHOLE, 0)
+    assert (kept.x, kept.y) == ([0, 6], [0, 2, 4, 6, 8])
+    assert kept.seen == ["9000", "9900", "9990", "9999"]
+    both = outputs(s=2)
+    both["seen"] = np.stack([np.full((8, 6), 0.5), np.arange(6) / 5 * np.ones((8, 1))])
+    kept = summarized("a", "best", both, WHOLE, 0)
+    assert (kept.x, kept.y, kept.seen) == (list(range(7)), [0, 8], ["444444", "024579"])
+
+
+def test_few_classes_and_no_boxes(tmp_path: Path) -> None:
+    given = outputs(k=2)
+    del given["box"]
+    kept = summarized("a", "best", given, WHOLE, label=-1)  # of a picture whose class is not known
+    assert sorted(kept.labels) == [0, 1]
+    assert kept.boxes == []
+
+
+def saved(tmp_path: Path) -> tuple[RunDir, SavedSteps]:
+    run, steps = RunDir(tmp_path), summarized("a/b, 1", "chosen", outputs(), WHOLE, 3)
+    saved_steps.write(run, "test", steps, b"png", MADE_OF)
+    return run, steps
+
+
+def test_they_come_back_as_they_were_and_not_for_other_rows(tmp_path: Path) -> None:
+    run, steps = saved(tmp_path)
+    path = saved_steps.place(run, "test", steps.id)
+    assert path.parent == tmp_path / "steps" / "test"
+    assert path.with_suffix(".png").read_bytes() == b"png"
+    assert path.stat().st_size < 4000
+    assert saved_steps.read(run, "test", {**MADE_OF, "command": "imgloc evaluate"}) == [steps]
+    for key in ("config", "checkpoint", "step", "data"):
+        assert saved_steps.read(run, "test", {**MADE_OF, key: "another"}) == []
+    assert saved_steps.read(run, "validation", MADE_OF) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"seen": ["9000"]}, {"seen": ["900"] * 4}, {"seen": ["900x"] * 4}, {"boxes": [[0, 0, 1]] * 4}, {"probabilities": []},
+     {"content": 3}, {"more": 1}, {"x": []}, {"x": [0, 0]}, {"seen": []}, {"made_of": None}],
+)  # fmt: skip
+def test_damaged_ones_are_none(tmp_path: Path, damage: dict[str, Any]) -> None:
+    run, steps = saved(tmp_path)
+    path = saved_steps.place(run, "test", steps.id)
+    path.write_text(json.dumps({"made_of": MADE_OF, **dataclasses.asdict(steps), **damage}))
+    assert saved_steps.read(run, "test", MADE_OF) == []
+    path.write_text(path.read_text()[:100])
+    assert saved_steps.read(run, "test", MADE_OF) == []
