@@ -110,8 +110,8 @@ def test_a_recurrent_run_keeps_answers_step_by_step_and_those_that_are_asked_for
         np.testing.assert_allclose(steps.boxes[-1], rows[name]["pred_box"], atol=2e-5)
         np.testing.assert_allclose(steps.top_scores[-1], rows[name]["top_scores"][0], atol=1e-4)
         assert Image.open(saved_steps.place(run, "test", name).with_suffix(".png")).size == (64, 64)
-    near = ("no example 'test-0000000x' in split 'test' (--steps)", "did you mean 'test-00000000'")
-    assert_refused(lambda: evaluate(run, config, target, steps=[wanted, "test-0000000x"]), *near)  # type: ignore[arg-type]
+    near = ("no example 'test-00000012x' in split 'test' (--steps)", "did you mean 'test-00000012'")
+    assert_refused(lambda: evaluate(run, config, target, steps=[wanted, "test-00000012x"]), *near)  # type: ignore[arg-type]
     assert_refused(lambda: evaluate(run, config, target, steps=["?"]), "possible: such as 'test-0")  # type: ignore[arg-type]
     assert_refused(lambda: evaluate(run, config, target, steps=["a"] * 25), "names 25 examples; possible: up to 24")  # type: ignore[arg-type]
     shutil.rmtree(run.checkpoints)

@@ -133,7 +133,7 @@ def _answer(shown: Shown) -> Part:
     """Beside the picture: the likeliest class as it changes, bars of the likeliest ones, and how many steps have been taken."""
     steps, count = shown.steps, len(shown.steps.seen)
     room = WIDTH - PICTURE - GAP
-    heads = [f"{_short(shown.names[k], 14)} <tspan class='m' font-size='12' font-weight='400'>{100 * p:.0f} %</tspan>"
+    heads = [f"{_short(shown.names[k], 12)} <tspan class='m' font-size='12' font-weight='400'>{100 * p:.0f} %</tspan>"
              for k, p in zip(steps.top_labels, steps.top_scores, strict=True)]  # fmt: skip
     size = 22 if max(len(name) for name in shown.names.values()) < 4 else 15
     parts = [_changing(shown, "a", heads, f'y="18" font-size="{size}" font-weight="600"')]
@@ -195,7 +195,7 @@ def _frame(shown: Shown, step: int, width: float, height: float) -> str:
     style = 'style="fill:var(--true);font-weight:600"' if label == shown.row["label"] else 'class="m"'
     where = f'x="{width / 2:g}" y="{height + 13:g}" font-size="10.5" text-anchor="middle"'
     small = f'<g transform="scale({width / shown.size[0]:.4g})">{still(shown, step)}</g>'
-    return f"{small}<text {where} {style}>{_short(shown.names[label], 9)}</text>"
+    return f"{small}<text {where} {style}>{_short(shown.names[label], 8)}</text>"
 
 
 def _short(name: str, limit: int) -> str:
