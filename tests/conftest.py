@@ -21,7 +21,17 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="imgloc-tests-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-ARITHMETIC = ("ops", "models", "losses")  # folders whose tests hold formulas, whatever a compiler makes of them
+# Folders and files whose tests hold formulas, shapes and refusals, whatever a compiler makes of them.
+LITTLE_OPTIMIZED = {
+    "ops", "models", "losses", "recurrent", "cells", "bench", "test_step", "test_contracts", "test_recipes", "test_not_finite",
+    "test_prepare", "test_models", "test_loop",
+}  # fmt: skip
+# Files that take longest, in this order: handed out first, so that no worker is left alone with one at the end.
+DEAREST = (
+    "test_devices.py", "test_resume.py", "test_evaluate.py", "sweep/test_run.py", "test_contracts.py", "test_prepare.py", "test_step.py",
+    "test_recipes.py", "test_storage.py", "bench/test_linen_layers.py", "test_loop.py", "test_readme.py", "test_seed_programs.py",
+    "test_not_finite.py", "bench/test_bench_command.py", "test_locate.py", "ops/test_mesh_axes.py",
+)  # fmt: skip
 
 # Pytest imports tracemalloc at the first warning from a destructor. When that happens while TFDS is being imported, whose lazy
 # importer replaces `__import__` for everybody, the import fails and so does the test; imported here, it is there already.
@@ -37,10 +47,16 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("imgloc")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The dearest files first; pytest-xdist hands files out in this order (`--no-loadscope-reorder`)."""
+    rank = {Path(__file__).parent / name: number for number, name in enumerate(DEAREST)}
+    items.sort(key=lambda item: rank.get(item.path, len(DEAREST)))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def little_optimization(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Tests of arithmetic compile without most of XLA's optimization: their many small programs run once."""
-    if request.path.parent.name not in ARITHMETIC:
+    """These tests compile without most of LLVM's optimization, in half the time: their many small programs run once or a few times."""
+    if not {request.path.parent.name, request.path.stem} & LITTLE_OPTIMIZED:
         yield
         return
     import jax
@@ -48,14 +64,6 @@ def little_optimization(request: pytest.FixtureRequest) -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture
-def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test whose steps are compiled in half the time: optimized by XLA as ever, but not by LLVM."""
-    from imgloc import runtime
-
-    monkeypatch.setattr(runtime, "_CPU_OPTIONS", {**runtime._CPU_OPTIONS, "xla_backend_optimization_level": 0})
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+HASTE = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # of LLVM, which takes half the time of compiling
 # A recurrent localizer small enough that a whole run takes seconds.
 TINY = (
     "--config=configs/digits_lstm.py",
@@ -25,10 +26,14 @@ TINY = (
 
 
 def environment(cache: Path, devices: int = 1) -> dict[str, str]:
-    """The environment of a process: a compilation cache of the tests' own and a number of CPU devices."""
+    """The environment of a process: a compilation cache of the tests' own and a number of CPU devices.
+
+    Several devices are one machine's cores, and each of several processes compiles for itself: they compile in haste.
+    """
     variables = {**os.environ, "XDG_CACHE_HOME": str(cache), "JAX_PLATFORMS": "cpu"}
     if devices > 1:
         variables["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+        variables |= HASTE
     return variables
 
 

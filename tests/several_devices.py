@@ -64,8 +64,9 @@ def trained(*overrides: str) -> dict[str, Any]:
     for index in range(STEPS):
         (batch,) = next(batches)
         if index == 0:
-            memory = parts.train_step.lower(state, batch).compile().memory_analysis()
-        state, metrics = parts.train_step(state, batch)
+            compiled = parts.train_step.lower(state, batch).compile()
+            memory = compiled.memory_analysis()
+        state, metrics = compiled(state, batch)
         losses.append(float(metrics["loss"]))  # waited for
     leaves = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
     return {

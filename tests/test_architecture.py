@@ -53,11 +53,14 @@ TESTED_ELSEWHERE = {
     "data/annotated/assemble": "test_reading",
     "data/augmentations/none": "test_augmentations", "data/augmentations/photographs": "test_augmentations",
     "data/augmentations/light": "test_augmentations",
+    "recurrent/cells/elman": "test_cells", "recurrent/cells/irnn": "test_cells", "recurrent/cells/lstm": "test_cells",
+    "recurrent/cells/gru": "test_cells", "recurrent/cells/minimal_gru": "test_cells", "recurrent/cells/conv_lstm": "test_cells",
+    "recurrent/affine": "test_scan", "recurrent/trunks": "test_sweeps",
     "bench/models": "test_linen_layers", "bench/torch_models": "test_competitors", "bench/torch_side": "test_competitors",
     "bench/torch_reading": "test_reading",
     "bench/keras_models": "test_competitors", "bench/keras_side": "test_competitors", "bench/worker": "test_rounds",
 }  # fmt: skip
-TESTED_AS_A_ROOM = {"report": "report/test_page", "cli": "test_cli", "models": "test_contracts", "recurrent": "recurrent/test_scan"}
+TESTED_AS_A_ROOM = {"report": "report/test_page", "cli": "test_cli", "models": "test_contracts"}
 
 
 @cache

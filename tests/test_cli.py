@@ -10,6 +10,7 @@ import pytest
 from imgloc.cli import main
 from tests import processes
 
+SEQUENCE = ("--config.model.name=sequence",)
 MISTAKES = {
     "an unknown key": (["--config.optim.lrr=1"], "did you mean 'optim.lr'"),
     "an unknown section": (["--config.optimm.lr=1"], "unknown config key"),
@@ -26,6 +27,18 @@ MISTAKES = {
     "an unknown schedule": (["--config.optim.schedule=cosinus"], "did you mean 'cosine'"),
     "an unknown dtype": (["--config.train.dtype=float16"], "possible: bfloat16, float32"),
     "an unknown cell": (["--config.model.cell=lstmm"], "did you mean 'lstm'"),
+    "brackets of a cell that do not close": (["--config.model.cell=lstm(activation=relu"], "with settings as in lstm(activation=relu)"),
+    "a cell's unknown setting": (["--config.model.cell=lstm(activaton=relu)"], "did you mean 'activation'"),
+    "a cell that reads maps": (["--config.model.cell=conv_lstm"], "possible: maps (b, t, h, w, c), or another cell"),
+    "an LRU beyond its ring": (["--config.model.cell=lru(ring=(0.5, 1.5))"], "possible: two radii above 0 and below 1"),
+    "no features": (["--config.model.features=0"], "possible: at least 1"),
+    "two directions that cannot share": (
+        [*SEQUENCE, "--config.model.bidirectional=True", "--config.model.features=9"], "possible: an even number",
+    ),
+    "no layers": ([*SEQUENCE, "--config.model.layers=0"], "a stack has 0 layers; possible: at least 1"),
+    "ends of one direction": ([*SEQUENCE, "--config.model.summary=ends"], "possible: model.bidirectional=True, or last, mean"),
+    "an unknown order": ([*SEQUENCE, "--config.model.read=colums"], "did you mean 'columns'"),
+    "a permutation below 0": ([*SEQUENCE, "--config.model.read=permuted_pixels", "--config.model.permutation=-1"], "possible: at least 0"),
     "an unknown place of digits": (["--config.data.options.digits=web"], "possible: idx, tfds, wheel"),
     "a folder without digits": (["--config.data.options.digits=idx", "--config.data.options.folder=nowhere"], "no MNIST file nowhere"),
     "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "possible: (low, high) within 0.25 to 1.52"),

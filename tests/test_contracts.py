@@ -37,11 +37,18 @@ def some_batch(b: int = 2, objects: int = 1) -> Batch:
     )  # fmt: skip
 
 
+def forms() -> list[str]:
+    """The models, and as `model/variant` what else they say they can be, in VARIANTS: fields by name."""
+    found = names.names("models")
+    return found + [f"{name}/{variant}" for name in found for variant in getattr(names.find("models", name), "VARIANTS", {})]
+
+
 @functools.cache
 def built(name: str) -> tuple[Any, dict[str, Any]]:
-    """A model of TINY fields and its variables, initialized the way training does."""
+    """A model of TINY fields, or of a variant's, and its variables, initialized the way training does."""
+    name, _, variant = name.partition("/")
     module = names.find("models", name)
-    model = module.Model(num_classes=CLASSES, **module.TINY)
+    model = module.Model(num_classes=CLASSES, **(module.VARIANTS[variant] if variant else module.TINY))
     optimizer, _ = make_optimizer(base().optim, 10)
     init = functools.partial(init_state, shape=SHAPE, model=model, optimizer=optimizer, ema_decay=0.0)
     state = jax.jit(init, compiler_options=runtime.compiler_options_once())(0)
@@ -60,7 +67,7 @@ def boxes_of(outputs: Any) -> list[str]:
     return [k for k in found if "logits" not in k]
 
 
-@pytest.mark.parametrize("name", names.names("models"))
+@pytest.mark.parametrize("name", forms())
 def test_a_model_gives_finite_outputs_and_valid_boxes(name: str) -> None:
     outputs = predicted(name)
     assert outputs["logits"].shape == (2, CLASSES)
@@ -101,7 +108,7 @@ def training_losses(outputs: Any) -> list[WeightedLoss]:
     return [WeightedLoss("cross_entropy", 1.0, cross_entropy.loss), *boxes]
 
 
-@pytest.mark.parametrize("name", names.names("models"))
+@pytest.mark.parametrize("name", forms())
 def test_a_gradient_reaches_every_parameter(name: str) -> None:
     model, variables = built(name)
     params = variables["params"]
@@ -128,7 +135,7 @@ def test_a_gradient_reaches_every_parameter(name: str) -> None:
     assert jax.tree.map(jnp.shape, new_state) == jax.tree.map(jnp.shape, state)
 
 
-@pytest.mark.parametrize("name", names.names("models"))
+@pytest.mark.parametrize("name", forms())
 def test_a_model_computes_in_bfloat16(name: str) -> None:
     model, variables = built(name)
     batch = some_batch()

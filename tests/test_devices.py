@@ -113,15 +113,15 @@ def assert_same_rows(found: list[dict[str, Any]], expected: list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def one_by_one(folder: Path) -> list[dict[str, Any]]:
-    """Rows of 2,000 images, one a batch, on one device."""
-    found: list[dict[str, Any]] = rows(folder / "one", fsdp=1, batch_size=1)
+def by_tens(folder: Path) -> list[dict[str, Any]]:
+    """Rows of 2,000 images, ten a batch, on one device."""
+    found: list[dict[str, Any]] = rows(folder / "one", fsdp=1, batch_size=10)
     return found
 
 
 @pytest.mark.parametrize("how", ["fsdp 1", "fsdp 4"])
-def test_four_devices_evaluate_each_image_once_and_alike(how: str, four: dict[str, Any], one_by_one: list[dict[str, Any]]) -> None:
-    assert_same_rows(four["rows"][how], one_by_one)
+def test_four_devices_evaluate_each_image_once_and_alike(how: str, four: dict[str, Any], by_tens: list[dict[str, Any]]) -> None:
+    assert_same_rows(four["rows"][how], by_tens)
 
 
 def test_a_batch_that_devices_do_not_divide_is_refused(folder: Path, four: dict[str, Any]) -> None:
@@ -177,7 +177,7 @@ def test_a_port_that_is_in_use_is_told_before_jax_crashes_on_it() -> None:
 
 
 def test_a_single_process_that_was_told_its_place_saves_on_sigterm(tmp_path: Path, cache: Path) -> None:
-    arguments = ("train", *processes.TINY, "--config.train.steps=100000", "--workdir", str(tmp_path / "run"))
+    arguments = ("train", *processes.TINY, "--workdir", str(tmp_path / "run"))
     alone = processes.start(*arguments, f"--distributed={free_address()},1,0", cache=cache)
     wait_for_step(tmp_path / "run", 10, [alone])
     alone.terminate()
@@ -259,7 +259,7 @@ def test_two_processes_do_all_steps_with_the_losses_of_one(layout: tuple[str, ..
 
 
 def test_two_processes_evaluate_each_image_once_and_alike(
-    folder: Path, one_by_one: list[dict[str, Any]], tmp_path: Path, cache: Path
+    folder: Path, by_tens: list[dict[str, Any]], tmp_path: Path, cache: Path
 ) -> None:
     workdir = tmp_path / "run"
     shutil.copytree(folder / "one", workdir)
@@ -273,6 +273,6 @@ def test_two_processes_evaluate_each_image_once_and_alike(
     assert said[0][-1].startswith("rows: ")
     assert said[1] == []
     found = [json.loads(line) for line in (workdir / "rows" / "test.jsonl").read_text().splitlines()]
-    assert_same_rows(found, sorted(one_by_one, key=lambda row: str(row["id"])))
+    assert_same_rows(found, sorted(by_tens, key=lambda row: str(row["id"])))
     assert set(json.loads((workdir / "results.json").read_text())) == {"test", "test/whole_image", "test/median_box"}
     assert len(list((workdir / "thumbnails" / "test").iterdir())) > 30

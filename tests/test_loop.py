@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,8 @@ import pytest
 
 from imgloc import config, loop
 from tests import processes
-from tests.test_resume import assert_same_bits, interrupt, step_saved
+from tests.several_devices import StopAt
+from tests.test_resume import assert_same_bits
 
 CALLS_OF_4 = (*processes.TINY, "--config.train.steps_per_call=4")
 
@@ -42,7 +42,7 @@ def test_without_evaluation_no_call_ends_for_it() -> None:
     assert list(loop.call_ends(0, training)) == [8, 10, 18, 20]
 
 
-def test_calls_of_several_steps_log_the_same_steps_and_resume_to_the_same_bits(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+def test_calls_of_several_steps_log_the_same_steps_and_resume_to_the_same_bits(tmp_path: Path, tiny_run: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     processes.train_here(*CALLS_OF_4, workdir=whole)
     ours, theirs = ([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (whole, tiny_run))
@@ -50,7 +50,7 @@ def test_calls_of_several_steps_log_the_same_steps_and_resume_to_the_same_bits(t
     # Another program rounds otherwise; over 60 steps that grows.
     np.testing.assert_allclose([r["loss"] for r in ours[:2]], [r["loss"] for r in theirs[:2]], rtol=1e-4)
 
-    process = interrupt(CALLS_OF_4, stopped, cache, step_saved(stopped, 10), signal.SIGTERM)
-    assert "stopped, its state is saved" in process.stdout, process.stderr
+    assert processes.train_here(*CALLS_OF_4, workdir=stopped, stop=StopAt(5)) == "stopped"
+    assert int(json.loads((stopped / "provenance.json").read_text())["sessions"][-1]["to_step"]) == 14  # calls end at 4, 5, 9, 10 and 14
     processes.train_here(*CALLS_OF_4, workdir=stopped)
     assert_same_bits(stopped, whole)

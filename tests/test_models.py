@@ -51,7 +51,7 @@ def test_the_seed_cnn_s_fields_change_what_it_says(field: dict[str, Any]) -> Non
 @pytest.mark.parametrize("cell", ["lstm", "elman"])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_both_recurrences_locate(cell: str, activation: str) -> None:
-    found = outputs(recurrent.Model(num_classes=10, cell=cell, activation=activation, features=8, hidden=8))
+    found = outputs(recurrent.Model(num_classes=10, cell=f"{cell}(activation={activation})", features=8, hidden=8))
     assert found["logits"].shape == (2, 10)
     low, high = found["box"][:, :2], found["box"][:, 2:]
     assert bool(jnp.all((low >= 0) & (low < high) & (high <= 1)))
@@ -63,8 +63,8 @@ def test_both_recurrences_locate(cell: str, activation: str) -> None:
     [
         seed_cnn.Model(num_classes=10, activation="tanhh"),
         seed_cnn.Model(num_classes=10, pooling="median"),
-        recurrent.Model(num_classes=10, cell="gru"),
-        recurrent.Model(num_classes=10, activation="relu6"),
+        recurrent.Model(num_classes=10, cell="grru"),
+        recurrent.Model(num_classes=10, cell="lstm(activation=relu6)"),
     ],
 )
 def test_unknown_choices_are_told(model: Any) -> None:

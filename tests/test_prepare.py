@@ -26,9 +26,9 @@ def parameters(workdir: Path) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
 
 
-def test_a_warm_start_begins_with_the_other_run_s_parameters_but_for_those_skipped(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
+def test_a_warm_start_begins_with_the_other_run_s_parameters_but_for_those_skipped(tmp_path: Path, tiny_run: Path) -> None:
     warm = ("--config.seed=5", f"--config.train.init_from={tiny_run}", "--config.train.init_skip=^classes/")
-    processes.run("train", *processes.TINY, *SHORT, *warm, "--workdir", str(tmp_path / "warm"), cache=cache)
+    processes.train_here(*processes.TINY, *SHORT, *warm, workdir=tmp_path / "warm")
     mine, donor = parameters(tmp_path / "warm"), parameters(tiny_run)
     same = {name for name in mine if np.array_equal(mine[name], donor[name])}
     kernels = {name for name in mine if name.endswith("kernel")}
@@ -71,31 +71,28 @@ def test_warm_start_names_what_is_missing() -> None:
     assert float(warm["b"]["c"].sum()) == 0
 
 
-def test_training_stops_when_patience_is_out(tmp_path: Path, cache: Path) -> None:
+def test_training_stops_when_patience_is_out(tmp_path: Path) -> None:
     stuck = ("--config.optim.lr=0.0", "--config.optim.weight_decay=0.0", "--config.train.patience=1", "--config.train.eval_every=5")
-    processes.run("train", *processes.TINY, *stuck, "--config.optim.ema=0.0", "--workdir", str(tmp_path / "run"), cache=cache)
+    processes.train_here(*processes.TINY, *stuck, "--config.optim.ema=0.0", workdir=tmp_path / "run")
     assert json.loads((tmp_path / "run" / "finished.json").read_text()) == {"last_step": 10, "best_step": 10}  # of equals, the later
 
 
-def test_a_loss_that_blows_up_ends_training_with_what_to_do(tmp_path: Path, cache: Path) -> None:
+def test_a_loss_that_blows_up_ends_training_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wild = ("--config.optim.name=sgd", "--config.optim.lr=1e30", "--config.optim.warmup_steps=0", "--config.optim.clip_norm=0.0")
-    done = processes.run("train", *processes.TINY, *wild, "--workdir", str(tmp_path / "run"), cache=cache, code=1)
-    last = done.stderr.splitlines()[-1]
+    assert main.main(["train", *processes.TINY, *wild, "--workdir", str(tmp_path / "run")]) == 1
+    err = capsys.readouterr().err
+    last = err.splitlines()[-1]
     assert "at step" in last
     assert "lower optim.lr" in last
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in err
     assert not (tmp_path / "run" / "finished.json").exists()
 
 
-def test_profile_writes_a_trace(tmp_path: Path, cache: Path) -> None:
-    processes.run("train", *processes.TINY, "--config.train.steps=15", "--profile", "--workdir", str(tmp_path / "run"), cache=cache)
-    assert [path for path in (tmp_path / "run" / "profile").rglob("*.xplane.pb") if path.stat().st_size > 1000]
-
-
-def test_the_best_checkpoint_is_kept_beside_the_last(tmp_path: Path, cache: Path) -> None:
+def test_the_best_checkpoint_is_kept_beside_the_last_and_profile_writes_a_trace(tmp_path: Path) -> None:
     # The first validation is the best where training only does harm afterwards.
     harm = ("--config.optim.schedule=constant", "--config.optim.warmup_steps=0", "--config.optim.name=sgd", "--config.optim.lr=3.0")
-    processes.run("train", *processes.TINY, *harm, "--config.train.best_metric=mean_iou", "--workdir", str(tmp_path / "run"), cache=cache)
+    best = "--config.train.best_metric=mean_iou"
+    assert main.main(["train", *processes.TINY, *harm, best, "--workdir", str(tmp_path / "run"), "--profile"]) == 0
     scores = {}
     for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
         record = json.loads(line)
@@ -105,3 +102,4 @@ def test_the_best_checkpoint_is_kept_beside_the_last(tmp_path: Path, cache: Path
     assert scores[finished["best_step"]] == max(scores.values())
     kept = {int(p.name) for p in (tmp_path / "run" / "checkpoints").iterdir() if p.name.isdigit()}
     assert kept == {finished["best_step"], 60}
+    assert [path for path in (tmp_path / "run" / "profile").rglob("*.xplane.pb") if path.stat().st_size > 1000]

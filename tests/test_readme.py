@@ -53,7 +53,8 @@ def test_the_examples_train_and_are_scored(copy: Path, cache: Path) -> None:
 
 
 def test_the_examples_hold_the_contracts_and_the_style(copy: Path, cache: Path) -> None:
-    check = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_contracts.py", "tests/test_architecture.py"]
+    check = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"]
+    check += ["tests/test_contracts.py", "tests/test_architecture.py"]
     chosen = ["-k", "two_layers or center or rectangles or levels"]
     done = subprocess.run([*check, *chosen], cwd=copy, env=processes.environment(cache), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]

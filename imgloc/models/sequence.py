@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.errors import chosen
+from imgloc.errors import UserError, chosen
 from imgloc.recurrent.orders import as_sequence, read_at
 from imgloc.recurrent.stack import Stack
 from imgloc.recurrent.steps import ending_with, evenly, for_each, read_by
@@ -44,6 +44,8 @@ class Model(nn.Module):
         stack = Stack(self.cell, self.features, self.layers, self.bidirectional, self.residual, self.dropout, name="stack")
         states = stack(sequence, train=train)
         summarize = chosen("summary (model.summary)", self.summary, {"last": _last, "mean": _mean, "ends": _ends})
+        if self.summary == "ends" and not self.bidirectional:
+            raise UserError("summary (model.summary) is 'ends', of both directions; possible: model.bidirectional=True, or last, mean")
         classes = nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="classes")
         logits = classes(summarize(states))
         outputs = {"logits": logits, "features": {"states": states}}

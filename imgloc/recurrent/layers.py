@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import warnings
 from typing import Any
 
 from flax import linen as nn
 
 from imgloc.errors import UserError, unknown
-from imgloc.names import find
+from imgloc.names import find, names
 
 ROOM = "recurrent.cells"
 HANDED_OVER = ("features", "parent", "name")  # fields that the caller sets
+LONGEST = 500  # characters of a cell's text
+LARGEST = 1e6  # number in it, either sign
 
 
 def make_layer(cell: str, features: int, *, name: str | None = None) -> nn.Module:
@@ -22,6 +25,8 @@ def make_layer(cell: str, features: int, *, name: str | None = None) -> nn.Modul
     Layer's fields: numbers, True or False, tuples of these, and words with or without quotes. Raises UserError for all else.
     """
     module, settings = _read(cell)
+    if features < 1:
+        raise UserError(f"cell '{module}' has {features} features; possible: at least 1")
     layer = getattr(find(ROOM, module), "Layer", None)
     if not callable(layer):
         raise UserError(f"cell '{module}' has no Layer; see README, Add your own")
@@ -33,33 +38,53 @@ def make_layer(cell: str, features: int, *, name: str | None = None) -> nn.Modul
 
 def _read(cell: str) -> tuple[str, dict[str, Any]]:
     """The module and the settings that the text of a cell names."""
-    wrong = UserError(f"cell is '{cell}'; possible: a name, or a name with settings such as lstm(activation=relu)")
+    wrong = UserError(f"cell is {cell[:80]!r}; possible: {', '.join(names(ROOM))}, with settings as in lstm(activation=relu)")
+    if len(cell) > LONGEST or not cell.isprintable():
+        raise wrong
     try:
-        tree = ast.parse(cell.strip(), mode="eval").body
+        with warnings.catch_warnings(action="error"):  # Python's, of what it may one day not read; as a SyntaxError here
+            tree = ast.parse(text := cell.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise wrong from None
     if not isinstance(tree, ast.Call):
-        return cell.strip(), {}
+        return text, {}
     if tree.args or any(keyword.arg is None for keyword in tree.keywords):
         raise wrong
-    try:
-        return ast.unparse(tree.func), {str(keyword.arg): _value(keyword.value) for keyword in tree.keywords}
-    except (ValueError, RecursionError):
-        raise wrong from None
-
-
-def _value(node: ast.expr) -> Any:
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+    module, settings = ast.get_source_segment(text, tree.func) or "", {}
+    for keyword in tree.keywords:
+        key = str(keyword.arg)
+        if key in settings:
+            raise UserError(f"setting '{key}' of cell '{module}' is given twice; possible: once")
+        try:
+            settings[key] = keyword.value.id if isinstance(keyword.value, ast.Name) else ast.literal_eval(keyword.value)
+        except (ValueError, TypeError, RecursionError):
+            got, kinds = ast.get_source_segment(text, keyword.value), "a number, True or False, a word, or a tuple of these"
+            raise UserError(f"setting '{key}' of cell '{module}' is {got}; possible: {kinds}") from None
+    return module, settings
 
 
 def _check(module: str, layer: Any, settings: dict[str, Any]) -> None:
-    """Refuse settings that are no fields of the layer, or of another type than the field's default."""
-    defaults = {field.name: field.default for field in dataclasses.fields(layer) if field.name not in HANDED_OVER}
+    """Refuse settings that are no fields of the layer, or of another type than the field's default, and fields left without a value."""
+    fields = {field.name: field for field in dataclasses.fields(layer) if field.init and field.name not in HANDED_OVER}
     for key, value in settings.items():
-        if key not in defaults:
-            raise unknown(f"setting of cell '{module}'", key, defaults)
-        default = defaults[key]
-        kinds = (int, float) if isinstance(default, float) else type(default)
-        tuple_of_numbers = not isinstance(default, tuple) or len(value) == len(default) if isinstance(value, tuple) else True
-        if not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(default, bool)) or not tuple_of_numbers:
+        if key not in fields:
+            raise unknown(f"setting of cell '{module}'", key, fields)
+        default = fields[key].default
+        if not _fits(value, default):
             raise UserError(f"setting '{key}' of cell '{module}' is {value!r}; possible: something like {default!r}")
+    for key, field in fields.items():
+        if key not in settings and field.default is field.default_factory is dataclasses.MISSING:
+            raise UserError(f"cell '{module}' has no default for its setting '{key}'; possible: {module}({key}=...)")
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether a value is of a default's type, its numbers finite; an int serves as a float. Other defaults say nothing about values."""
+    if not isinstance(default, (bool, int, float, str, tuple)):
+        return True
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and len(value) == len(default) and all(map(_fits, value, default))
+    if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
+        return False
+    if isinstance(default, bool) or isinstance(value, bool):
+        return type(value) is type(default)
+    return isinstance(value, (int, float) if isinstance(default, float) else type(default))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imgloc.errors import chosen
+from imgloc.errors import UserError, chosen
 from imgloc.types import IntArray
 
 
@@ -42,14 +42,16 @@ ORDERS = {"rows": rows, "columns": columns, "pixels": pixels, "permuted_pixels":
 def as_sequence(images_bxhxwxc: jax.Array, order: str, permutation: int = 0) -> jax.Array:
     """The images (b, h, w, c) as (b, t, f), read in one of ORDERS, the shuffled one drawn from `permutation`.
 
-    Raises UserError for another.
+    Raises UserError for another, and for a permutation below 0.
     """
     read = chosen("order of reading (model.read)", order, ORDERS)
+    if permutation < 0:
+        raise UserError(f"permutation (model.permutation) is {permutation}; possible: at least 0")
     return permuted_pixels(images_bxhxwxc, permutation) if order == "permuted_pixels" else read(images_bxhxwxc)
 
 
 def read_at(order: str, height: int, width: int, permutation: int = 0) -> IntArray:
-    """Which step of `as_sequence` reads each place of an image: (h, 1) for rows, (1, w) for columns, (h, w) for pixels."""
+    """The step of `as_sequence` that reads each place of an image: (h, 1) for rows, (1, w) for columns, (h, w) for pixels."""
     count = height * width
     places = {
         "rows": np.arange(height)[:, None],

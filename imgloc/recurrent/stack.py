@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from imgloc.errors import UserError
 from imgloc.recurrent.layers import make_layer
+from imgloc.recurrent.scan import without_padding
 
 
 class Bidirectional(nn.Module):
@@ -37,15 +39,24 @@ class Stack(nn.Module):
 
     @nn.compact
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, train: bool = False) -> jax.Array:
-        """States of the last layer. ValueError where two directions cannot share the features."""
-        if self.bidirectional and self.features % 2:
-            raise ValueError(f"two directions cannot share {self.features} features")
-        x = nn.Dense(self.features, name="encoder")(x_bxtxf) if self.residual else x_bxtxf
+        """States of the last layer. Raises UserError for fields that make no stack."""
+        self._check()
+        x = without_padding(x_bxtxf, mask_bxt)
+        x = nn.Dense(self.features, dtype=x.dtype, name="encoder")(x) if self.residual else x
         for i in range(self.layers):
             name = f"layer{i}"
             both = Bidirectional(self.cell, self.features // 2, name=name) if self.bidirectional else None
             layer = both or make_layer(self.cell, self.features, name=name)
-            given = nn.LayerNorm(name=f"norm{i}")(x) if self.residual else x
+            given = nn.LayerNorm(dtype=x.dtype, name=f"norm{i}")(x) if self.residual else x
             states = nn.Dropout(self.dropout, deterministic=not train)(layer(given, mask_bxt))
             x = x + states if self.residual else states
         return x
+
+    def _check(self) -> None:
+        if self.layers < 1:
+            raise UserError(f"a stack has {self.layers} layers; possible: at least 1")
+        if self.features < 1 or (self.bidirectional and self.features % 2):
+            wanted = "an even number of at least 2, for two directions share them" if self.bidirectional else "at least 1"
+            raise UserError(f"a stack's layers have {self.features} features; possible: {wanted}")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"a stack's dropout is {self.dropout}; possible: 0 up to, not including, 1")

@@ -49,7 +49,9 @@ def test_what_is_not_installed_is_told_with_how_to_install_it(capsys: pytest.Cap
     assert "not installed, left out: torch_eager; pip install 'imgloc[bench]'" in err
 
 
-def test_a_real_run_prints_a_table_and_writes_a_row_a_line(tmp_path: Path, cache: Path) -> None:
+def test_a_real_run_prints_a_table_and_writes_a_row_a_line(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in processes.HASTE.items():
+        monkeypatch.setenv(name, value)
     rows_file = tmp_path / "rows.jsonl"
     arguments = ["--works=lstm_28", "--implementations=imgloc,linen", "--settings=tuned", "--processes=1", "--quick"]
     done = processes.run("bench", "step", *arguments, "--json", str(rows_file), cache=cache)

@@ -62,7 +62,8 @@ Path(out).write_bytes(pickle.dumps(jax.device_get(found)))
 
 def outputs(side: str, out: Path, cache: Path) -> dict[str, Any]:
     command = [sys.executable, "-c", CODE, side, str(out)]
-    done = subprocess.run(command, cwd=processes.ROOT, env=processes.environment(cache), capture_output=True, text=True, check=False)
+    environment = {**processes.environment(cache), **processes.HASTE}
+    done = subprocess.run(command, cwd=processes.ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = pickle.loads(out.read_bytes())
     return found

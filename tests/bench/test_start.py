@@ -35,11 +35,12 @@ def test_rows_are_medians_in_milliseconds_and_warm_uses_what_cold_kept(monkeypat
 
 def test_a_real_run_reaches_its_first_step(tmp_path: Path, cache: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
+    environment = {**processes.environment(cache), **processes.HASTE}
     recipe = tmp_path / "tiny.py"
     text = Path("configs/digits_lstm.py").read_text()
     recipe.write_text(text.replace("    return config", "    config.model.features = config.model.hidden = 8\n    return config"))
-    seconds = start.first_step_seconds(str(recipe), tmp_path / "run", processes.environment(cache))
+    seconds = start.first_step_seconds(str(recipe), tmp_path / "run", environment)
     assert 0.5 < seconds < 120
     recipe.write_text("nothing")
     with pytest.raises(UserError, match="fails: imgloc train: config file"):
-        start.first_step_seconds(str(recipe), tmp_path / "other", processes.environment(cache))
+        start.first_step_seconds(str(recipe), tmp_path / "other", environment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +14,15 @@ from jax.sharding import PartitionSpec as P
 
 from imgloc.ops.conv import conv
 from imgloc.ops.pool import max_pool
+from imgloc.recurrent.cells.gru import gru
+from imgloc.recurrent.cells.lru import diagonal
 from imgloc.recurrent.cells.lstm import lstm
 from tests.ops.convolutions import arrays
+
+
+def lru(x_bxtxn: jax.Array, decay_2xn: jax.Array, form: str = "scan") -> jax.Array:
+    return jnp.concatenate(diagonal((x_bxtxn, -x_bxtxn), (0.3 * decay_2xn[0], 0.3 * decay_2xn[1]), form=form), axis=-1)
+
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {  # the first operand is split by its first axis
     "conv, plain": (conv, [(8, 5, 4, 8), (3, 3, 8, 4)]),
@@ -22,6 +30,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {  # th
     "conv, depthwise": (lambda x, k: conv(x, k, strides=(2, 1), groups=3), [(8, 5, 4, 3), (3, 3, 1, 3)]),
     "population of kernels": (lambda x, k: jax.vmap(conv, (None, 0), 1)(x, k), [(8, 5, 4, 3), (2, 3, 3, 3, 4)]),
     "max_pool": (lambda x: max_pool(x, (3, 3), (2, 2), "SAME"), [(8, 7, 6, 3)]),
+    "gru": (gru, [(8, 4, 3), (3, 15), (5, 15), (15,), (5,)]),
+    "lru, scan": (lru, [(8, 4, 3), (2, 3)]),
+    "lru, associative": (functools.partial(lru, form="associative"), [(8, 4, 3), (2, 3)]),
     "lstm": (lstm, [(8, 4, 3), (3, 20), (5, 20), (20,)]),
 }
 
@@ -42,6 +53,7 @@ def difference(found: Any, expected: Any) -> float:
 
 
 def main() -> None:
+    jax.config.update("jax_disable_most_optimizations", True)  # as in conftest: the programs are many, small, and run once
     assert len(jax.devices()) == 4
     auto, explicit = (jax.make_mesh((4,), ("data",), axis_types=(kind,)) for kind in (AxisType.Auto, AxisType.Explicit))
     rows: dict[str, dict[str, float]] = {}

@@ -1,4 +1,4 @@
-"""Recurrences against plain loops over their formulas, against linen's cells, and against PyTorch where it is."""
+"""The forms of a recurrence's product with its input: values and derivatives against plain loops, and which one is chosen where."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-from flax import linen as nn
 
-from imgloc.recurrent.cells.elman import Layer as Elman
 from imgloc.recurrent.cells.elman import elman
-from imgloc.recurrent.cells.lstm import GATES, lstm
-from imgloc.recurrent.cells.lstm import Layer as LSTM
+from imgloc.recurrent.cells.lstm import lstm
 
 BATCH, TIME, INPUTS, UNITS = 3, 7, 4, 5
 WIDE = 9  # on a CPU, an input wider than the state has a product of its own, for all steps at once
@@ -117,49 +114,3 @@ def test_a_narrow_input_joins_the_states_product_on_a_cpu_only(function: Any, ga
     assert products(function, gates, INPUTS, "cpu") == (0, 1)
     for platform, inputs in (("cpu", WIDE), ("cuda", INPUTS), ("cuda", WIDE), ("tpu", INPUTS)):
         assert products(function, gates, inputs, platform) == (1, 1)
-
-
-@pytest.mark.parametrize(
-    ("layer", "cell"), [(Elman(UNITS), nn.SimpleCell(UNITS)), (LSTM(UNITS), nn.OptimizedLSTMCell(UNITS))], ids=["elman", "lstm"]
-)
-def test_layers_are_linens_cells_with_their_kernels_side_by_side(layer: nn.Module, cell: nn.Module) -> None:
-    x = jnp.asarray(arrays((BATCH, TIME, INPUTS))[0], jnp.float32)
-    params = layer.init(jax.random.key(0), x)["params"]
-    leaves, tree = jax.tree.flatten(params)
-    params = jax.tree.unflatten(tree, [a + 0.1 * (i + 1) for i, a in enumerate(leaves)])
-    theirs = nn.RNN(cell)
-    given = {"i": {"kernel": params["kernel"], "bias": params["bias"]}, "h": {"kernel": params["recurrent_kernel"]}}
-    if isinstance(cell, nn.OptimizedLSTMCell):
-        split = {name: np.split(value, 4, axis=-1) for name, value in params.items()}
-        given = {f"i{gate}": {"kernel": kernel} for gate, kernel in zip(GATES, split["kernel"], strict=True)}
-        for gate, kernel, bias in zip(GATES, split["recurrent_kernel"], split["bias"], strict=True):
-            given[f"h{gate}"] = {"kernel": kernel, "bias": bias}
-    assert jax.tree.map(jnp.shape, given) == jax.tree.map(jnp.shape, theirs.init(jax.random.key(0), x)["params"]["cell"])
-    expected = theirs.apply({"params": {"cell": given}}, x)
-    np.testing.assert_allclose(layer.apply({"params": params}, x), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_lstm_starts_with_its_forget_gate_open() -> None:
-    bias = LSTM(UNITS).init(jax.random.key(0), jnp.zeros((1, 2, INPUTS)))["params"]["bias"]
-    np.testing.assert_array_equal(bias, np.repeat([0.0, 1.0, 0.0, 0.0], UNITS))
-
-
-@pytest.mark.parametrize("layer", [Elman(UNITS), LSTM(UNITS)], ids=["elman", "lstm"])
-def test_layers_compute_in_the_inputs_dtype(layer: nn.Module) -> None:
-    x = jnp.asarray(arrays((BATCH, TIME, INPUTS))[0], jnp.float32)
-    variables = layer.init(jax.random.key(0), x)
-    half = layer.apply(variables, x.astype(jnp.bfloat16))
-    assert half.dtype == jnp.bfloat16
-    np.testing.assert_allclose(half.astype(jnp.float32), layer.apply(variables, x), atol=0.05)
-
-
-def test_lstm_is_pytorchs() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: bench)")
-    x, w, u, bias = arrays((BATCH, TIME, INPUTS), (INPUTS, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,))
-    theirs = torch.nn.LSTM(INPUTS, UNITS, batch_first=True).double()
-    with torch.no_grad():
-        for name, value in (("weight_ih_l0", w.T), ("weight_hh_l0", u.T), ("bias_ih_l0", bias), ("bias_hh_l0", 0 * bias)):
-            getattr(theirs, name).copy_(torch.from_numpy(value.copy()))
-        expected = theirs(torch.from_numpy(x))[0].numpy()
-    found = lstm(*(jnp.asarray(a, jnp.float32) for a in (x, w, u, bias)))
-    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.recurrent.scan import Carry, affine_recur
+from imgloc.recurrent.affine import affine_recur
+from imgloc.recurrent.scan import Carry
 from imgloc.recurrent.weights import Activation, activation_of, kernels
 
 
@@ -16,7 +17,7 @@ def elman(
 ) -> jax.Array:  # fmt: skip
     """States (b, t, d) of h_t = activation(x_t W + h_{t-1} U + bias), h_0 = 0.
 
-    Mask and `reverse` are those of `imgloc.recurrent.scan.recur`, `form` is one of its FORMS, chosen where empty.
+    Mask and `reverse` are those of `imgloc.recurrent.scan.recur`, `form` is one of `imgloc.recurrent.affine.FORMS`, chosen where empty.
     """
 
     def cell(total: jax.Array, _: Carry) -> Carry:

@@ -6,15 +6,16 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.recurrent.scan import Carry, recur, time_first
-from imgloc.recurrent.weights import kernels
+from imgloc.recurrent.affine import affine_recur
+from imgloc.recurrent.scan import Carry
+from imgloc.recurrent.weights import bias_of_gates, kernels
 
 GATES = ("r", "z", "n")  # reset, update, candidate: PyTorch's order; Keras has z first
 
 
 def gru(
     x_bxtxf: jax.Array, w_fx3d: jax.Array, u_dx3d: jax.Array, bias_3d: jax.Array, recurrent_bias_d: jax.Array,
-    mask_bxt: jax.Array | None = None, *, reverse: bool = False,
+    mask_bxt: jax.Array | None = None, *, reverse: bool = False, form: str = "",
 ) -> jax.Array:  # fmt: skip
     """States (b, t, d) of a GRU with its gates in the order of GATES along the parameters' last axis.
 
@@ -24,27 +25,32 @@ def gru(
     """
     d = u_dx3d.shape[0]
 
-    def step(carry: Carry, projected: jax.Array) -> Carry:
-        (h,) = carry
-        recurrent = h @ u_dx3d
-        r, z = jnp.split(jax.nn.sigmoid(projected[:, : 2 * d] + recurrent[:, : 2 * d]), 2, axis=-1)
-        n = jnp.tanh(projected[:, 2 * d :] + r * (recurrent[:, 2 * d :] + recurrent_bias_d))
-        return (n + z * (h - n),)
+    def join(projected: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, ...]:
+        return projected[..., : 2 * d] + recurrent[..., : 2 * d], projected[..., 2 * d :], recurrent[..., 2 * d :]
 
-    start = (jnp.zeros((x_bxtxf.shape[0], d), x_bxtxf.dtype),)
-    return recur(step, start, time_first(x_bxtxf) @ w_fx3d + bias_3d, (u_dx3d, recurrent_bias_d), mask_bxt, reverse=reverse)
+    def cell(pre: tuple[jax.Array, ...], carry: Carry) -> Carry:
+        gates, into, back = pre
+        r, z = jnp.split(jax.nn.sigmoid(gates), 2, axis=-1)
+        n = jnp.tanh(into + r * back)
+        return (n + z * (carry[0] - n),)
+
+    back_bias = jnp.concatenate([jnp.zeros_like(recurrent_bias_d, shape=(2 * d,)), recurrent_bias_d])
+    return affine_recur(
+        cell, 1, x_bxtxf, w_fx3d, u_dx3d, bias_3d, mask_bxt, reverse=reverse, form=form, recurrent_bias_g=back_bias, join=join
+    )
 
 
 class Layer(nn.Module):
-    """`gru` with learned parameters: input Glorot, recurrence orthogonal, each gate for itself; biases 0."""
+    """`gru` with learned parameters: input Glorot, recurrence orthogonal, each gate for itself; biases 0 but for `update_bias`."""
 
     features: int
+    update_bias: float = 0.0  # of z; above 0 a state lasts at first, as with an LSTM's forget bias
 
     @nn.compact
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, reverse: bool = False) -> jax.Array:
         """States (b, t, features)."""
         kernel, recurrent_kernel = kernels(self, x_bxtxf.shape[-1], self.features, len(GATES))
-        bias = self.param("bias", nn.initializers.zeros, (len(GATES) * self.features,))
+        bias = self.param("bias", bias_of_gates({"r": 0.0, "z": self.update_bias, "n": 0.0}), (len(GATES) * self.features,))
         recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (self.features,))
         w, u, b, c = (a.astype(x_bxtxf.dtype) for a in (kernel, recurrent_kernel, bias, recurrent_bias))
         return gru(x_bxtxf, w, u, b, c, mask_bxt, reverse=reverse)

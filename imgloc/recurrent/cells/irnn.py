@@ -6,7 +6,25 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from imgloc.errors import UserError
 from imgloc.recurrent.cells.elman import elman
+from imgloc.recurrent.scan import Carry, recur, time_first, without_padding
+
+
+def mapped_irnn(
+    x_bxtxd: jax.Array, u_dxd: jax.Array, bias_d: jax.Array, mask_bxt: jax.Array | None = None, *, reverse: bool = False
+) -> jax.Array:  # fmt: skip
+    """States (b, t, d) of h_t = relu(x_t + h_{t-1} U + bias), h_0 = 0: the inputs are mapped already.
+
+    So Inside-Outside Net has it (Bell et al., 2016, arXiv:1512.04143), whose directions share the map.
+    Mask and `reverse` are those of `imgloc.recurrent.scan.recur`.
+    """
+
+    def step(carry: Carry, x: jax.Array) -> Carry:
+        return (nn.relu(x + carry[0] @ u_dxd),)
+
+    start = (jnp.zeros((x_bxtxd.shape[0], u_dxd.shape[0]), x_bxtxd.dtype),)
+    return recur(step, start, time_first(without_padding(x_bxtxd, mask_bxt)) + bias_d, (u_dxd,), mask_bxt, reverse=reverse)
 
 
 class Layer(nn.Module):
@@ -15,15 +33,18 @@ class Layer(nn.Module):
     features: int
     scale: float = 1.0  # of the identity; the paper's speech model takes 0.01, to forget sooner
     input_deviation: float = 0.001  # standard deviation of W
-    form: str = ""
+    input_map: bool = True  # False: no W; inputs of d features are added as they are
+    form: str = ""  # with W
 
     @nn.compact
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, reverse: bool = False) -> jax.Array:
-        """States (b, t, features)."""
-        parameters = (
-            self.param("kernel", nn.initializers.normal(self.input_deviation), (x_bxtxf.shape[-1], self.features)),
-            self.param("recurrent_kernel", lambda _, shape: self.scale * jnp.eye(*shape), (self.features, self.features)),
-            self.param("bias", nn.initializers.zeros, (self.features,)),
-        )
-        w, u, b = (a.astype(x_bxtxf.dtype) for a in parameters)
-        return elman(x_bxtxf, w, u, b, mask_bxt, activation=nn.relu, reverse=reverse, form=self.form)
+        """States (b, t, features). UserError where inputs of other features are to be added as they are."""
+        inputs, d, dtype = x_bxtxf.shape[-1], self.features, x_bxtxf.dtype
+        w = self.param("kernel", nn.initializers.normal(self.input_deviation), (inputs, d)) if self.input_map else None
+        u = self.param("recurrent_kernel", lambda _, shape: self.scale * jnp.eye(*shape), (d, d)).astype(dtype)
+        b = self.param("bias", nn.initializers.zeros, (d,)).astype(dtype)
+        if w is not None:
+            return elman(x_bxtxf, w.astype(dtype), u, b, mask_bxt, activation=nn.relu, reverse=reverse, form=self.form)
+        if inputs != d:
+            raise UserError(f"irnn(input_map=False) adds inputs of {inputs} features to states of {d}; possible: as many of both")
+        return mapped_irnn(x_bxtxf, u, b, mask_bxt, reverse=reverse)

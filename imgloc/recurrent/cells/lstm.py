@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.recurrent.scan import Carry, affine_recur
+from imgloc.recurrent.affine import affine_recur
+from imgloc.recurrent.scan import Carry
 from imgloc.recurrent.weights import Activation, activation_of, bias_of_gates, kernels
 
 GATES = ("i", "f", "g", "o")  # input, forget, candidate, output: PyTorch's order, and Keras's
@@ -19,7 +20,7 @@ def lstm(
     """States (b, t, d) of an LSTM with sigmoid gates, in the order of GATES along the parameters' last axis.
 
     c_t = f c_{t-1} + i activation(g), h_t = o activation(c_t); both start at 0. Mask and `reverse` are those of
-    `imgloc.recurrent.scan.recur`, `form` is one of its FORMS, chosen where empty.
+    `imgloc.recurrent.scan.recur`, `form` is one of `imgloc.recurrent.affine.FORMS`, chosen where empty.
     """
 
     def cell(total: jax.Array, carry: Carry) -> Carry:

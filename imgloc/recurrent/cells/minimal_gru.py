@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.recurrent.scan import Carry, recur, time_first
+from imgloc.recurrent.affine import affine_recur
+from imgloc.recurrent.scan import Carry
 from imgloc.recurrent.weights import bias_of_gates, kernels
 
 GATES = ("f", "n")  # gate, candidate
@@ -14,7 +15,7 @@ GATES = ("f", "n")  # gate, candidate
 
 def minimal_gru(
     x_bxtxf: jax.Array, w_fx2d: jax.Array, u_dx2d: jax.Array, bias_2d: jax.Array, recurrent_bias_d: jax.Array,
-    mask_bxt: jax.Array | None = None, *, reverse: bool = False,
+    mask_bxt: jax.Array | None = None, *, reverse: bool = False, form: str = "",
 ) -> jax.Array:  # fmt: skip
     """States (b, t, d) of a minimal gated unit with gate and candidate side by side along the parameters' last axis.
 
@@ -24,15 +25,19 @@ def minimal_gru(
     """
     d = u_dx2d.shape[0]
 
-    def step(carry: Carry, projected: jax.Array) -> Carry:
-        (h,) = carry
-        recurrent = h @ u_dx2d
-        f = jax.nn.sigmoid(projected[:, :d] + recurrent[:, :d])
-        n = jnp.tanh(projected[:, d:] + f * (recurrent[:, d:] + recurrent_bias_d))
-        return (n + f * (h - n),)
+    def join(projected: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, ...]:
+        return projected[..., :d] + recurrent[..., :d], projected[..., d:], recurrent[..., d:]
 
-    start = (jnp.zeros((x_bxtxf.shape[0], d), x_bxtxf.dtype),)
-    return recur(step, start, time_first(x_bxtxf) @ w_fx2d + bias_2d, (u_dx2d, recurrent_bias_d), mask_bxt, reverse=reverse)
+    def cell(pre: tuple[jax.Array, ...], carry: Carry) -> Carry:
+        gate, into, back = pre
+        f = jax.nn.sigmoid(gate)
+        n = jnp.tanh(into + f * back)
+        return (n + f * (carry[0] - n),)
+
+    back_bias = jnp.concatenate([jnp.zeros_like(recurrent_bias_d), recurrent_bias_d])
+    return affine_recur(
+        cell, 1, x_bxtxf, w_fx2d, u_dx2d, bias_2d, mask_bxt, reverse=reverse, form=form, recurrent_bias_g=back_bias, join=join
+    )
 
 
 class Layer(nn.Module):

@@ -1,0 +1,98 @@
+"""One localizer, several trunks: convolutions, recurrent sweeps over the image, and both.
+
+cnn: convolutions to stride 4 and 8. renet: layers of ReNet, no convolution before the heads (Visin et al., 2015, arXiv:1505.00393).
+cnn_irnn: the CNN, and the context layer of Inside-Outside Net at stride 8 (Bell et al., 2016, arXiv:1512.04143).
+conv_lstm: a CNN whose maps a convolutional LSTM looks at several times (Shi et al., 2015, arXiv:1506.04214).
+The box's edges are expected positions under heat maps, found on maps at stride 4; the class comes from a dense layer over the last maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from imgloc.errors import chosen
+from imgloc.ops.conv import Conv
+from imgloc.ops.heads import class_and_box, class_and_edges
+from imgloc.ops.pool import global_max_pool
+from imgloc.recurrent.sweeps import IRNN
+from imgloc.recurrent.trunks import Cnn, ConvLstm, ReNets, conv_norm_relu
+from imgloc.types import Outputs
+
+TINY = {
+    "stem": (4, 4), "middle": 4, "deep": 8, "units": 4, "context_layers": 1, "looks": 2, "sweeps": (4, 4), "patches": (4, 1), "hidden": 8,
+}  # fmt: skip
+VARIANTS = {trunk: {**TINY, "trunk": trunk} for trunk in ("renet", "cnn_irnn", "conv_lstm")}  # held to the contract too
+
+SUMMARIES: dict[str, Callable[[jax.Array], jax.Array]] = {"max": global_max_pool, "all": lambda maps: maps.reshape(maps.shape[0], -1)}
+
+
+class Model(nn.Module):
+    """Outputs: logits; box where `locate`; of conv_lstm in evaluation, steps: logits (b, s, k) and box (b, s, 4) after each look;
+    features: last (b, h, w, d), the trunk's maps, and edges (b, h, w, 4).
+    """  # fmt: skip
+
+    num_classes: int
+    trunk: str = "cnn"  # renet, cnn_irnn, conv_lstm
+    locate: bool = True  # with a box head
+    stem: tuple[int, ...] = (16, 32)  # channels of the two stride-2 convolutions; this and the next two: of all but renet
+    middle: int = 32  # channels at stride 4
+    deep: int = 64  # channels at stride 8
+    units: int = 32  # of each direction of cnn_irnn's context layers; of conv_lstm
+    context_layers: int = 2  # of cnn_irnn
+    looks: int = 4  # of conv_lstm
+    sweeps: tuple[int, ...] = (32, 32)  # units of each direction of renet's layers
+    patches: tuple[int, ...] = (4, 1)  # sides of the squares that renet's layers read their input in
+    cell: str = ""  # of renet and cnn_irnn: a file of imgloc/recurrent/cells, with settings of its Layer in brackets; empty: the papers'
+    summary: str = "max"  # what the class is read from: each channel's largest value in the last maps; or all: their values, as in ReNet
+    hidden: int = 128  # units of the dense layer before the class
+    dropout: float = 0.0  # around the dense layer
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
+        """Outputs for images (b, h, w, c) in [0, 1]."""
+        summarize = chosen("summary (model.summary)", self.summary, SUMMARIES)
+        fine, last_bxsxhxwxd = self._trunk()(images, train=train)
+        b, s = last_bxsxhxwxd.shape[:2]
+        last = last_bxsxhxwxd.reshape(b * s, *last_bxsxhxwxd.shape[2:])  # looks stand side by side in the batch
+
+        dropout = nn.Dropout(self.dropout, deterministic=not train)
+        dense = dropout(nn.relu(nn.Dense(self.hidden, name="dense")(dropout(summarize(last)))))
+        if self.locate:
+            maps = last if fine is None else Neck(self.middle, name="neck")(jnp.repeat(fine, s, axis=0), last, train=train)
+            looks, edges = class_and_edges(maps, dense, num_classes=self.num_classes)
+            features = {"last": last, "edges": edges}
+        else:
+            looks, features = class_and_box(dense, None, num_classes=self.num_classes), {"last": last}
+        looks, features = jax.tree.map(lambda a: a.reshape(b, s, *a.shape[1:]), (looks, features))
+        outputs = {**jax.tree.map(lambda a: a[:, -1], looks), "features": jax.tree.map(lambda a: a[:, -1], features)}
+        if s > 1:
+            outputs["steps"] = {**looks, "seen": jnp.ones((b, s, 1, 1))}
+        return outputs
+
+    def _trunk(self) -> Cnn | ConvLstm | ReNets:
+        """The trunk of the fields. Raises UserError where there is none."""
+        convolutions = self.stem, self.middle, self.deep
+        trunks: dict[str, Callable[[], Cnn | ConvLstm | ReNets]] = {
+            "cnn": lambda: Cnn(*convolutions, name="trunk"),
+            "renet": lambda: ReNets(self.sweeps, self.patches, self.cell or "gru", name="trunk"),
+            "cnn_irnn": lambda: Cnn(*convolutions, self.units, self.context_layers, self.cell or IRNN, name="trunk"),
+            "conv_lstm": lambda: ConvLstm(*convolutions, self.units, self.looks, name="trunk"),
+        }
+        return chosen("trunk (model.trunk)", self.trunk, trunks)()
+
+
+class Neck(nn.Module):
+    """Fine maps that know what the coarse ones say."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, fine_bxhxwxc: jax.Array, coarse_bxhxwxd: jax.Array, *, train: bool) -> jax.Array:
+        """Maps (b, h, w, features), as fine as the fine ones."""
+        context = nn.relu(Conv(self.features, (1, 1))(coarse_bxhxwxd))
+        context = jax.image.resize(context, (*fine_bxhxwxc.shape[:3], self.features), "nearest")
+        return conv_norm_relu(jnp.concatenate([fine_bxhxwxc, context], axis=-1), self.features, train)

@@ -1,0 +1,32 @@
+"""Every recipe in configs/ fits together and takes its first steps."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from imgloc import build, prepare
+from imgloc.config import read_recipe
+from tests import processes
+from tests.test_build import flags_for_data
+
+RECIPES = sorted(path.name for path in (processes.ROOT / "configs").glob("*.py"))
+TRAINED_ELSEWHERE = {"seed_lstm_mnist.py", "seed_cnn_imagenet.py", "digits_lstm.py"}  # by test_seed_programs, and as processes.TINY
+SHORT = ("--config.train.steps=2", "--config.train.eval_every=0", "--config.train.batch_size=8", "--config.data.prefetch=0")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_fits_together_and_takes_two_steps(recipe: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """As written, a step and an evaluation fit by their shapes; compiled is the smallest model of its kind."""
+    given = read_recipe(str(processes.ROOT / "configs" / recipe))
+    data = flags_for_data(Path(recipe), request)
+    prepare.build_parts(build.resolve(given, [*SHORT, *data]))
+    if recipe in TRAINED_ELSEWHERE:
+        return
+    tiny = importlib.import_module(f"imgloc.models.{given.model.name}").TINY
+    small = (f"--config.model.{field}={value}" for field, value in tiny.items())
+    assert processes.train_here(f"--config=configs/{recipe}", *SHORT, *data, *small, workdir=tmp_path / "run") == "finished"
+    assert json.loads((tmp_path / "run" / "finished.json").read_text())["last_step"] == 2
