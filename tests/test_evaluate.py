@@ -17,7 +17,6 @@ from PIL import Image
 from imgloc import build, files, mesh, predict, rundir, saved_steps
 from imgloc.cli import main
 from imgloc.cli.evaluate import print_scores
-from imgloc.config import read_recipe
 from imgloc.data.batches.view import View, stack
 from imgloc.errors import UnreadableImage, UserError
 from imgloc.evaluate import Target, _chosen, _Scoring, _write_thumbnails, evaluate, open_target
