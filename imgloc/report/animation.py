@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 SECONDS_A_STEP = 0.22
-LONGEST = 7.0  # seconds of all steps together; the pause is beside that
+SHORTEST, LONGEST = 3.0, 7.0  # seconds of all steps together; the pause is beside that
 PAUSE = 2.6
 
 
@@ -31,7 +31,7 @@ class Timeline:
     @property
     def reading(self) -> float:
         """Seconds of all steps together."""
-        return round(min(LONGEST, SECONDS_A_STEP * self.steps), 2)
+        return round(min(LONGEST, max(SHORTEST, SECONDS_A_STEP * self.steps)), 2)
 
     @property
     def seconds(self) -> float:

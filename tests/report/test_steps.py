@@ -35,6 +35,7 @@ def add_steps(path: Path, ids: list[int], *, boxes: bool = True, size: tuple[int
     by_rows = np.tril(np.ones((S, S)))[:, :, None]
     passes = np.concatenate([by_rows[1::2] * np.ones(S), np.ones((6, S, 1)) + by_rows[1::2].swapaxes(1, 2)]) / 2
     seen = {"rows": by_rows, "passes": passes, "shuffled": (rng.permutation(S * S).reshape(S, S) < np.arange(S, 145, S)[:, None, None])}
+    seen["looks"] = np.ones((S, 1, 1))
     for i in ids:
         outputs: dict[str, Any] = {"logits": np.cumsum(rng.standard_normal((S, count)), axis=0), "seen": seen[grid].astype(float)}
         if boxes:
@@ -60,7 +61,7 @@ def keyframes(svg: str) -> dict[str, list[tuple[float, str]]]:
     return {name: [(float(at), text) for at, text in re.findall(r"([\d.]+)%\{([^}]*)\}", frames)] for name, frames in found}
 
 
-@pytest.mark.parametrize(("boxes", "grid"), [(True, "passes"), (False, "rows"), (True, "shuffled")])
+@pytest.mark.parametrize(("boxes", "grid"), [(True, "passes"), (False, "rows"), (True, "shuffled"), (True, "looks")])
 def test_a_picture_is_whole_by_itself_and_ends_with_the_answer(make_run: MakeRun, tmp_path: Path, boxes: bool, grid: str) -> None:
     names = tuple(f"<class & \"{i}\"> of a long name" for i in range(10))
     run = make_run("a", n=20, boxes=boxes, classes=names, thumbnails=False)
