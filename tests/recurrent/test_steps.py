@@ -119,7 +119,7 @@ def test_rows_then_columns_answers_with_the_lines_read_by_then(step: int) -> Non
     np.testing.assert_array_equal(found["steps"]["seen"][0, step], half)
 
 
-@pytest.mark.parametrize("fields", [{"bidirectional": True}, {"summary": "ends"}])
+@pytest.mark.parametrize("fields", [{"bidirectional": True}, {"bidirectional": True, "summary": "ends"}])
 def test_an_answer_from_both_ends_has_no_steps(fields: dict[str, Any]) -> None:
     assert "steps" not in made(sequence, **fields)[2]
 
