@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image, ImageDraw
 from imgloc.boxes import to_pixels
 from imgloc.types import Uint8Array
 
+THUMBNAIL = 224  # pixels of the longer side of a picture in the gallery
 TRUE_COLOR, PREDICTED_COLOR = (0, 158, 115), (213, 94, 0)  # Okabe and Ito's green and vermilion: apart for every eye
 
 
@@ -45,3 +47,12 @@ def to_picture(image_hxwxc: Uint8Array) -> Image.Image:
     """An RGB picture of pixels (h, w, 1 or 3)."""
     pixels = image_hxwxc[..., 0] if image_hxwxc.shape[2] == 1 else image_hxwxc
     return Image.fromarray(pixels).convert("RGB")
+
+
+def thumbnail(image_hxwxc: Uint8Array) -> bytes:
+    """Pixels (h, w, 1 or 3) as PNG, no side longer than THUMBNAIL."""
+    content = io.BytesIO()
+    picture = to_picture(image_hxwxc)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))  # a smaller one is left as it is
+    picture.save(content, "PNG")
+    return content.getvalue()

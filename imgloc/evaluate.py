@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import io
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +26,8 @@ from imgloc.rows import PREDICTORS, read_rows, write_rows
 from imgloc.rundir import RunDir, command_line, commit
 from imgloc.stats import Interval
 from imgloc.step import compute_dtype
-from imgloc.types import FloatArray, IntArray, Row, Source, TruthKnown, Uint8Array
+from imgloc.types import FloatArray, IntArray, Row, Source, TruthKnown
 
-THUMBNAIL = 224  # pixels of the longer side of a picture in the gallery
 STEPS_OF = 2  # best, median and worst cases each whose answers are kept step by step, where the model has steps
 MOST_STEPS = 24  # examples whose steps are asked for at once, at most
 OWN_SPLITS = ("train", "validation")  # whose digits a run may be scored on only under their own name
@@ -211,18 +209,9 @@ def _write_thumbnails(run: RunDir, name: str, source: Source, rows: Sequence[Row
         indices = [index for index, row in enumerate(rows) if row["id"] in chosen]
     else:  # some have no row: their places tell nothing
         indices = list(range(pipeline.finite_size(source)))
-    for example in pipeline.readable(source, indices, (THUMBNAIL, THUMBNAIL)):
+    for example in pipeline.readable(source, indices, (draw.THUMBNAIL, draw.THUMBNAIL)):
         if example.id in chosen:
-            files.write_bytes(run.thumbnail(name, example.id), _thumbnail(example.image_hxwxc))
-
-
-def _thumbnail(image_hxwxc: Uint8Array) -> bytes:
-    """An image as PNG, no side longer than THUMBNAIL."""
-    content = io.BytesIO()
-    picture = draw.to_picture(image_hxwxc)
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))  # a smaller one is left as it is
-    picture.save(content, "PNG")
-    return content.getvalue()
+            files.write_bytes(run.thumbnail(name, example.id), draw.thumbnail(example.image_hxwxc))
 
 
 def _chosen(scoring: _Scoring, ids: Sequence[str]) -> dict[str, int]:
@@ -263,9 +252,10 @@ def _write_steps(scoring: _Scoring, why: Mapping[str, str], places: Mapping[str,
     examples = list(pipeline.readable(source, places.values(), scoring.view.size))
     if not examples:  # none can be decoded, which has been told
         return
-    found = predict.predict_steps(scoring.variables, scoring.model, scoring.devices, dtype, examples, scoring.view)
+    compiled = predict.compiled_steps(scoring.model, scoring.devices, dtype)
+    found = predict.steps_of(compiled, scoring.variables, scoring.devices, examples, scoring.view)
     if jax.process_index() > 0:
         return
     for example, (steps, content_4) in zip(examples, found, strict=True):
         saved = saved_steps.summarized(example.id, why[example.id], steps, content_4, example.label)
-        saved_steps.write(scoring.run, scoring.target.name, saved, _thumbnail(example.image_hxwxc), scoring.meta)
+        saved_steps.write(scoring.run, scoring.target.name, saved, draw.thumbnail(example.image_hxwxc), scoring.meta)

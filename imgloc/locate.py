@@ -7,18 +7,21 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from flax import linen as nn
+from jax.sharding import Mesh
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from imgloc import boxes, build, draw, files, mesh, predict
-from imgloc.data.batches.view import shown
+from imgloc import boxes, build, draw, files, mesh, predict, saved_steps
+from imgloc.data.batches.view import View, shown
 from imgloc.data.images import decode
 from imgloc.errors import UserError, of_storage
 from imgloc.rundir import open_run
+from imgloc.saved_steps import SavedSteps
 from imgloc.step import compute_dtype
 from imgloc.types import Example, FloatArray, Uint8Array
 
@@ -44,16 +47,57 @@ class Loaded(NamedTuple):
     classes: tuple[str, ...]
 
 
+class Opened(NamedTuple):
+    """A run's model and variables on one device, which any number of pictures fits on, and how it sees pictures."""
+
+    name: str  # of the model
+    model: nn.Module
+    variables: Any
+    device: Mesh
+    dtype: Any  # of the computation
+    view: View
+    classes: tuple[str, ...]
+
+
 def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) -> Loaded:
     """A predict function and the classes of a run folder. Raises UserError where it holds no trained run."""
+    return predictor(opened(path, checkpoint=checkpoint), batch_size=batch_size)
+
+
+def opened(path: str | Path, *, checkpoint: str = "best") -> Opened:
+    """What `predictor` and `stepwise` want of a run folder. Raises UserError where it holds no trained run."""
     run, config = open_run(str(path))
     summary = run.read(run.data)
-    classes, channels = tuple(summary["classes"]), int(summary["channels"])
-    view = build.make_view(config.data, channels)
-    one_device = mesh.make_mesh(jax.local_devices()[:1])  # any number of pictures fits on one
+    classes = tuple(summary["classes"])
+    view = build.make_view(config.data, int(summary["channels"]))
+    one_device = mesh.make_mesh(jax.local_devices()[:1])
     variables, _ = predict.load_variables(run, config, view.shape, len(classes), checkpoint, one_device)
     model = build.make_model(config.model, len(classes))
-    compiled = predict.compiled_predict(model, one_device, compute_dtype(config.train.dtype))
+    return Opened(config.model.name, model, variables, one_device, compute_dtype(config.train.dtype), view, classes)
+
+
+def stepwise(run: Opened) -> Callable[[PictureLike, str], tuple[SavedSteps, bytes]]:
+    """A function of a picture and what to call it: what the run would answer after each step of reading it, and the picture, small, as PNG.
+
+    Raises UserError where the run's model has no output `steps`.
+    """
+    if not predict.gives_steps(run.model, run.variables, run.view.shape):
+        raise UserError(f"model '{run.name}' of this run has no output 'steps'; possible: one that reads forward, see README, Step by step")
+    compiled = predict.compiled_steps(run.model, run.device, run.dtype)
+
+    def find(picture: PictureLike, name: str) -> tuple[SavedSteps, bytes]:
+        pixels = as_picture(picture, run.view.shape[2]).pixels_hxwxc
+        example = Example(pixels, NO_BOXES, NO_LABELS, -1, name, "")  # its class is not known
+        ((steps, content_4),) = predict.steps_of(compiled, run.variables, run.device, [example], run.view)
+        return saved_steps.summarized(name, "chosen", steps, content_4, -1), draw.thumbnail(pixels)
+
+    return find
+
+
+def predictor(run: Opened, *, batch_size: int = 32) -> Loaded:
+    """A predict function of an opened run, and its classes."""
+    view, classes, variables, channels = run.view, run.classes, run.variables, run.view.shape[2]
+    compiled = predict.compiled_predict(run.model, run.device, run.dtype)
 
     def find(pictures: Sequence[PictureLike]) -> list[Found]:
         if isinstance(pictures, (str, Path, Image.Image)):

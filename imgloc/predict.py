@@ -94,18 +94,22 @@ def gives_steps(model: nn.Module, variables: Any, shape: Shape) -> bool:
     return "steps" in jax.eval_shape(functools.partial(predict_step, model=model), variables, image)
 
 
-def predict_steps(
-    variables: Any, model: nn.Module, devices: Mesh, dtype: Any, examples: Sequence[Example], view: View
-) -> list[tuple[Outputs, FloatArray]]:
-    """The output `steps` of each of some examples (NumPy, without the axis b), and the part of the view that shows its image.
-
-    `box` is of the image, not the view. Every process gets all.
-    """
+def compiled_steps(model: nn.Module, devices: Mesh, dtype: Any) -> Callable[[Any, Any], Any]:
+    """`steps(variables, images)`, that output alone, all of it in every process; compiled once a batch shape."""
 
     def step(variables: Any, images: Any) -> Any:
         return predict_step(variables, images, model=model, dtype=dtype)["steps"]
 
-    compiled = jax.jit(step, out_shardings=mesh.replicated(devices), compiler_options=runtime.compiler_options_once())
+    return jax.jit(step, out_shardings=mesh.replicated(devices), compiler_options=runtime.compiler_options_once())
+
+
+def steps_of(
+    compiled: Callable[[Any, Any], Any], variables: Any, devices: Mesh, examples: Sequence[Example], view: View
+) -> list[tuple[Outputs, FloatArray]]:
+    """The output `steps` of each of some examples (NumPy, without the axis b), and the part of the view that shows its image.
+
+    `box` is of the image, not the view. Every process gives all examples and gets all answers.
+    """
     batch = stack(examples, mesh.round_up(len(examples), devices), view, truth_in_view=False)
     share = len(batch.label_b) // jax.process_count()
     own = batch.images_bxhxwxc[jax.process_index() * share : (jax.process_index() + 1) * share]

@@ -17,7 +17,6 @@ from PIL import Image
 from imgloc import build, files, mesh, predict, rundir, saved_steps
 from imgloc.cli import main
 from imgloc.cli.evaluate import print_scores
-from imgloc.config import read_recipe
 from imgloc.data.batches.view import View, stack
 from imgloc.errors import UnreadableImage, UserError
 from imgloc.evaluate import Target, _chosen, _Scoring, _write_thumbnails, evaluate, open_target
@@ -108,20 +107,24 @@ def test_a_recurrent_run_keeps_answers_step_by_step_and_those_that_are_asked_for
         np.testing.assert_allclose(steps.boxes[-1], rows[name]["pred_box"], atol=2e-5)
         np.testing.assert_allclose(steps.top_scores[-1], rows[name]["top_scores"][0], atol=1e-4)
         assert Image.open(saved_steps.place(run, "test", name).with_suffix(".png")).size == (64, 64)
-    near = ("no example 'test-0000000x' in split 'test' (--steps)", "did you mean 'test-00000000'")
-    assert_refused(lambda: evaluate(run, config, target, steps=[wanted, "test-0000000x"]), *near)  # type: ignore[arg-type]
-    assert_refused(lambda: evaluate(run, config, target, steps=["?"]), "possible: such as 'test-0")  # type: ignore[arg-type]
-    assert_refused(lambda: evaluate(run, config, target, steps=["a"] * 25), "names 25 examples; possible: up to 24")  # type: ignore[arg-type]
     shutil.rmtree(run.checkpoints)
     assert_refused(lambda: evaluate(run, config, target, steps=[wanted]), "are gone")  # type: ignore[arg-type]
 
 
-def test_a_model_that_sees_all_at_once_has_no_steps() -> None:
-    given = read_recipe(str(processes.ROOT / "configs" / "digits_seed_cnn.py"))
-    config, model = build.resolve(given), seed_cnn.Model(num_classes=10, **seed_cnn.TINY)
-    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), np.zeros((1, 64, 64, 1), np.float32), train=False))
-    scoring = _Scoring(None, config, None, model, variables, View((64, 64, 1)), {}, None)  # type: ignore[arg-type]
-    assert_refused(lambda: _chosen(scoring, ["test-00000000"]), "model 'seed_cnn' of this run has no output 'steps'")
+def test_steps_that_cannot_be_shown_are_told(evaluated_run: Path) -> None:
+    run, config = rundir.open_run(str(evaluated_run))
+
+    def scoring(model: Any) -> _Scoring:
+        variables = jax.eval_shape(lambda: model.init(jax.random.key(0), np.zeros((1, 64, 64, 1), np.float32), train=False))
+        return _Scoring(run, config, open_target(config, "test"), model, variables, View((64, 64, 1)), {}, mesh.make_mesh())
+
+    reads = scoring(build.make_model(config.model, 10))
+    near = ("no example 'test-00000012x' in split 'test' (--steps)", "did you mean 'test-00000012'")
+    assert_refused(lambda: _chosen(reads, ["test-00000013", "test-00000012x"]), *near)
+    assert_refused(lambda: _chosen(reads, ["?"]), "possible: such as 'test-0")
+    assert_refused(lambda: _chosen(reads, ["a"] * 25), "names 25 examples; possible: up to 24")
+    sees_all = scoring(seed_cnn.Model(num_classes=10, **seed_cnn.TINY))
+    assert_refused(lambda: _chosen(sees_all, ["test-00000012"]), "of this run has no output 'steps'; possible: one that reads forward")
 
 
 def test_baselines_are_the_boxes_they_claim_to_be(evaluated_run: Path) -> None:

@@ -9,21 +9,27 @@ import sys
 import zlib
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import imgloc
-from imgloc import build, draw, locate
+from imgloc import build, draw, locate, mesh
+from imgloc.cli import main
 from imgloc.data.batches.view import View
 from imgloc.data.sources.scattered_digits import source
 from imgloc.errors import UserError
+from imgloc.models import seed_cnn
 from imgloc.predict import predict_rows
+from imgloc.report import steps
 from imgloc.types import Example
 from tests import processes
 from tests.data.checks.test_examples import Listed
 from tests.png import png
+from tests.refusals import assert_refused
 from tests.test_evaluate import predictor
 
 
@@ -73,6 +79,28 @@ def test_the_command_gives_a_line_a_picture_and_annotated_copies(
         assert drawn[middle, x0 - 2 : x0 + 3].any()
         assert drawn[middle, x1 - 3 : x1 + 2].any()
         assert not drawn[middle, : max(0, x0 - 3)].any()
+
+
+def test_the_answer_to_a_picture_of_one_s_own_step_by_step(
+    evaluated_run: Path, pictures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "steps"
+    folder.mkdir()
+    (folder / "large.svg").write_text("<svg>drawn by hand</svg>")
+    assert main.main(["locate", str(evaluated_run), *map(str, pictures), "--steps", str(folder)]) == 1
+    grey, large, again = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (grey["steps"], again["steps"]) == (str(folder / "grey.svg"), str(folder / "grey-2.svg"))
+    assert "would overwrite" in large["error"]
+    assert (folder / "large.svg").read_text() == "<svg>drawn by hand</svg>"
+    root = ElementTree.parse(folder / "grey.svg").getroot()
+    assert root.findtext("{*}title") == "grey.png: the answer as it forms"
+    assert f"after 32 of 32 steps {grey['class']} with {100 * grey['score']:.0f} %" in (root.findtext("{*}desc") or "")
+    assert steps.is_ours(folder / "grey.svg"), "over its own earlier pictures"
+    all_at_once = seed_cnn.Model(num_classes=10, **seed_cnn.TINY)
+    variables = jax.eval_shape(lambda: all_at_once.init(jax.random.key(0), np.zeros((1, 64, 64, 1), np.float32), train=False))
+    run = locate.Opened("seed_cnn", all_at_once, variables, mesh.make_mesh(), np.float32, View((64, 64, 1)), ("a",))
+    assert_refused(lambda: locate.stepwise(run), "model 'seed_cnn' of this run has no output 'steps'")
+
 
 
 def stub(box: tuple[float, float, float, float], seen: list[np.ndarray]) -> locate.Loaded:

@@ -4,21 +4,26 @@
     python experiments/scattered_digits/run.py             # about 20 minutes on 2 cores
 
 Finished runs are not made again, interrupted ones go on. Writes results.json and prints the table;
---picture also draws picture.png from the first CNN's test canvases.
+--picture also draws picture.png from the first CNN's test canvases, and steps.svg, how the first LSTM comes to
+an answer.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from PIL import Image
 
 from imgloc import draw, files, rows
+from imgloc.metrics.localization import best_iou
+from imgloc.report.page import write_report
 from imgloc.scores import gallery_rows
 
 HERE = Path(__file__).parent
@@ -96,6 +101,18 @@ def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> No
     files.write_bytes(target, _png(page))
 
 
+def steps(folder: Path, target: Path) -> None:
+    """The animated picture of the surest answer whose class and box are right."""
+    meta = rows.read_meta(folder / "rows" / "test.jsonl")
+    table = rows.read_rows(folder / "rows" / "test.jsonl", expected=meta or {})
+    right = [row for row in table if row["top_labels"][0] == row["label"] and best_iou(row) >= 0.75]
+    surest = max(right, key=lambda row: row["top_scores"][0])["id"]
+    subprocess.run([sys.executable, "-m", "imgloc", "evaluate", str(folder), "--steps", surest], cwd=ROOT, check=True)
+    with tempfile.TemporaryDirectory() as pictures:
+        write_report([str(folder)], folder / "report.html", pictures=Path(pictures))
+        shutil.copy(Path(pictures) / f"{surest}.svg", target)
+
+
 def _png(page: Image.Image) -> bytes:
     content = io.BytesIO()
     page.quantize(64).save(content, "PNG", optimize=True)
@@ -105,7 +122,7 @@ def _png(page: Image.Image) -> bytes:
 def main() -> None:
     """Make what is missing, then tabulate."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--picture", action="store_true", help="draw picture.png too")
+    parser.add_argument("--picture", action="store_true", help="draw picture.png and steps.svg too")
     parser.add_argument("--table", action="store_true", help="only print the table of the saved results")
     wanted = parser.parse_args()
     if wanted.table:
@@ -118,6 +135,7 @@ def main() -> None:
     print(table(found))
     if wanted.picture:
         picture(RUNS / "digits_cnn-0", HERE / "picture.png")
+        steps(RUNS / "digits_lstm-0", HERE / "steps.svg")
 
 
 if __name__ == "__main__":

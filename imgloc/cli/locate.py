@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgloc.errors import UserError
+
+if TYPE_CHECKING:
+    from imgloc.saved_steps import SavedSteps
 
 HELP = "say what is in pictures and where, one JSON line each"
 EXAMPLES = """\
@@ -18,6 +22,7 @@ Where EXIF has viewers turn the picture, "orientation" says how and "box_upright
 
 example:
   imgloc locate runs/a photo.jpg more/*.png --out out/
+  imgloc locate runs/lstm photo.jpg --steps pictures/
 """
 
 
@@ -27,27 +32,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--out", default="", metavar="DIR", help="write an annotated copy of each picture there")
+    text = "write an animated picture there of each answer as it forms (SVG; models that read step by step)"
+    parser.add_argument("--steps", default="", metavar="DIR", help=text)
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Locate; 1 where some pictures failed."""
     if rest:
-        raise UserError(f"unknown option '{rest[0]}'; possible: --out, --checkpoint")
-    from imgloc import files, rundir, runtime
+        raise UserError(f"unknown option '{rest[0]}'; possible: --out, --checkpoint, --steps")
+    from imgloc import rundir, runtime
 
     rundir.open_run(parsed.run)
-    out = Path(parsed.out) if parsed.out else None
-    if out is not None and out.exists() and not out.is_dir():
-        raise UserError(f"--out '{out}' is a file; it wants a folder")
-    if out is not None:
-        files.check_writable(out)
+    out, pictures = _folder("out", parsed.out), _folder("steps", parsed.steps)
     runtime.prepare()
 
-    from imgloc.locate import load, locate_files
+    from imgloc.locate import locate_files, opened, predictor, stepwise
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of what it mends itself: each picture has its line
+    trained = opened(parsed.run, checkpoint=parsed.checkpoint)
+    draw = _drawing(stepwise(trained), trained.classes, pictures) if pictures is not None else None
     failed = False
-    for answer in locate_files(load(parsed.run, checkpoint=parsed.checkpoint), parsed.images, out):
-        failed = failed or "error" in answer
-        print(json.dumps(answer), flush=True)
+    for answer in locate_files(predictor(trained), parsed.images, out):
+        told = answer if draw is None or "error" in answer else _with_steps(answer, draw)
+        failed = failed or "error" in told
+        print(json.dumps(told), flush=True)
     return 1 if failed else 0
+
+
+def _folder(flag: str, name: str) -> Path | None:
+    """A folder that is to be written to. Raises UserError where it cannot be."""
+    if not name:
+        return None
+    from imgloc import files
+
+    folder = Path(name)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--{flag} '{folder}' is a file; it wants a folder")
+    files.check_writable(folder)
+    return folder
+
+
+def _with_steps(answer: dict[str, object], draw: Callable[[Path], str]) -> dict[str, object]:
+    try:
+        return {**answer, "steps": draw(Path(str(answer["path"])))}
+    except UserError as error:
+        return {"path": answer["path"], "error": str(error)}
+
+
+def _drawing(find: Callable[[Path, str], tuple[SavedSteps, bytes]], classes: Sequence[str], folder: Path) -> Callable[[Path], str]:
+    """Writes the animated picture of a file and says where; never over anything but an earlier one."""
+    from imgloc import files
+    from imgloc.report.steps import is_ours, own_picture
+
+    taken: set[str] = set()
+
+    def draw(path: Path) -> str:
+        name, number = path.stem, 2
+        while name.casefold() in taken:
+            name, number = f"{path.stem}-{number}", number + 1
+        taken.add(name.casefold())
+        target = folder / f"{name}.svg"
+        if not is_ours(target):
+            raise UserError(f"--steps '{folder}' would overwrite '{target}', which is no such picture; choose another folder")
+        steps, png = find(path, path.name)
+        files.write_text(target, own_picture(steps, png, classes))
+        return str(target)
+
+    return draw

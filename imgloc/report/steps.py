@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import urllib.parse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from imgloc.report.confusion import class_name
 from imgloc.report.gallery import PNG
 from imgloc.report.load import RunReport
 from imgloc.report.reading import PICTURE, Shown, moving_box, picture, still, veil, visible
+from imgloc.saved_steps import SavedSteps
 
 WIDTH, GAP = 340, 14  # of the whole; between the picture and the bars
 FRAMES = 6  # of the strip
@@ -47,6 +50,19 @@ def write_pictures(report: RunReport, split: str, folder: Path, prefix: str = ""
         files.write_text(path, standalone(shown))
         written.append(path)
     return written
+
+
+def own_picture(steps: SavedSteps, png: bytes, classes: Sequence[str]) -> str:
+    """A whole SVG file of a picture whose truth is not known."""
+    return standalone(Shown(steps, {"label": -1}, png, dict(enumerate(classes)), Timeline("steps-0-0", len(steps.seen))))
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a picture may be written there: over nothing, or over an earlier one."""
+    if not path.is_file():
+        return not os.path.lexists(path)
+    with path.open("rb") as file:
+        return b'class="steps-0-' in file.read(200)
 
 
 def _all_shown(report: RunReport, split: str, number: int) -> list[Shown]:
@@ -114,7 +130,8 @@ def _told(shown: Shown) -> tuple[str, str]:
     )
     overlap = _overlap(shown)
     where = f"; its box then has IoU {overlap:.2f}" if overlap is not None else ""
-    return f"{steps.id}, true class {shown.names[shown.row['label']]}: the answer as it forms", f"{moments}{where}"
+    true = f", true class {shown.names[shown.row['label']]}" if shown.row["label"] in shown.names else ""
+    return f"{steps.id}{true}: the answer as it forms", f"{moments}{where}"
 
 
 def _overlap(shown: Shown) -> float | None:
@@ -133,9 +150,9 @@ def _answer(shown: Shown) -> Part:
     """Beside the picture: the likeliest class as it changes, bars of the likeliest ones, and how many steps have been taken."""
     steps, count = shown.steps, len(shown.steps.seen)
     room = WIDTH - PICTURE - GAP
-    heads = [f"{_short(shown.names[k], 14)} <tspan class='m' font-size='12' font-weight='400'>{100 * p:.0f} %</tspan>"
+    heads = [f"{_short(shown.names[k], 12)} <tspan class='m' font-size='12' font-weight='400'>{100 * p:.0f} %</tspan>"
              for k, p in zip(steps.top_labels, steps.top_scores, strict=True)]  # fmt: skip
-    size = 22 if max(len(name) for name in shown.names.values()) < 4 else 15
+    size = 22 if max(len(shown.names[k]) for k in steps.top_labels) < 4 else 15
     parts = [_changing(shown, "a", heads, f'y="18" font-size="{size}" font-weight="600"')]
     parts.append(_changing(shown, "n", [f"step {i + 1} of {count}" for i in range(count)], f'y="{PICTURE - 1}" font-size="11" class="m"'))
     high = (PICTURE - 50) / max(len(steps.labels), 1)
@@ -195,7 +212,7 @@ def _frame(shown: Shown, step: int, width: float, height: float) -> str:
     style = 'style="fill:var(--true);font-weight:600"' if label == shown.row["label"] else 'class="m"'
     where = f'x="{width / 2:g}" y="{height + 13:g}" font-size="10.5" text-anchor="middle"'
     small = f'<g transform="scale({width / shown.size[0]:.4g})">{still(shown, step)}</g>'
-    return f"{small}<text {where} {style}>{_short(shown.names[label], 9)}</text>"
+    return f"{small}<text {where} {style}>{_short(shown.names[label], 8)}</text>"
 
 
 def _short(name: str, limit: int) -> str:

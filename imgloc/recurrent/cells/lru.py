@@ -7,6 +7,7 @@ scan, in log2(t) rounds over the whole sequence.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,7 +16,8 @@ import numpy as np
 from flax import linen as nn
 
 from imgloc.errors import UserError, chosen
-from imgloc.recurrent.scan import recur, time_first, without_padding
+from imgloc.ops.mesh_axes import vary_alike
+from imgloc.recurrent.scan import Carry, time_first, where_given, without_padding
 
 FORMS = ("scan", "associative")
 Pair = tuple[jax.Array, jax.Array]  # real and imaginary parts: quicker than complex numbers on a CPU
@@ -28,40 +30,59 @@ def diagonal(
 
     Mask and `reverse` are those of `imgloc.recurrent.scan.recur`; `form` is one of FORMS.
     """
-    return chosen("form of lru", form, {"scan": _scanned, "associative": _associative})(inputs, decay, mask_bxt, reverse)
+    states_of: Callable[..., Pair] = chosen("form of lru", form, {"scan": _scanned, "associative": _associative})
+
+    @jax.custom_jvp
+    def recurrence(inputs: Pair, decay: Pair, mask: jax.Array | None) -> Pair:
+        return states_of(inputs, decay, mask, reverse)
+
+    @recurrence.defjvp
+    def tangents(given: Any, moved: Any) -> tuple[Pair, Pair]:  # the same recurrence again: the decay's gradient is one sum, after it
+        (_, decay, mask), (d_inputs, d_decay, _) = given, moved
+        states = states_of(*given, reverse)
+        kept, ends = (slice(1, None), (0, 1)) if reverse else (slice(-1), (1, 0))
+        before = tuple(jnp.pad(a[kept], (ends, (0, 0), (0, 0))) for a in states)
+        driven = _plus(d_inputs, _times(d_decay, before))
+        return states, states_of(driven, decay, mask, reverse)
+
+    inputs_txbxn, mask_txb = jax.tree.map(time_first, (inputs, mask_bxt))
+    real, imaginary = recurrence(inputs_txbxn, decay, mask_txb)
+    return time_first(real), time_first(imaginary)
 
 
-def _scanned(inputs: Pair, decay: Pair, mask_bxt: jax.Array | None, reverse: bool) -> Pair:
-    n = inputs[0].shape[-1]
-    both = time_first(jnp.concatenate(inputs, axis=-1))  # one array to carry: real parts, then imaginary ones
-    straight, across = jnp.tile(decay[0], 2), jnp.concatenate([-decay[1], decay[1]])
+def _scanned(inputs: Pair, decay: Pair, mask_txb: jax.Array | None, reverse: bool) -> Pair:
+    def step(state: Carry, given: tuple[Pair, jax.Array | None]) -> tuple[Carry, Carry]:
+        driven, mask_b = given
+        new = where_given(mask_b, _plus(_times(decay, state), driven), state)
+        return new, new
 
-    def step(carry: tuple[jax.Array, ...], given: jax.Array) -> tuple[jax.Array, ...]:
-        (state,) = carry
-        return (straight * state + across * jnp.roll(state, n, axis=-1) + given,)
-
-    start = (jnp.zeros_like(both[0]),)
-    states = recur(step, start, both, (straight, across), mask_bxt, reverse=reverse)
-    return states[..., :n], states[..., n:]
+    leaves = jax.tree.leaves((inputs, decay, mask_txb))
+    start: Carry = tuple(vary_alike(jnp.zeros_like(a[0]), *leaves)[0] for a in inputs)
+    real, imaginary = jax.lax.scan(step, start, (inputs, mask_txb), reverse=reverse)[1]
+    return real, imaginary
 
 
-def _associative(inputs: Pair, decay: Pair, mask_bxt: jax.Array | None, reverse: bool) -> Pair:
-    decay_1xtxn = tuple(jnp.broadcast_to(part, (1, inputs[0].shape[1], part.shape[0])) for part in decay)
-    if mask_bxt is not None:  # a step that is left out keeps the state: decay 1, input 0
-        mask = mask_bxt[..., None]
-        decay_1xtxn = jnp.where(mask, decay_1xtxn[0], 1.0), jnp.where(mask, decay_1xtxn[1], 0.0)
+def _associative(inputs: Pair, decay: Pair, mask_txb: jax.Array | None, reverse: bool) -> Pair:
+    decay_tx1xn = tuple(jnp.broadcast_to(part, (inputs[0].shape[0], 1, part.shape[0])) for part in decay)
+    if mask_txb is not None:  # a step that is left out keeps the state: decay 1, input 0
+        mask = mask_txb[..., None]
+        decay_tx1xn = jnp.where(mask, decay_tx1xn[0], 1.0), jnp.where(mask, decay_tx1xn[1], 0.0)
         inputs = jnp.where(mask, inputs[0], 0.0), jnp.where(mask, inputs[1], 0.0)
 
-    def follow(first: Any, second: Any) -> Any:
-        (a, b), (c, d) = first, second
-        moved = _times(b, c)
-        return _times(a, c), (moved[0] + d[0], moved[1] + d[1])
+    def follow(first: tuple[Pair, Pair], second: tuple[Pair, Pair]) -> tuple[Pair, Pair]:
+        (decay, state), (further, driven) = first, second
+        return _times(decay, further), _plus(_times(state, further), driven)
 
-    states: Pair = jax.lax.associative_scan(follow, (decay_1xtxn, inputs), axis=1, reverse=reverse)[1]
+    # Along the first axis, whose slices are of one piece.
+    states: Pair = jax.lax.associative_scan(follow, (decay_tx1xn, inputs), reverse=reverse)[1]
     return states
 
 
-def _times(a: Pair, b: Pair) -> Pair:
+def _plus(a: Any, b: Any) -> Pair:
+    return a[0] + b[0], a[1] + b[1]
+
+
+def _times(a: Any, b: Any) -> Pair:
     return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
 
 
@@ -87,8 +108,9 @@ class Layer(nn.Module):
         self._check()
         n, d, dtype = self.states or self.features, self.features, x_bxtxf.dtype
         exact = jnp.promote_types(dtype, jnp.float32)
-        x = without_padding(x_bxtxf, mask_bxt)
-        u = x if x.shape[-1] == d else nn.Dense(d, dtype=dtype, name="encoder")(x)
+        b, t, f = x_bxtxf.shape
+        x = without_padding(x_bxtxf, mask_bxt).reshape(b * t, f)  # a gradient of a matrix is then one product, not a sum over two axes
+        u = x if f == d else nn.Dense(d, dtype=dtype, name="encoder")(x)
 
         log_rate = self.param("log_rate", _log_rate, (n,), self.ring)
         log_phase = self.param("log_phase", _log_phase, (n,), self.max_phase)
@@ -98,14 +120,14 @@ class Layer(nn.Module):
         out = self.param("out", nn.initializers.normal(n**-0.5), (2 * n, d))  # C: its imaginary rows negated
         skip = self.param("skip", nn.initializers.normal(1.0), (d,))  # D
 
-        driven = (u @ (into * jnp.tile(jnp.exp(log_gamma), 2)).astype(dtype)).astype(exact)
+        driven = (u @ (into * jnp.tile(jnp.exp(log_gamma), 2)).astype(dtype)).astype(exact).reshape(b, t, 2 * n)
         decay = radius * jnp.cos(phase), radius * jnp.sin(phase)
-        real, imaginary = diagonal((driven[..., :n], driven[..., n:]), decay, mask_bxt, reverse=reverse, form=self.form)
-        y = jnp.concatenate([real, imaginary], axis=-1).astype(dtype) @ out.astype(dtype) + skip.astype(dtype) * u
-        if not self.gated:
-            return y
-        value, gate = jnp.split(nn.Dense(2 * d, dtype=dtype, name="gates")(nn.gelu(y)), 2, axis=-1)
-        return value * nn.sigmoid(gate)
+        states = diagonal((driven[..., :n], driven[..., n:]), decay, mask_bxt, reverse=reverse, form=self.form)
+        y = jnp.concatenate(states, axis=-1).astype(dtype).reshape(b * t, 2 * n) @ out.astype(dtype) + skip.astype(dtype) * u
+        if self.gated:
+            value, gate = jnp.split(nn.Dense(2 * d, dtype=dtype, name="gates")(nn.gelu(y)), 2, axis=-1)
+            y = value * nn.sigmoid(gate)
+        return y.reshape(b, t, d)
 
     def _check(self) -> None:
         """Refuse settings whose logarithms are not finite, and fewer states than none."""
