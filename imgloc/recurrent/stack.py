@@ -19,7 +19,7 @@ class Bidirectional(nn.Module):
 
     @nn.compact
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None) -> jax.Array:
-        """Forward and backward states of each step; where the mask is False a cell other than the LRU repeats the one before, or after, it."""
+        """Forward and backward states of each step; one left out by the mask has those of the step before, or after, it (not an LRU's)."""
         forward, backward = (make_layer(self.cell, self.features, name=name) for name in ("forward", "backward"))
         return jnp.concatenate([forward(x_bxtxf, mask_bxt), backward(x_bxtxf, mask_bxt, reverse=True)], axis=-1)
 
