@@ -25,6 +25,7 @@ def command_line(about: str, name: str, table: Callable[[dict[str, Any]], str], 
     """Run the sweep of configs/NAME.py and gather it into experiments/NAME/results.json, or measure its steps; print the table."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="only print the table of the saved results")
+    parser.add_argument("--gather", action="store_true", help="only gather the runs of the sweep that are finished")
     parser.add_argument("--measure", action="store_true", help="time a step of each arm, in turns; let nothing else run")
     parser.add_argument("--folder", default=os.path.join(os.environ.get("IMGLOC_DATA", "data"), "mnist"), help="MNIST's four idx files")
     parser.add_argument("--workdir", default=str(ROOT / "runs" / name), help="the sweep's folder (default: runs/NAME of the checkout)")
@@ -36,26 +37,34 @@ def command_line(about: str, name: str, table: Callable[[dict[str, Any]], str], 
     if wanted.measure:
         found["steps"] = step_times(recipe, [data], timed)
     elif not wanted.table:
-        subprocess.run([sys.executable, "-m", "imgloc", "sweep", recipe, "--workdir", wanted.workdir, data], cwd=ROOT, check=True)
-        found["runs"] = gathered(Path(wanted.workdir), wanted.folder)
+        if not wanted.gather:
+            subprocess.run([sys.executable, "-m", "imgloc", "sweep", recipe, "--workdir", wanted.workdir, data], cwd=ROOT, check=True)
+        found["runs"] = gathered(recipe, Path(wanted.workdir), wanted.folder)
     if not wanted.table:
         files.write_json(path, found)
     print(table(found))
 
 
-def gathered(workdir: Path, folder: str) -> Runs:
-    """What is kept of each finished run of a sweep; `folder`, where its data lay, is left out of its command."""
+def gathered(recipe: str, workdir: Path, folder: str) -> Runs:
+    """What is kept of each finished run of a recipe's sweep, in its order; `folder`, where its data lay, is left out of its command."""
+    from imgloc.config import read_recipe
+    from imgloc.sweep import folder as folders
+    from imgloc.sweep.points import expand, read_sweep
+
+    sweep = folders.SweepDir(workdir)
+    known = folders.runs_by_identity(sweep)
     kept = []
-    for point in files.read_json(workdir / "sweep.json")["points"]:
-        if point["state"] != "finished":
-            sys.exit(f"{point['name']} is {point['state']}; run this again")
-        run = workdir / point["run"]
+    for point in expand(read_recipe(recipe), read_sweep(recipe), [f"--config.data.options.folder={folder}"]):
+        run = folders.run_of(sweep, point, known).path
+        if not (run / "finished.json").exists() or "test" not in files.read_json(run / "results.json"):
+            print(f"not finished: {point.name}")
+            continue
         provenance = files.read_json(run / "provenance.json")
         sessions = provenance["sessions"]
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         results = files.read_json(run / "results.json")
         kept.append({
-            "overrides": point["overrides"],
+            "overrides": dict(point.overrides),
             "seconds": round(sum(session["seconds"] for session in sessions), 1),
             "processes": len(sessions),
             "command": sessions[0]["command"].replace(f"{ROOT}/", "").replace(folder, "FOLDER"),
@@ -120,7 +129,9 @@ def _timer(train_step: Callable[..., Any], state: Any, given: tuple[Any, ...], p
 
 
 def over_seeds(values: Sequence[float], digits: int = 2) -> str:
-    """Mean in per cent with the 95 % t interval over seeds."""
+    """Mean in per cent with the 95 % t interval over seeds, where there are several."""
+    if len(values) < 2:
+        return f"{100 * values[0]:.{digits}f}"
     interval = t_interval(list(values))
     return f"{100 * interval.mean:.{digits}f} [{100 * interval.low:.{digits}f}, {100 * interval.high:.{digits}f}]"
 
