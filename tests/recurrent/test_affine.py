@@ -1,0 +1,77 @@
+"""Recurrences in pieces, their derivatives held against what autodiff makes of the plain loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from imgloc.recurrent import affine
+from imgloc.recurrent.affine import affine_recur
+from imgloc.recurrent.scan import recur, time_first
+
+BATCH, INPUTS, UNITS = 2, 3, 4
+LONG = 40  # two pieces of 20
+
+
+def join(into: jax.Array, back: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return into[..., :UNITS] + back[..., :UNITS], into[..., UNITS:] * 2.0 - back[..., UNITS:]
+
+
+def cell(pre: Any, carry: Any) -> Any:
+    gate, new = pre
+    state = jax.nn.sigmoid(gate) * carry[1] + jax.nn.relu(new + 0.1 * carry[0])
+    return jnp.tanh(state), state
+
+
+def plain(x: Any, w: Any, u: Any, bias: Any, back_bias: Any, mask: Any, reverse: bool) -> jax.Array:
+    def step(carry: Any, x_bxf: jax.Array) -> Any:
+        return cell(join(x_bxf @ w + bias, carry[0] @ u + back_bias), carry)
+
+    return recur(step, (jnp.zeros((BATCH, UNITS)),) * 2, time_first(x), (w, u, bias, back_bias), mask, reverse=reverse)
+
+
+def quick(x: Any, w: Any, u: Any, bias: Any, back_bias: Any, mask: Any, reverse: bool) -> jax.Array:
+    return affine_recur(cell, 2, x, w, u, bias, mask, reverse=reverse, recurrent_bias_g=back_bias, join=join)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_values_and_first_and_second_derivatives_are_those_of_the_plain_loop(reverse: bool) -> None:
+    rng = np.random.default_rng(0)
+    shapes = (BATCH, LONG, INPUTS), (INPUTS, 2 * UNITS), (UNITS, 2 * UNITS), (2 * UNITS,), (2 * UNITS,)
+    given, direction = ([jnp.asarray(0.4 * rng.standard_normal(shape), jnp.float32) for shape in shapes] for _ in range(2))
+    mask = jnp.asarray(rng.random((BATCH, LONG)) < 0.8)
+    weights = jnp.asarray(rng.standard_normal((BATCH, LONG, UNITS)), jnp.float32)
+
+    def derivatives(function: Any) -> Any:
+        def energy(given: Any) -> jax.Array:
+            return (function(*given, mask, reverse) * weights).sum()
+
+        gradient, curvature = jax.jit(lambda given: jax.jvp(jax.grad(energy), (given,), (direction,)))(given)
+        return jax.jit(lambda: function(*given, mask, reverse))(), gradient, curvature
+
+    for found, wanted in zip(jax.tree.leaves(derivatives(quick)), jax.tree.leaves(derivatives(plain)), strict=True):
+        scale = np.abs(wanted).max()
+        assert scale > 0.1
+        np.testing.assert_allclose(found / scale, wanted / scale, atol=1e-5)
+
+
+def test_a_long_sequence_goes_in_equal_pieces_unless_they_would_be_short() -> None:
+    assert affine.piece_length(784) == 28
+    assert affine.piece_length(64) == 32
+    assert affine.piece_length(28) == 28
+    assert affine.piece_length(2 * 101) == 2 * 101
+    assert affine.piece_length(1) == 1
+
+
+def test_no_gradient_of_a_weight_is_summed_step_by_step() -> None:
+    """Of the products of a gradient, one has a piece's steps times the batch as its depth for each of the two matrices."""
+    shapes = (BATCH, LONG, INPUTS), (INPUTS, 2 * UNITS), (UNITS, 2 * UNITS), (2 * UNITS,), (2 * UNITS,)
+    given = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    program = jax.jit(jax.grad(lambda *a: quick(*a, None, False).sum(), argnums=(1, 2))).lower(*given).as_text()
+    depth = BATCH * LONG // 2
+    for rows in (INPUTS, UNITS):  # of W and of U
+        assert f"(tensor<{depth}x{2 * UNITS}xf32>, tensor<{depth}x{rows}xf32>)" in program
