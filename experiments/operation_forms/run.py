@@ -110,8 +110,8 @@ def time_lstm(case: tuple[int, ...]) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
+    from imgloc.recurrent.affine import FORMS
     from imgloc.recurrent.cells.lstm import lstm
-    from imgloc.recurrent.scan import FORMS
 
     batch, steps, inputs, features = case
     shapes = ((batch, steps, inputs), (inputs, 4 * features), (features, 4 * features), (4 * features,))

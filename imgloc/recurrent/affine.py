@@ -2,7 +2,7 @@
 
 What autodiff makes of such a loop adds to the gradient of every weight in every step, and keeps every factor of every derivative.
 Here the loop backward gives the gradients of the pre-activations alone, and those of the weights are one product over many steps and
-the whole batch; of each step no more is kept than its activations and its carry.
+the whole batch; of each step no more is kept than its activations and its carry. A convolution may stand for the product.
 """
 
 from __future__ import annotations
@@ -20,27 +20,31 @@ from imgloc.recurrent.scan import Carry, time_first, where_given, without_paddin
 FORMS = ("projected first", "joined")  # of the product with the input: for many steps at once, or in each step
 LONGEST, SHORTEST = 32, 8  # steps whose weights' gradients are one product: what they are computed from should stay in a cache
 Cell = Callable[[Any, Carry], Carry]  # (pre-activations, carry) -> the next carry
+Multiply = Callable[[jax.Array, jax.Array], jax.Array]  # (h (b, ..., d), U) -> (b, ..., g); linear in each of them
 Joining = Callable[[jax.Array, jax.Array], Any]  # (x W + bias, h U + recurrent bias), (..., g) each -> pre-activations; linear
 
 
 def affine_recur(
-    cell: Cell, size: int, x_bxtxf: jax.Array, w_fxg: jax.Array, u_dxg: jax.Array, bias_g: jax.Array, mask_bxt: jax.Array | None,
-    *, reverse: bool, form: str = "", recurrent_bias_g: jax.Array | None = None, join: Joining = jnp.add,
+    cell: Cell, size: int, x_bxtxf: jax.Array, w_fxg: jax.Array | None, u_dxg: jax.Array, bias_g: jax.Array | None,
+    mask_bxt: jax.Array | None, *, reverse: bool, form: str = "", recurrent_bias_g: jax.Array | None = None, join: Joining = jnp.add,
+    multiply: Multiply = jnp.matmul,
 ) -> jax.Array:  # fmt: skip
     """States (b, t, d) of carry = cell(join(x W + bias, h U + recurrent bias), carry), h the first of the carry's `size` arrays (b, d).
 
-    They start at 0. `cell` and `join` close over nothing that is differentiated. Mask and `reverse` are those of
+    They start at 0. Without W the inputs are added as they are, (b, t, ..., g). `multiply` gives h U, states are then (b, t, ..., d) and U
+    (..., d, g). `cell`, `join` and `multiply` close over nothing that is differentiated. Mask and `reverse` are those of
     `imgloc.recurrent.scan.recur`; `form` is one of FORMS, chosen by what is quicker where it is empty.
     """
     timed = jax.tree.map(time_first, (without_padding(x_bxtxf, mask_bxt), mask_bxt))  # before it is projected: the projection is larger
     leaves, tree = jax.tree.flatten((*timed, (w_fxg, u_dxg, bias_g, recurrent_bias_g)))
     x, mask, weights = jax.tree.unflatten(tree, vary_alike(*leaves))  # here, so that gradients are summed over devices once
-    u = weights[1]
-    start = (vary_alike(jnp.zeros((x.shape[1], u.shape[0]), x.dtype), x)[0],) * size
+    w, u, *_ = weights
+    start = (vary_alike(jnp.zeros((*x.shape[1:-1], u.shape[-2]), x.dtype), x)[0],) * size
 
     def whole(form: str) -> Callable[..., jax.Array]:
         def states(*given: Any) -> jax.Array:
-            return _in_pieces(_piece(cell, join, joined=form == "joined", reverse=reverse), *given, reverse=reverse)
+            piece = _piece(cell, join, multiply, joined=form == "joined" and w is not None, reverse=reverse)
+            return _in_pieces(piece, *given, reverse=reverse)
 
         return states
 
@@ -48,8 +52,9 @@ def affine_recur(
     if form:
         return time_first(whole(chosen("form of a recurrence", form, dict.fromkeys(FORMS, form)))(*given))
     # experiments/operation_forms: one product of both halves wins on a CPU while the input is the smaller one.
-    on_cpu = whole("joined" if x.shape[-1] <= u.shape[0] else "projected first")
-    return time_first(jax.lax.platform_dependent(*given, cpu=on_cpu, default=whole("projected first")))
+    if w is None or x.shape[-1] > u.shape[0]:
+        return time_first(whole("projected first")(*given))
+    return time_first(jax.lax.platform_dependent(*given, cpu=whole("joined"), default=whole("projected first")))
 
 
 def piece_length(steps: int) -> int:
@@ -70,8 +75,11 @@ def _in_pieces(piece: Any, start: Carry, x_txbxf: jax.Array, mask_txb: jax.Array
     return pieces.reshape(steps, *pieces.shape[2:])
 
 
-def _piece(cell: Cell, join: Joining, *, joined: bool, reverse: bool) -> Any:
-    """The function (start, x (t, b, f), mask (t, b) or None, (w, u, bias, recurrent bias or None)) -> (last carry, states (t, b, d))."""
+def _piece(cell: Cell, join: Joining, multiply: Multiply, *, joined: bool, reverse: bool) -> Any:
+    """The function (start, x (t, b, f), mask (t, b) or None, (w, u, bias, recurrent bias)) -> (last carry, states (t, b, d))."""
+
+    def project(x: jax.Array, w: jax.Array | None, bias: jax.Array | None) -> jax.Array:
+        return _plus(x if w is None else x @ w, bias)
 
     def forward(start: Carry, x: jax.Array, mask: jax.Array | None, weights: Any, *, linear: bool) -> tuple[Carry, tuple[jax.Array, Any]]:
         """Last carry, states, and where `linear` of each step the derivative (of pre-activations, of carry) -> of the next carry."""
@@ -81,9 +89,9 @@ def _piece(cell: Cell, join: Joining, *, joined: bool, reverse: bool) -> Any:
         def step(carry: Carry, given: Any) -> tuple[Carry, tuple[jax.Array, Any]]:
             into, mask_b = given
             if both is not None:
-                pre = _plus(jnp.concatenate([into, carry[0]], axis=-1) @ both + bias, back_bias)
+                pre = _plus(_plus(jnp.concatenate([into, carry[0]], axis=-1) @ both, bias), back_bias)
             else:
-                pre = join(into @ w + bias if joined else into, _plus(carry[0] @ u, back_bias))
+                pre = join(project(into, w, bias) if joined else into, _plus(multiply(carry[0], u), back_bias))
 
             def kept(pre: Any, carry: Carry) -> Carry:
                 return where_given(mask_b, cell(pre, carry), carry)
@@ -94,7 +102,8 @@ def _piece(cell: Cell, join: Joining, *, joined: bool, reverse: bool) -> Any:
             new, push = jax.linearize(jax.checkpoint(kept, policy=_dear, prevent_cse=False), pre, carry)
             return new, (new[0], push)
 
-        found: tuple[Carry, tuple[jax.Array, Any]] = jax.lax.scan(step, start, (x if joined else x @ w + bias, mask), reverse=reverse)
+        timed = x if joined else project(x, w, bias)
+        found: tuple[Carry, tuple[jax.Array, Any]] = jax.lax.scan(step, start, (timed, mask), reverse=reverse)
         return found
 
     @jax.custom_jvp
@@ -108,11 +117,12 @@ def _piece(cell: Cell, join: Joining, *, joined: bool, reverse: bool) -> Any:
         d_start, d_x, _, (d_w, d_u, d_bias, d_back_bias) = moved
         last, (states, pushes) = forward(*given, linear=True)
         before = jnp.concatenate([states[1:], start[0][None]] if reverse else [start[0][None], states[:-1]])
-        d_pre = join(_product(d_x, w) + _product(x, d_w) + d_bias, _plus(_product(before, d_u), d_back_bias))
+        d_into = d_x if w is None else _at_once(jnp.matmul, d_x, w) + _at_once(jnp.matmul, x, d_w)
+        d_pre = join(_plus(d_into, d_bias), _plus(_at_once(multiply, before, d_u), d_back_bias))
 
         def step(d_carry: Carry, given: Any) -> tuple[Carry, jax.Array]:
             d_pre, push = given
-            back = d_carry[0] @ u
+            back = multiply(d_carry[0], u)
             d_new: Carry = push(jax.tree.map(jnp.add, d_pre, join(jnp.zeros_like(back), back)), d_carry)
             return d_new, d_new[0]
 
@@ -130,6 +140,7 @@ def _plus(a: jax.Array, b: jax.Array | None) -> jax.Array:
     return a if b is None else a + b
 
 
-def _product(a_txbxf: jax.Array, w_fxg: jax.Array) -> jax.Array:
-    """Of (t, b, f) and (f, g), as one of two matrices: its transpose is another, four times as quick as a sum over two axes."""
-    return (a_txbxf.reshape(-1, a_txbxf.shape[-1]) @ w_fxg).reshape(*a_txbxf.shape[:-1], -1)
+def _at_once(multiply: Multiply, a_txbxf: jax.Array, w: jax.Array) -> jax.Array:
+    """The products of all steps, as one: the gradient of w is then quicker than as a sum over two axes, four times for matrices."""
+    product = multiply(a_txbxf.reshape(-1, *a_txbxf.shape[2:]), w)
+    return product.reshape(*a_txbxf.shape[:2], *product.shape[1:])

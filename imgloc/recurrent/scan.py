@@ -19,13 +19,12 @@ Step = Callable[[Carry, Any], Carry]
 
 
 def recur(
-    step: Step, start: Carry, inputs: Any, parameters: Any, mask_bxt: jax.Array | None = None, *, reverse: bool = False, unroll: int = 1
+    step: Step, start: Carry, inputs: Any, parameters: Any, mask_bxt: jax.Array | None = None, *, reverse: bool = False
 ) -> jax.Array:
     """States (b, t, ...) of carry = step(carry, inputs of the step), each the first of the carry's arrays (b, ...).
 
     `inputs` is a tree of arrays (t, b, ...), time first; `parameters` all that `step` reads beside them. Where the mask (b, t) is False the
     carry stays as it was. `reverse` goes from the last step to the first; states stay at the places of their inputs.
-    `unroll` steps at a time stand in the loop's body; where that is all of them, there is no loop.
     """
     timed = inputs, None if mask_bxt is None else time_first(mask_bxt)
     leaves = jax.tree.leaves((timed, parameters))
@@ -36,7 +35,7 @@ def recur(
         new = where_given(mask_b, step(carry, current), carry)
         return new, new[0]
 
-    states: jax.Array = jax.lax.scan(masked, begin, timed, reverse=reverse, unroll=unroll)[1]
+    states: jax.Array = jax.lax.scan(masked, begin, timed, reverse=reverse)[1]
     return time_first(states)
 
 

@@ -1,4 +1,4 @@
-"""The forms of a recurrence's product with its input: values and derivatives against plain loops, and which one is chosen where."""
+"""Recurrences in pieces, their derivatives held against what autodiff makes of the plain loop."""
 
 from __future__ import annotations
 
@@ -9,95 +9,75 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.special
 
-from imgloc.recurrent.affine import LONGEST, SHORTEST, piece_length
+from imgloc.recurrent import affine
+from imgloc.recurrent.affine import affine_recur
 from imgloc.recurrent.cells.elman import elman
 from imgloc.recurrent.cells.lstm import lstm
-from tests.recurrent import loops
+from imgloc.recurrent.scan import recur, time_first
 
-BATCH, TIME, INPUTS, UNITS = 3, 7, 4, 5
-WIDE = 9  # on a CPU, an input wider than the state has a product of its own, for all steps at once
+BATCH, INPUTS, UNITS = 2, 3, 4
+TIME, WIDE = 7, 9  # on a CPU, an input wider than the state has a product of its own, for all steps at once
+LONG = 40  # two pieces of 20
 
 
-def arrays(*shapes: tuple[int, ...]) -> list[np.ndarray]:
+def join(into: jax.Array, back: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return into[..., :UNITS] + back[..., :UNITS], into[..., UNITS:] * 2.0 - back[..., UNITS:]
+
+
+def cell(pre: Any, carry: Any) -> Any:
+    gate, new = pre
+    state = jax.nn.sigmoid(gate) * carry[1] + jax.nn.relu(new + 0.1 * carry[0])
+    return jnp.tanh(state), state
+
+
+def plain(x: Any, w: Any, u: Any, bias: Any, back_bias: Any, mask: Any, reverse: bool) -> jax.Array:
+    def step(carry: Any, x_bxf: jax.Array) -> Any:
+        return cell(join(x_bxf @ w + bias, carry[0] @ u + back_bias), carry)
+
+    return recur(step, (jnp.zeros((BATCH, UNITS)),) * 2, time_first(x), (w, u, bias, back_bias), mask, reverse=reverse)
+
+
+def quick(x: Any, w: Any, u: Any, bias: Any, back_bias: Any, mask: Any, reverse: bool) -> jax.Array:
+    return affine_recur(cell, 2, x, w, u, bias, mask, reverse=reverse, recurrent_bias_g=back_bias, join=join)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_values_and_first_and_second_derivatives_are_those_of_the_plain_loop(reverse: bool) -> None:
     rng = np.random.default_rng(0)
-    return [rng.standard_normal(shape) * 0.5 for shape in shapes]
+    shapes = (BATCH, LONG, INPUTS), (INPUTS, 2 * UNITS), (UNITS, 2 * UNITS), (2 * UNITS,), (2 * UNITS,)
+    given, direction = ([jnp.asarray(0.4 * rng.standard_normal(shape), jnp.float32) for shape in shapes] for _ in range(2))
+    mask = jnp.asarray(rng.random((BATCH, LONG)) < 0.8)
+    weights = jnp.asarray(rng.standard_normal((BATCH, LONG, UNITS)), jnp.float32)
+
+    def derivatives(function: Any) -> Any:
+        def energy(given: Any) -> jax.Array:
+            return (function(*given, mask, reverse) * weights).sum()
+
+        gradient, curvature = jax.jit(lambda given: jax.jvp(jax.grad(energy), (given,), (direction,)))(given)
+        return jax.jit(lambda: function(*given, mask, reverse))(), gradient, curvature
+
+    for found, wanted in zip(jax.tree.leaves(derivatives(quick)), jax.tree.leaves(derivatives(plain)), strict=True):
+        scale = np.abs(wanted).max()
+        assert scale > 0.1
+        np.testing.assert_allclose(found / scale, wanted / scale, atol=1e-5)
 
 
-def elman_loop(x: Any, w: Any, u: Any, bias: Any, activation: Any) -> np.ndarray:
-    states = np.zeros((x.shape[0], x.shape[1], u.shape[0]))
-    for b in range(x.shape[0]):
-        h = np.zeros(u.shape[0])
-        for t in range(x.shape[1]):
-            h = activation(x[b, t] @ w + h @ u + bias)
-            states[b, t] = h
-    return states
+@pytest.mark.parametrize(("steps", "length"), [(1, 1), (28, 28), (32, 32), (33, 11), (34, 17), (37, 37), (62, 31), (784, 28), (785, 785)])
+def test_pieces_are_equal_and_neither_long_nor_short_unless_there_is_one(steps: int, length: int) -> None:
+    assert affine.piece_length(steps) == length
+    assert steps % length == 0
+    assert length == steps or affine.SHORTEST <= length <= affine.LONGEST
 
 
-def lstm_loop(x: Any, w: Any, u: Any, bias: Any, activation: Any) -> np.ndarray:
-    d = u.shape[0]
-    states = np.zeros((x.shape[0], x.shape[1], d))
-    for b in range(x.shape[0]):
-        h, c = np.zeros(d), np.zeros(d)
-        for t in range(x.shape[1]):
-            total = x[b, t] @ w + h @ u + bias
-            i, f, g, o = total[:d], total[d : 2 * d], total[2 * d : 3 * d], total[3 * d :]
-            c = scipy.special.expit(f) * c + scipy.special.expit(i) * activation(g)
-            h = scipy.special.expit(o) * activation(c)
-            states[b, t] = h
-    return states
-
-
-def relu(x: Any) -> Any:
-    return np.maximum(x, 0)
-
-
-FORMULA_CASES = [(1, UNITS, jnp.tanh, np.tanh), (TIME, INPUTS, jax.nn.relu, relu), (TIME, WIDE, jnp.tanh, np.tanh)]
-
-
-@pytest.mark.parametrize(("length", "inputs", "activation", "plain"), FORMULA_CASES)
-def test_elman_is_its_formula(length: int, inputs: int, activation: Any, plain: Any) -> None:
-    given = arrays((BATCH, length, inputs), (inputs, UNITS), (UNITS, UNITS), (UNITS,))
-    found = jax.jit(lambda *a: elman(*a, activation=activation))(*(jnp.asarray(a, jnp.float32) for a in given))
-    np.testing.assert_allclose(found, elman_loop(*given, plain), atol=1e-5)
-
-
-@pytest.mark.parametrize(("length", "inputs", "activation", "plain"), FORMULA_CASES)
-def test_lstm_is_its_formula(length: int, inputs: int, activation: Any, plain: Any) -> None:
-    given = arrays((BATCH, length, inputs), (inputs, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,))
-    found = jax.jit(lambda *a: lstm(*a, activation=activation))(*(jnp.asarray(a, jnp.float32) for a in given))
-    np.testing.assert_allclose(found, lstm_loop(*given, plain), atol=1e-5)
-
-
-@pytest.mark.parametrize("inputs", [INPUTS, WIDE])
-@pytest.mark.parametrize(("function", "loop", "gates"), [(elman, elman_loop, 1), (lstm, lstm_loop, 4)], ids=["elman", "lstm"])
-def test_derivatives_are_those_of_the_loop(function: Any, loop: Any, gates: int, inputs: int) -> None:
-    given = arrays((2, 5, inputs), (inputs, gates * UNITS), (UNITS, gates * UNITS), (gates * UNITS,))
-    directions = [np.cos(np.arange(a.size)).reshape(a.shape) for a in given]
-    weights = np.cos(np.arange(2 * 5 * UNITS)).reshape(2, 5, UNITS)
-    given32, directions32 = ([jnp.asarray(a, jnp.float32) for a in part] for part in (given, directions))
-
-    @jax.jit
-    def derivatives(given: Any, directions: Any) -> Any:
-        energy = lambda given: (function(*given) * weights).sum()  # noqa: E731
-        curvature = jax.jvp(jax.grad(energy), (given,), (directions,))[1]
-        return jax.grad(energy)(given), jax.jvp(lambda given: function(*given), (given,), (directions,))[1], curvature
-
-    gradient, tangent, curvature = derivatives(given32, directions32)
-
-    # By another route: central differences of the plain loop in double precision.
-    def moved(step: float, which: int | None = None) -> np.ndarray:
-        return loop(*(a + step * d * (which in (None, i)) for i, (a, d) in enumerate(zip(given, directions, strict=True))), np.tanh)
-
-    np.testing.assert_allclose(tangent, (moved(1e-6) - moved(-1e-6)) / 2e-6, rtol=1e-3, atol=1e-4)
-    for which, (found, direction) in enumerate(zip(gradient, directions, strict=True)):
-        wanted = ((moved(1e-6, which) - moved(-1e-6, which)) * weights).sum() / 2e-6
-        assert float((found * direction).sum()) == pytest.approx(wanted, rel=1e-3, abs=1e-4)
-    second = ((moved(1e-4) - 2 * moved(0) + moved(-1e-4)) * weights).sum() / 1e-8
-    found = sum(float((c * d).sum()) for c, d in zip(curvature, directions, strict=True))
-    assert found == pytest.approx(second, rel=1e-3, abs=1e-3)
-    assert abs(second) > 0.1
+def test_no_gradient_of_a_weight_is_summed_step_by_step() -> None:
+    """Of the products of a gradient, one has a piece's steps times the batch as its depth for each of the two matrices."""
+    shapes = (BATCH, LONG, INPUTS), (INPUTS, 2 * UNITS), (UNITS, 2 * UNITS), (2 * UNITS,), (2 * UNITS,)
+    given = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    program = jax.jit(jax.grad(lambda *a: quick(*a, None, False).sum(), argnums=(1, 2))).lower(*given).as_text()
+    depth = BATCH * LONG // 2
+    for rows in (INPUTS, UNITS):  # of W and of U
+        assert f"(tensor<{depth}x{2 * UNITS}xf32>, tensor<{depth}x{rows}xf32>)" in program
 
 
 def products(function: Any, gates: int, inputs: int, platform: str) -> tuple[int, int]:
@@ -116,18 +96,3 @@ def test_a_narrow_input_joins_the_states_product_on_a_cpu_only(function: Any, ga
     assert products(function, gates, INPUTS, "cpu") == (0, 1)
     for platform, inputs in (("cpu", WIDE), ("cuda", INPUTS), ("cuda", WIDE), ("tpu", INPUTS)):
         assert products(function, gates, inputs, platform) == (1, 1)
-
-
-@pytest.mark.parametrize(("steps", "length"), [(1, 1), (28, 28), (32, 32), (33, 11), (34, 17), (37, 37), (62, 31), (784, 28), (785, 785)])
-def test_pieces_are_equal_and_neither_long_nor_short_unless_there_is_one(steps: int, length: int) -> None:
-    assert piece_length(steps) == length
-    assert steps % length == 0
-    assert length == steps or SHORTEST <= length <= LONGEST
-
-
-@pytest.mark.parametrize("name", ["elman", "lstm(activation=relu, form='projected first')", "gru"])
-def test_a_sequence_of_several_pieces_is_one(name: str) -> None:
-    given, mask_bxt = loops.given_to(name, 2, 33), np.random.default_rng(0).random((2, 33)) < 0.8
-    assert piece_length(33) == 11
-    gradient, states = jax.device_get(loops.gradient_and_states(name)(loops.as_float32(given), mask_bxt))
-    loops.assert_those_of_the_loop(name, given, mask_bxt, states, gradient)

@@ -8,11 +8,10 @@ from flax import linen as nn
 
 from imgloc.errors import UserError
 from imgloc.ops.conv import conv
+from imgloc.recurrent.affine import affine_recur
 from imgloc.recurrent.cells.lstm import GATES
-from imgloc.recurrent.scan import Carry, recur, time_first, without_padding
+from imgloc.recurrent.scan import Carry, time_first, without_padding
 from imgloc.recurrent.weights import bias_of_gates, by_gate
-
-UNROLLED = 16  # steps up to which there is no loop: XLA's convolutions on a CPU take up to 20 times as long in one
 
 
 def conv_lstm(
@@ -30,16 +29,15 @@ def conv_lstm(
     if looks > 1:
         projected = jnp.repeat(projected, looks, axis=0)
         mask_bxt = None if mask_bxt is None else jnp.repeat(mask_bxt, looks, axis=1)
-    d = recurrent_kernel_kxkxdx4d.shape[2]
 
-    def step(carry: Carry, given: jax.Array) -> Carry:
-        i, f, g, o = jnp.split(given + conv(carry[0], recurrent_kernel_kxkxdx4d), len(GATES), axis=-1)
+    def cell(total: jax.Array, carry: Carry) -> Carry:
+        i, f, g, o = jnp.split(total, len(GATES), axis=-1)
         state = jax.nn.sigmoid(f) * carry[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
         return jax.nn.sigmoid(o) * jnp.tanh(state), state
 
-    start = (jnp.zeros((b, h, w, d), x_bxtxhxwxc.dtype),) * 2
-    unroll = t * looks if t * looks <= UNROLLED else 1
-    return recur(step, start, projected, (recurrent_kernel_kxkxdx4d,), mask_bxt, reverse=reverse, unroll=unroll)
+    return affine_recur(
+        cell, 2, time_first(projected), None, recurrent_kernel_kxkxdx4d, None, mask_bxt, reverse=reverse, multiply=conv
+    )  # fmt: skip
 
 
 class Layer(nn.Module):

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc.errors import UserError
+from imgloc.recurrent.affine import affine_recur
 from imgloc.recurrent.cells.elman import elman
-from imgloc.recurrent.scan import Carry, recur, time_first, without_padding
 
 
 def mapped_irnn(
@@ -20,11 +20,7 @@ def mapped_irnn(
     Mask and `reverse` are those of `imgloc.recurrent.scan.recur`.
     """
 
-    def step(carry: Carry, x: jax.Array) -> Carry:
-        return (nn.relu(x + carry[0] @ u_dxd),)
-
-    start = (jnp.zeros((x_bxtxd.shape[0], u_dxd.shape[0]), x_bxtxd.dtype),)
-    return recur(step, start, time_first(without_padding(x_bxtxd, mask_bxt)) + bias_d, (u_dxd,), mask_bxt, reverse=reverse)
+    return affine_recur(lambda total, _: (nn.relu(total),), 1, x_bxtxd, None, u_dxd, bias_d, mask_bxt, reverse=reverse)
 
 
 class Layer(nn.Module):
