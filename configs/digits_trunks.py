@@ -2,7 +2,7 @@
 
     imgloc train --config configs/digits_trunks.py --workdir runs/digits_renet --config.model.trunk=renet
 
-The trunks: cnn, renet, cnn_irnn, conv_lstm.
+The trunks: cnn, renet, cnn_irnn, conv_lstm. renet and conv_lstm learn quicker with --config.optim.lr=1e-2. See experiments/renet.
 """
 
 from ml_collections import ConfigDict
