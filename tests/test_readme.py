@@ -37,7 +37,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_is_an_example_of_each() -> None:
     rooms = {str(Path(path).parent) for path in example_files()}
-    assert rooms == {"imgloc/models", "imgloc/losses", "imgloc/data/sources", "imgloc/metrics", "configs"}
+    assert rooms == {"imgloc/models", "imgloc/losses", "imgloc/data/sources", "imgloc/metrics", "imgloc/recurrent/cells", "configs"}
 
 
 def test_the_examples_train_and_are_scored(copy: Path, cache: Path) -> None:
@@ -50,6 +50,20 @@ def test_the_examples_train_and_are_scored(copy: Path, cache: Path) -> None:
     assert results["test"]["center_inside"]["mean"] > results["test/median_box"]["center_inside"]["mean"]
     assert results["test"]["top1"]["mean"] > 0.8
     assert "center_inside/class/lying" in results["test"]
+
+
+def test_the_example_cell_drifts_towards_what_it_reads(copy: Path, cache: Path) -> None:
+    code = """
+import jax, numpy as np
+from imgloc.recurrent.layers import make_layer
+x, mask = np.ones((1, 5, 2), np.float32), np.array([[True, True, False, True, True]])
+states, variables = make_layer("leaky(rate=0.25)", 3).init_with_output(jax.random.key(0), x, mask)
+target = np.tanh(x[0, 0] @ variables["params"]["Dense_0"]["kernel"])
+np.testing.assert_allclose(states[0], target * (1 - 0.75 ** np.array([1, 2, 2, 3, 4]))[:, None], rtol=1e-5)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=copy, env=processes.environment(cache), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_the_examples_hold_the_contracts_and_the_style(copy: Path, cache: Path) -> None:
