@@ -20,6 +20,7 @@ from imgloc.recurrent.scan import Carry, time_first, where_given, without_paddin
 FORMS = ("projected first", "joined")  # of the product with the input: for many steps at once, or in each step
 LONGEST, SHORTEST = 32, 8  # steps whose weights' gradients are one product: what they are computed from should stay in a cache
 Cell = Callable[[Any, Carry], Carry]  # (pre-activations, carry) -> the next carry
+Product = Callable[[jax.Array, jax.Array], jax.Array]  # of (t, b, f) and (f, g)
 Joining = Callable[[jax.Array, jax.Array], Any]  # (x W + bias, h U + recurrent bias), (..., g) each -> pre-activations; linear
 
 
@@ -29,27 +30,31 @@ def affine_recur(
 ) -> jax.Array:  # fmt: skip
     """States (b, t, d) of carry = cell(join(x W + bias, h U + recurrent bias), carry), h the first of the carry's `size` arrays (b, d).
 
-    They start at 0. `cell` and `join` close over nothing that is differentiated. Mask and `reverse` are those of
-    `imgloc.recurrent.scan.recur`; `form` is one of FORMS, chosen by what is quicker where it is empty.
+    They start at 0. `cell` may close over learned values, small ones such as a peephole's: their gradient is added up step by step; `join`
+    is linear and closes over none. Mask and `reverse` are those of `imgloc.recurrent.scan.recur`; `form` is one of FORMS, chosen by
+    what is quicker where it is empty.
     """
     timed = jax.tree.map(time_first, (without_padding(x_bxtxf, mask_bxt), mask_bxt))  # before it is projected: the projection is larger
     leaves, tree = jax.tree.flatten((*timed, (w_fxg, u_dxg, bias_g, recurrent_bias_g)))
     x, mask, weights = jax.tree.unflatten(tree, vary_alike(*leaves))  # here, so that gradients are summed over devices once
     u = weights[1]
     start = (vary_alike(jnp.zeros((x.shape[1], u.shape[0]), x.dtype), x)[0],) * size
+    # A custom derivative sees its arguments alone: what the cell reads beside them would have a gradient of 0 in silence.
+    cell, own = jax.closure_convert(cell, join(x[0] @ weights[0] + weights[2], _plus(start[0] @ u, weights[3])), start)
+    given = start, x, mask, (*weights, own)
 
-    def whole(form: str) -> Callable[..., jax.Array]:
+    def whole(form: str, product: Product) -> Callable[..., jax.Array]:
         def states(*given: Any) -> jax.Array:
-            return _in_pieces(_piece(cell, join, joined=form == "joined", reverse=reverse), *given, reverse=reverse)
+            return _in_pieces(_piece(cell, join, product, joined=form == "joined", reverse=reverse), *given, reverse=reverse)
 
         return states
 
-    given = start, x, mask, weights
     if form:
-        return time_first(whole(chosen("form of a recurrence", form, dict.fromkeys(FORMS, form)))(*given))
+        chosen("form of a recurrence", form, dict.fromkeys(FORMS))
     # experiments/operation_forms: one product of both halves wins on a CPU while the input is the smaller one.
-    on_cpu = whole("joined" if x.shape[-1] <= u.shape[0] else "projected first")
-    return time_first(jax.lax.platform_dependent(*given, cpu=on_cpu, default=whole("projected first")))
+    on_cpu = form or ("joined" if x.shape[-1] <= u.shape[0] else "projected first")
+    elsewhere = whole(form or "projected first", jnp.matmul)
+    return time_first(jax.lax.platform_dependent(*given, cpu=whole(on_cpu, _flat_product), default=elsewhere))
 
 
 def piece_length(steps: int) -> int:
@@ -70,12 +75,15 @@ def _in_pieces(piece: Any, start: Carry, x_txbxf: jax.Array, mask_txb: jax.Array
     return pieces.reshape(steps, *pieces.shape[2:])
 
 
-def _piece(cell: Cell, join: Joining, *, joined: bool, reverse: bool) -> Any:
-    """The function (start, x (t, b, f), mask (t, b) or None, (w, u, bias, recurrent bias or None)) -> (last carry, states (t, b, d))."""
+def _piece(cell: Callable[..., Carry], join: Joining, product: Product, *, joined: bool, reverse: bool) -> Any:
+    """The function (start, x (t, b, f), mask (t, b) or None, weights) -> (last carry, states (t, b, d)).
+
+    The weights are w, u, the bias, the recurrent bias or None, and a tuple of what else `cell` takes, after pre-activations and carry.
+    """
 
     def forward(start: Carry, x: jax.Array, mask: jax.Array | None, weights: Any, *, linear: bool) -> tuple[Carry, tuple[jax.Array, Any]]:
-        """Last carry, states, and where `linear` of each step the derivative (of pre-activations, of carry) -> of the next carry."""
-        w, u, bias, back_bias = weights
+        """Last carry, states, and where `linear` of each step (derivatives of pre-activations, carry, own) -> of the next carry."""
+        w, u, bias, back_bias, own = weights
         both = jnp.concatenate([w, u]) if joined and join is jnp.add else None
 
         def step(carry: Carry, given: Any) -> tuple[Carry, tuple[jax.Array, Any]]:
@@ -85,13 +93,13 @@ def _piece(cell: Cell, join: Joining, *, joined: bool, reverse: bool) -> Any:
             else:
                 pre = join(into @ w + bias if joined else into, _plus(carry[0] @ u, back_bias))
 
-            def kept(pre: Any, carry: Carry) -> Carry:
-                return where_given(mask_b, cell(pre, carry), carry)
+            def kept(pre: Any, carry: Carry, own: Any) -> Carry:
+                return where_given(mask_b, cell(pre, carry, *own), carry)
 
             if not linear:
-                new = kept(pre, carry)
+                new = kept(pre, carry, own)
                 return new, (new[0], None)
-            new, push = jax.linearize(jax.checkpoint(kept, policy=_dear, prevent_cse=False), pre, carry)
+            new, push = jax.linearize(jax.checkpoint(kept, policy=_dear, prevent_cse=False), pre, carry, own)
             return new, (new[0], push)
 
         found: tuple[Carry, tuple[jax.Array, Any]] = jax.lax.scan(step, start, (x if joined else x @ w + bias, mask), reverse=reverse)
@@ -105,15 +113,15 @@ def _piece(cell: Cell, join: Joining, *, joined: bool, reverse: bool) -> Any:
     @piece.defjvp
     def tangents(given: Any, moved: Any) -> Any:
         start, x, _, (w, u, *_) = given
-        d_start, d_x, _, (d_w, d_u, d_bias, d_back_bias) = moved
+        d_start, d_x, _, (d_w, d_u, d_bias, d_back_bias, d_own) = moved
         last, (states, pushes) = forward(*given, linear=True)
         before = jnp.concatenate([states[1:], start[0][None]] if reverse else [start[0][None], states[:-1]])
-        d_pre = join(_product(d_x, w) + _product(x, d_w) + d_bias, _plus(_product(before, d_u), d_back_bias))
+        d_pre = join(product(d_x, w) + product(x, d_w) + d_bias, _plus(product(before, d_u), d_back_bias))
 
         def step(d_carry: Carry, given: Any) -> tuple[Carry, jax.Array]:
             d_pre, push = given
             back = d_carry[0] @ u
-            d_new: Carry = push(jax.tree.map(jnp.add, d_pre, join(jnp.zeros_like(back), back)), d_carry)
+            d_new: Carry = push(jax.tree.map(jnp.add, d_pre, join(jnp.zeros_like(back), back)), d_carry, d_own)
             return d_new, d_new[0]
 
         return (last, states), jax.lax.scan(step, d_start, (d_pre, pushes), reverse=reverse)
@@ -130,6 +138,9 @@ def _plus(a: jax.Array, b: jax.Array | None) -> jax.Array:
     return a if b is None else a + b
 
 
-def _product(a_txbxf: jax.Array, w_fxg: jax.Array) -> jax.Array:
-    """Of (t, b, f) and (f, g), as one of two matrices: its transpose is another, four times as quick as a sum over two axes."""
+def _flat_product(a_txbxf: jax.Array, w_fxg: jax.Array) -> jax.Array:
+    """Of (t, b, f) and (f, g), as one of two matrices: its transpose is another, on a CPU four times as quick as a sum over two axes.
+
+    Not elsewhere: where the batch is split over devices, (t b) is not, and all of it would be gathered on each of them.
+    """
     return (a_txbxf.reshape(-1, a_txbxf.shape[-1]) @ w_fxg).reshape(*a_txbxf.shape[:-1], -1)

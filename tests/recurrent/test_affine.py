@@ -100,6 +100,30 @@ def test_derivatives_are_those_of_the_loop(function: Any, loop: Any, gates: int,
     assert abs(second) > 0.1
 
 
+def test_what_an_activation_reads_beside_its_argument_has_a_gradient() -> None:
+    """Over several pieces, each of which has its part in it."""
+    given, gain = arrays((2, 33, INPUTS), (INPUTS, UNITS), (UNITS, UNITS), (UNITS,)), np.linspace(0.5, 1.5, UNITS)
+    weights = np.cos(np.arange(2 * 33 * UNITS)).reshape(2, 33, UNITS)
+
+    def energy(gain: Any) -> Any:
+        return (elman(*(jnp.asarray(a, jnp.float32) for a in given), activation=lambda a: jnp.tanh(gain * a)) * weights).sum()
+
+    gradient = jax.jit(jax.grad(energy))(jnp.asarray(gain, jnp.float32))
+    at = lambda gain: (elman_loop(*given, lambda a: np.tanh(gain * a)) * weights).sum()  # noqa: E731
+    wanted = [(at(gain + step) - at(gain - step)) / 2e-6 for step in 1e-6 * np.eye(UNITS)]
+    assert np.abs(wanted).min() > 0.01
+    np.testing.assert_allclose(gradient, wanted, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("platform", "sums"), [("cpu", 0), ("cuda", 2), ("tpu", 2)])
+def test_a_batch_that_accelerators_share_stays_where_it_is(platform: str, sums: int) -> None:
+    """Gradients of both kernels as sums over time and batch: made one axis of both, a batch split over devices would be gathered."""
+    shapes = (BATCH, TIME, INPUTS), (INPUTS, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,)
+    gradient = jax.jit(jax.grad(lambda x, *weights: lstm(x, *weights).sum(), argnums=(1, 2)))
+    traced = gradient.trace(*(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes))
+    assert traced.lower(lowering_platforms=(platform,)).as_text().count("contracting_dims = [0, 1] x [0, 1]") == sums
+
+
 def products(function: Any, gates: int, inputs: int, platform: str) -> tuple[int, int]:
     """Matrix products outside the loop and inside it, in the lowered program."""
     shapes = (BATCH, TIME, inputs), (inputs, gates * UNITS), (UNITS, gates * UNITS), (gates * UNITS,)
