@@ -56,7 +56,7 @@ TESTED_ELSEWHERE = {
     "recurrent/scan": "test_masks", "recurrent/cells/elman": "test_cells", "recurrent/cells/irnn": "test_cells",
     "recurrent/cells/lstm": "test_cells",
     "recurrent/cells/gru": "test_cells", "recurrent/cells/minimal_gru": "test_cells", "recurrent/cells/conv_lstm": "test_cells",
-    "recurrent/affine": "test_scan", "recurrent/trunks": "test_sweeps",
+    "recurrent/trunks": "test_sweeps",
     "bench/models": "test_linen_layers", "bench/torch_models": "test_competitors", "bench/torch_side": "test_competitors",
     "bench/torch_reading": "test_reading",
     "bench/keras_models": "test_competitors", "bench/keras_side": "test_competitors", "bench/worker": "test_rounds",

@@ -9,6 +9,7 @@ The box's edges are expected positions under heat maps, found on maps at stride 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from imgloc.errors import chosen
 from imgloc.ops.conv import Conv
 from imgloc.ops.heads import class_and_box, class_and_edges
 from imgloc.ops.pool import global_max_pool
+from imgloc.recurrent.steps import ending_with
 from imgloc.recurrent.sweeps import IRNN
 from imgloc.recurrent.trunks import Cnn, ConvLstm, ReNets, conv_norm_relu
 from imgloc.types import Outputs
@@ -54,24 +56,18 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        summarize = chosen("summary (model.summary)", self.summary, SUMMARIES)
         fine, last_bxsxhxwxd = self._trunk()(images, train=train)
+        head = Head(self.num_classes, self.locate, self.middle, self.summary, self.hidden, self.dropout)
+        nn.share_scope(self, head)
+        outputs: dict[str, Any] = head(fine, last_bxsxhxwxd[:, -1], train=train)
         b, s = last_bxsxhxwxd.shape[:2]
-        last = last_bxsxhxwxd.reshape(b * s, *last_bxsxhxwxd.shape[2:])  # looks stand side by side in the batch
-
-        dropout = nn.Dropout(self.dropout, deterministic=not train)
-        dense = dropout(nn.relu(nn.Dense(self.hidden, name="dense")(dropout(summarize(last)))))
-        if self.locate:
-            maps = last if fine is None else Neck(self.middle, name="neck")(jnp.repeat(fine, s, axis=0), last, train=train)
-            looks, edges = class_and_edges(maps, dense, num_classes=self.num_classes)
-            features = {"last": last, "edges": edges}
-        else:
-            looks, features = class_and_box(dense, None, num_classes=self.num_classes), {"last": last}
-        looks, features = jax.tree.map(lambda a: a.reshape(b, s, *a.shape[1:]), (looks, features))
-        outputs = {**jax.tree.map(lambda a: a[:, -1], looks), "features": jax.tree.map(lambda a: a[:, -1], features)}
-        if s > 1:
-            outputs["steps"] = {**looks, "seen": jnp.ones((b, s, 1, 1))}
-        return outputs
+        if s == 1:
+            return outputs
+        # Looks stand side by side in the batch; the answer is computed apart, so that it alone is where no steps are asked for.
+        again = None if fine is None else jnp.repeat(fine, s, axis=0)
+        looks = head(again, last_bxsxhxwxd.reshape(b * s, *last_bxsxhxwxd.shape[2:]), train=train)
+        steps = {name: ending_with(array.reshape(b, s, -1), outputs[name]) for name, array in looks.items() if name != "features"}
+        return {**outputs, "steps": {**steps, "seen": jnp.ones((b, s, 1, 1))}}
 
     def _trunk(self) -> Cnn | ConvLstm | ReNets:
         """The trunk of the fields. Raises UserError where there is none."""
@@ -83,6 +79,29 @@ class Model(nn.Module):
             "conv_lstm": lambda: ConvLstm(*convolutions, self.units, self.looks, name="trunk"),
         }
         return chosen("trunk (model.trunk)", self.trunk, trunks)()
+
+
+class Head(nn.Module):
+    """Outputs of one look: logits; box where `locate`; features. See the model for the fields."""
+
+    num_classes: int
+    locate: bool
+    middle: int
+    summary: str
+    hidden: int
+    dropout: float
+
+    @nn.compact
+    def __call__(self, fine_bxhxwxc: jax.Array | None, last_bxhxwxd: jax.Array, *, train: bool) -> dict[str, Any]:
+        """From fine maps, None where the last ones are fine enough, and the trunk's last ones."""
+        summarize = chosen("summary (model.summary)", self.summary, SUMMARIES)
+        dropout = nn.Dropout(self.dropout, deterministic=not train)
+        dense = dropout(nn.relu(nn.Dense(self.hidden, name="dense")(dropout(summarize(last_bxhxwxd)))))
+        if not self.locate:
+            return {**class_and_box(dense, None, num_classes=self.num_classes), "features": {"last": last_bxhxwxd}}
+        maps = last_bxhxwxd if fine_bxhxwxc is None else Neck(self.middle, name="neck")(fine_bxhxwxc, last_bxhxwxd, train=train)
+        answer, edges = class_and_edges(maps, dense, num_classes=self.num_classes)
+        return {**answer, "features": {"last": last_bxhxwxd, "edges": edges}}
 
 
 class Neck(nn.Module):

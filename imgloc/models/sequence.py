@@ -41,7 +41,10 @@ class Model(nn.Module):
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
         sequence = as_sequence(images, self.read, self.permutation)
-        stack = Stack(self.cell, self.features, self.layers, self.bidirectional, self.residual, self.dropout, name="stack")
+        stack = Stack(
+            self.cell, self.features, layers=self.layers, bidirectional=self.bidirectional, residual=self.residual, dropout=self.dropout,
+            name="stack",
+        )  # fmt: skip
         states = stack(sequence, train=train)
         summarize = chosen("summary (model.summary)", self.summary, {"last": _last, "mean": _mean, "ends": _ends})
         if self.summary == "ends" and not self.bidirectional:

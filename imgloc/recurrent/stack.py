@@ -35,7 +35,7 @@ class Stack(nn.Module):
     layers: int = 1
     bidirectional: bool = False
     residual: bool = False
-    dropout: float = 0.0  # between layers
+    dropout: float = 0.0  # of each layer's states, the last one's too
 
     @nn.compact
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, train: bool = False) -> jax.Array:

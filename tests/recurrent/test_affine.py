@@ -80,6 +80,36 @@ def test_no_gradient_of_a_weight_is_summed_step_by_step() -> None:
         assert f"(tensor<{depth}x{2 * UNITS}xf32>, tensor<{depth}x{rows}xf32>)" in program
 
 
+def test_what_an_activation_reads_beside_its_argument_has_a_gradient() -> None:
+    """Over two pieces, each of which has its part in it; in the plain loop autodiff sees it anyway."""
+    rng = np.random.default_rng(0)
+    shapes = (BATCH, LONG, INPUTS), (INPUTS, UNITS), (UNITS, UNITS), (UNITS,)
+    x, w, u, bias = (jnp.asarray(0.5 * rng.standard_normal(shape), jnp.float32) for shape in shapes)
+
+    def quick_energy(gain: jax.Array) -> jax.Array:
+        return jnp.square(elman(x, w, u, bias, activation=lambda a: jnp.tanh(gain * a))).sum()
+
+    def plain_energy(gain: jax.Array) -> jax.Array:
+        def step(carry: Any, x_bxf: jax.Array) -> Any:
+            return (jnp.tanh(gain * (x_bxf @ w + carry[0] @ u + bias)),)
+
+        return jnp.square(recur(step, (jnp.zeros((BATCH, UNITS)),), time_first(x), (gain,))).sum()
+
+    gain = jnp.linspace(0.5, 1.5, UNITS)
+    found, wanted = (jax.jit(jax.grad(energy))(gain) for energy in (quick_energy, plain_energy))
+    assert jnp.abs(wanted).min() > 0.1
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("platform", "sums"), [("cpu", 0), ("cuda", 2), ("tpu", 2)])
+def test_a_batch_that_accelerators_share_stays_where_it_is(platform: str, sums: int) -> None:
+    """Gradients of both kernels as sums over time and batch: made one axis of both, a batch split over devices would be gathered."""
+    shapes = (BATCH, TIME, INPUTS), (INPUTS, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,)
+    gradient = jax.jit(jax.grad(lambda x, *weights: lstm(x, *weights).sum(), argnums=(1, 2)))
+    traced = gradient.trace(*(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes))
+    assert traced.lower(lowering_platforms=(platform,)).as_text().count("contracting_dims = [0, 1] x [0, 1]") == sums
+
+
 def products(function: Any, gates: int, inputs: int, platform: str) -> tuple[int, int]:
     """Matrix products outside the loop and inside it, in the lowered program."""
     shapes = (BATCH, TIME, inputs), (inputs, gates * UNITS), (UNITS, gates * UNITS), (gates * UNITS,)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgloc.errors import UserError
+from imgloc.names import names
 from imgloc.recurrent import layers
 from imgloc.recurrent.cells import gru, lru, lstm
 from imgloc.recurrent.layers import make_layer
@@ -93,7 +94,7 @@ def test_what_is_no_cell_is_told(cell: str, contains: str, own: None) -> None:
      "lstm(forget_bias=1if 2else 3)", "\U000e0001" * 400,  "lstm(draw='\ud800')"],
 )  # fmt: skip
 def test_what_is_no_text_of_a_cell_is_told(cell: str) -> None:
-    refused(cell, "possible: conv_lstm, elman, gru, irnn, lru, lstm, minimal_gru, with settings as in lstm(activation=relu)")
+    refused(cell, f"possible: {', '.join(names(layers.ROOM))}, with settings as in lstm(activation=relu)")
 
 
 @pytest.mark.parametrize(

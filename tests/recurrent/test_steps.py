@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import scipy.special
 
-from imgloc.models import recurrent, sequence
-from imgloc.recurrent import steps
-from imgloc.recurrent.orders import ORDERS, as_sequence, read_at
+from imgloc.models import localizer, recurrent, sequence
+from imgloc.recurrent import steps, trunks
 from imgloc.step import apply_train, predict_step
 from imgloc.types import NOT_SCORED
 from tests.test_contracts import some_batch
@@ -42,14 +41,6 @@ def test_steps_are_evenly_spaced_and_the_last_is_among_them(count: int, at_most:
     gaps = np.diff([-1, *found])
     assert gaps.min() >= 1
     assert gaps.max() - gaps.min() <= 1
-
-
-@pytest.mark.parametrize("order", ORDERS)
-def test_places_are_read_when_the_sequence_has_them(order: str) -> None:
-    numbers = np.arange(30, dtype=np.float32).reshape(1, 6, 5, 1)
-    read = np.asarray(as_sequence(numbers, order, 3))[0]
-    places = np.broadcast_to(read_at(order, 6, 5, 3), (6, 5))
-    assert all(places[divmod(int(pixel), 5)] == step for step, pixels in enumerate(read) for pixel in pixels)
 
 
 @pytest.mark.parametrize("summary", ["last", "mean"])
@@ -124,23 +115,42 @@ def test_an_answer_from_both_ends_has_no_steps(fields: dict[str, Any]) -> None:
     assert "steps" not in made(sequence, **fields)[2]
 
 
+def cost(model: Any, variables: Any, images: Any, *, scored: bool) -> float:
+    """Operations of a prediction, compiled; where `scored`, without what scoring leaves out."""
+
+    def call(variables: Any, images: Any) -> Any:
+        outputs = predict_step(variables, images, model=model)
+        return {name: value for name, value in outputs.items() if not scored or name not in NOT_SCORED}
+
+    return float(jax.jit(call).lower(variables, images).compile().cost_analysis()["flops"])
+
+
 @pytest.mark.parametrize("kind", [sequence, recurrent])
 def test_training_and_scoring_do_not_compute_them(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, variables, _ = made(kind)
     batch = some_batch()._replace(images_bxhxwxc=(255 * IMAGES).astype(np.uint8))
-
-    def cost(scored: bool) -> float:
-        def call(variables: Any) -> Any:
-            outputs = predict_step(variables, batch.images_bxhxwxc, model=model)
-            return {name: value for name, value in outputs.items() if not scored or name not in NOT_SCORED}
-
-        return float(jax.jit(call).lower(variables).compile().cost_analysis()["flops"])
-
-    whole, without = cost(False), cost(True)
+    given = model, variables, batch.images_bxhxwxc
+    whole, without = cost(*given, scored=False), cost(*given, scored=True)
     training = functools.partial(apply_train, variables["params"], {}, batch, model=model)
     assert "steps" not in jax.eval_shape(training, jax.random.key(0))[0]
 
     apply = type(model).__call__
     # A model without steps: this one as it is in training, where it has no dropout.
     monkeypatch.setattr(type(model), "__call__", lambda self, images, *, train: apply(self, images, train=True))
-    assert cost(True) == without < whole
+    assert cost(*given, scored=True) == without < whole
+
+
+def test_scoring_answers_for_the_last_look_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = localizer.Model(num_classes=3, **localizer.VARIANTS["conv_lstm"])
+    images = jax.ShapeDtypeStruct((2, 16, 16, 1), np.uint8)
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), np.zeros(images.shape, np.float32), train=False))
+    whole, without = (cost(model, variables, images, scored=scored) for scored in (False, True))
+
+    look = trunks.ConvLstm.__call__
+
+    def say_nothing_of_other_looks(*given: Any, train: bool) -> Any:
+        fine, last = look(*given, train=train)
+        return fine, last[:, -1:]
+
+    monkeypatch.setattr(trunks.ConvLstm, "__call__", say_nothing_of_other_looks)
+    assert cost(model, variables, images, scored=True) == without < whole

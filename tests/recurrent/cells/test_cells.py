@@ -17,7 +17,7 @@ from tests.recurrent.loops import CELLS, EVERYTHING, UNITS
 
 B, T = 2, 4
 HALF = [name for name in EVERYTHING if name not in ("elman(activation=sigmoid)", "irnn", "two layers of both")]
-TWICE = ("gru", "minimal_gru", "lru", "lru(form=associative, gated=False, states=3)", "conv_lstm")  # test_scan has the others
+TWICE = ("gru", "minimal_gru", "lru", "lru(form=associative, gated=False, states=3)", "conv_lstm")  # test_affine has the others
 
 
 @functools.cache
