@@ -23,7 +23,6 @@ def minimal_gru(
     as `flax.linen.MGUCell` has it, where f keeps the state; the paper writes its f for what is let in, and gates before the product.
     Mask and `reverse` are those of `imgloc.recurrent.scan.recur`.
     """
-    d = u_dx2d.shape[0]
 
     def join(projected: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, ...]:
         (f, into), (f_recurrent, back) = (jnp.split(a, 2, axis=-1) for a in (projected, recurrent))
