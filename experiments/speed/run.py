@@ -31,11 +31,11 @@ PASSES = (  # each one run in turns by itself; what never wins is not timed ever
     ("--works=seed_cnn_224,lstm_28", "--implementations=imgloc,keras,keras_inner"),
     ("--works=efficientnet_lite0_224_b1,efficientnet_lite0_224_b8", "--implementations=imgloc,torch_compiled", "--settings=tuned"),
 )
-TORCHS_CELLS = ",".join(work.name for work in works.CELLS if works.has_cell(work, "torch_eager"))
+KERAS_CELLS = ",".join(work.name for work in works.CELLS if works.has_cell(work, "keras_inner"))
 CELL_PASSES = (
     ("--implementations=imgloc,linen,torch_eager", "--settings=tuned", "--processes=2"),
-    (f"--works={TORCHS_CELLS}", "--implementations=imgloc,torch_eager", "--settings=box", "--processes=1"),
-    ("--implementations=imgloc,keras_inner", "--settings=tuned", "--processes=1"),
+    ("--works=lstm_rows,gru_rows,lstm_pixels,gru_pixels", "--implementations=imgloc,torch_eager", "--settings=box", "--processes=1"),
+    (f"--works={KERAS_CELLS}", "--implementations=imgloc,keras_inner", "--settings=tuned", "--processes=1"),
 )
 ROUNDS, MEMORY_ROUNDS = 3, 3
 TORCH, KERAS = ("torch_eager", "torch_channels_last", "torch_compiled"), ("keras", "keras_inner")
