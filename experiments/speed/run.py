@@ -2,6 +2,7 @@
 
     python experiments/speed/run.py                        # half an hour, nothing else running; wants the extra `bench`
     python experiments/speed/run.py --beside python3.13    # imgloc and linen on another Python in turns with PyTorch on this one
+    python experiments/speed/run.py --cells                # every recurrent cell, tuned; under a quarter of an hour
     python experiments/speed/run.py --memory               # imgloc's most resident memory, tuned and not; a few minutes
     python experiments/speed/run.py --table                # what the rows in this folder say
 """
@@ -24,22 +25,28 @@ from imgloc import files
 from imgloc.bench import rounds, works
 
 HERE = Path(__file__).parent
-MEMORY = HERE / "memory.jsonl"
+MEMORY, CELLS = HERE / "memory.jsonl", HERE / "cells.jsonl"
 PASSES = (  # each one run in turns by itself; what never wins is not timed everywhere
     ("--implementations=imgloc,linen,torch_eager,torch_channels_last",),
     ("--works=seed_cnn_224,lstm_28", "--implementations=imgloc,keras,keras_inner"),
     ("--works=efficientnet_lite0_224_b1,efficientnet_lite0_224_b8", "--implementations=imgloc,torch_compiled", "--settings=tuned"),
+)
+KERAS_CELLS = ",".join(work.name for work in works.CELLS if works.has_cell(work, "keras_inner"))
+CELL_PASSES = (
+    ("--implementations=imgloc,linen,torch_eager", "--settings=tuned", "--processes=2"),
+    ("--works=lstm_rows,gru_rows,lstm_pixels,gru_pixels", "--implementations=imgloc,torch_eager", "--settings=box", "--processes=1"),
+    (f"--works={KERAS_CELLS}", "--implementations=imgloc,keras_inner", "--settings=tuned", "--processes=1"),
 )
 ROUNDS, MEMORY_ROUNDS = 3, 3
 TORCH, KERAS = ("torch_eager", "torch_channels_last", "torch_compiled"), ("keras", "keras_inner")
 Row = dict[str, Any]
 
 
-def bench(python: str, *options: str) -> list[Row]:
-    """The rows of one `imgloc bench step` under an interpreter."""
+def bench(python: str, *options: str, group: str = "step") -> list[Row]:
+    """The rows of one `imgloc bench` of a group of works under an interpreter."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "rows.jsonl"
-        subprocess.run([python, "-m", "imgloc", "bench", "step", *options, f"--json={target}"], check=True)
+        subprocess.run([python, "-m", "imgloc", "bench", group, *options, f"--json={target}"], check=True)
         return [json.loads(line) for line in target.read_text().splitlines()]
 
 
@@ -63,6 +70,27 @@ def beside(other: str) -> None:
         merged.append({**same[0], "median_ms": statistics.median(times), "low_ms": min(times), "high_ms": max(times), "n": len(times)})
     ours = {(row["work"], row["setting"]): row["median_ms"] for row in merged if row["implementation"] == "imgloc"}
     write([{**row, "ratio": round(ours[row["work"], row["setting"]] / row["median_ms"], 4)} for row in merged])
+
+
+def cells() -> None:
+    """Every recurrent cell beside linen's, PyTorch's and Keras's, into cells.jsonl."""
+    rows = [row for options in CELL_PASSES for row in bench(sys.executable, *options, group="cells")]
+    files.write_text(CELLS, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def cells_table() -> None:
+    """Of each cell imgloc's time a step and its ratio to linen's own, to PyTorch's and to Keras's."""
+    rows = [json.loads(line) for line in CELLS.read_text().splitlines()]
+    ours = next(row for row in rows if row["implementation"] == "imgloc")
+    print(f"Python {ours['python']}, JAX {ours['versions']['jax']}, {ours['machine']}, commit {ours['commit'][:7]}\n")
+    print("| work | parameters | imgloc, ms | to linen's own | to PyTorch | to Keras | to the floor |")
+    print("|---|---|---|---|---|---|---|")
+    for work in dict.fromkeys(row["work"] for row in rows):
+        same = [row for row in rows if row["work"] == work]
+        time, torch, linen, keras, floor, _ = columns(same)
+        parameters = next(row["parameters"] for row in same if row["implementation"] == "imgloc")
+        print(f"| {work} | {parameters:,} | {time} | {linen} | {torch} | {keras} | {floor} |")
+    print()
 
 
 def memory() -> None:
@@ -108,11 +136,11 @@ def table() -> None:
         print("| work | imgloc, ms | to PyTorch's best | to plain linen layers | to Keras | to the floor | memory |")
         print("|---|---|---|---|---|---|---|")
         for work in dict.fromkeys(row["work"] for row in rows):
-            print(f"| {work} | " + " | ".join(cells([row for row in rows if row["work"] == work])) + " |")
+            print(f"| {work} | " + " | ".join(columns([row for row in rows if row["work"] == work])) + " |")
         print()
 
 
-def cells(rows: list[Row]) -> list[str]:
+def columns(rows: list[Row]) -> list[str]:
     """The columns of one work."""
     first = {(row["implementation"], row["setting"]): row for row in reversed(rows)}
     ours = first["imgloc", "tuned"]
@@ -139,13 +167,19 @@ def both(first: dict[tuple[str, str], Row], names: tuple[str, ...]) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the results that are there")
+    parser.add_argument("--cells", action="store_true", help="measure the recurrent cells")
     parser.add_argument("--memory", action="store_true", help="measure memory, tuned and not")
     parser.add_argument("--beside", metavar="PYTHON", help="another interpreter with imgloc installed")
     parsed = parser.parse_args()
     if parsed.table:
         table()
+        if CELLS.exists():
+            cells_table()
         if MEMORY.exists():
             memory_table()
+    elif parsed.cells:
+        cells()
+        cells_table()
     elif parsed.memory:
         memory()
     elif parsed.beside:

@@ -10,6 +10,12 @@ from imgloc.bench.works import Work
 
 # EfficientNet-Lite0 (TensorFlow's release of 2020): repeats, kernel, stride of the first, expansion, features.
 LITE0 = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))
+CELLS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "elman": (layers.SimpleRNN, {}),
+    "irnn": (layers.SimpleRNN, {"activation": "relu", "recurrent_initializer": "identity"}),
+    "lstm": (layers.LSTM, {}),
+    "gru": (layers.GRU, {}),
+}
 RESNETS = {"resnet18": (False, (2, 2, 2, 2)), "resnet50": (True, (3, 4, 6, 3))}  # bottlenecks?, blocks of each stage
 
 
@@ -18,6 +24,8 @@ def make_model(work: Work) -> Any:
     inputs = Input((work.size, work.size, work.channels))
     if work.model == "lstm":
         x = layers.LSTM(50)(layers.Reshape((work.size, work.size * work.channels))(inputs))
+    elif work.model == "recurrence":
+        x = _recurrence(inputs, work)
     elif work.model == "seed_cnn":
         x = _seed_cnn(inputs)
     elif work.model == "digits_cnn":
@@ -27,6 +35,15 @@ def make_model(work: Work) -> Any:
     else:
         x = _resnet(inputs, *RESNETS[work.model])
     return Model(inputs, layers.Dense(work.classes)(x))
+
+
+def _recurrence(x: Any, work: Work) -> Any:
+    if work.order == "maps":
+        sequence = layers.Reshape((work.channels, work.size, work.size, 1))(layers.Permute((3, 1, 2))(x))
+        return layers.GlobalAveragePooling2D()(layers.ConvLSTM2D(work.units, 3, padding="same")(sequence))
+    inputs = work.size if work.order == "rows" else 1
+    kind, options = CELLS[work.cell]
+    return kind(work.units, **options)(layers.Reshape((-1, inputs))(x))
 
 
 def _seed_cnn(x: Any) -> Any:

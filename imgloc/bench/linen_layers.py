@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
+
+from imgloc.bench import linen_cells
 
 PLAIN_MAX_POOL: Callable[..., Any] = nn.max_pool
 PLAIN_AVERAGE_POOL: Callable[..., Any] = nn.avg_pool
-Activation = Callable[[jax.Array], jax.Array]
-BUILT_ON_LAYERS = ("imgloc.models.", "imgloc.bench.models")
+BUILT_ON_LAYERS = ("imgloc.models.", "imgloc.bench.models", "imgloc.recurrent.cells.irnn")
 
 
 def max_pool(x: jax.Array, window: tuple[int, int] = (2, 2), strides: tuple[int, int] | None = None, padding: Any = "VALID") -> jax.Array:
@@ -34,42 +34,24 @@ def average_pool(
     return pooled
 
 
-def lstm(x: jax.Array, w: jax.Array, u: jax.Array, bias: jax.Array, mask: None = None, *, activation: Activation, **_: Any) -> jax.Array:
-    """linen's LSTM over a sequence, with imgloc's parameters cut into its own."""
-    gates = ("i", "f", "g", "o")
-    params = {f"i{gate}": {"kernel": kernel} for gate, kernel in zip(gates, jnp.split(w, 4, axis=-1), strict=True)}
-    hidden = zip(gates, jnp.split(u, 4, axis=-1), jnp.split(bias, 4), strict=True)
-    params |= {f"h{gate}": {"kernel": kernel, "bias": part} for gate, kernel, part in hidden}
-    return _states(nn.OptimizedLSTMCell(u.shape[0], activation_fn=activation), params, x)
-
-
-def elman(x: jax.Array, w: jax.Array, u: jax.Array, bias: jax.Array, mask: None = None, *, activation: Activation, **_: Any) -> jax.Array:
-    """linen's simple recurrence over a sequence, with imgloc's parameters."""
-    params = {"i": {"kernel": w, "bias": bias}, "h": {"kernel": u}}
-    return _states(nn.SimpleCell(u.shape[0], activation_fn=activation), params, x)
-
-
-def _states(cell: nn.RNNCellBase, params: dict[str, Any], x: jax.Array) -> jax.Array:
-    states: Any = nn.RNN(cell, parent=None).apply({"params": {"cell": params}}, x)
-    return jnp.asarray(states)
-
-
 def replace_layers() -> None:
     """From now on models are built on linen's layers. Call it before any model's module is imported."""
     loaded = [name for name in sys.modules if name.startswith(BUILT_ON_LAYERS)]
     if loaded:
         raise RuntimeError(f"{loaded[0]} is imported already and keeps the layers that it was imported with")
     from imgloc.ops import conv, norm, pool
-    from imgloc.recurrent.cells import elman as elman_cell
-    from imgloc.recurrent.cells import lstm as lstm_cell
+    from imgloc.recurrent.cells import conv_lstm, elman, gru, lstm, minimal_gru
 
     for module, name, plain in (
         (conv, "Conv", nn.Conv),
         (norm, "GroupNorm", nn.GroupNorm),
         (pool, "max_pool", max_pool),
         (pool, "average_pool", average_pool),
-        (lstm_cell, "lstm", lstm),
-        (elman_cell, "elman", elman),
+        (elman, "elman", linen_cells.elman),
+        (lstm, "lstm", linen_cells.lstm),
+        (gru, "gru", linen_cells.gru),
+        (minimal_gru, "minimal_gru", linen_cells.minimal_gru),
+        (conv_lstm, "conv_lstm", linen_cells.conv_lstm),
     ):
         if not hasattr(module, name):
             raise RuntimeError(f"{module.__name__} has no {name} to be replaced by linen's")

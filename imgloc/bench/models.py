@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc.bench.works import Work
@@ -13,6 +14,8 @@ from imgloc.ops.conv import Conv
 from imgloc.ops.norm import GroupNorm
 from imgloc.ops.pool import max_pool
 from imgloc.recurrent.cells import lstm
+from imgloc.recurrent.layers import make_layer
+from imgloc.recurrent.orders import as_sequence
 from imgloc.types import Outputs
 
 IMGLOC_MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # name of a work's model -> module in imgloc.models, its fields
@@ -55,12 +58,31 @@ class RowLSTM(nn.Module):
         return {"logits": nn.Dense(self.num_classes, name="classes")(rows[:, -1])}
 
 
+class Recurrence(nn.Module):
+    """A recurrent layer over an image, its last state a dense layer's input; of a map the mean."""
+
+    num_classes: int
+    cell: str
+    units: int
+    order: str  # rows, pixels or maps
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
+        """Logits for images (b, h, w, c)."""
+        maps = self.order == "maps"
+        sequence = jnp.moveaxis(images, -1, 1)[..., None] if maps else as_sequence(images, self.order)
+        last = make_layer(self.cell, self.units, name="cell")(sequence)[:, -1]
+        return {"logits": nn.Dense(self.num_classes, name="classes")(last.mean((1, 2)) if maps else last)}
+
+
 def make_model(work: Work) -> nn.Module:
     """The linen module of a work."""
     if work.model == "digits_cnn":
         return DigitsCNN(work.classes)
     if work.model == "lstm":
         return RowLSTM(work.classes)
+    if work.model == "recurrence":
+        return Recurrence(work.classes, work.cell, work.units, work.order)
     module, fields = IMGLOC_MODELS[work.model]
     model: nn.Module = find("models", module).Model(num_classes=work.classes, **fields)
     return model

@@ -8,6 +8,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from imgloc.bench.works import NO_SUCH_CELL
+
 COLUMNS = ("work", "implementation", "setting", "median ms", "lowest to highest", "ratio", "of peak")
 CAPTION = """\
 median over processes of each one's median; lowest to highest of these
@@ -38,7 +40,8 @@ def step_table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
     table = _empty(title, CAPTION, COLUMNS)
     for i, row in enumerate(rows):
         if "reason" in row:
-            cells = ["-", "does not run: " + row["reason"][:60], "-", "-"]
+            lacks = row["reason"] == NO_SUCH_CELL
+            cells = ["-", row["reason"] if lacks else "does not run: " + row["reason"][:60], "-", "-"]
         else:
             share = row.get("share_of_peak")
             cells = [milliseconds(row["median_ms"]), spread(row), ratio(row), "-" if share is None else f"{share:.0%}"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -9,6 +12,12 @@ from imgloc.bench.works import Work
 
 # EfficientNet-Lite0 (TensorFlow's release of 2020): repeats, kernel, stride of the first, expansion, features.
 LITE0 = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))
+CELLS: dict[str, Callable[[int, int], nn.Module]] = {
+    "elman": functools.partial(nn.RNN, batch_first=True),
+    "irnn": functools.partial(nn.RNN, batch_first=True, nonlinearity="relu"),
+    "lstm": functools.partial(nn.LSTM, batch_first=True),
+    "gru": functools.partial(nn.GRU, batch_first=True),
+}
 RESNETS = {"resnet18": (False, (2, 2, 2, 2)), "resnet50": (True, (3, 4, 6, 3))}  # bottlenecks?, blocks of each stage
 
 
@@ -29,6 +38,21 @@ class RowLSTM(nn.Module):
         return self.classes(states[:, -1])
 
 
+class Recurrence(nn.Module):
+    """A recurrent layer over the rows or the pixels of an image, its last state a dense layer's input; two biases a gate."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self.inputs = work.size if work.order == "rows" else 1
+        self.layer = CELLS[work.cell](self.inputs, work.units)
+        self.classes = nn.Linear(work.units, work.classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits for images (b, c, h, w), c = 1."""
+        states, _ = self.layer(images.reshape(len(images), -1, self.inputs))
+        return self.classes(states[:, -1])
+
+
 class Residual(nn.Module):
     """The sum of a body and a shortcut, then an activation."""
 
@@ -45,6 +69,8 @@ def make_model(work: Work) -> nn.Module:
     """The model of a work; its input is (b, c, h, w)."""
     if work.model == "lstm":
         return RowLSTM(work)
+    if work.model == "recurrence":
+        return Recurrence(work)
     if work.model == "seed_cnn":
         return _seed_cnn(work)
     if work.model == "digits_cnn":

@@ -21,6 +21,9 @@ class Work:
     train: bool
     accelerator_only: bool = False  # too slow to time on a CPU
     steps_per_call: int = 1  # that imgloc does in one compiled call, as its loop does; times are a step's
+    cell: str = ""  # of a recurrence, as `imgloc.recurrent.layers` reads it
+    units: int = 0
+    order: str = ""  # the image as a sequence: rows, pixels, or maps, which are its channels
 
 
 SEED = Work("seed_cnn_224", "seed_cnn", 224, 3, 1000, 32, train=True)
@@ -37,7 +40,26 @@ def _forward(work: Work, batch: int) -> Work:
 
 STEP = (SEED, DIGITS, RESNET18, LSTM, _forward(LITE0, 1), _forward(LITE0, 8), RESNET50)
 INFER = tuple(_forward(work, batch) for work in (SEED, DIGITS, RESNET18, LSTM, LITE0, RESNET50) for batch in (1, 8))
-WORKS = {"step": STEP, "infer": INFER}
+
+
+def _recurrence(name: str, cell: str, order: str) -> Work:
+    if order == "maps":  # 8 of 14x14
+        return Work(f"{name}_maps", "recurrence", 14, 8, 10, 64, train=True, cell=cell, units=16, order=order)
+    units, calls = {"rows": (128, 10), "pixels": (100, 1)}[order]
+    return Work(f"{name}_{order}", "recurrence", 28, 1, 10, 64, train=True, steps_per_call=calls, cell=cell, units=units, order=order)
+
+
+ORDINARY = ("elman", "irnn", "lstm", "gru", "minimal_gru", "lru")
+CELLS = (
+    *(_recurrence(cell, cell, order) for order in ("rows", "pixels") for cell in ORDINARY),
+    _recurrence("lru_associative", "lru(form=associative)", "pixels"),
+    _recurrence("conv_lstm", "conv_lstm", "maps"),
+)
+WORKS = {"step": STEP, "infer": INFER, "cells": CELLS}
+
+#: Cell -> where there is none such.
+LACKING = {"lru": ("linen", "torch", "keras"), "minimal_gru": ("torch", "keras"), "conv_lstm": ("torch",)}
+NO_SUCH_CELL = "has no such cell"
 
 #: Name -> the package that it needs beside imgloc's own, or "".
 IMPLEMENTATIONS = {
@@ -64,8 +86,14 @@ def chosen(what: str, wanted: str, possible: Iterable[str]) -> list[str]:
 
 def is_another(work: Work, implementation: str) -> bool:
     """Whether an implementation of a work is another than those listed before it: a forward pass has no trainer, rows no channels."""
-    same = (implementation == "keras_inner" and not work.train) or (implementation == "torch_channels_last" and work.model == "lstm")
+    sequence = work.model in ("lstm", "recurrence")
+    same = (implementation == "keras_inner" and not work.train) or (implementation == "torch_channels_last" and sequence)
     return not same
+
+
+def has_cell(work: Work, implementation: str) -> bool:
+    """Whether an implementation has the cell of a work; yes where the work has none."""
+    return (IMPLEMENTATIONS[implementation] or implementation) not in LACKING.get(work.cell.partition("(")[0], ())
 
 
 def find_work(group: str, name: str) -> Work:

@@ -16,6 +16,7 @@ EXAMPLES = """\
 step: training steps, and EfficientNet's forward pass      infer: forward passes of every work, batch 1 and 8
 input: making batches against using them, JPEG decoding    start: from the command to the first step, imgloc --help
 read: photographs read, decoded and augmented, beside PyTorch's DataLoader with torchvision
+cells: training steps of every recurrent cell, over 28 rows, 784 pixels and, of conv_lstm, 8 maps
 
 Each implementation is timed in processes of its own, one after another in turns. Nothing else should run meanwhile.
 PyTorch and Keras: pip install 'imgloc[bench]' (on a CPU, PyTorch's CPU build).
@@ -25,16 +26,16 @@ examples:
   imgloc bench step --json step.jsonl
   imgloc bench step --works seed_cnn_224,lstm_28 --implementations imgloc,torch_eager --settings tuned
 """
-WHAT = ("step", "input", "read", "start", "infer")
+WHAT = ("step", "cells", "input", "read", "start", "infer")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
-    parser.add_argument("what", metavar="WHAT", help="step, input, read, start or infer")
+    parser.add_argument("what", metavar="WHAT", help="step, cells, input, read, start or infer")
     parser.add_argument("--json", default="", metavar="FILE", help="write the rows there, one JSON object a line")
-    parser.add_argument("--works", default="", metavar="A,B", help="time these alone (step, infer)")
-    parser.add_argument("--implementations", default="", metavar="A,B", help="imgloc, linen, torch_eager, ... (step, infer)")
-    parser.add_argument("--settings", default="", metavar="A,B", help="box, tuned or both (step, infer; default both)")
+    parser.add_argument("--works", default="", metavar="A,B", help="time these alone (step, cells, infer)")
+    parser.add_argument("--implementations", default="", metavar="A,B", help="imgloc, linen, torch_eager, ... (step, cells, infer)")
+    parser.add_argument("--settings", default="", metavar="A,B", help="box, tuned or both (step, cells, infer; default both)")
     parser.add_argument("--processes", type=int, default=3, metavar="N", help="processes of each, in turns (default 3)")
     parser.add_argument("--config", default="configs/digits_cnn.py", metavar="FILE", help="what start trains (configs/digits_cnn.py)")
     parser.add_argument("--quick", action="store_true", help="few repeats: to see that it works, not how fast")
@@ -52,9 +53,9 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     if target is not None and (target.is_dir() or not target.parent.is_dir()):
         raise UserError(f"cannot write --json '{target}'; possible: a file in a folder that exists")
     if parsed.what in ("input", "read", "start") and (parsed.works or parsed.implementations or parsed.settings):
-        raise UserError(f"--works, --implementations and --settings choose for step and infer; '{parsed.what}' has nothing to choose")
+        raise UserError(f"--works, --implementations and --settings choose for step, cells, infer; '{parsed.what}' has nothing to choose")
 
-    rows = {"step": _steps, "infer": _steps, "input": _input, "read": _read, "start": _start}[parsed.what](parsed)
+    rows = {"step": _steps, "cells": _steps, "infer": _steps, "input": _input, "read": _read, "start": _start}[parsed.what](parsed)
     if target is not None:
         from imgloc import files
 

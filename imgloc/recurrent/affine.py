@@ -50,7 +50,9 @@ def affine_recur(
     def whole(form: str, at_once: AtOnce) -> Callable[..., jax.Array]:
         def states(*given: Any) -> jax.Array:
             piece = _piece(cell, join, multiply, at_once, joined=form == "joined" and w is not None, reverse=reverse)
-            return _in_pieces(piece, *given, reverse=reverse)
+            # XLA's gradients of a convolution's kernel take up to 200 times as long in a loop, on a CPU.
+            length = piece_length(len(x)) if multiply is jnp.matmul else len(x)
+            return _in_pieces(piece, *given, length=length, reverse=reverse)
 
         return states
 
@@ -69,10 +71,11 @@ def piece_length(steps: int) -> int:
     return longest if longest >= SHORTEST else steps
 
 
-def _in_pieces(piece: Any, start: Carry, x_txbxf: jax.Array, mask_txb: jax.Array | None, weights: Any, *, reverse: bool) -> jax.Array:
-    """States (t, b, d) of a sequence, one piece after another."""
-    steps = x_txbxf.shape[0]
-    length = piece_length(steps)
+def _in_pieces(
+    piece: Any, start: Carry, x_txbxf: jax.Array, mask_txb: jax.Array | None, weights: Any, *, length: int, reverse: bool
+) -> jax.Array:  # fmt: skip
+    """States (t, b, d) of a sequence, one piece of a length after another."""
+    steps = len(x_txbxf)
     if length == steps:
         states: jax.Array = piece(start, x_txbxf, mask_txb, weights)[1]
         return states

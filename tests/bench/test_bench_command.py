@@ -16,9 +16,10 @@ from tests import processes
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["steps"], "unknown benchmark 'steps'; did you mean 'step'? possible: infer, input, read, start, step"),
+        (["steps"], "unknown benchmark 'steps'; did you mean 'step'? possible: cells, infer, input, read, start, step"),
         (["step", "--works=lstm"], "unknown work 'lstm'; did you mean 'lstm_28'"),
         (["infer", "--works=lstm_28"], "unknown work 'lstm_28'; did you mean 'lstm_28_b"),
+        (["cells", "--works=lstm_28"], "unknown work 'lstm_28'; did you mean 'lstm_rows'"),
         (["step", "--implementations=torch"], "possible: imgloc, keras, keras_inner, linen, torch_channels_last"),
         (["step", "--settings=tune"], "unknown setting 'tune'; did you mean 'tuned'"),
         (["step", "--processes=0"], "--processes is 0; possible: at least 1"),

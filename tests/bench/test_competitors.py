@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from imgloc import names
+from imgloc.bench import works
 from tests import processes
 
 COUNT = """
@@ -18,14 +19,16 @@ import json, sys
 from imgloc.bench import works
 side = sys.argv[1]
 found = {}
-for work in works.STEP:
+for work in (*works.STEP, *works.CELLS):
+    if side in ("torch", "keras") and not works.has_cell(work, side + ("_eager" if side == "torch" else "")):
+        continue
     if side == "torch":
         from imgloc.bench.torch_models import make_model
         found[work.name] = sum(p.numel() for p in make_model(work).parameters())
     elif side == "keras":
         from imgloc.bench.keras_models import make_model
         found[work.name] = sum(int(v.value.size) for v in make_model(work).trainable_variables)
-    elif work.name in sys.argv[2].split(","):
+    elif work.name in sys.argv[2].split(",") or work.cell:
         import jax
         from imgloc.bench import jax_side
         init, _ = jax_side.train_functions(work, "cpu")
@@ -33,6 +36,8 @@ for work in works.STEP:
 print(json.dumps(found))
 """
 NEEDS = {"resnet18_64": "resnet", "resnet50_224": "resnet", "efficientnet_lite0_224_b1": "efficientnet_lite"}
+COUNTED = ("seed_cnn_224", "digits_cnn_64", *NEEDS)
+BIASES = {"torch": {"elman": 1, "irnn": 1, "lstm": 4, "gru": 2}, "keras": {"gru": 2}}  # of units, beside those of imgloc
 PUBLISHED = {"resnet18_64": 11_689_512, "resnet50_224": 25_557_032, "efficientnet_lite0_224_b1": 4_652_008}  # torchvision, timm
 
 
@@ -53,7 +58,12 @@ def test_models_have_as_many_parameters(side: str) -> None:
     ours, theirs = counts("imgloc"), counts(side)
     second_biases = 4 * 50 if side == "torch" else 0  # PyTorch's LSTM has two a gate
     assert theirs["lstm_28"] - second_biases == ours["lstm_28"]
-    assert {name: theirs[name] for name in ours if name != "lstm_28"} == {name: ours[name] for name in ours if name != "lstm_28"}
+    feedforward = [name for name in ours if name in COUNTED]
+    assert {name: theirs[name] for name in feedforward} == {name: ours[name] for name in feedforward}
+    cells = [work for work in works.CELLS if work.name in theirs]
+    assert len(cells) == {"torch": 8, "keras": 9}[side]
+    for work in cells:
+        assert theirs[work.name] - BIASES[side].get(work.cell, 0) * work.units == ours[work.name], work.name
     assert {name: theirs[name] for name in PUBLISHED} == PUBLISHED
 
 
@@ -66,11 +76,11 @@ def test_imgloc_has_the_published_numbers_of_parameters() -> None:
 
 @pytest.mark.parametrize("implementation", ["torch_eager", "torch_channels_last", "keras", "keras_inner"])
 def test_a_competitor_is_timed(implementation: str) -> None:
-    from imgloc.bench import rounds, works
+    from imgloc.bench import rounds
 
     if importlib.util.find_spec(works.IMPLEMENTATIONS[implementation]) is None:
         pytest.skip(f"{works.IMPLEMENTATIONS[implementation]} is not installed")
-    for group, work in (("step", "lstm_28"), ("infer", "lstm_28_b1")):
+    for group, work in (("step", "lstm_28"), ("infer", "lstm_28_b1"), ("cells", "gru_rows")):
         spec = {"task": "time", "group": group, "work": work, "implementation": implementation, "setting": "box"}
         result = rounds.run_worker({**spec, "platform": "cpu", "quick": True}, "box")
         assert result.get("median_ms", 0) > 0, result

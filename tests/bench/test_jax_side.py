@@ -29,6 +29,16 @@ def test_prepared_works_run_and_know_their_parameters_and_steps() -> None:
         assert prepared.steps_per_call == work.steps_per_call
 
 
+def test_a_recurrence_reads_rows_pixels_or_maps() -> None:
+    kernels = {"lstm_rows": (28, 4 * 128), "lstm_pixels": (1, 4 * 100), "conv_lstm_maps": (3, 3, 1, 4 * 16)}
+    for name, shape in kernels.items():
+        work = works.find_work("cells", name)
+        init, one_step = jax_side.train_functions(work, "cpu")
+        state = jax.eval_shape(init, 0)
+        assert state.params["cell"]["kernel"].shape == shape
+        assert jax.eval_shape(one_step, state, jax_side.make_batch(work))[1]["loss"].shape == ()
+
+
 def test_an_accelerator_computes_in_bfloat16() -> None:
     init, one_step = jax_side.train_functions(TINY, "gpu")
     assert "bf16" in str(jax.make_jaxpr(one_step)(jax.eval_shape(init, 0), jax_side.make_batch(TINY)))

@@ -38,7 +38,10 @@ def made(path, leaf):
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     return (rng.standard_normal(leaf.shape) / np.sqrt(max(1, np.prod(leaf.shape[:-1])))).astype(leaf.dtype)
 
-found = {"layer": conv.Conv.__module__}
+found = {"layer": conv.Conv.__module__, "cells": set()}
+for name in ("elman", "lstm", "gru", "minimal_gru", "conv_lstm"):
+    found["cells"].add(getattr(names.find("recurrent.cells", name), name).__module__)
+found["cells"].add(names.find("recurrent.cells", "irnn").elman.__module__)
 for work in (works.SEED, works.DIGITS, works.LSTM):  # a whole step
     work = dataclasses.replace(work, batch=2, classes=10, size=40 if work is works.SEED else work.size)
     init, one_step = jax_side.train_functions(work, "cpu")
@@ -80,6 +83,8 @@ def test_with_the_same_parameters_linen_gives_the_same(tmp_path: Path, cache: Pa
     ours, theirs = (outputs(side, tmp_path / side, cache) for side in ("imgloc", "linen"))
     assert ours.pop("layer").startswith("imgloc.")
     assert theirs.pop("layer").startswith("flax.")
+    assert len(ours.pop("cells")) == 5
+    assert theirs.pop("cells") == {"imgloc.bench.linen_cells"}
     assert set(ours) == set(theirs) == {"seed_cnn_224", "digits_cnn_64", "lstm_28", *names.names("models")}
     for name, one in ours.items():
         assert paths(one.pop("params")) == paths(theirs[name].pop("params")), name

@@ -87,6 +87,17 @@ def test_what_would_be_timed_twice_is_timed_once() -> None:
     ]  # fmt: skip
 
 
+def test_a_side_without_the_cell_has_a_row_that_says_so_and_no_process() -> None:
+    worker = Worker()
+    chosen = [works.find_work("cells", "lru_rows")]
+    ours, linen = rounds.time_in_turns(
+        "cells", chosen, SIDES[:2], platform="cpu", processes=2, quick=True, say=lambda line: None, worker=worker
+    )  # fmt: skip
+    assert {name for _, name, _ in worker.calls} == {"imgloc"}
+    assert (ours["median_ms"], ours["ratio"]) == (12.0, 1.0)
+    assert (linen["median_ms"], linen["ratio"], linen["reason"]) == (None, None, "has no such cell")
+
+
 def test_the_floor_is_the_arithmetic_at_the_measured_rate() -> None:
     rows = [{"work": "a", "median_ms": 40.0}, {"work": "a", "median_ms": None}, {"work": "b", "median_ms": 1.0}]
     found = rounds.with_floor(rows, {"operations": {"a": 2e9, "b": None}, "rate": 2e11})

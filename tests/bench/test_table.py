@@ -39,6 +39,8 @@ def test_every_row_is_a_line_with_its_spread_and_ratio() -> None:
     assert text.splitlines()[0].strip() == "this machine"
     assert line(text, "imgloc", "50%") == ["a", "imgloc", "box", "1,234", "1,200", "to", "1,300", "1.00", "50%"]
     assert line(text, "linen", "25%")[-2:] == ["0.50", "25%"]
+    lacking = text_of(table.step_table([{**ROWS[2], "reason": "has no such cell"}], ""))
+    assert line(lacking, "torch_compiled") == ["a", "torch_compiled", "box", "-", "has", "no", "such", "cell", "-", "-"]
     assert "does not run: no C++ compiler" in " ".join(line(text, "torch_compiled"))
     assert line(text, "torch_eager") == ["b", "torch_eager", "tuned", "3.14", "3.00", "to", "31.0", "-", "-"]
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from imgloc import names
 from imgloc.bench import works
 from imgloc.errors import UserError
 
 
 def test_names_tell_works_apart_and_forward_passes_say_their_batch() -> None:
     for group, members in works.WORKS.items():
-        names = [work.name for work in members]
-        assert len(set(names)) == len(names), group
+        known = [work.name for work in members]
+        assert len(set(known)) == len(known), group
         assert all(work.train or work.name.endswith(f"_b{work.batch}") for work in members)
     assert {work.batch for work in works.INFER} == {1, 8}
     assert not any(work.train for work in works.INFER)
@@ -43,6 +44,21 @@ def test_what_is_too_slow_for_a_cpu_is_left_out_there_and_refused_where_it_is_na
     assert works.for_platform((works.LSTM,), "cpu", named=True) == [works.LSTM]
     with pytest.raises(UserError, match="'resnet50_224' is timed on an accelerator alone"):
         works.for_platform(works.STEP, "cpu", named=True)
+
+
+def test_every_cell_is_timed_over_rows_and_pixels_where_there_is_such_a_cell() -> None:
+    cells = {work.cell.partition("(")[0] for work in works.CELLS}
+    assert cells == set(names.names("recurrent.cells"))
+    for order in ("rows", "pixels"):
+        assert {work.cell.partition("(")[0] for work in works.CELLS if work.order == order} == cells - {"conv_lstm"}
+    sides = ("imgloc", "linen", "torch_eager", "keras")
+    lacking = {side: {work.cell for work in works.CELLS if not works.has_cell(work, side)} for side in sides}
+    assert lacking == {
+        "imgloc": set(), "linen": {"lru", "lru(form=associative)"},
+        "torch_eager": {"lru", "lru(form=associative)", "minimal_gru", "conv_lstm"},
+        "keras": {"lru", "lru(form=associative)", "minimal_gru"},
+    }  # fmt: skip
+    assert all(works.has_cell(works.LSTM, side) for side in works.IMPLEMENTATIONS)
 
 
 def test_a_work_is_found_in_its_group_alone() -> None:

@@ -26,7 +26,8 @@ def gru(
     d = u_dx3d.shape[0]
 
     def join(projected: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, ...]:
-        return projected[..., : 2 * d] + recurrent[..., : 2 * d], projected[..., 2 * d :], recurrent[..., 2 * d :]
+        (gates, into), (gates_recurrent, back) = (jnp.split(a, [2 * d], axis=-1) for a in (projected, recurrent))
+        return gates + gates_recurrent, into, back
 
     def cell(pre: tuple[jax.Array, ...], carry: Carry) -> Carry:
         gates, into, back = pre

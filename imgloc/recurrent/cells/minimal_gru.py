@@ -23,10 +23,10 @@ def minimal_gru(
     as `flax.linen.MGUCell` has it, where f keeps the state; the paper writes its f for what is let in, and gates before the product.
     Mask and `reverse` are those of `imgloc.recurrent.scan.recur`.
     """
-    d = u_dx2d.shape[0]
 
     def join(projected: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, ...]:
-        return projected[..., :d] + recurrent[..., :d], projected[..., d:], recurrent[..., d:]
+        (f, into), (f_recurrent, back) = (jnp.split(a, 2, axis=-1) for a in (projected, recurrent))
+        return f + f_recurrent, into, back
 
     def cell(pre: tuple[jax.Array, ...], carry: Carry) -> Carry:
         gate, into, back = pre
