@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def _all_shown(report: RunReport, split: str, number: int) -> list[Shown]:
     for i, steps in enumerate(sorted(kept, key=lambda steps: (ORDER.index(steps.why) if steps.why in ORDER else len(ORDER), steps.id))):
         path = saved_steps.place(report.run, split, steps.id).with_suffix(".png")
         png = path.read_bytes() if path.is_file() else b""
-        if png.startswith(PNG) and len(png) > 24:
+        if png.startswith(PNG) and len(png) > 24 and all(struct.unpack(">II", png[16:24])):
             row = rows[steps.id]
             names = {label: class_name(report, label) for label in (*steps.labels, *steps.top_labels, row["label"])}
             found.append(Shown(steps, row, png, names, Timeline(f"steps-{number}-{i}", len(steps.seen))))
