@@ -24,7 +24,7 @@ from imgloc.data.checks.folder import Findings
 from imgloc.errors import UserError, reason, unknown
 from imgloc.names import ROOMS, find, names
 from imgloc.randomness import generator
-from imgloc.types import NOT_SCORED, Batch, Example, Outputs, Source
+from imgloc.types import MOST_MOMENTS, NOT_SCORED, Batch, Example, Outputs, Source
 
 LossFunction = Callable[[Outputs, Batch], jax.Array]
 HANDED_OVER = ("num_classes", "parent", "name")  # model fields that no config sets
@@ -263,9 +263,14 @@ def _check_steps(outputs: Mapping[str, Any], model: str, size: int, classes: int
         raise UserError(f"output 'steps' of model '{model}' holds {got}; possible: a dict of {', '.join(wanted)}")
     moments = (getattr(steps["logits"], "shape", ())[1:2] or (1,))[0]
     grid = getattr(steps["seen"], "shape", ())[2:4]
+    if not 1 <= moments <= MOST_MOMENTS or 0 in grid:
+        got = f"{moments} moments, seen on a grid of {' x '.join(map(str, grid))}"
+        raise UserError(f"output 'steps' of model '{model}' tells of {got}; possible: 1 to {MOST_MOMENTS}, on a grid of at least 1 x 1")
     reserved = {"logits": (size, moments, classes), "box": (size, moments, 4), "seen": (size, moments, *(grid if len(grid) == 2 else "hw"))}
     for name, value in steps.items():
         _check_output(f"steps/{name}", value, model, reserved[name], size)
+        if value.dtype.kind == "c":
+            raise UserError(f"output 'steps/{name}' of model '{model}' is complex; possible: real numbers")
 
 
 def _check_output(name: str, value: Any, model: str, wanted: tuple[Any, ...] | None, size: int) -> None:

@@ -81,6 +81,19 @@ def unknown(what: str, got: str, possible: Iterable[str]) -> UserError:
     return UserError(f"unknown {what} '{got}'; {hint}possible: {', '.join(names) or 'none'}")
 
 
+def check_at_least(least: int, **numbers: int | tuple[int, ...]) -> None:
+    """Raises UserError for a field of a model, or a number in one, below the least that is possible."""
+    for name, value in numbers.items():
+        if min(value, default=least) < least if isinstance(value, tuple) else value < least:
+            raise UserError(f"model.{name} is {value}; possible: at least {least}{' each' if isinstance(value, tuple) else ''}")
+
+
+def check_dropout(rate: float) -> None:
+    """Raises UserError for a rate of dropout that leaves nothing, or is none."""
+    if not 0 <= rate < 1:
+        raise UserError(f"dropout (model.dropout) is {rate}; possible: 0 up to, not including, 1")
+
+
 def chosen(what: str, name: str, possible: Mapping[str, T]) -> T:
     """What a table has under a name that a user chose. Raises UserError, as `unknown` says it, where it has none."""
     if name not in possible:

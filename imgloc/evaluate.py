@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import shutil
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -247,15 +248,24 @@ def _places(source: Source, ids: Collection[str], known: list[str] | None = None
 
 
 def _write_steps(scoring: _Scoring, why: Mapping[str, str], places: Mapping[str, int]) -> None:
-    """Save what the model would say of some examples after each step of reading them."""
+    """Save what the model would say of some examples after each step of reading them.
+
+    Where that is no number, the gallery's examples go without, which is told; raises UserError for one that was asked for.
+    """
     source, dtype = scoring.target.source, compute_dtype(scoring.config.train.dtype)
     examples = list(pipeline.readable(source, places.values(), scoring.view.size))
     if not examples:  # none can be decoded, which has been told
         return
     compiled = predict.compiled_steps(scoring.model, scoring.devices, dtype)
     found = predict.steps_of(compiled, scoring.variables, scoring.devices, examples, scoring.view)
-    if jax.process_index() > 0:
-        return
     for example, (steps, content_4) in zip(examples, found, strict=True):
-        saved = saved_steps.summarized(example.id, why[example.id], steps, content_4, example.label)
-        saved_steps.write(scoring.run, scoring.target.name, saved, draw.thumbnail(example.image_hxwxc), scoring.meta)
+        try:
+            saved = saved_steps.summarized(example.id, why[example.id], steps, content_4, example.label)
+        except UserError as error:
+            if why[example.id] == "chosen":
+                raise
+            if jax.process_index() == 0:
+                sys.stderr.write(f"imgloc: {error}; they are left out of the report\n")
+            continue
+        if jax.process_index() == 0:
+            saved_steps.write(scoring.run, scoring.target.name, saved, draw.thumbnail(example.image_hxwxc), scoring.meta)

@@ -7,6 +7,7 @@ config, checkpoint or data than the rows count as none.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from imgloc import files
+from imgloc.errors import UserError
 from imgloc.rundir import RunDir
-from imgloc.types import FloatArray, IntArray, Outputs
+from imgloc.types import MOST_MOMENTS, FloatArray, IntArray, Outputs
 
 BARS = 6  # classes whose probabilities are kept at each step
+LARGEST = 1e6  # number that is read, either sign: boxes may lie outside of the picture
 READ = 9  # written for what has been read; 0: not at all
 
 
@@ -51,10 +54,17 @@ def folder(run: RunDir, split: str) -> Path:
 
 
 def summarized(example_id: str, why: str, steps: Outputs, content_4: FloatArray, label: int) -> SavedSteps:
-    """What is kept of one example's output `steps` (NumPy, no axis b, boxes of the picture); its true class is among the classes kept."""
+    """What is kept of one example's output `steps` (NumPy, no axis b, boxes of the picture); its true class is among the classes kept.
+
+    Raises UserError where some of it is no number.
+    """
     logits_sxk = np.asarray(steps["logits"], np.float64)
-    exponent = np.exp(logits_sxk - logits_sxk.max(axis=-1, keepdims=True))
-    probabilities_sxk = exponent / exponent.sum(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # it is told
+        exponent = np.exp(logits_sxk - logits_sxk.max(axis=-1, keepdims=True))
+        probabilities_sxk = exponent / exponent.sum(axis=-1, keepdims=True)
+    for name, value in {**steps, "logits": probabilities_sxk}.items():
+        if not np.isfinite(np.asarray(value, np.float64)).all():
+            raise UserError(f"the answers step by step for '{example_id}' are no numbers: nan or inf in steps/{name}")
     top_s = probabilities_sxk.argmax(axis=-1)
     likely = np.argsort(-probabilities_sxk.max(axis=0), kind="stable").tolist()
     first = [k for k in dict.fromkeys([int(top_s[-1]), label, *likely]) if 0 <= k < logits_sxk.shape[1]][:BARS]
@@ -105,22 +115,28 @@ def read(run: RunDir, split: str, made_of: Mapping[str, Any]) -> list[SavedSteps
             saved = dict(files.read_json(path))
             theirs = saved.pop("made_of")
             steps = SavedSteps(**saved)
-            if all(theirs.get(key) == made_of.get(key) for key in ("config", "checkpoint", "step", "data")) and _is_whole(steps):
+            current = all(theirs.get(key) == made_of.get(key) for key in ("config", "checkpoint", "step", "data"))
+            if current and _is_whole(steps) and path == place(run, split, steps.id):
                 found.append(steps)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
             continue
     return sorted(found, key=lambda steps: steps.id)
 
 
 def _is_whole(steps: SavedSteps) -> bool:
-    count = len(steps.seen)
-    cells = (len(steps.x) - 1) * (len(steps.y) - 1)
+    count, cells = len(steps.seen), (len(steps.x) - 1) * (len(steps.y) - 1)
+    rows_of_numbers = [*steps.probabilities, *steps.boxes, steps.top_scores, steps.content]
     return (
         count == len(steps.probabilities) == len(steps.top_labels) == len(steps.top_scores)
-        and count > 0
+        and 0 < count <= MOST_MOMENTS
         and len(steps.boxes) in (0, count)
         and all(len(row) == len(steps.labels) > 0 for row in steps.probabilities)
         and all(len(box) == 4 for box in (*steps.boxes, steps.content))
-        and all(len(digits) == cells > 0 and digits.isdecimal() for digits in steps.seen)
-        and steps.x[-1] > 0 < steps.y[-1]
+        and all(len(digits) == cells > 0 and digits.isascii() and digits.isdecimal() for digits in steps.seen)
+        and all(type(text) is str for text in (steps.id, steps.why))
+        and all(type(whole) is int for whole in (*steps.labels, *steps.top_labels, *steps.x, *steps.y))
+        and all(type(number) in (int, float) and abs(number) < LARGEST for row in rows_of_numbers for number in row)
+        and all(edges[0] == 0 and all(a < b for a, b in itertools.pairwise(edges)) for edges in (steps.x, steps.y))
+        and steps.content[0] < steps.content[2]
+        and steps.content[1] < steps.content[3]
     )

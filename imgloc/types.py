@@ -27,6 +27,7 @@ Shape: TypeAlias = tuple[int, int, int]  # h, w, c of the images of a batch
 #: part has been read by then, 0 to 1. Training and scoring leave it out, and so do not compute it (with train=True a model need
 #: not give it); the report shows it.
 Outputs: TypeAlias = Mapping[str, Any]
+MOST_MOMENTS = 64  # that `steps` may tell of
 NOT_SCORED = ("features", "steps")  # outputs that are dicts and that no row is made of
 
 #: One example in a saved table: plain JSON values. See `imgloc.rows`.

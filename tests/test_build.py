@@ -248,5 +248,9 @@ def test_a_task_refuses_a_model_without_its_outputs() -> None:
         ({**good, "steps": {**forming, "box": np.zeros((8, 4, 4))}}, "output 'steps/box' of model 'mine' is of shape (8, 4, 4)"),
         ({**good, "steps": {**forming, "seen": np.zeros((8, 5, 7))}}, "output 'steps/seen'"),
         ({**good, "steps": {**forming, "logits": np.zeros((8, 10))}}, "output 'steps/logits'"),
+        ({**good, "steps": {**forming, "logits": np.zeros((8, 5, 10), complex)}}, "output 'steps/logits' of model 'mine' is complex"),
+        ({**good, "steps": {**forming, "logits": np.zeros((8, 0, 10))}}, "tells of 0 moments, seen on a grid of 7 x 1; possible: 1 to 64"),
+        ({**good, "steps": {**forming, "logits": np.zeros((8, 65, 10))}}, "tells of 65 moments"),
+        ({**good, "steps": {**forming, "seen": np.zeros((8, 5, 0, 1))}}, "on a grid of 0 x 1; possible"),
     ):
         assert_refused(lambda outputs=outputs: build.check_outputs("locate", outputs, "mine", 8, 10), contains)

@@ -11,6 +11,7 @@ from imgloc.cli import main
 from tests import processes
 
 SEQUENCE = ("--config.model.name=sequence",)
+LOCALIZER = ("--config.model.name=localizer", "--config.model.hidden=4")
 MISTAKES = {
     "an unknown key": (["--config.optim.lrr=1"], "did you mean 'optim.lr'"),
     "an unknown section": (["--config.optimm.lr=1"], "unknown config key"),
@@ -32,10 +33,19 @@ MISTAKES = {
     "a cell that reads maps": (["--config.model.cell=conv_lstm"], "possible: maps (b, t, h, w, c), or another cell"),
     "an LRU beyond its ring": (["--config.model.cell=lru(ring=(0.5, 1.5))"], "possible: two radii above 0 and below 1"),
     "no features": (["--config.model.features=0"], "possible: at least 1"),
+    "no hidden units": (["--config.model.hidden=0"], "model.hidden is 0; possible: at least 1"),
+    "dropout of everything": (["--config.model.dropout=1.0"], "dropout (model.dropout) is 1.0; possible: 0 up to, not including, 1"),
+    "no channels": ([*LOCALIZER, "--config.model.stem=(16, 0)"], "model.stem is (16, 0); possible: at least 1 each"),
+    "a context of no units": (
+        [*LOCALIZER, "--config.model.trunk=cnn_irnn", "--config.model.units=0"], "model.units is 0; possible: at least 1",
+    ),
+    "a context of no layers": (
+        [*LOCALIZER, "--config.model.trunk=cnn_irnn", "--config.model.context_layers=0"], "has 0 layers; possible: 1 to 256",
+    ),
     "two directions that cannot share": (
         [*SEQUENCE, "--config.model.bidirectional=True", "--config.model.features=9"], "possible: an even number",
     ),
-    "no layers": ([*SEQUENCE, "--config.model.layers=0"], "a stack has 0 layers; possible: at least 1"),
+    "no layers": ([*SEQUENCE, "--config.model.layers=0"], "a stack has 0 layers; possible: 1 to 256"),
     "ends of one direction": ([*SEQUENCE, "--config.model.summary=ends"], "possible: model.bidirectional=True, or last, mean"),
     "an unknown order": ([*SEQUENCE, "--config.model.read=colums"], "did you mean 'columns'"),
     "a permutation below 0": ([*SEQUENCE, "--config.model.read=permuted_pixels", "--config.model.permutation=-1"], "possible: at least 0"),

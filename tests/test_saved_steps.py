@@ -13,6 +13,7 @@ import pytest
 from imgloc import saved_steps
 from imgloc.rundir import RunDir
 from imgloc.saved_steps import SavedSteps, summarized
+from tests.refusals import assert_refused
 
 MADE_OF = {"config": "c0", "checkpoint": "best", "step": 5, "data": "d0", "split": "test"}
 WHOLE = np.array([0.0, 0.0, 1.0, 1.0])
@@ -78,7 +79,8 @@ def test_they_come_back_as_they_were_and_not_for_other_rows(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "damage",
     [{"seen": ["9000"]}, {"seen": ["900"] * 4}, {"seen": ["900x"] * 4}, {"boxes": [[0, 0, 1]] * 4}, {"probabilities": []},
-     {"content": 3}, {"more": 1}, {"x": []}, {"x": [0, 0]}, {"seen": []}, {"made_of": None}],
+     {"content": 3}, {"more": 1}, {"x": []}, {"x": [0, 0]}, {"seen": []}, {"made_of": None}, {"id": "another"}, {"id": []},
+     {"content": [0, 0, 0, 1]}, {"top_labels": ["3"] * 4}, {"top_scores": ["</svg>"] * 4}, {"top_scores": [1e999] * 4}, {"why": {}}],
 )  # fmt: skip
 def test_damaged_ones_are_none(tmp_path: Path, damage: dict[str, Any]) -> None:
     run, steps = saved(tmp_path)
@@ -87,3 +89,25 @@ def test_damaged_ones_are_none(tmp_path: Path, damage: dict[str, Any]) -> None:
     assert saved_steps.read(run, "test", MADE_OF) == []
     path.write_text(path.read_text()[:100])
     assert saved_steps.read(run, "test", MADE_OF) == []
+
+
+def test_markup_among_the_edges_never_reaches_a_page(tmp_path: Path) -> None:
+    run, steps = saved(tmp_path)
+    path = saved_steps.place(run, "test", steps.id)
+    for edges in (['0"/><script>alert(1)</script>', *steps.x[1:]], [1, *steps.x[1:]], [*steps.x[:-1], 0]):
+        path.write_text(json.dumps({"made_of": MADE_OF, **dataclasses.asdict(steps), "x": edges}))
+        assert saved_steps.read(run, "test", MADE_OF) == []
+
+
+@pytest.mark.parametrize("name", ["logits", "box", "seen"])
+def test_what_is_no_number_is_told(name: str) -> None:
+    given = outputs()
+    given[name] = np.where(np.arange(given[name].size).reshape(given[name].shape) == 1, np.nan, given[name])
+    assert_refused(lambda: summarized("a", "best", given, WHOLE, 3), "for 'a' are no numbers", f"steps/{name}")
+
+
+def test_a_class_that_cannot_be_is_one_with_probability_0() -> None:
+    given = outputs()
+    given["logits"][:, 0] = -np.inf
+    kept = summarized("a", "best", given, WHOLE, 0)
+    assert {row[kept.labels.index(0)] for row in kept.probabilities} == {0.0}

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.errors import chosen
+from imgloc.errors import check_at_least, check_dropout, chosen
 from imgloc.ops.conv import Conv
 from imgloc.ops.heads import class_and_box, class_and_edges
 from imgloc.ops.pool import global_max_pool
@@ -56,6 +56,8 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
+        check_at_least(1, stem=self.stem, middle=self.middle, deep=self.deep, hidden=self.hidden)
+        check_dropout(self.dropout)
         fine, last_bxsxhxwxd = self._trunk()(images, train=train)
         head = Head(self.num_classes, self.locate, self.middle, self.summary, self.hidden, self.dropout)
         nn.share_scope(self, head)
@@ -75,7 +77,7 @@ class Model(nn.Module):
         trunks: dict[str, Callable[[], Cnn | ConvLstm | ReNets]] = {
             "cnn": lambda: Cnn(*convolutions, name="trunk"),
             "renet": lambda: ReNets(self.sweeps, self.patches, self.cell or "gru", name="trunk"),
-            "cnn_irnn": lambda: Cnn(*convolutions, self.units, self.context_layers, self.cell or IRNN, name="trunk"),
+            "cnn_irnn": lambda: Cnn(*convolutions, _context(self.units), self.context_layers, self.cell or IRNN, name="trunk"),
             "conv_lstm": lambda: ConvLstm(*convolutions, self.units, self.looks, name="trunk"),
         }
         return chosen("trunk (model.trunk)", self.trunk, trunks)()
@@ -102,6 +104,11 @@ class Head(nn.Module):
         maps = last_bxhxwxd if fine_bxhxwxc is None else Neck(self.middle, name="neck")(fine_bxhxwxc, last_bxhxwxd, train=train)
         answer, edges = class_and_edges(maps, dense, num_classes=self.num_classes)
         return {**answer, "features": {"last": last_bxhxwxd, "edges": edges}}
+
+
+def _context(units: int) -> int:
+    check_at_least(1, units=units)  # without, it were a cnn
+    return units
 
 
 class Neck(nn.Module):

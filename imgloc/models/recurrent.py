@@ -16,7 +16,8 @@ import numpy as np
 from flax import linen as nn
 
 from imgloc import boxes
-from imgloc.recurrent.layers import make_layer
+from imgloc.errors import check_at_least, check_dropout
+from imgloc.recurrent.layers import check_states, make_layer
 from imgloc.recurrent.orders import columns, rows
 from imgloc.recurrent.steps import ending_with, evenly, for_each, read_by
 from imgloc.types import Outputs
@@ -40,10 +41,14 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        seen_rows = make_layer(self.cell, self.features, name="rows")(rows(images))
+        check_at_least(1, hidden=self.hidden)
+        check_dropout(self.dropout)
+        rows_in = rows(images)
+        seen_rows = check_states(self.cell, make_layer(self.cell, self.features, name="rows")(rows_in), rows_in, self.features)
         context = jnp.broadcast_to(seen_rows[:, -1:], (images.shape[0], images.shape[2], self.features))
         columns_in = jnp.concatenate([columns(images), context], axis=-1)
         seen_columns = make_layer(self.cell, self.features, name="columns")(columns_in)
+        seen_columns = check_states(self.cell, seen_columns, columns_in, self.features)
 
         by_row, by_column = nn.Dense(2, name="row_edges")(seen_rows), nn.Dense(2, name="column_edges")(seen_columns)
         hidden, drop = nn.Dense(self.hidden), nn.Dropout(self.dropout, deterministic=not train)

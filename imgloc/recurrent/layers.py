@@ -7,6 +7,7 @@ import dataclasses
 import warnings
 from typing import Any
 
+import jax
 from flax import linen as nn
 
 from imgloc.errors import UserError, unknown
@@ -14,6 +15,7 @@ from imgloc.names import find, names
 
 ROOM = "recurrent.cells"
 HANDED_OVER = ("features", "parent", "name")  # fields that the caller sets
+MOST_LAYERS = 256  # on each other: building thousands of them takes hours
 LONGEST = 500  # characters of a cell's text
 LARGEST = 1e6  # number in it, either sign
 
@@ -34,6 +36,22 @@ def make_layer(cell: str, features: int, *, name: str | None = None) -> nn.Modul
         _check(module, layer, settings)
     made: nn.Module = layer(features=features, name=name, **settings)
     return made
+
+
+def check_layers(layers: int) -> None:
+    """Raises UserError for a number of layers on each other that is none, or takes forever to build."""
+    if not 1 <= layers <= MOST_LAYERS:
+        raise UserError(f"a stack has {layers} layers; possible: 1 to {MOST_LAYERS}")
+
+
+def check_states(cell: str, states_bxtxd: jax.Array, x_bxtxf: jax.Array, features: int) -> jax.Array:
+    """What a cell's layer made of a sequence. Raises UserError where that is no state (features,) for each of its steps."""
+    wanted = (*x_bxtxf.shape[:2], features)
+    shape = getattr(states_bxtxd, "shape", None)
+    if shape != wanted:
+        got = type(states_bxtxd).__name__ if shape is None else f"an array of shape {shape}"
+        raise UserError(f"cell '{cell}' makes {got} of a sequence {x_bxtxf.shape}; possible: states of shape {wanted}")
+    return states_bxtxd
 
 
 def _read(cell: str) -> tuple[str, dict[str, Any]]:

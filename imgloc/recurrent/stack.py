@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc.errors import UserError
-from imgloc.recurrent.layers import make_layer
+from imgloc.recurrent.layers import check_layers, check_states, make_layer
 from imgloc.recurrent.scan import without_padding
 
 
@@ -21,7 +21,8 @@ class Bidirectional(nn.Module):
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None) -> jax.Array:
         """Forward and backward states of each step; one left out by the mask has those of the step before, or after, it (not an LRU's)."""
         forward, backward = (make_layer(self.cell, self.features, name=name) for name in ("forward", "backward"))
-        return jnp.concatenate([forward(x_bxtxf, mask_bxt), backward(x_bxtxf, mask_bxt, reverse=True)], axis=-1)
+        both = forward(x_bxtxf, mask_bxt), backward(x_bxtxf, mask_bxt, reverse=True)
+        return jnp.concatenate([check_states(self.cell, states, x_bxtxf, self.features) for states in both], axis=-1)
 
 
 class Stack(nn.Module):
@@ -48,13 +49,13 @@ class Stack(nn.Module):
             both = Bidirectional(self.cell, self.features // 2, name=name) if self.bidirectional else None
             layer = both or make_layer(self.cell, self.features, name=name)
             given = nn.LayerNorm(dtype=x.dtype, name=f"norm{i}")(x) if self.residual else x
-            states = nn.Dropout(self.dropout, deterministic=not train)(layer(given, mask_bxt))
+            states = check_states(self.cell, layer(given, mask_bxt), given, self.features)
+            states = nn.Dropout(self.dropout, deterministic=not train)(states)
             x = x + states if self.residual else states
         return x
 
     def _check(self) -> None:
-        if self.layers < 1:
-            raise UserError(f"a stack has {self.layers} layers; possible: at least 1")
+        check_layers(self.layers)
         if self.features < 1 or (self.bidirectional and self.features % 2):
             wanted = "an even number of at least 2, for two directions share them" if self.bidirectional else "at least 1"
             raise UserError(f"a stack's layers have {self.features} features; possible: {wanted}")

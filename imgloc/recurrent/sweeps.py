@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from imgloc.errors import UserError, chosen
 from imgloc.ops.conv import Conv
-from imgloc.recurrent.layers import make_layer
+from imgloc.recurrent.layers import check_layers, check_states, make_layer
 from imgloc.recurrent.stack import Bidirectional
 
 DIRECTIONS = {"down": ("columns", False), "up": ("columns", True), "right": ("rows", False), "left": ("rows", True)}
@@ -85,9 +85,14 @@ class FourDirections(nn.Module):
     @nn.compact
     def __call__(self, maps_bxhxwxc: jax.Array) -> jax.Array:
         """Maps (b, h, w, features). The paper follows them with a relu."""
+        check_layers(self.layers)
         x = maps_bxhxwxc
         for i in range(self.layers):
             shared = Conv(self.units, (1, 1), name=f"input{i}")(x)
             layers = {direction: make_layer(self.cell, self.units, name=f"{direction}{i}") for direction in DIRECTIONS}
-            x = jnp.concatenate([sweep(layer, shared, direction) for direction, layer in layers.items()], axis=-1)
+            sweeps = [sweep(self._checked(layer), shared, direction) for direction, layer in layers.items()]
+            x = jnp.concatenate(sweeps, axis=-1)
         return Conv(self.features, (1, 1), name="output")(x)
+
+    def _checked(self, layer: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+        return lambda x, **options: check_states(self.cell, layer(x, **options), x, self.units)

@@ -34,7 +34,8 @@ def write_report(runs: Sequence[str], out: Path, *, split: str = "test", picture
     """Write the report of run folders on a split they were evaluated on, as one self-contained HTML file; returns its path.
 
     Each animated picture in it is also written to the folder `pictures`, where there is one.
-    The same runs give the same bytes. Raises UserError where a folder is no run, its rows are missing or stale, or `out` is no web page.
+    The same runs give the same bytes. Raises UserError where a folder is no run, its rows are missing or stale, `out` is no web page,
+    or `pictures` no folder, or one with files of other origin under the names of pictures.
     """
     if not runs:
         raise UserError("a report wants at least one run folder")
@@ -42,6 +43,10 @@ def write_report(runs: Sequence[str], out: Path, *, split: str = "test", picture
         reason = "is a folder" if out.is_dir() else "is no place for a web page"
         raise UserError(f"--out '{out}' {reason}; possible: a file that ends in .html")
     files.check_writable(out.parent)
+    if pictures is not None:
+        if pictures.exists() and not pictures.is_dir():
+            raise UserError(f"--pictures '{pictures}' is a file; it wants a folder")
+        files.check_writable(pictures)
     reports = [load_run(path, label, split) for path, label in zip(runs, unique_labels(runs), strict=True)]
     files.write_text(out, _render(_content(reports, split)))
     if pictures is not None:
@@ -50,7 +55,6 @@ def write_report(runs: Sequence[str], out: Path, *, split: str = "test", picture
 
 
 def _write_pictures(reports: Sequence[RunReport], split: str, folder: Path) -> None:
-    files.check_writable(folder)
     written = [steps.write_pictures(report, split, folder, f"{report.label}-" if len(reports) > 1 else "") for report in reports]
     if not any(written):
         paths = " ".join(str(report.run.path) for report in reports)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from imgloc import boxes, files, saved_steps
+from imgloc.errors import UserError
 from imgloc.report.animation import Part, Timeline, joined, moving, only_where_wanted, switching
 from imgloc.report.confusion import class_name
 from imgloc.report.gallery import PNG
@@ -43,13 +45,19 @@ def figures(report: RunReport, split: str, number: int) -> list[Figure]:
 
 
 def write_pictures(report: RunReport, split: str, folder: Path, prefix: str = "") -> list[Path]:
-    """Write each animated picture as an SVG file of its own, PREFIX and the example's id its name; returns their paths."""
-    written = []
+    """Write each animated picture as an SVG file of its own, PREFIX and the example's id its name; returns their paths.
+
+    Raises UserError, and writes none, where something else than an earlier one has such a name.
+    """
+    pictures = {}
     for shown in _all_shown(report, split, 0):
         path = folder / (urllib.parse.quote(prefix, safe="") + saved_steps.place(report.run, split, shown.steps.id).stem + ".svg")
+        if not is_ours(path):
+            raise UserError(f"--pictures '{folder}' would overwrite '{path}', which is no such picture; choose another folder")
+        pictures[path] = shown
+    for path, shown in pictures.items():
         files.write_text(path, standalone(shown))
-        written.append(path)
-    return written
+    return list(pictures)
 
 
 def own_picture(steps: SavedSteps, png: bytes, classes: Sequence[str]) -> str:
@@ -72,7 +80,7 @@ def _all_shown(report: RunReport, split: str, number: int) -> list[Shown]:
     for i, steps in enumerate(sorted(kept, key=lambda steps: (ORDER.index(steps.why) if steps.why in ORDER else len(ORDER), steps.id))):
         path = saved_steps.place(report.run, split, steps.id).with_suffix(".png")
         png = path.read_bytes() if path.is_file() else b""
-        if png.startswith(PNG) and len(png) > 24:
+        if png.startswith(PNG) and len(png) > 24 and all(struct.unpack(">II", png[16:24])):
             row = rows[steps.id]
             names = {label: class_name(report, label) for label in (*steps.labels, *steps.top_labels, row["label"])}
             found.append(Shown(steps, row, png, names, Timeline(f"steps-{number}-{i}", len(steps.seen))))

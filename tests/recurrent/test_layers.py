@@ -157,8 +157,9 @@ def shapes(cell: str, *shape: int) -> Any:
         ("lru(ring=(0.9, 0.99999999999))", "possible: two radii"),  # 1 in float32
         ("lru(ring=(0.9, 0.5))", "possible: two radii"),
         ("lru(ring=(-0.9, 0.5))", "possible: two radii"),
-        ("lru(max_phase=0)", "possible: above 0, up to 6.2831"),
-        ("lru(max_phase=7)", "possible: above 0, up to 6.2831"),
+        ("lru(max_phase=1e-300)", "possible: above 1e-20"),
+        ("lru(max_phase=0)", "possible: above 1e-20, up to 6.2831"),
+        ("lru(max_phase=7)", "possible: above 1e-20, up to 6.2831"),
         ("lru(states=-1)", "possible: at least 1, or 0 for as many as features"),
         ("conv_lstm", "cell 'conv_lstm' got inputs of shape (1, 2, 3); possible: maps (b, t, h, w, c), or another cell"),
     ],

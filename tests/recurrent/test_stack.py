@@ -61,7 +61,8 @@ def test_dropout_works_in_training_alone() -> None:
 @pytest.mark.parametrize(
     ("fields", "contains"),
     [
-        ({"layers": 0}, "a stack has 0 layers; possible: at least 1"),
+        ({"layers": 0}, "a stack has 0 layers; possible: 1 to 256"),
+        ({"layers": 10**9}, "a stack has 1000000000 layers; possible: 1 to 256"),  # at once
         ({"features": 0, "residual": True}, "have 0 features; possible: at least 1"),
         ({"features": 5, "bidirectional": True}, "have 5 features; possible: an even number of at least 2"),
         ({"features": 0, "bidirectional": True}, "have 0 features; possible: an even number of at least 2"),
@@ -73,3 +74,11 @@ def test_dropout_works_in_training_alone() -> None:
 )
 def test_what_makes_no_stack_is_told(fields: dict[str, Any], contains: str) -> None:
     assert_refused(lambda: shapes(Stack(**{"cell": "elman", "features": 4, **fields})), contains)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("made", [lambda x: x[..., :2][:, 1:], lambda x: x[:1, :, :2], lambda x: x, lambda x: x[:, -1], lambda x: None])
+def test_a_cell_that_makes_no_state_of_each_step_is_told(monkeypatch: pytest.MonkeyPatch, bidirectional: bool, made: Any) -> None:
+    monkeypatch.setattr("imgloc.recurrent.stack.make_layer", lambda *_, **__: lambda x, *_, **__: made(x))
+    wrong = Stack("my.cell", 4 if bidirectional else 2, bidirectional=bidirectional)
+    assert_refused(lambda: shapes(wrong), "cell 'my.cell' makes", "of a sequence (2, 3, 5); possible: states of shape (2, 3, 2)")

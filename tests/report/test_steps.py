@@ -144,6 +144,22 @@ def test_a_page_shows_them_and_other_pages_stay_as_they_are(make_run: MakeRun, t
     assert len(identifiers) == len(set(identifiers))
 
 
+def test_pictures_are_written_over_earlier_ones_alone(make_run: MakeRun, tmp_path: Path) -> None:
+    run, out = make_run("a", n=20, thumbnails=False), tmp_path / "report.html"
+    second = add_steps(run, [3, 5])[1]
+    own = tmp_path / "pictures" / f"{second}.svg"
+    own.parent.mkdir()
+    own.write_text("<svg>drawn by hand</svg>")
+    assert_refused(lambda: write_report([str(run)], out, pictures=own.parent), "would overwrite", own.name, "choose another folder")
+    assert [path.name for path in own.parent.iterdir()] == [own.name]
+    assert own.read_text() == "<svg>drawn by hand</svg>"
+    out.unlink()
+    assert_refused(lambda: write_report([str(run)], out, pictures=own), "is a file; it wants a folder")
+    assert not out.exists()
+    own.unlink()
+    assert pictures_of(run, tmp_path) == pictures_of(run, tmp_path)
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome here")
 def test_a_browser_draws_them_within_any_width(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run("a", n=20, thumbnails=False, classes=tuple(f"a_long_class_name_without_any_space_{i}" for i in range(10)))

@@ -35,6 +35,8 @@ class Layer(nn.Module):
     @nn.compact
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, reverse: bool = False) -> jax.Array:
         """States (b, t, features). UserError where inputs of other features are to be added as they are."""
+        if self.input_deviation < 0:
+            raise UserError(f"setting 'input_deviation' of cell 'irnn' is {self.input_deviation}; possible: at least 0")
         inputs, d, dtype = x_bxtxf.shape[-1], self.features, x_bxtxf.dtype
         w = self.param("kernel", nn.initializers.normal(self.input_deviation), (inputs, d)) if self.input_map else None
         u = self.param("recurrent_kernel", lambda _, shape: self.scale * jnp.eye(*shape), (d, d)).astype(dtype)

@@ -134,8 +134,8 @@ class Layer(nn.Module):
         inner, outer = self.ring
         if not 0 < np.float32(inner**2) <= np.float32(outer**2) < 1:
             raise UserError(f"setting 'ring' of cell 'lru' is {self.ring}; possible: two radii above 0 and below 1, the smaller first")
-        if not 0 < self.max_phase <= 2 * math.pi:
-            raise UserError(f"setting 'max_phase' of cell 'lru' is {self.max_phase}; possible: above 0, up to 6.2831 (2 pi)")
+        if not 1e-20 <= self.max_phase <= 2 * math.pi:  # a ten-millionth of it is to have a logarithm in float32
+            raise UserError(f"setting 'max_phase' of cell 'lru' is {self.max_phase}; possible: above 1e-20, up to 6.2831 (2 pi)")
         if self.states < 0:
             raise UserError(f"setting 'states' of cell 'lru' is {self.states}; possible: at least 1, or 0 for as many as features")
 
