@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,11 @@ from imgloc.names import names
 from imgloc.recurrent import layers
 from imgloc.recurrent.cells import gru, lru, lstm
 from imgloc.recurrent.layers import make_layer
+from imgloc.recurrent.stack import Stack
+from tests import processes
 from tests.refusals import assert_refused
+
+README = (processes.ROOT / "README.md").read_text()
 
 OWN = """
 import dataclasses
@@ -59,6 +65,34 @@ def test_a_text_names_a_cell_and_its_settings(cell: str, expected: Any) -> None:
 def test_a_cell_of_ones_own_takes_what_its_defaults_say_nothing_of(own: None) -> None:
     made: Any = make_layer("cells_of_mine.wide(width=2, start=word, sizes=(1, 2, 3))", 3, name="mine")
     assert (made.features, made.width, made.start, made.sizes, made.name) == (3, 2, "word", (1, 2, 3), "mine")
+
+
+def test_a_layer_of_ones_own_stands_for_its_name() -> None:
+    relu = functools.partial(lstm.Layer, activation="relu")
+    assert make_layer(relu, 3, name="mine") == make_layer("lstm(activation=relu)", 3, name="mine")
+    by_name, itself = (jax.eval_shape(Stack(cell, 4, 2, bidirectional=True).init, jax.random.key(0), jnp.zeros((1, 2, 3)))
+                       for cell in ("lstm(activation=relu)", relu))  # fmt: skip
+    assert by_name == itself
+
+
+def test_the_readmes_cell_is_its_formula_and_learns_its_peephole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"<!-- file: imgloc/recurrent/cells/leaky.py -->\n```python\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "cells_of_readme").mkdir()
+    (tmp_path / "cells_of_readme" / "leaky.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    layer, rng = make_layer("cells_of_readme.leaky(gate_bias=2)", 3), np.random.default_rng(0)
+    x = rng.standard_normal((1, 4, 2), np.float32)
+    drawn = jax.eval_shape(layer.init, jax.random.key(0), x)["params"]
+    params = jax.tree.map(lambda a: rng.standard_normal(a.shape, np.float32), drawn)
+    apply = lambda params: layer.apply({"params": params}, x)  # noqa: E731
+    states, gradient = jax.jit(lambda params: (apply(params), jax.grad(lambda params: apply(params).sum())(params)))(params)
+    h = np.zeros(3)
+    for t in range(4):
+        f, n = np.split(x[0, t] @ params["kernel"] + h @ params["recurrent_kernel"] + params["bias"], 2)
+        f = 1 / (1 + np.exp(-f - params["peephole"] * h))
+        h = f * h + (1 - f) * np.tanh(n)
+        np.testing.assert_allclose(states[0, t], h, rtol=1e-4, atol=1e-5)
+    assert all(np.abs(leaf).min() > 0 for leaf in jax.tree.leaves(gradient))
 
 
 def refused(cell: str, *contains: str) -> None:
