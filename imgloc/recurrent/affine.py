@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from imgloc.errors import chosen
+from imgloc.errors import UserError, chosen
 from imgloc.ops.mesh_axes import vary_alike
 from imgloc.recurrent.scan import Carry, time_first, where_given, without_padding
 
@@ -32,8 +32,11 @@ def affine_recur(
 
     They start at 0. `cell` may close over learned values, small ones such as a peephole's: their gradient is added up step by step; `join`
     is linear and closes over none. Mask and `reverse` are those of `imgloc.recurrent.scan.recur`; `form` is one of FORMS, chosen by
-    what is quicker where it is empty.
+    what is quicker where it is empty. Raises UserError for what is no sequence, or no mask of it.
     """
+    if x_bxtxf.ndim != 3 or not x_bxtxf.shape[1] or (mask_bxt is not None and mask_bxt.shape != x_bxtxf.shape[:2]):
+        got = f"inputs of shape {x_bxtxf.shape}" + ("" if mask_bxt is None else f" with a mask of shape {mask_bxt.shape}")
+        raise UserError(f"a recurrence got {got}; possible: (b, t, f), t above 0, as imgloc.recurrent.orders makes of images; mask (b, t)")
     timed = jax.tree.map(time_first, (without_padding(x_bxtxf, mask_bxt), mask_bxt))  # before it is projected: the projection is larger
     leaves, tree = jax.tree.flatten((*timed, (w_fxg, u_dxg, bias_g, recurrent_bias_g)))
     x, mask, weights = jax.tree.unflatten(tree, vary_alike(*leaves))  # here, so that gradients are summed over devices once
