@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -9,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.special
 
 from imgloc.recurrent.affine import LONGEST, SHORTEST, piece_length
 from imgloc.recurrent.cells.elman import elman
@@ -25,35 +25,13 @@ def arrays(*shapes: tuple[int, ...]) -> list[np.ndarray]:
     return [rng.standard_normal(shape) * 0.5 for shape in shapes]
 
 
-def elman_loop(x: Any, w: Any, u: Any, bias: Any, activation: Any) -> np.ndarray:
-    states = np.zeros((x.shape[0], x.shape[1], u.shape[0]))
-    for b in range(x.shape[0]):
-        h = np.zeros(u.shape[0])
-        for t in range(x.shape[1]):
-            h = activation(x[b, t] @ w + h @ u + bias)
-            states[b, t] = h
-    return states
+def by_sequence(loop: Any, x: Any, w: Any, u: Any, bias: Any, activation: Any) -> np.ndarray:
+    """A loop of tests/recurrent/loops.py over each sequence of a batch."""
+    return np.stack([loop({"kernel": w, "recurrent_kernel": u, "bias": bias}, sequence, activation) for sequence in x])
 
 
-def lstm_loop(x: Any, w: Any, u: Any, bias: Any, activation: Any) -> np.ndarray:
-    d = u.shape[0]
-    states = np.zeros((x.shape[0], x.shape[1], d))
-    for b in range(x.shape[0]):
-        h, c = np.zeros(d), np.zeros(d)
-        for t in range(x.shape[1]):
-            total = x[b, t] @ w + h @ u + bias
-            i, f, g, o = total[:d], total[d : 2 * d], total[2 * d : 3 * d], total[3 * d :]
-            c = scipy.special.expit(f) * c + scipy.special.expit(i) * activation(g)
-            h = scipy.special.expit(o) * activation(c)
-            states[b, t] = h
-    return states
-
-
-def relu(x: Any) -> Any:
-    return np.maximum(x, 0)
-
-
-FORMULA_CASES = [(1, UNITS, jnp.tanh, np.tanh), (TIME, INPUTS, jax.nn.relu, relu), (TIME, WIDE, jnp.tanh, np.tanh)]
+elman_loop, lstm_loop = functools.partial(by_sequence, loops.elman), functools.partial(by_sequence, loops.lstm)
+FORMULA_CASES = [(1, UNITS, jnp.tanh, np.tanh), (TIME, INPUTS, jax.nn.relu, loops.relu), (TIME, WIDE, jnp.tanh, np.tanh)]
 
 
 @pytest.mark.parametrize(("length", "inputs", "activation", "plain"), FORMULA_CASES)
