@@ -46,7 +46,6 @@ MISTAKES = {
         [*SEQUENCE, "--config.model.bidirectional=True", "--config.model.features=9"], "possible: an even number",
     ),
     "no layers": ([*SEQUENCE, "--config.model.layers=0"], "a stack has 0 layers; possible: 1 to 256"),
-    "ends of one direction": ([*SEQUENCE, "--config.model.summary=ends"], "possible: model.bidirectional=True, or last, mean"),
     "an unknown order": ([*SEQUENCE, "--config.model.read=colums"], "did you mean 'columns'"),
     "a permutation below 0": ([*SEQUENCE, "--config.model.read=permuted_pixels", "--config.model.permutation=-1"], "possible: at least 0"),
     "an unknown place of digits": (["--config.data.options.digits=web"], "possible: idx, tfds, wheel"),

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.errors import UserError, chosen
+from imgloc.errors import chosen
 from imgloc.recurrent.orders import as_sequence, read_at
 from imgloc.recurrent.stack import Stack
 from imgloc.recurrent.steps import ending_with, evenly, for_each, read_by
@@ -34,7 +34,7 @@ class Model(nn.Module):
     residual: bool = False  # each layer reads the normalized sequence and adds to it
     read: str = "rows"  # columns, pixels, permuted_pixels
     permutation: int = 0  # which order permuted_pixels are read in
-    summary: str = "last"  # state that is named; mean: that of all states; ends: the last of each direction
+    summary: str = "last"  # state that is named, of each direction where it has read all; mean: that of all states
     dropout: float = 0.0
 
     @nn.compact
@@ -46,14 +46,13 @@ class Model(nn.Module):
             name="stack",
         )  # fmt: skip
         states = stack(sequence, train=train)
-        summarize = chosen("summary (model.summary)", self.summary, {"last": _last, "mean": _mean, "ends": _ends})
-        if self.summary == "ends" and not self.bidirectional:
-            raise UserError("summary (model.summary) is 'ends', of both directions; possible: model.bidirectional=True, or last, mean")
+        last = _ends if self.bidirectional else _last
+        summaries = {"last": (last, _last_so_far), "mean": (_mean, _mean_so_far)}
+        summarize, so_far = chosen("summary (model.summary)", self.summary, summaries)
         classes = nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="classes")
         logits = classes(summarize(states))
         outputs = {"logits": logits, "features": {"states": states}}
-        so_far = {"last": _last_so_far, "mean": _mean_so_far}.get(self.summary)
-        if train or self.bidirectional or so_far is None:
+        if train or self.bidirectional:
             return outputs
         steps = evenly(states.shape[1], SHOWN)
         seen = read_by(read_at(self.read, images.shape[1], images.shape[2], self.permutation), steps)

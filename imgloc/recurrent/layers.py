@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 from flax import linen as nn
@@ -16,16 +17,20 @@ from imgloc.names import find, names
 ROOM = "recurrent.cells"
 HANDED_OVER = ("features", "parent", "name")  # fields that the caller sets
 MOST_LAYERS = 256  # on each other: building thousands of them takes hours
+Cell: TypeAlias = str | Callable[..., nn.Module]  # the text of a cell, or a Layer of one's own (or a partial of one)
 LONGEST = 500  # characters of a cell's text
 LARGEST = 1e6  # number in it, either sign
 
 
-def make_layer(cell: str, features: int, *, name: str | None = None) -> nn.Module:
+def make_layer(cell: Cell, features: int, *, name: str | None = None) -> nn.Module:
     """The layer of a cell: (x_bxtxf, mask_bxt=None, *, reverse=False) -> states (b, t, features).
 
     `cell` names a file of `imgloc.recurrent.cells`, or a dotted module of one's own with a Layer, and in brackets some of its
     Layer's fields: numbers, True or False, tuples of these, and words with or without quotes. Raises UserError for all else.
+    In a program it may be a Layer itself, or what makes one of `features` and `name`.
     """
+    if not isinstance(cell, str):
+        return cell(features=features, name=name)
     module, settings = _read(cell)
     if features < 1:
         raise UserError(f"cell '{module}' has {features} features; possible: at least 1")
@@ -44,7 +49,7 @@ def check_layers(layers: int) -> None:
         raise UserError(f"a stack has {layers} layers; possible: 1 to {MOST_LAYERS}")
 
 
-def check_states(cell: str, states_bxtxd: jax.Array, x_bxtxf: jax.Array, features: int) -> jax.Array:
+def check_states(cell: Cell, states_bxtxd: jax.Array, x_bxtxf: jax.Array, features: int) -> jax.Array:
     """What a cell's layer made of a sequence. Raises UserError where that is no state (features,) for each of its steps."""
     wanted = (*x_bxtxf.shape[:2], features)
     shape = getattr(states_bxtxd, "shape", None)

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc.errors import UserError
-from imgloc.recurrent.layers import check_layers, check_states, make_layer
+from imgloc.recurrent.layers import Cell, check_layers, check_states, make_layer
 from imgloc.recurrent.scan import without_padding
 
 
 class Bidirectional(nn.Module):
     """States (b, t, 2 features): those of a pass forward, then those of one backward (Schuster and Paliwal, 1997)."""
 
-    cell: str
+    cell: Cell
     features: int  # of each direction
 
     @nn.compact
@@ -31,7 +31,7 @@ class Stack(nn.Module):
     With `residual` each layer reads the normalized sequence and adds to it (pre-norm), after a dense map to `features`.
     """
 
-    cell: str
+    cell: Cell
     features: int  # of each layer; of both directions together
     layers: int = 1
     bidirectional: bool = False

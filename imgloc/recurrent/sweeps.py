@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from imgloc.errors import UserError, chosen
 from imgloc.ops.conv import Conv
-from imgloc.recurrent.layers import check_layers, check_states, make_layer
+from imgloc.recurrent.layers import Cell, check_layers, check_states, make_layer
 from imgloc.recurrent.stack import Bidirectional
 
 DIRECTIONS = {"down": ("columns", False), "up": ("columns", True), "right": ("rows", False), "left": ("rows", True)}
@@ -61,7 +61,7 @@ class ReNet(nn.Module):
 
     features: int  # of each direction
     patch: int = 2  # its side
-    cell: str = "gru"  # a file of imgloc/recurrent/cells, with settings of its Layer in brackets
+    cell: Cell = "gru"  # a file of imgloc/recurrent/cells, with settings of its Layer in brackets
 
     @nn.compact
     def __call__(self, maps_bxhxwxc: jax.Array) -> jax.Array:
@@ -80,7 +80,7 @@ class FourDirections(nn.Module):
     features: int  # that leave it
     units: int  # of each direction
     layers: int = 2
-    cell: str = IRNN  # or another file of imgloc/recurrent/cells, with settings of its Layer in brackets
+    cell: Cell = IRNN  # or another file of imgloc/recurrent/cells, with settings of its Layer in brackets
 
     @nn.compact
     def __call__(self, maps_bxhxwxc: jax.Array) -> jax.Array:

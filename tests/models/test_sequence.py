@@ -55,6 +55,14 @@ def test_the_class_is_read_from_the_last_state_alone() -> None:
     assert (found["features"]["states"] >= 0).all(), "relu"
 
 
+def test_of_two_directions_each_is_named_where_it_has_read_all() -> None:
+    params, found = made(cell="elman", bidirectional=True)
+    states, dense = found["features"]["states"], params["classes"]
+    ends = np.concatenate([states[:, -1, :25], states[:, 0, 25:]], axis=-1)
+    np.testing.assert_allclose(found["logits"], ends @ dense["kernel"] + dense["bias"], rtol=1e-5, atol=1e-5)
+    assert np.abs(states[:, -1, 25:] - states[:, 0, 25:]).max() > 0.1, "another state, which has read one row"
+
+
 @pytest.mark.parametrize(
     "fields", [{"cell": "elman"}, {"cell": "lstm(draw=matrix)"}, {"read": "columns"}, {"read": "permuted_pixels"}, {"layers": 2}]
 )

@@ -17,7 +17,11 @@ from imgloc.names import names
 from imgloc.recurrent import layers
 from imgloc.recurrent.cells import gru, lru, lstm
 from imgloc.recurrent.layers import make_layer
+from imgloc.recurrent.stack import Stack
+from tests import processes
 from tests.refusals import assert_refused
+
+README = (processes.ROOT / "README.md").read_text()
 
 OWN = """
 import dataclasses
@@ -59,6 +63,15 @@ def test_a_text_names_a_cell_and_its_settings(cell: str, expected: Any) -> None:
 def test_a_cell_of_ones_own_takes_what_its_defaults_say_nothing_of(own: None) -> None:
     made: Any = make_layer("cells_of_mine.wide(width=2, start=word, sizes=(1, 2, 3))", 3, name="mine")
     assert (made.features, made.width, made.start, made.sizes, made.name) == (3, 2, "word", (1, 2, 3), "mine")
+
+
+def test_a_layer_of_ones_own_stands_for_its_name() -> None:
+    relu = functools.partial(lstm.Layer, activation="relu")
+    assert make_layer(relu, 3, name="mine") == make_layer("lstm(activation=relu)", 3, name="mine")
+    by_name, itself = (jax.eval_shape(Stack(cell, 4, 2, bidirectional=True).init, jax.random.key(0), jnp.zeros((1, 2, 3)))
+                       for cell in ("lstm(activation=relu)", relu))  # fmt: skip
+    assert by_name == itself
+
 
 
 def refused(cell: str, *contains: str) -> None:
@@ -166,6 +179,16 @@ def shapes(cell: str, *shape: int) -> Any:
 )
 def test_settings_out_of_range_are_told_when_a_layer_is_applied(cell: str, contains: str) -> None:
     assert_refused(lambda: shapes(cell, 1, 2, 3), contains)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (2, 3), (2, 0, 3)])
+def test_what_is_no_sequence_is_told(shape: tuple[int, ...]) -> None:
+    assert_refused(lambda: shapes("lstm", *shape), f"got inputs of shape {shape}; possible: (b, t, f)")
+
+
+def test_a_mask_of_other_steps_is_told() -> None:
+    layer, x = make_layer("gru", 4), jnp.zeros((2, 3, 5))
+    assert_refused(lambda: jax.eval_shape(layer.init, jax.random.key(0), x, jnp.ones((3, 2), bool)), "with a mask of shape (3, 2)")
 
 
 @pytest.mark.parametrize("size", [0, 2, -1])

@@ -34,7 +34,7 @@ def found(name: str) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
 
 
 def test_every_cell_is_among_these() -> None:
-    assert {cell.partition("(")[0] for cell in CELLS} == set(names.names("recurrent.cells"))
+    assert {cell.partition("(")[0] for cell in CELLS} == set(names.names("recurrent.cells")), "write its formula in loops.py"
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
