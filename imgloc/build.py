@@ -157,9 +157,14 @@ def _model_class(name: str) -> type[nn.Module]:
 
 
 def make_model(model: ConfigDict, num_classes: int) -> nn.Module:
-    """The linen module that a config names, for a data set's number of classes."""
+    """The linen module that a config names, for a data set's number of classes. Raises UserError for fields that it has not."""
     fields = {key: value for key, value in model.items() if key != "name"}
-    return _model_class(model.name)(num_classes=num_classes, **fields)
+    made = _model_class(model.name)
+    foreign = sorted(set(fields) - set(_fields(made)))
+    if foreign:  # `complete` has refused them in a recipe
+        told = f"model '{model.name}' has no {', '.join(foreign)}; possible: {', '.join(_fields(made))}"
+        raise UserError(f"{told}. A run that has was made by another version: its provenance.json says by which commit")
+    return made(num_classes=num_classes, **fields)
 
 
 def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:

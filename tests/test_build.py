@@ -254,3 +254,9 @@ def test_a_task_refuses_a_model_without_its_outputs() -> None:
         ({**good, "steps": {**forming, "seen": np.zeros((8, 5, 0, 1))}}, "on a grid of 0 x 1; possible"),
     ):
         assert_refused(lambda outputs=outputs: build.check_outputs("locate", outputs, "mine", 8, 10), contains)
+
+
+def test_a_run_of_a_version_whose_models_had_other_fields_is_told() -> None:
+    model = build.resolve(recipe()).model.unlock()
+    model.nonlinearity = "tanh"
+    assert_refused(lambda: build.make_model(model, 10), "has no nonlinearity; possible: ", "made by another version: its provenance.json")
