@@ -40,12 +40,12 @@ def table(found: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for title, runs in grouped(found.get("runs", []), name).items():
         values = [run["results"]["test@last"]["mean"] for run in runs]
-        milliseconds = STEP_MS[title.split(": ")[1]]
+        known = times.get(title, {"parameters": 0, "ms": STEP_MS[title.split(": ")[1]]})
         steps = runs[0]["steps"]
         spread = f"{100 * min(values):.1f}, {100 * max(values):.1f}"
-        parameters = f"{times[title]['parameters']:,}" if title in times else ""
-        spent = f"{steps * milliseconds / 1000:.0f} s"
-        cells = [title, over_seeds(values, 1), spread, PUBLISHED.get(title, ""), parameters, f"{steps:,}", f"{milliseconds:.0f}", spent]
+        counts = f"{known['parameters']:,}", f"{steps:,}"
+        spent = f"{known['ms']:.0f}", f"{steps * known['ms'] / 1000:.0f} s"
+        cells = [title, over_seeds(values, 1), spread, PUBLISHED.get(title, ""), *counts, *spent]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", made_by(found["runs"])]) if found.get("runs") else "\n".join(lines)
 
