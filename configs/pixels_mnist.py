@@ -48,9 +48,17 @@ def get_config() -> ConfigDict:
 
 
 def sweep() -> Iterator[dict[str, Any]]:
-    """Both orders, three seeds, and of each cell as many steps as the same time takes, looked at ten times."""
+    """Both orders, three seeds, and of each cell as many steps as the same time takes; then the LRU's other form, as many steps as it."""
+    steps = {name: round(SECONDS * 1000 / milliseconds / 10) * 10 for name, milliseconds in STEP_MS.items()}
     for seed in range(3):
         for read in ("pixels", "permuted_pixels"):
             for name, settings in CELLS.items():
-                steps = round(SECONDS * 1000 / STEP_MS[name] / 10) * 10
-                yield {"model.read": read, **settings, "train.steps": steps, "train.eval_every": steps // 10, "seed": seed}
+                yield {"model.read": read, **settings, **_looked_at(steps[name]), "seed": seed}
+    for seed in range(3):
+        other = {**CELLS["lru"], "model.cell": "lru(form=associative)"}
+        yield {"model.read": "pixels", **other, **_looked_at(steps["lru"]), "seed": seed}
+
+
+def _looked_at(steps: int) -> dict[str, int]:
+    """So many steps, scored on the validation digits ten times."""
+    return {"train.steps": steps, "train.eval_every": steps // 10}

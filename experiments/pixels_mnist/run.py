@@ -16,12 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "experiments")]
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sweeps import command_line, grouped, made_by, over_seeds  # noqa: E402
-
-from configs.pixels_mnist import STEP_MS  # noqa: E402
+from sweeps import command_line, grouped, made_by, over_seeds
 
 PUBLISHED = {  # Le, Jaitly and Hinton, 2015, arXiv:1504.00941: 100 units, their best of a search, up to a million steps
     "pixels: irnn": "97", "permuted_pixels: irnn": "82",
@@ -30,7 +27,8 @@ PUBLISHED = {  # Le, Jaitly and Hinton, 2015, arXiv:1504.00941: 100 units, their
 
 def name(overrides: Mapping[str, Any]) -> str:
     """An arm: the order of the pixels and the cell."""
-    return f"{overrides.get('model.read', 'pixels')}: {overrides['model.cell'].split('(')[0]}"
+    cell = overrides["model.cell"]
+    return f"{overrides['model.read']}: {cell if 'form' in cell else cell.split('(')[0]}"
 
 
 def table(found: dict[str, Any]) -> str:
@@ -40,7 +38,7 @@ def table(found: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for title, runs in grouped(found.get("runs", []), name).items():
         values = [run["results"]["test@last"]["mean"] for run in runs]
-        known = times.get(title, {"parameters": 0, "ms": STEP_MS[title.split(": ")[1]]})
+        known = times.get(title, {"parameters": 0, "ms": float("nan")})
         steps = runs[0]["steps"]
         spread = f"{100 * min(values):.1f}, {100 * max(values):.1f}"
         counts = f"{known['parameters']:,}", f"{steps:,}"
@@ -55,11 +53,12 @@ def curves(found: dict[str, Any], target: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), dpi=110, layout="constrained")
+    times = found["steps"]["arms"]
     axes = dict(zip(("pixels", "permuted_pixels"), figure.subplots(1, 2, sharey=True), strict=True))
     for title, runs in grouped(found["runs"], name).items():
         order, cell = title.split(": ")
         points = list(zip(*(run["validation"] for run in runs), strict=True))
-        seconds = [point[0][0] * STEP_MS[cell] / 1000 for point in points]
+        seconds = [point[0][0] * times[title]["ms"] / 1000 for point in points]
         values = [[100 * value for _, value in point] for point in points]
         (line,) = axes[order].plot(seconds, [sum(v) / len(v) for v in values], label=cell)
         lowest, highest = ([edge(v) for v in values] for edge in (min, max))

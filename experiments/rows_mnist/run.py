@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from sweeps import command_line, grouped, made_by, over_seeds
 
-PUBLISHED = {"lstm, 256": "98.9", "elman, 256": "98.0"}  # R. Atienza, github.com/roatienza/Deep-Learning-Experiments: Keras, Adam, 20 epochs
+PUBLISHED = {"lstm, 256": "98.9", "elman, 256": "98.0"}  # R. Atienza, github.com/roatienza/Deep-Learning-Experiments: Adam, 20 epochs
 
 
 def name(overrides: Mapping[str, Any]) -> str:
