@@ -129,11 +129,12 @@ def _timer(train_step: Callable[..., Any], state: Any, given: tuple[Any, ...], p
 
 
 def over_seeds(values: Sequence[float], digits: int = 2) -> str:
-    """Mean in per cent with the 95 % t interval over seeds, where there are several."""
+    """Mean in per cent with the 95 % t interval over seeds, where there are several; what is no share of anything is cut off."""
     if len(values) < 2:
         return f"{100 * values[0]:.{digits}f}"
     interval = t_interval(list(values))
-    return f"{100 * interval.mean:.{digits}f} [{100 * interval.low:.{digits}f}, {100 * interval.high:.{digits}f}]"
+    low, high = max(interval.low, 0.0), min(interval.high, 1.0)
+    return f"{100 * interval.mean:.{digits}f} [{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
 
 
 def grouped(runs: Runs, name: Callable[[Mapping[str, Any]], str]) -> dict[str, Runs]:
