@@ -1,4 +1,4 @@
-"""What experiments that are sweeps share: run one, gather its results, time its steps. Imported by their run.py."""
+"""What experiments share: run a sweep, keep of its runs what a table needs, time steps. Imported by their run.py."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from imgloc import files
+from imgloc import files, rundir
 from imgloc.stats import t_interval
 
 HERE = Path(__file__).parent
@@ -35,7 +35,7 @@ def command_line(about: str, name: str, table: Callable[[dict[str, Any]], str], 
     recipe = f"configs/{name}.py"
     data = f"--config.data.options.folder={wanted.folder}"
     if wanted.measure:
-        found["steps"] = step_times(recipe, [data], timed)
+        found["steps"] = step_times(arms_of(recipe, [data], timed))
     elif not wanted.table:
         if not wanted.gather:
             subprocess.run([sys.executable, "-m", "imgloc", "sweep", recipe, "--workdir", wanted.workdir, data], cwd=ROOT, check=True)
@@ -53,79 +53,94 @@ def gathered(recipe: str, workdir: Path, folder: str) -> Runs:
 
     sweep = folders.SweepDir(workdir)
     known = folders.runs_by_identity(sweep)
-    kept = []
+    found = []
     for point in expand(read_recipe(recipe), read_sweep(recipe), [f"--config.data.options.folder={folder}"]):
         run = folders.run_of(sweep, point, known).path
         if not (run / "finished.json").exists() or "test" not in files.read_json(run / "results.json"):
             print(f"not finished: {point.name}")
             continue
-        provenance = files.read_json(run / "provenance.json")
-        sessions = provenance["sessions"]
-        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        results = files.read_json(run / "results.json")
-        kept.append({
-            "overrides": dict(point.overrides),
-            "seconds": round(sum(session["seconds"] for session in sessions), 1),
-            "processes": len(sessions),
-            "command": sessions[0]["command"].replace(f"{ROOT}/", "").replace(folder, "FOLDER"),
-            "commit": sessions[0]["commit"],
-            "dirty": sessions[0]["dirty"],
-            "machine": provenance["machine"],
-            "jax": provenance["packages"]["jax"],
-            "python": provenance["python"],
-            "steps": files.read_json(run / "finished.json")["last_step"],
-            "validation": [[line["step"], line["top1"]] for line in lines if line["kind"] == "validation"],
-            "results": {split: results[split]["top1"] for split in ("test@last", "test")},
-        })  # fmt: skip
-    return kept
+        found.append({"overrides": dict(point.overrides), **kept(run, ("test@last", "test"), ("top1",), folder)})
+    return found
 
 
-def step_times(recipe: str, arguments: Sequence[str], name: Callable[[Mapping[str, Any]], str], rounds: int = 7) -> dict[str, Any]:
-    """Milliseconds of a training step and learned parameters of each of a sweep's configs but for the seed, measured in turns."""
-    import jax
+def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) -> dict[str, Any]:
+    """What a results.json keeps of a finished run: who made it and how, its validation curve, and its metrics of the splits that it has."""
+    provenance, scored = files.read_json(run / "provenance.json"), files.read_json(run / "results.json")
+    sessions = provenance["sessions"]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return {
+        "seconds": round(sum(session["seconds"] for session in sessions), 1),
+        "processes": len(sessions),
+        "command": sessions[0]["command"].replace(f"{ROOT}/", "").replace(folder, "FOLDER"),
+        "commit": sessions[0]["commit"],
+        "dirty": sessions[0]["dirty"],
+        "machine": provenance["machine"],
+        "jax": provenance["packages"]["jax"],
+        "python": provenance["python"],
+        "steps": files.read_json(run / "finished.json")["last_step"],
+        "validation": [[line["step"], *(round(line[name], 5) for name in metrics)] for line in lines if line["kind"] == "validation"],
+        "results": {split: {name: scored[split][name] for name in metrics if name in scored[split]} for split in splits if split in scored},
+    }
 
-    from imgloc import build, loop, prepare, runtime
+
+def arms_of(recipe: str, arguments: Sequence[str], name: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
+    """The configs of a recipe's sweep, one of each name."""
     from imgloc.config import read_recipe
     from imgloc.sweep.points import expand, read_sweep
 
+    points = expand(read_recipe(recipe), read_sweep(recipe), arguments)
+    return {name(point.overrides): point.config for point in reversed(list(points))}
+
+
+def step_times(configs: Mapping[str, Any], rounds: int = 7) -> dict[str, Any]:
+    """Milliseconds of a training step of each config, its batches made meanwhile as in training, and its learned parameters.
+
+    All configs in one process, in turns of about a second; medians over the turns.
+    """
+    import jax
+
+    from imgloc import build, loop, prepare, runtime
+
     runtime.prepare()
-    arms: dict[str, Callable[[], float]] = {}
     found: dict[str, Any] = {}
-    for point in expand(read_recipe(recipe), read_sweep(recipe), arguments):
-        title = name(point.overrides)
-        if title in arms:
-            continue
-        config = build.in_steps(point.config)
+    turns: dict[str, Callable[[], float]] = {}
+    for title, given in configs.items():
+        config = build.in_steps(given)
+        config.train.steps = 10**5  # that batches do not end
         parts = prepare.build_parts(config)
         state = prepare.initial_state(config, parts)
-        given = next(loop.open_batches(config, parts, 0))
-        per_call = config.train.steps_per_call
         found[title] = {"parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params))}
-        arms[title] = _timer(parts.train_step, state, given, per_call)
-    times: dict[str, list[float]] = {title: [] for title in arms}
-    for _ in range(rounds):
-        for title, once in arms.items():
-            times[title].append(once())
-    for title, values in times.items():
-        found[title]["ms"] = round(statistics.median(values[1:]), 3)  # the first round compiles
-    return {"machine": f"{os.cpu_count()} cores", "of_cores": len(os.sched_getaffinity(0)), "arms": found}
+        turns[title] = _timer(parts.train_step, state, loop.open_batches(config, parts, 0), config.train.steps_per_call)
+    times: dict[str, list[float]] = {title: [] for title in turns}
+    for _ in range(rounds + 1):
+        for title, turn in turns.items():
+            times[title].append(turn())
+    for title, values in times.items():  # the first turn compiles
+        found[title] |= {"ms": round(statistics.median(values[1:]), 3), "lowest": round(min(values[1:]), 3)}
+    return {**surroundings(), "of_cores": len(os.sched_getaffinity(0)), "arms": found}
 
 
-def _timer(train_step: Callable[..., Any], state: Any, given: tuple[Any, ...], per_call: int, seconds: float = 1.0) -> Callable[[], float]:
-    """A function that trains on the same batches for about some seconds and gives the milliseconds a step."""
+def surroundings() -> dict[str, Any]:
+    """The commit, machine and versions that measure."""
+    where = rundir.surroundings()
+    return {**rundir.commit(), "machine": where["machine"], "jax": where["packages"]["jax"], "python": where["python"]}
+
+
+def _timer(train_step: Callable[..., Any], state: Any, batches: Iterator[tuple[Any, ...]], per_call: int) -> Callable[[], float]:
+    """A function that trains for about a second and gives the milliseconds a step."""
     import jax
 
     holder = [state]
 
-    def once() -> float:
+    def turn() -> float:
         began, steps = time.perf_counter(), 0
-        while steps == 0 or time.perf_counter() - began < seconds:
-            holder[0], metrics = train_step(holder[0], *given)
+        while steps == 0 or time.perf_counter() - began < 1.0:
+            holder[0], metrics = train_step(holder[0], *next(batches))
             jax.block_until_ready((holder[0], metrics))
             steps += per_call
         return (time.perf_counter() - began) * 1e3 / steps
 
-    return once
+    return turn
 
 
 def over_seeds(values: Sequence[float], digits: int = 2) -> str:

@@ -37,7 +37,7 @@ def table(found: dict[str, Any]) -> str:
     heads = ["pixels, cell", "test top1, last step", "lowest, highest", "published", "parameters", "steps", "ms a step, one core", "time"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for title, runs in grouped(found.get("runs", []), name).items():
-        values = [run["results"]["test@last"]["mean"] for run in runs]
+        values = [run["results"]["test@last"]["top1"]["mean"] for run in runs]
         known = times.get(title, {"parameters": 0, "ms": float("nan")})
         steps = runs[0]["steps"]
         spread = f"{100 * min(values):.1f}, {100 * max(values):.1f}"

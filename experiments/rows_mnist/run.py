@@ -31,7 +31,7 @@ def table(found: dict[str, Any]) -> str:
     times = found.get("steps", {}).get("arms", {})
     lines = ["| cell, units | test top1, last step | lowest, highest | published | parameters | ms a step |", "|---|---|---|---|---|---|"]
     for title, runs in grouped(found.get("runs", []), name).items():
-        values = [run["results"]["test@last"]["mean"] for run in runs]
+        values = [run["results"]["test@last"]["top1"]["mean"] for run in runs]
         known = times.get(title, {"parameters": 0, "ms": float("nan")})
         spread = f"{100 * min(values):.2f}, {100 * max(values):.2f}"
         cells = [title, over_seeds(values), spread, PUBLISHED.get(title, ""), f"{known['parameters']:,}", f"{known['ms']:.1f}"]
