@@ -46,6 +46,23 @@ def where_given(mask_b: jax.Array | None, new: Carry, old: Carry) -> Carry:
     return tuple(jnp.where(mask_b.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(new, old, strict=True))
 
 
+def held(states_bxtxd: jax.Array, mask_bxt: jax.Array | None, *, reverse: bool = False) -> jax.Array:
+    """The states (b, t, ...), and where the mask (b, t) is False those of the step before it (after it in `reverse`), 0 where there is none.
+
+    For what is computed of states and inputs, and so does not stand still where the state does.
+    """
+    if mask_bxt is None:
+        return states_bxtxd
+    steps = jnp.arange(mask_bxt.shape[1])
+    if reverse:
+        places_bxt = jax.lax.cummin(jnp.where(mask_bxt, steps, len(steps)), axis=1, reverse=True)
+    else:
+        places_bxt = jax.lax.cummax(jnp.where(mask_bxt, steps, -1), axis=1)
+    inside_bxt = (places_bxt >= 0) & (places_bxt < len(steps))
+    chosen_bxt = jnp.where(inside_bxt, places_bxt, 0).reshape(*mask_bxt.shape, *[1] * (states_bxtxd.ndim - 2))
+    return without_padding(jnp.take_along_axis(states_bxtxd, chosen_bxt, axis=1), inside_bxt)
+
+
 def without_padding(x_bxtxf: jax.Array, mask_bxt: jax.Array | None) -> jax.Array:
     """The inputs (b, t, ...) with zeros where the mask (b, t) is False.
 

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from imgloc.errors import UserError
 from imgloc.recurrent.layers import Cell, check_layers, check_states, make_layer
-from imgloc.recurrent.scan import without_padding
+from imgloc.recurrent.scan import held, without_padding
 
 
 class Bidirectional(nn.Module):
@@ -19,7 +19,7 @@ class Bidirectional(nn.Module):
 
     @nn.compact
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None) -> jax.Array:
-        """Forward and backward states of each step; one left out by the mask has those of the step before, or after, it (not an LRU's)."""
+        """Forward and backward states of each step; one left out by the mask has those of the step before, or after, it."""
         forward, backward = (make_layer(self.cell, self.features, name=name) for name in ("forward", "backward"))
         both = forward(x_bxtxf, mask_bxt), backward(x_bxtxf, mask_bxt, reverse=True)
         return jnp.concatenate([check_states(self.cell, states, x_bxtxf, self.features) for states in both], axis=-1)
@@ -52,7 +52,10 @@ class Stack(nn.Module):
             states = check_states(self.cell, layer(given, mask_bxt), given, self.features)
             states = nn.Dropout(self.dropout, deterministic=not train)(states)
             x = x + states if self.residual else states
-        return x
+        if not self.residual:
+            return x
+        forward, backward = jnp.split(x, 2, axis=-1) if self.bidirectional else (x, x[..., :0])
+        return jnp.concatenate([held(forward, mask_bxt), held(backward, mask_bxt, reverse=True)], axis=-1)
 
     def _check(self) -> None:
         check_layers(self.layers)

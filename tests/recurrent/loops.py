@@ -136,6 +136,10 @@ CELLS: dict[str, Loop] = {
 TWO_WAYS = functools.partial(both_ways, cell=gru)
 STACKS: dict[str, tuple[nn.Module, Loop]] = {
     "two layers of both": (Stack("gru", UNITS, 2, bidirectional=True), functools.partial(stack, layer=TWO_WAYS, layers=2)),
+    "residual of both": (
+        Stack("lru", UNITS, 2, residual=True, bidirectional=True),
+        functools.partial(residual_stack, layer=functools.partial(both_ways, cell=lru), layers=2),
+    ),
     "residual": (Stack("lru", UNITS, 2, residual=True), functools.partial(residual_stack, layer=lru, layers=2)),
 }
 EVERYTHING = {**{cell: (make_layer(cell, UNITS), loop) for cell, loop in CELLS.items()}, **STACKS}
@@ -156,14 +160,25 @@ def parameters_of(name: str) -> Any:
 
 
 def run(name: str, params: Any, x: np.ndarray, mask_bxt: np.ndarray | None = None, reverse: bool = False) -> np.ndarray:
-    """States (b, t, ...), each sequence for itself and of the steps alone that its mask keeps; 0 at those that it leaves out."""
+    """States (b, t, ...), each sequence for itself and of the steps alone that its mask keeps; those that it leaves out hold the last."""
     loop, way, found = EVERYTHING[name][1], -1 if reverse else 1, []
     for i, sequence in enumerate(x):
-        kept = np.arange(len(sequence)) if mask_bxt is None else np.flatnonzero(mask_bxt[i])
-        states = loop(params, sequence[kept][::way])[::way]
-        found.append(np.zeros((len(sequence), *states.shape[1:])))
-        found[-1][kept] = states
+        kept = np.ones(len(sequence), bool) if mask_bxt is None else mask_bxt[i]
+        states = np.zeros((len(sequence), *loop(params, sequence[:1]).shape[1:]))
+        states[kept] = loop(params, sequence[kept][::way])[::way]
+        ahead = states.shape[-1] // 2 if "both" in name else states.shape[-1]  # features of the pass forward
+        hold(states[..., :ahead], kept, way)
+        hold(states[..., ahead:], kept, -1)
+        found.append(states)
     return np.stack(found)
+
+
+def hold(states: np.ndarray, kept: np.ndarray, way: int) -> None:
+    """Write into every step that is left out what stood at the step before it; there are 0s before the first."""
+    latest = np.zeros_like(states[0])
+    for t in range(len(states))[::way]:
+        latest = states[t] if kept[t] else latest
+        states[t] = latest
 
 
 def as_float32(tree: Any) -> Any:
@@ -209,12 +224,11 @@ def given_to(name: str, b: int, t: int) -> dict[str, Any]:
 
 @functools.cache
 def gradient_and_states(name: str) -> Any:
-    """The states both ways, 0 where the mask is False, and the gradient of a sum of them in which each has a weight of its own."""
+    """The states both ways, and the gradient of a sum of them in which each has a weight of its own."""
 
     def energy(given: Any, mask_bxt: jax.Array) -> tuple[jax.Array, jax.Array]:
         states = apply_both_ways(name, given, mask_bxt)
-        kept = jax.numpy.where(mask_bxt.reshape(1, *mask_bxt.shape, *[1] * (states.ndim - 3)), states, 0.0)
-        return (kept * waves_of_states(kept)).sum(), kept
+        return (states * waves_of_states(states)).sum(), states
 
     return jax.jit(jax.grad(energy, has_aux=True))
 

@@ -17,7 +17,7 @@ from flax import linen as nn
 
 from imgloc.errors import UserError, chosen
 from imgloc.ops.mesh_axes import vary_alike
-from imgloc.recurrent.scan import Carry, time_first, where_given, without_padding
+from imgloc.recurrent.scan import Carry, held, time_first, where_given, without_padding
 
 FORMS = ("scan", "associative")
 Pair = tuple[jax.Array, jax.Array]  # real and imaginary parts: quicker than complex numbers on a CPU
@@ -104,7 +104,7 @@ class Layer(nn.Module):
 
     @nn.compact
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, reverse: bool = False) -> jax.Array:
-        """Outputs (b, t, features); where the mask is False they say nothing. Raises UserError for settings out of range."""
+        """Outputs (b, t, features), held where the mask is False. Raises UserError for settings out of range."""
         self._check()
         n, d, dtype = self.states or self.features, self.features, x_bxtxf.dtype
         exact = jnp.promote_types(dtype, jnp.float32)
@@ -127,7 +127,7 @@ class Layer(nn.Module):
         if self.gated:
             value, gate = jnp.split(nn.Dense(2 * d, dtype=dtype, name="gates")(nn.gelu(y)), 2, axis=-1)
             y = value * nn.sigmoid(gate)
-        return y.reshape(b, t, d)
+        return held(y.reshape(b, t, d), mask_bxt, reverse=reverse)
 
     def _check(self) -> None:
         """Refuse settings whose logarithms are not finite, and fewer states than none."""
