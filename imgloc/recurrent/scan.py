@@ -47,7 +47,7 @@ def where_given(mask_b: jax.Array | None, new: Carry, old: Carry) -> Carry:
 
 
 def held(states_bxtxd: jax.Array, mask_bxt: jax.Array | None, *, reverse: bool = False) -> jax.Array:
-    """The states (b, t, ...), and where the mask (b, t) is False those of the step before it (after it in `reverse`), 0 where there is none.
+    """The states (b, t, ...), and where the mask (b, t) is False those of the step before it, after it in `reverse`, or 0.
 
     For what is computed of states and inputs, and so does not stand still where the state does.
     """
