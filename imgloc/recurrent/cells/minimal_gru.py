@@ -1,4 +1,4 @@
-"""The minimal gated unit: a GRU whose one gate both resets and updates (Zhou et al., 2016, arXiv:1603.09420)."""
+"""The minimal gated unit as linen has it: a GRU whose one gate both resets and updates (after Zhou et al., 2016, arXiv:1603.09420)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def minimal_gru(
     """States (b, t, d) of a minimal gated unit with gate and candidate side by side along the parameters' last axis.
 
     f = sigmoid(x_t W_f + h_{t-1} U_f + bias_f), n = tanh(x_t W_n + bias_n + f (h_{t-1} U_n + recurrent_bias)), h_t = (1 - f) n + f h_{t-1}:
-    as `flax.linen.MGUCell` has it, where f keeps the state; the paper writes its f for what is let in, and gates before the product.
+    as `flax.linen.MGUCell` has it. The paper's is another network, not this one in other letters: h_t = (1 - f) h_{t-1} + f n, where the
+    share of the state that n reads is the share that is replaced, here it is the one that is kept
+    (https://github.com/google/flax/issues/4608); and its f works before the product.
     Mask and `reverse` are those of `imgloc.recurrent.scan.recur`.
     """
 
