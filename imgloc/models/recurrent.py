@@ -29,7 +29,7 @@ SHOWN = 16  # lines at most of each pass that `steps` tells of
 class Model(nn.Module):
     """Outputs: logits, box; features: rows (b, h, d), columns (b, w, d), the states of both passes; steps: logits and box as they form.
 
-    In the steps of the first pass the box has the whole width, and what the second one would have found is zero.
+    In the steps of the first pass the box has the whole width but for its shift, and what the second one would have found is zero.
     """
 
     num_classes: int
