@@ -15,7 +15,7 @@ GATES = ("f", "n")  # gate, candidate
 
 def minimal_gru(
     x_bxtxf: jax.Array, w_fx2d: jax.Array, u_dx2d: jax.Array, bias_2d: jax.Array, recurrent_bias_d: jax.Array,
-    mask_bxt: jax.Array | None = None, *, reverse: bool = False, form: str = "",
+    mask_bxt: jax.Array | None = None, *, reverse: bool = False,
 ) -> jax.Array:  # fmt: skip
     """States (b, t, d) of a minimal gated unit with gate and candidate side by side along the parameters' last axis.
 
@@ -38,7 +38,7 @@ def minimal_gru(
 
     back_bias = jnp.concatenate([jnp.zeros_like(recurrent_bias_d), recurrent_bias_d])
     return affine_recur(
-        cell, 1, x_bxtxf, w_fx2d, u_dx2d, bias_2d, mask_bxt, reverse=reverse, form=form, recurrent_bias_g=back_bias, join=join
+        cell, 1, x_bxtxf, w_fx2d, u_dx2d, bias_2d, mask_bxt, reverse=reverse, recurrent_bias_g=back_bias, join=join
     )
 
 
