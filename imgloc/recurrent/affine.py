@@ -60,7 +60,8 @@ def affine_recur(
     given = start, x, mask, (*weights, own)
     if form:
         chosen("form of a recurrence", form, dict.fromkeys(FORMS))
-    # experiments/operation_forms: one product of both halves wins on a CPU while the input is the smaller one.
+    # experiments/operation_forms: one product of both halves wins on a CPU while the input is the smaller one; two that are joined
+    # otherwise take the same time in either form.
     on_cpu = form or ("joined" if w is not None and x.shape[-1] <= u.shape[0] else "projected first")
     elsewhere = whole(form or "projected first", _step_by_step)
     return time_first(jax.lax.platform_dependent(*given, cpu=whole(on_cpu, _flat), default=elsewhere))
