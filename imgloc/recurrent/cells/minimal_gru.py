@@ -25,7 +25,7 @@ def minimal_gru(
     that its f works before the product. These are two networks: is the share of the state that n reads the one kept or the one replaced
     (https://github.com/google/flax/issues/4608)? Mask and `reverse` are those of `imgloc.recurrent.scan.recur`.
     """
-    kept = chosen("gate of minimal_gru", gate, {"keeps": lambda f: f, "replaces": lambda f: 1 - f})
+    gate_keeps = chosen("gate of minimal_gru", gate, {"keeps": True, "replaces": False})
 
     def join(projected: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, ...]:
         (f, into), (f_recurrent, back) = (jnp.split(a, 2, axis=-1) for a in (projected, recurrent))
@@ -35,7 +35,7 @@ def minimal_gru(
         gate, into, back = pre
         f = jax.nn.sigmoid(gate)
         n = jnp.tanh(into + f * back)
-        return (n + kept(f) * (carry[0] - n),)
+        return (n + (f if gate_keeps else 1 - f) * (carry[0] - n),)
 
     back_bias = jnp.concatenate([jnp.zeros_like(recurrent_bias_d), recurrent_bias_d])
     return affine_recur(
