@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from imgloc import files, rundir
+from imgloc.errors import UserError
 from imgloc.stats import t_interval
 
 HERE = Path(__file__).parent
@@ -21,6 +23,19 @@ ROOT = HERE.parent
 Runs = list[dict[str, Any]]
 
 
+@contextlib.contextmanager
+def mistakes_told() -> Iterator[None]:
+    """Ends the program in one line where a user did something wrong; a command of imgloc that ended badly has said why itself."""
+    try:
+        yield
+    except UserError as error:
+        print(f"{sys.argv[0]}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)
+
+
+@mistakes_told()
 def command_line(about: str, name: str, table: Callable[[dict[str, Any]], str], timed: Callable[[Mapping[str, Any]], str]) -> None:
     """Run the sweep of configs/NAME.py and gather it into experiments/NAME/results.json, or measure its steps; print the table."""
     wanted = options(about, name).parse_args()
@@ -33,7 +48,9 @@ def command_line(about: str, name: str, table: Callable[[dict[str, Any]], str], 
     elif not wanted.table:
         if not wanted.gather:
             subprocess.run([sys.executable, "-m", "imgloc", "sweep", recipe, "--workdir", wanted.workdir, data], cwd=ROOT, check=True)
-        found["runs"] = gathered(recipe, Path(wanted.workdir), wanted.folder)
+        runs = gathered(recipe, Path(wanted.workdir), wanted.folder)
+        check_none_lost(path, len(found.get("runs", ())), len(runs), wanted.workdir)
+        found["runs"] = runs
     if not wanted.table:
         files.write_json(path, found)
     print(table(found))
@@ -48,6 +65,13 @@ def options(about: str, name: str) -> argparse.ArgumentParser:
     parser.add_argument("--folder", default=os.path.join(os.environ.get("IMGLOC_DATA", "data"), "mnist"), help="MNIST's four idx files")
     parser.add_argument("--workdir", default=str(ROOT / "runs" / name), help="the runs' folder (default: runs/NAME of the checkout)")
     return parser
+
+
+def check_none_lost(path: Path, before: int, after: int, workdir: str) -> None:
+    """Raises UserError where a results.json would keep fewer runs than it has: a fresh checkout holds the results, not the runs."""
+    if after < max(before, 1):
+        possible = f"a --workdir with at least {max(before, 1)}" + (", or 'runs' taken out of it first" if before else "")
+        raise UserError(f"'{path}' keeps {before} runs and '{workdir}' has {after} that are finished; left as it is; possible: {possible}")
 
 
 def gathered(recipe: str, workdir: Path, folder: str) -> Runs:

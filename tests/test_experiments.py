@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
 
+from imgloc import files
+
 EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("*/run.py"))
-WITH_TABLES = [run for run in EXPERIMENTS if "|---" in (run.parent / "README.md").read_text()]
+READMES = {run: run.parent / "README.md" for run in EXPERIMENTS}  # an experiment under way has none yet
+WITH_TABLES = [run for run, readme in READMES.items() if readme.exists() and "|---" in readme.read_text()]
 
 
 @pytest.mark.parametrize("run", WITH_TABLES, ids=lambda path: path.parent.name)
@@ -20,6 +24,27 @@ def test_a_table_is_printed_as_it_stands_in_the_readme(
     monkeypatch.setattr(sys, "path", [str(run.parent), *sys.path])
     runpy.run_path(str(run), run_name="__main__")
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    stands = (run.parent / "README.md").read_text().splitlines()
+    stands = READMES[run].read_text().splitlines()
     assert len(printed) > 2
     assert [line for line in printed if line not in stands] == []
+
+
+def test_results_are_not_overwritten_by_fewer_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS[0].parent.parent))
+    monkeypatch.chdir(EXPERIMENTS[0].parent.parent.parent)
+    gathering = importlib.import_module("gathering")
+    monkeypatch.setattr(gathering, "HERE", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run.py", "--gather", "--workdir", str(tmp_path / "fresh")])
+    saved = tmp_path / "pixels_mnist" / "results.json"
+    for runs in ([{}, {}], []):  # none are finished in a fresh checkout
+        files.write_json(saved, {"runs": runs})
+        before = saved.read_bytes()
+        with pytest.raises(SystemExit) as ended:
+            gathering.command_line("", "pixels_mnist", str, str)
+        assert ended.value.code == 2
+        assert saved.read_bytes() == before
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"keeps {len(runs)} runs" in line
+    gathering.check_none_lost(saved, 2, 2, "fresh")

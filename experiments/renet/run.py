@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from gathering import ROOT, Runs, finished, kept, made_by, options, over_seeds, step_times
+from gathering import ROOT, Runs, check_none_lost, finished, kept, made_by, mistakes_told, options, over_seeds, step_times
 
 from imgloc import files
 
@@ -72,26 +72,43 @@ ARMS = {
 BASELINES = {"median box of training": "test/median_box", "whole-image box": "test/whole_image"}
 
 
+@mistakes_told()
 def main() -> None:
     """Measure; or make what is missing, gather and tabulate."""
     parser = options(__doc__, "renet")
     parser.add_argument("--only", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM", help="arms to train; without it all")
-    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, help="of the runs to train; without it all three")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, choices=SEEDS, help="of the runs to train; without it all three")
     wanted = parser.parse_args()
     results = HERE / "results.json"
     found: dict[str, Any] = files.read_json(results) if results.exists() else {}
     if wanted.measure:
         found["steps"] = step_times({title: config_of(arm, wanted.folder) for title, arm in ARMS.items()})
     elif not wanted.table:
+        if not wanted.gather:
+            check_data(wanted.only, wanted.folder)
         for seed in wanted.seeds if not wanted.gather else ():
             for title in wanted.only:
                 train(title, seed, run_of(wanted.workdir, title, seed), wanted.folder)
         made = {title: gathered(title, wanted.workdir, wanted.folder) for title in ARMS}
+        check_none_lost(results, _count(found.get("runs", {})), _count(made), wanted.workdir)
         found["runs"] = {title: runs for title, runs in made.items() if runs}
     if not wanted.table:
         files.write_json(results, found)
         files.write_text(HERE / "curves.svg", curves(found))
     print("\n\n".join(table(task, found) for task in TASKS))
+
+
+def _count(arms: dict[str, Runs]) -> int:
+    return sum(len(runs) for runs in arms.values())
+
+
+def check_data(titles: list[str], folder: str) -> None:
+    """Raises UserError before the first run where the data of a later one are not there."""
+    from imgloc import build
+
+    for title in titles:
+        if data_flags(ARMS[title], folder):
+            build.make_source(config_of(ARMS[title], folder).data, "train", 0)
 
 
 def steps_of(title: str) -> int:
