@@ -48,9 +48,10 @@ def write_report(runs: Sequence[str], out: Path, *, split: str = "test", picture
             raise UserError(f"--pictures '{pictures}' is a file; it wants a folder")
         files.check_writable(pictures)
     reports = [load_run(path, label, split) for path, label in zip(runs, unique_labels(runs), strict=True)]
-    files.write_text(out, _render(_content(reports, split)))
+    page = _render(_content(reports, split))
     if pictures is not None:
         _write_pictures(reports, split, pictures)
+    files.write_text(out, page)  # last, so that a refusal leaves none behind
     return out
 
 

@@ -153,7 +153,7 @@ def test_pictures_are_written_over_earlier_ones_alone(make_run: MakeRun, tmp_pat
     assert_refused(lambda: write_report([str(run)], out, pictures=own.parent), "would overwrite", own.name, "choose another folder")
     assert [path.name for path in own.parent.iterdir()] == [own.name]
     assert own.read_text() == "<svg>drawn by hand</svg>"
-    out.unlink()
+    assert not out.exists()
     assert_refused(lambda: write_report([str(run)], out, pictures=own), "is a file; it wants a folder")
     assert not out.exists()
     own.unlink()
