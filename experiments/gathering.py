@@ -94,7 +94,8 @@ def gathered(recipe: str, workdir: Path, folder: str) -> Runs:
 
 def finished(run: Path) -> bool:
     """Whether a run is trained, and scored on the test split."""
-    return (run / "finished.json").exists() and "test" in files.read_json(run / "results.json")
+    scored = run / "results.json"
+    return (run / "finished.json").exists() and scored.exists() and "test" in files.read_json(scored)
 
 
 def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) -> dict[str, Any]:

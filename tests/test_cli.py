@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import jax
 import pytest
 
 from imgloc.cli import main
@@ -300,3 +302,21 @@ def test_help_does_not_import_jax() -> None:
     code = "import sys; from imgloc.cli.main import make_parser; make_parser().format_help(); print('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=processes.ROOT)
     assert done.stdout.strip() == "False"
+
+
+def test_what_does_not_fit_into_memory_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(message: str) -> Any:
+        def run(*_: Any) -> int:
+            raise jax.errors.JaxRuntimeError(message)
+
+        return run
+
+    monkeypatch.setattr("imgloc.cli.report.run", fail("RESOURCE_EXHAUSTED: Out of memory allocating 786468266336 bytes."))
+    assert main.main(["report", "x"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "Out of memory allocating 786468266336 bytes" in told
+    assert "RESOURCE" not in told
+    monkeypatch.setattr("imgloc.cli.report.run", fail("INTERNAL: of another kind"))
+    with pytest.raises(jax.errors.JaxRuntimeError, match="another kind"):
+        main.main(["report", "x"])

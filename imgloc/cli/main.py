@@ -13,6 +13,7 @@ from imgloc.cli import bench, data, evaluate, locate, report, sweep, train
 from imgloc.cli.parsers import add_commands, tell_in_one_line
 from imgloc.errors import UserError, of_storage, one_line
 
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how the message of a JaxRuntimeError begins where an array does not fit
 COMMANDS = {
     "train": train, "sweep": sweep, "evaluate": evaluate, "locate": locate, "report": report, "data": data, "bench": bench
 }  # fmt: skip
@@ -101,6 +102,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError:  # it is the output that cannot be written: else the interpreter tries again at its end, and says so at length
             with contextlib.suppress(OSError):
                 sys.stdout.close()
+        return 1
+    except RuntimeError as error:
+        if not str(error).startswith(OUT_OF_MEMORY):
+            raise
+        asked = one_line(error, lines=1).removeprefix(OUT_OF_MEMORY).lstrip(": ")
+        print(f"imgloc {parsed.command}: not enough memory ({asked}); possible: a smaller batch, or a smaller model", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"imgloc {parsed.command}: interrupted", file=sys.stderr)

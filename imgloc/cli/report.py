@@ -36,4 +36,6 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     out = Path(parsed.out) if parsed.out else Path(parsed.runs[0]) / "report.html"
     pictures = Path(parsed.pictures) if parsed.pictures else None
     print(f"report: {write_report(parsed.runs, out, split=parsed.split, pictures=pictures)}")
+    if pictures is not None:
+        print(f"pictures: {pictures}")
     return 0

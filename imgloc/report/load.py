@@ -84,7 +84,9 @@ def load_run(path: str, label: str, split: str) -> RunReport:
 def _load_rows(run: RunDir, config: ConfigDict, split: str, predictor: str, classes: Sequence[str]) -> Scored:
     path = run.rows(split, predictor)
     if rows.read_meta(path) is None:
-        raise UserError(f"no rows of split '{split}' at {path}; run: imgloc evaluate {run.path} --split {split}")
+        others = sorted(other.stem for other in path.parent.glob("*.jsonl") if "." not in other.stem)
+        have = f", or --split {others[0]}, whose rows are there" if others else ""
+        raise UserError(f"no rows of split '{split}' at {path}; run: imgloc evaluate {run.path} --split {split}{have}")
     found = rows.read_rows(path, expected={"config": configs.fingerprint(config)})
     if not found:
         raise UserError(f"rows at {path} are empty; a report wants at least one example")

@@ -59,7 +59,8 @@ def _write_pictures(reports: Sequence[RunReport], split: str, folder: Path) -> N
     written = [steps.write_pictures(report, split, folder, f"{report.label}-" if len(reports) > 1 else "") for report in reports]
     if not any(written):
         paths = " ".join(str(report.run.path) for report in reports)
-        raise UserError(f"--pictures: no answers step by step were kept of {paths}; run: imgloc evaluate {reports[0].run.path} --steps ID")
+        possible = "imgloc evaluate RUN --steps ID, where the model has an output 'steps'"
+        raise UserError(f"--pictures: no answers step by step were kept of {paths}; possible: {possible}")
 
 
 def _content(reports: Sequence[RunReport], split: str) -> dict[str, Any]:

@@ -129,8 +129,8 @@ def test_a_page_shows_them_and_other_pages_stay_as_they_are(make_run: MakeRun, t
     before = write_report([str(cnn)], tmp_path / "before.html").read_text()
     assert "Step by step" not in before
     assert "@keyframes" not in before
-    wanted = f"run: imgloc evaluate {cnn} --steps ID"
-    assert_refused(lambda: write_report([str(cnn)], tmp_path / "before.html", pictures=tmp_path / "p"), "--pictures", wanted)
+    wanted = "imgloc evaluate RUN --steps ID, where the model has an output 'steps'"
+    assert_refused(lambda: write_report([str(cnn)], tmp_path / "before.html", pictures=tmp_path / "p"), "--pictures", str(cnn), wanted)
     ids = add_steps(lstm, [3, 5, 7])
     saved_steps.place(RunDir(lstm), "test", ids.pop()).with_suffix(".png").unlink()  # one without its picture is left out
     out = write_report([str(cnn), str(lstm)], tmp_path / "both.html", pictures=tmp_path / "pictures")
