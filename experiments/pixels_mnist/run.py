@@ -52,7 +52,7 @@ def curves(found: dict[str, Any], target: Path) -> None:
     """Validation accuracy over time, mean of the seeds and their range, the orders side by side."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(10.4, 3.6), dpi=110, layout="constrained")
     times = found["steps"]["arms"]
     axes = dict(zip(("pixels", "permuted_pixels"), figure.subplots(1, 2, sharey=True), strict=True))
     for title, runs in grouped(found["runs"], name).items():
@@ -67,7 +67,7 @@ def curves(found: dict[str, Any], target: Path) -> None:
         axis.set(title=order.replace("_", " "), xlabel="seconds of one core", ylim=(0, 100))
         axis.grid(alpha=0.3)
     axes["pixels"].set_ylabel("validation digits named, %")
-    axes["pixels"].legend(loc="lower right")
+    figure.legend(*axes["pixels"].get_legend_handles_labels(), loc="outside right upper")
     figure.savefig(target)
 
 
