@@ -106,7 +106,7 @@ def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) 
     return {
         "seconds": round(sum(session["seconds"] for session in sessions), 1),
         "processes": len(sessions),
-        "command": sessions[0]["command"].replace(f"{ROOT}/", "").replace(folder, "FOLDER"),
+        "command": sessions[0]["command"].replace(f"{run.absolute().parents[2]}/", "").replace(f"{ROOT}/", "").replace(folder, "FOLDER"),
         "commit": sessions[0]["commit"],
         "dirty": sessions[0]["dirty"],
         "machine": provenance["machine"],
