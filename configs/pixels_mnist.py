@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from imgloc.config import base
 
 SECONDS = 240  # that each cell's steps take
-STEP_MS = {"irnn": 38.8, "lstm": 151.6, "gru": 129.7, "lru": 275.4}  # of one core of an AMD EPYC: experiments/pixels_mnist/run.py --measure
+STEP_MS = {"irnn": 38.8, "lstm": 151.6, "gru": 129.7, "lru": 275.4}  # of one core of an AMD EPYC, before the runs; later ones: results.json
 CELLS: dict[str, dict[str, Any]] = {
     "irnn": {"model.cell": "irnn", "optim.lr": 3e-4},
     "lstm": {"model.cell": "lstm", "optim.lr": 2e-3},

@@ -101,12 +101,12 @@ def finished(run: Path) -> bool:
 def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) -> dict[str, Any]:
     """What a results.json keeps of a finished run: who made it and how, its validation curve, and its metrics of the splits that it has."""
     provenance, scored = files.read_json(run / "provenance.json"), files.read_json(run / "results.json")
-    sessions = provenance["sessions"]
+    sessions, checkout = provenance["sessions"], run.absolute().parents[2]  # of runs/NAME/RUN
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return {
         "seconds": round(sum(session["seconds"] for session in sessions), 1),
         "processes": len(sessions),
-        "command": sessions[0]["command"].replace(f"{run.absolute().parents[2]}/", "").replace(f"{ROOT}/", "").replace(folder, "FOLDER"),
+        "command": sessions[0]["command"].replace(f"{checkout}/", "").replace(folder, "FOLDER"),
         "commit": sessions[0]["commit"],
         "dirty": sessions[0]["dirty"],
         "machine": provenance["machine"],
@@ -123,8 +123,10 @@ def arms_of(recipe: str, arguments: Sequence[str], name: Callable[[Mapping[str, 
     from imgloc.config import read_recipe
     from imgloc.sweep.points import expand, read_sweep
 
-    points = expand(read_recipe(recipe), read_sweep(recipe), arguments)
-    return {name(point.overrides): point.config for point in reversed(list(points))}
+    configs: dict[str, Any] = {}
+    for point in expand(read_recipe(recipe), read_sweep(recipe), arguments):
+        configs.setdefault(name(point.overrides), point.config)
+    return configs
 
 
 def step_times(configs: Mapping[str, Any], rounds: int = 7) -> dict[str, Any]:

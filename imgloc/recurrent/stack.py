@@ -54,8 +54,10 @@ class Stack(nn.Module):
             states = nn.Dropout(self.dropout, deterministic=not train)(states)
             x = x + states if self.residual else states
         if not self.residual:
-            return x
-        forward, backward = jnp.split(x, 2, axis=-1) if self.bidirectional else (x, x[..., :0])
+            return x  # a layer's states stand still already, sums with what the layer read do not
+        if not self.bidirectional:
+            return held(x, mask_bxt)
+        forward, backward = jnp.split(x, 2, axis=-1)
         return jnp.concatenate([held(forward, mask_bxt), held(backward, mask_bxt, reverse=True)], axis=-1)
 
     def _check(self) -> None:
