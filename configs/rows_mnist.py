@@ -41,5 +41,5 @@ def sweep() -> Iterator[dict[str, Any]]:
     for seed in range(3):
         yield {"model.cell": "lstm(activation=relu, draw=matrix)", "model.features": 50, "seed": seed}
         yield {"model.cell": "lstm", "model.features": 128, "seed": seed}
-        for cell in ("elman", "irnn", "minimal_gru", "gru", "lstm", "lru"):
+        for cell in ("elman", "irnn", "minimal_gru", "minimal_gru(gate=replaces)", "gru", "lstm", "lru"):
             yield {"model.cell": cell, "model.features": 256, "seed": seed}

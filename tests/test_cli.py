@@ -42,6 +42,9 @@ MISTAKES = {
     "a context of no layers": (
         [*LOCALIZER, "--config.model.trunk=cnn_irnn", "--config.model.context_layers=0"], "has 0 layers; possible: 1 to 256",
     ),
+    "a cell that a trunk does not take": (
+        [*LOCALIZER, "--config.model.trunk=conv_lstm", "--config.model.cell=gru"], "'conv_lstm' takes none; possible: renet, cnn_irnn",
+    ),
     "two directions that cannot share": (
         [*SEQUENCE, "--config.model.bidirectional=True", "--config.model.features=9"], "possible: an even number",
     ),

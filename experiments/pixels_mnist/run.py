@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sweeps import command_line, grouped, made_by, over_seeds
+from gathering import command_line, grouped, made_by, over_seeds
 
 PUBLISHED = {  # Le, Jaitly and Hinton, 2015, arXiv:1504.00941: 100 units, their best of a search, up to a million steps
     "pixels: irnn": "97", "permuted_pixels: irnn": "82",

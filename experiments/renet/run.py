@@ -13,9 +13,7 @@ Finished runs are not made again, interrupted ones go on. Writes results.json an
 
 from __future__ import annotations
 
-import argparse
 import io
-import os
 import statistics
 import subprocess
 import sys
@@ -24,12 +22,11 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sweeps import ROOT, Runs, kept, made_by, over_seeds, step_times
+from gathering import ROOT, Runs, finished, kept, made_by, options, over_seeds, step_times
 
 from imgloc import files
 
 HERE = Path(__file__).parent
-RUNS = ROOT / "runs" / "renet"
 SEEDS = (0, 1, 2)
 VALIDATIONS = 10  # of a run, evenly spaced
 
@@ -77,11 +74,7 @@ BASELINES = {"median box of training": "test/median_box", "whole-image box": "te
 
 def main() -> None:
     """Measure; or make what is missing, gather and tabulate."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", default=os.path.join(os.environ.get("IMGLOC_DATA", "data"), "mnist"), help="MNIST's four idx files")
-    parser.add_argument("--measure", action="store_true", help="time a step of each arm, in turns")
-    parser.add_argument("--table", action="store_true", help="only print the tables of the saved results")
-    parser.add_argument("--gather", action="store_true", help="only gather the runs that are finished")
+    parser = options(__doc__, "renet")
     parser.add_argument("--only", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM", help="arms to train; without it all")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, help="of the runs to train; without it all three")
     wanted = parser.parse_args()
@@ -92,8 +85,8 @@ def main() -> None:
     elif not wanted.table:
         for seed in wanted.seeds if not wanted.gather else ():
             for title in wanted.only:
-                train(title, seed, wanted.folder)
-        made = {title: gathered(title, wanted.folder) for title in ARMS}
+                train(title, seed, run_of(wanted.workdir, title, seed), wanted.folder)
+        made = {title: gathered(title, wanted.workdir, wanted.folder) for title in ARMS}
         found["runs"] = {title: runs for title, runs in made.items() if runs}
     if not wanted.table:
         files.write_json(results, found)
@@ -107,9 +100,9 @@ def steps_of(title: str) -> int:
     return VALIDATIONS * round(1000 * TASKS[arm.task].seconds / arm.ms / VALIDATIONS)
 
 
-def folder_of(title: str, seed: int) -> Path:
+def run_of(workdir: str, title: str, seed: int) -> Path:
     """Where an arm's run lies."""
-    return RUNS / f"{''.join(c if c.isalnum() else '-' for c in title)}-{seed}"
+    return Path(workdir) / f"{''.join(c if c.isalnum() else '-' for c in title)}-{seed}"
 
 
 def data_flags(arm: Arm, folder: str) -> list[str]:
@@ -125,10 +118,10 @@ def config_of(arm: Arm, folder: str) -> Any:
     return build.resolve(read_recipe(str(ROOT / "configs" / f"{arm.recipe}.py")), [*arm.flags, *data_flags(arm, folder)])
 
 
-def train(title: str, seed: int, folder: str) -> None:
+def train(title: str, seed: int, run: Path, folder: str) -> None:
     """Make a run, or go on with it, and score it on the test digits."""
-    arm, steps, run = ARMS[title], steps_of(title), folder_of(title, seed)
-    if (run / "finished.json").exists() and "test" in files.read_json(run / "results.json"):
+    arm, steps = ARMS[title], steps_of(title)
+    if finished(run):
         return
     command = [sys.executable, "-m", "imgloc"]
     every = [f"--config.train.{key}={steps // VALIDATIONS}" for key in ("eval_every", "save_every")]
@@ -139,12 +132,12 @@ def train(title: str, seed: int, folder: str) -> None:
     subprocess.run([*command, "evaluate", str(run), "--split", "test"], cwd=ROOT, check=True)
 
 
-def gathered(title: str, folder: str) -> Runs:
+def gathered(title: str, workdir: str, folder: str) -> Runs:
     """What results.json keeps of an arm's finished runs."""
     task, runs = TASKS[ARMS[title].task], []
     for seed in SEEDS:
-        run = folder_of(title, seed)
-        if (run / "finished.json").exists() and "test" in files.read_json(run / "results.json"):
+        run = run_of(workdir, title, seed)
+        if finished(run):
             runs.append({"seed": seed, **kept(run, [*task.splits, *BASELINES.values()], list(task.metrics), folder)})
         else:
             print(f"not finished: {title}, seed {seed}")

@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sweeps import command_line, grouped, made_by, over_seeds
+from gathering import command_line, grouped, made_by, over_seeds
 
 PUBLISHED = {"lstm, 256": "98.9", "elman, 256": "98.0"}  # R. Atienza, github.com/roatienza/Deep-Learning-Experiments: Adam, 20 epochs
 

@@ -17,7 +17,9 @@ from imgloc.bench import linen_cells
 
 PLAIN_MAX_POOL: Callable[..., Any] = nn.max_pool
 PLAIN_AVERAGE_POOL: Callable[..., Any] = nn.avg_pool
-BUILT_ON_LAYERS = ("imgloc.models.", "imgloc.bench.models", "imgloc.recurrent.cells.irnn")
+BUILT_ON_LAYERS = (
+    "imgloc.models.", "imgloc.bench.models", "imgloc.recurrent.cells.irnn", "imgloc.recurrent.sweeps", "imgloc.recurrent.trunks",
+)  # fmt: skip
 
 
 def max_pool(x: jax.Array, window: tuple[int, int] = (2, 2), strides: tuple[int, int] | None = None, padding: Any = "VALID") -> jax.Array:

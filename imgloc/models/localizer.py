@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.errors import check_at_least, check_dropout, chosen
+from imgloc.errors import UserError, check_at_least, check_dropout, chosen
 from imgloc.ops.conv import Conv
 from imgloc.ops.heads import class_and_box, class_and_edges
 from imgloc.ops.pool import global_max_pool
@@ -29,6 +29,7 @@ TINY = {
 }  # fmt: skip
 VARIANTS = {trunk: {**TINY, "trunk": trunk} for trunk in ("renet", "cnn_irnn", "conv_lstm")}  # held to the contract too
 
+WITH_CELL = ("renet", "cnn_irnn")  # trunks whose cell can be chosen
 SUMMARIES: dict[str, Callable[[jax.Array], jax.Array]] = {"max": global_max_pool, "all": lambda maps: maps.reshape(maps.shape[0], -1)}
 
 
@@ -72,7 +73,7 @@ class Model(nn.Module):
         return {**outputs, "steps": {**steps, "seen": jnp.ones((b, s, 1, 1))}}
 
     def _trunk(self) -> Cnn | ConvLstm | ReNets:
-        """The trunk of the fields. Raises UserError where there is none."""
+        """The trunk of the fields. Raises UserError where there is none, and for a cell that it does not take."""
         convolutions = self.stem, self.middle, self.deep
         trunks: dict[str, Callable[[], Cnn | ConvLstm | ReNets]] = {
             "cnn": lambda: Cnn(*convolutions, name="trunk"),
@@ -80,7 +81,10 @@ class Model(nn.Module):
             "cnn_irnn": lambda: Cnn(*convolutions, _context(self.units), self.context_layers, self.cell or IRNN, name="trunk"),
             "conv_lstm": lambda: ConvLstm(*convolutions, self.units, self.looks, name="trunk"),
         }
-        return chosen("trunk (model.trunk)", self.trunk, trunks)()
+        make = chosen("trunk (model.trunk)", self.trunk, trunks)
+        if self.cell and self.trunk not in WITH_CELL:
+            raise UserError(f"model.cell is '{self.cell}', but trunk '{self.trunk}' takes none; possible: {', '.join(WITH_CELL)}")
+        return make()
 
 
 class Head(nn.Module):

@@ -23,13 +23,13 @@ from imgloc.recurrent.steps import ending_with, evenly, for_each, read_by
 from imgloc.types import Outputs
 
 TINY = {"features": 8, "hidden": 8}
-SHOWN = 16  # lines at most of each pass that `steps` tells of
+LINES_SHOWN = 16  # lines at most of each pass that `steps` tells of
 
 
 class Model(nn.Module):
     """Outputs: logits, box; features: rows (b, h, d), columns (b, w, d), the states of both passes; steps: logits and box as they form.
 
-    In the steps of the first pass the box has the whole width, and what the second one would have found is zero.
+    In the steps of the first pass the box has the whole width but for its shift, and what the second one would have found is zero.
     """
 
     num_classes: int
@@ -88,7 +88,7 @@ def _pass(scores_bxtx2: jax.Array, states_bxtxd: jax.Array) -> Pass:
 
 def _passes_so_far(scores_bxtx2: jax.Array, states_bxtxd: jax.Array) -> Pass:
     """A pass as it was after each of the lines that are shown: of the lines after it nothing is known."""
-    steps = evenly(scores_bxtx2.shape[1], SHOWN)
+    steps = evenly(scores_bxtx2.shape[1], LINES_SHOWN)
     ahead_sxt = np.arange(scores_bxtx2.shape[1]) > steps[:, None]
     known = jnp.where(ahead_sxt[None, :, :, None], -jnp.inf, scores_bxtx2.astype(jnp.float32)[:, None])
     probability = jax.nn.softmax(known, axis=2)
@@ -108,7 +108,7 @@ def _so_far(rows_so_far: Pass, columns_so_far: Pass) -> tuple[Pass, Pass]:
 
 def _seen(height: int, width: int) -> jax.Array:
     """(s, h, w): what one of the two passes has read is half seen."""
-    lines = [read_by(np.arange(count), evenly(count, SHOWN)) for count in (height, width)]
+    lines = [read_by(np.arange(count), evenly(count, LINES_SHOWN)) for count in (height, width)]
     by_rows = jnp.concatenate([lines[0], jnp.ones((len(lines[1]), height))])
     by_columns = jnp.concatenate([jnp.zeros((len(lines[0]), width)), lines[1]])
     return (by_rows[:, :, None] + by_columns[:, None, :]) / 2

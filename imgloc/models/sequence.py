@@ -17,7 +17,7 @@ from imgloc.recurrent.steps import ending_with, evenly, for_each, read_by
 from imgloc.types import IntArray, Outputs
 
 TINY = {"features": 8}
-SHOWN = 28  # steps at most that `steps` tells of: of MNIST's pixels a row's worth each
+STEPS_SHOWN = 28  # steps at most that `steps` tells of: of MNIST's pixels a row's worth each
 
 
 class Model(nn.Module):
@@ -54,7 +54,7 @@ class Model(nn.Module):
         outputs = {"logits": logits, "features": {"states": states}}
         if train or self.bidirectional:
             return outputs
-        steps = evenly(states.shape[1], SHOWN)
+        steps = evenly(states.shape[1], STEPS_SHOWN)
         seen = read_by(read_at(self.read, images.shape[1], images.shape[2], self.permutation), steps)
         forming = ending_with(classes(so_far(states, steps)), logits)
         return {**outputs, "steps": {"logits": forming, "seen": for_each(seen, len(images))}}

@@ -13,9 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from imgloc.errors import UserError, chosen
+from imgloc.errors import chosen
 from imgloc.ops.mesh_axes import vary_alike
-from imgloc.recurrent.scan import Carry, time_first, where_given, without_padding
+from imgloc.recurrent.scan import Carry, check_sequence, time_first, where_given, without_padding
 
 FORMS = ("projected first", "joined")  # of the product with the input: for many steps at once, or in each step
 LONGEST, SHORTEST = 32, 8  # steps whose weights' gradients are one product: what they are computed from should stay in a cache
@@ -37,10 +37,7 @@ def affine_recur(
     is linear, and neither it nor `multiply` closes over any. Mask and `reverse` are those of `imgloc.recurrent.scan.recur`; `form` is
     one of FORMS, chosen by what is quicker where it is empty. Raises UserError for what is no sequence, or no mask of it.
     """
-    is_sequence = x_bxtxf.ndim == 3 or (x_bxtxf.ndim > 3 and w_fxg is None)
-    if not is_sequence or not x_bxtxf.shape[1] or (mask_bxt is not None and mask_bxt.shape != x_bxtxf.shape[:2]):
-        got = f"inputs of shape {x_bxtxf.shape}" + ("" if mask_bxt is None else f" with a mask of shape {mask_bxt.shape}")
-        raise UserError(f"a recurrence got {got}; possible: (b, t, f), t above 0, as imgloc.recurrent.orders makes of images; mask (b, t)")
+    check_sequence(x_bxtxf, mask_bxt, maps=w_fxg is None)
     timed = jax.tree.map(time_first, (without_padding(x_bxtxf, mask_bxt), mask_bxt))  # before it is projected: the projection is larger
     leaves, tree = jax.tree.flatten((*timed, (w_fxg, u_dxg, bias_g, recurrent_bias_g)))
     x, mask, weights = jax.tree.unflatten(tree, vary_alike(*leaves))  # here, so that gradients are summed over devices once
@@ -63,7 +60,8 @@ def affine_recur(
     given = start, x, mask, (*weights, own)
     if form:
         chosen("form of a recurrence", form, dict.fromkeys(FORMS))
-    # experiments/operation_forms: one product of both halves wins on a CPU while the input is the smaller one.
+    # experiments/operation_forms: one product of both halves wins on a CPU while the input is the smaller one; two that are joined
+    # otherwise take the same time in either form.
     on_cpu = form or ("joined" if w is not None and x.shape[-1] <= u.shape[0] else "projected first")
     elsewhere = whole(form or "projected first", _step_by_step)
     return time_first(jax.lax.platform_dependent(*given, cpu=whole(on_cpu, _flat), default=elsewhere))

@@ -50,8 +50,8 @@ def check_layers(layers: int) -> None:
 
 
 def check_states(cell: Cell, states_bxtxd: jax.Array, x_bxtxf: jax.Array, features: int) -> jax.Array:
-    """What a cell's layer made of a sequence. Raises UserError where that is no state (features,) for each of its steps."""
-    wanted = (*x_bxtxf.shape[:2], features)
+    """What a cell's layer made of a sequence. Raises UserError where that is no state (features,) of each step, of maps each place."""
+    wanted = (*x_bxtxf.shape[:-1], features)
     shape = getattr(states_bxtxd, "shape", None)
     if shape != wanted:
         got = type(states_bxtxd).__name__ if shape is None else f"an array of shape {shape}"

@@ -42,11 +42,13 @@ ORDERS = {"rows": rows, "columns": columns, "pixels": pixels, "permuted_pixels":
 def as_sequence(images_bxhxwxc: jax.Array, order: str, permutation: int = 0) -> jax.Array:
     """The images (b, h, w, c) as (b, t, f), read in one of ORDERS, the shuffled one drawn from `permutation`.
 
-    Raises UserError for another, and for a permutation below 0.
+    Raises UserError for another, and for a permutation below 0, or of what is not shuffled.
     """
     read = chosen("order of reading (model.read)", order, ORDERS)
     if permutation < 0:
         raise UserError(f"permutation (model.permutation) is {permutation}; possible: at least 0")
+    if permutation and order != "permuted_pixels":
+        raise UserError(f"permutation (model.permutation) is {permutation}, but {order} are not shuffled; possible: 0, or permuted_pixels")
     return permuted_pixels(images_bxhxwxc, permutation) if order == "permuted_pixels" else read(images_bxhxwxc)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from imgloc.errors import UserError
 from imgloc.ops.mesh_axes import vary_alike
 
 Carry = tuple[jax.Array, ...]
@@ -24,7 +25,8 @@ def recur(
     """States (b, t, ...) of carry = step(carry, inputs of the step), each the first of the carry's arrays (b, ...).
 
     `inputs` is a tree of arrays (t, b, ...), time first; `parameters` all that `step` reads beside them. Where the mask (b, t) is False the
-    carry stays as it was. `reverse` goes from the last step to the first; states stay at the places of their inputs.
+    carry stays as it was; what the inputs there were computed from is to be finite, for the gradient's sake: see `without_padding`.
+    `reverse` goes from the last step to the first; states stay at the places of their inputs.
     """
     timed = inputs, None if mask_bxt is None else time_first(mask_bxt)
     leaves = jax.tree.leaves((timed, parameters))
@@ -44,6 +46,14 @@ def where_given(mask_b: jax.Array | None, new: Carry, old: Carry) -> Carry:
     if mask_b is None:
         return new
     return tuple(jnp.where(mask_b.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(new, old, strict=True))
+
+
+def check_sequence(x_bxtxf: jax.Array, mask_bxt: jax.Array | None, *, maps: bool = False) -> None:
+    """Raises UserError for what is no sequence (b, t, f), or where there may be `maps` (b, t, ..., f), and for no mask of it (b, t)."""
+    is_sequence = x_bxtxf.ndim == 3 or (maps and x_bxtxf.ndim > 3)
+    if not is_sequence or not x_bxtxf.shape[1] or (mask_bxt is not None and mask_bxt.shape != x_bxtxf.shape[:2]):
+        got = f"inputs of shape {x_bxtxf.shape}" + ("" if mask_bxt is None else f" with a mask of shape {mask_bxt.shape}")
+        raise UserError(f"a recurrence got {got}; possible: (b, t, f), t above 0, as imgloc.recurrent.orders makes of images; mask (b, t)")
 
 
 def held(states_bxtxd: jax.Array, mask_bxt: jax.Array | None, *, reverse: bool = False) -> jax.Array:

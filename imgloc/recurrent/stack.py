@@ -29,6 +29,7 @@ class Stack(nn.Module):
     """Several layers of one cell over a sequence (Graves, 2013, arXiv:1308.0850): states (b, t, features) of the last.
 
     With `residual` each layer reads the normalized sequence and adds to it (pre-norm), after a dense map to `features`.
+    Of maps (b, t, h, w, c), which `conv_lstm` reads, states are maps too.
     """
 
     cell: Cell

@@ -8,10 +8,8 @@ import numpy as np
 
 from imgloc.types import IntArray
 
-SHOWN = 32  # steps at most that an output `steps` tells of: more are too many to be looked at
 
-
-def evenly(count: int, at_most: int = SHOWN) -> IntArray:
+def evenly(count: int, at_most: int) -> IntArray:
     """The indices of up to `at_most` of `count` steps, evenly spaced; the last step is always one of them."""
     kept = min(count, at_most)
     return (np.arange(1, kept + 1) * count + kept - 1) // kept - 1

@@ -14,10 +14,11 @@ from imgloc.errors import UserError
 from imgloc.ops.conv import Conv
 from imgloc.ops.pool import max_pool
 from imgloc.recurrent.layers import make_layer
-from imgloc.recurrent.steps import SHOWN, evenly
+from imgloc.recurrent.steps import evenly
 from imgloc.recurrent.sweeps import IRNN, FourDirections, ReNet
 
 Sight = tuple[jax.Array | None, jax.Array]
+LOOKS_SHOWN = 32  # at most, as answers that form
 
 
 class Cnn(nn.Module):
@@ -54,11 +55,11 @@ class ConvLstm(nn.Module):
 
     @nn.compact
     def __call__(self, images_bxhxwxc: jax.Array, *, train: bool) -> Sight:
-        """Maps at stride 4, and the LSTM's states at stride 8: of its last look in training, else of each, or of SHOWN of very many."""
+        """Maps at stride 4, and the LSTM's states at stride 8: in training of its last look, else of each, or of LOOKS_SHOWN of many."""
         fine = at_stride_4(images_bxhxwxc, self.stem, self.middle, train)
         coarse = conv_norm_relu(max_pool(fine), self.deep, train)
         states = make_layer(f"conv_lstm(looks={self.looks})", self.units, name="looks")(coarse[:, None])
-        return fine, states[:, -1:] if train else states[:, evenly(self.looks, SHOWN)]
+        return fine, states[:, -1:] if train else states[:, evenly(self.looks, LOOKS_SHOWN)]
 
 
 class ReNets(nn.Module):

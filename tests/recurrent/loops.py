@@ -53,12 +53,13 @@ def gru(p: Any, x: np.ndarray) -> np.ndarray:
     return np.array(states).reshape(len(x), *h.shape)
 
 
-def minimal_gru(p: Any, x: np.ndarray) -> np.ndarray:
+def minimal_gru(p: Any, x: np.ndarray, replaces: bool = False) -> np.ndarray:
     h, states = np.zeros(len(p["recurrent_kernel"])), []
     for now in x:
         (gate, into), (hf, hn) = np.split(now @ p["kernel"] + p["bias"], 2), np.split(h @ p["recurrent_kernel"], 2)
         f = sigmoid(gate + hf)
-        h = (1 - f) * np.tanh(into + f * (hn + p["recurrent_bias"])) + f * h
+        n = np.tanh(into + f * (hn + p["recurrent_bias"]))
+        h = (1 - f) * h + f * n if replaces else f * h + (1 - f) * n
         states.append(h)
     return np.array(states).reshape(len(x), *h.shape)
 
@@ -129,6 +130,7 @@ CELLS: dict[str, Loop] = {
     "lstm(activation=relu, form='projected first')": functools.partial(lstm, f=relu),
     "gru": gru,
     "minimal_gru": minimal_gru,
+    "minimal_gru(gate=replaces)": functools.partial(minimal_gru, replaces=True),
     "lru": lru,
     "lru(form=associative, gated=False, states=3)": functools.partial(lru, gated=False),
     "conv_lstm": conv_lstm,

@@ -181,14 +181,17 @@ def test_settings_out_of_range_are_told_when_a_layer_is_applied(cell: str, conta
     assert_refused(lambda: shapes(cell, 1, 2, 3), contains)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "lru"])
 @pytest.mark.parametrize("shape", [(2, 8, 8, 3), (2, 3), (2, 0, 3)])
-def test_what_is_no_sequence_is_told(shape: tuple[int, ...]) -> None:
-    assert_refused(lambda: shapes("lstm", *shape), f"got inputs of shape {shape}; possible: (b, t, f)")
+def test_what_is_no_sequence_is_told(cell: str, shape: tuple[int, ...]) -> None:
+    assert_refused(lambda: shapes(cell, *shape), f"got inputs of shape {shape}; possible: (b, t, f)")
 
 
-def test_a_mask_of_other_steps_is_told() -> None:
-    layer, x = make_layer("gru", 4), jnp.zeros((2, 3, 5))
-    assert_refused(lambda: jax.eval_shape(layer.init, jax.random.key(0), x, jnp.ones((3, 2), bool)), "with a mask of shape (3, 2)")
+@pytest.mark.parametrize("cell", ["gru", "lru"])
+@pytest.mark.parametrize("mask", [(3, 2), (1, 3)])
+def test_a_mask_of_other_steps_is_told(cell: str, mask: tuple[int, ...]) -> None:
+    layer, x = make_layer(cell, 4), jnp.zeros((2, 3, 5))
+    assert_refused(lambda: jax.eval_shape(layer.init, jax.random.key(0), x, jnp.ones(mask, bool)), f"with a mask of shape {mask}")
 
 
 @pytest.mark.parametrize("size", [0, 2, -1])

@@ -51,7 +51,10 @@ def test_the_published_permutation_stays() -> None:
     assert places(0)[:8] == [318, 2, 606, 446, 758, 13, 98, 539]
 
 
-@pytest.mark.parametrize(("order", "permutation", "contains"), [("row", 0, "did you mean 'rows'?"), ("permuted_pixels", -1, "at least 0")])
+@pytest.mark.parametrize(
+    ("order", "permutation", "contains"),
+    [("row", 0, "did you mean 'rows'?"), ("permuted_pixels", -1, "at least 0"), ("rows", 1, "not shuffled")],
+)
 def test_orders_that_there_are_none_of_are_told(order: str, permutation: int, contains: str) -> None:
     assert_refused(lambda: orders.as_sequence(IMAGES, order, permutation), contains)
 
@@ -59,6 +62,7 @@ def test_orders_that_there_are_none_of_are_told(order: str, permutation: int, co
 @pytest.mark.parametrize("order", orders.ORDERS)
 def test_which_step_reads_a_place_is_told(order: str) -> None:
     numbered = np.arange(H * W, dtype=np.float32).reshape(1, H, W, 1)
-    steps = np.broadcast_to(orders.read_at(order, H, W, permutation=5), (H, W)).ravel()
-    for step, read_then in enumerate(np.asarray(orders.as_sequence(numbered, order, permutation=5))[0]):
+    permutation = 5 if order == "permuted_pixels" else 0
+    steps = np.broadcast_to(orders.read_at(order, H, W, permutation), (H, W)).ravel()
+    for step, read_then in enumerate(np.asarray(orders.as_sequence(numbered, order, permutation))[0]):
         assert sorted(read_then) == list(np.flatnonzero(steps == step))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from imgloc.recurrent.layers import make_layer
 from imgloc.recurrent.stack import Stack
 from tests.refusals import assert_refused
 
@@ -39,6 +40,25 @@ def test_residual_layers_have_norms_and_all_of_the_features() -> None:
     assert set(params) == {"encoder", "norm0", "layer0", "norm1", "layer1"}
     assert params["encoder"]["kernel"] == (5, 4)
     assert states == (2, 3, 4)
+
+
+def test_maps_go_through_a_stack_of_convolutional_cells_layer_by_layer() -> None:
+    stack, cell = Stack("conv_lstm", 4, 2, bidirectional=True), make_layer("conv_lstm", 2)
+    rng = np.random.default_rng(2)
+    maps, mask = rng.standard_normal((2, 3, 4, 4, 1), np.float32), np.array([[True, True, False], [True, False, True]])
+    params = jax.tree.map(lambda a: rng.standard_normal(a.shape, np.float32), jax.eval_shape(stack.init, jax.random.key(0), maps)["params"])
+
+    @jax.jit
+    def both(params: Any) -> Any:
+        states = maps
+        for layer in (params["layer0"], params["layer1"]):
+            ways = [cell.apply({"params": layer[way]}, states, mask, reverse=way == "backward") for way in ("forward", "backward")]
+            states = jnp.concatenate(ways, axis=-1)
+        return stack.apply({"params": params}, maps, mask), states
+
+    found, wanted = both(params)
+    assert found.shape == (2, 3, 4, 4, 4)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_dropout_works_in_training_alone() -> None:

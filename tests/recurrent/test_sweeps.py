@@ -159,9 +159,10 @@ def test_one_layer_knows_row_and_column_two_the_whole_image(layers: int) -> None
 
 
 def test_renet_s_places_know_the_whole_image() -> None:
-    params, changed = made(ReNet(UNITS, 2)), MAPS.copy()
+    layer, changed = ReNet(UNITS, 2), MAPS.copy()
     changed[1, 1, 4] += 0.5
-    reached = np.abs(renet_loop(params, changed) - renet_loop(params, MAPS)).max(axis=-1) > 0
+    found = jax.jit(lambda maps: layer.apply({"params": made(layer)}, maps))
+    reached = np.abs(found(changed) - found(MAPS)).max(axis=-1) > 0
     assert reached[1].all()
     assert not reached[0].any()
 

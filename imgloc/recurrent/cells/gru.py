@@ -15,7 +15,7 @@ GATES = ("r", "z", "n")  # reset, update, candidate: PyTorch's order; Keras has 
 
 def gru(
     x_bxtxf: jax.Array, w_fx3d: jax.Array, u_dx3d: jax.Array, bias_3d: jax.Array, recurrent_bias_d: jax.Array,
-    mask_bxt: jax.Array | None = None, *, reverse: bool = False, form: str = "",
+    mask_bxt: jax.Array | None = None, *, reverse: bool = False,
 ) -> jax.Array:  # fmt: skip
     """States (b, t, d) of a GRU with its gates in the order of GATES along the parameters' last axis.
 
@@ -37,7 +37,7 @@ def gru(
 
     back_bias = jnp.concatenate([jnp.zeros_like(recurrent_bias_d, shape=(2 * d,)), recurrent_bias_d])
     return affine_recur(
-        cell, 1, x_bxtxf, w_fx3d, u_dx3d, bias_3d, mask_bxt, reverse=reverse, form=form, recurrent_bias_g=back_bias, join=join
+        cell, 1, x_bxtxf, w_fx3d, u_dx3d, bias_3d, mask_bxt, reverse=reverse, recurrent_bias_g=back_bias, join=join
     )
 
 

@@ -43,6 +43,8 @@ class Layer(nn.Module):
         b = self.param("bias", nn.initializers.zeros, (d,)).astype(dtype)
         if w is not None:
             return elman(x_bxtxf, w.astype(dtype), u, b, mask_bxt, activation=nn.relu, reverse=reverse, form=self.form)
+        if self.form:
+            raise UserError(f"irnn(input_map=False) has no product with its input; setting 'form' is '{self.form}', possible: ''")
         if inputs != d:
             raise UserError(f"irnn(input_map=False) adds inputs of {inputs} features to states of {d}; possible: as many of both")
         return mapped_irnn(x_bxtxf, u, b, mask_bxt, reverse=reverse)

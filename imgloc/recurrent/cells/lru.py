@@ -17,7 +17,7 @@ from flax import linen as nn
 
 from imgloc.errors import UserError, chosen
 from imgloc.ops.mesh_axes import vary_alike
-from imgloc.recurrent.scan import Carry, held, time_first, where_given, without_padding
+from imgloc.recurrent.scan import Carry, check_sequence, held, time_first, where_given, without_padding
 
 FORMS = ("scan", "associative")
 Pair = tuple[jax.Array, jax.Array]  # real and imaginary parts: quicker than complex numbers on a CPU
@@ -104,8 +104,9 @@ class Layer(nn.Module):
 
     @nn.compact
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, reverse: bool = False) -> jax.Array:
-        """Outputs (b, t, features), held where the mask is False. Raises UserError for settings out of range."""
+        """Outputs (b, t, features), held where the mask is False. Raises UserError for settings out of range and what is no sequence."""
         self._check()
+        check_sequence(x_bxtxf, mask_bxt)
         n, d, dtype = self.states or self.features, self.features, x_bxtxf.dtype
         exact = jnp.promote_types(dtype, jnp.float32)
         b, t, f = x_bxtxf.shape

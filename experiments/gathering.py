@@ -23,13 +23,7 @@ Runs = list[dict[str, Any]]
 
 def command_line(about: str, name: str, table: Callable[[dict[str, Any]], str], timed: Callable[[Mapping[str, Any]], str]) -> None:
     """Run the sweep of configs/NAME.py and gather it into experiments/NAME/results.json, or measure its steps; print the table."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", action="store_true", help="only print the table of the saved results")
-    parser.add_argument("--gather", action="store_true", help="only gather the runs of the sweep that are finished")
-    parser.add_argument("--measure", action="store_true", help="time a step of each arm, in turns; let nothing else run")
-    parser.add_argument("--folder", default=os.path.join(os.environ.get("IMGLOC_DATA", "data"), "mnist"), help="MNIST's four idx files")
-    parser.add_argument("--workdir", default=str(ROOT / "runs" / name), help="the sweep's folder (default: runs/NAME of the checkout)")
-    wanted = parser.parse_args()
+    wanted = options(about, name).parse_args()
     path = HERE / name / "results.json"
     found: dict[str, Any] = files.read_json(path) if path.exists() else {}
     recipe = f"configs/{name}.py"
@@ -45,6 +39,17 @@ def command_line(about: str, name: str, table: Callable[[dict[str, Any]], str], 
     print(table(found))
 
 
+def options(about: str, name: str) -> argparse.ArgumentParser:
+    """What every such experiment is asked for."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", action="store_true", help="only print what the saved results say")
+    parser.add_argument("--gather", action="store_true", help="only gather the runs that are finished")
+    parser.add_argument("--measure", action="store_true", help="time a step of each arm, in turns; let nothing else run")
+    parser.add_argument("--folder", default=os.path.join(os.environ.get("IMGLOC_DATA", "data"), "mnist"), help="MNIST's four idx files")
+    parser.add_argument("--workdir", default=str(ROOT / "runs" / name), help="the runs' folder (default: runs/NAME of the checkout)")
+    return parser
+
+
 def gathered(recipe: str, workdir: Path, folder: str) -> Runs:
     """What is kept of each finished run of a recipe's sweep, in its order; `folder`, where its data lay, is left out of its command."""
     from imgloc.config import read_recipe
@@ -56,11 +61,16 @@ def gathered(recipe: str, workdir: Path, folder: str) -> Runs:
     found = []
     for point in expand(read_recipe(recipe), read_sweep(recipe), [f"--config.data.options.folder={folder}"]):
         run = folders.run_of(sweep, point, known).path
-        if not (run / "finished.json").exists() or "test" not in files.read_json(run / "results.json"):
+        if not finished(run):
             print(f"not finished: {point.name}")
             continue
         found.append({"overrides": dict(point.overrides), **kept(run, ("test@last", "test"), ("top1",), folder)})
     return found
+
+
+def finished(run: Path) -> bool:
+    """Whether a run is trained, and scored on the test split."""
+    return (run / "finished.json").exists() and "test" in files.read_json(run / "results.json")
 
 
 def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) -> dict[str, Any]:
