@@ -1,4 +1,4 @@
-"""Recurrent attention on MNIST's 28 pixels: six glimpses of 8x8 (Mnih et al., 2014, arXiv:1406.6247: 1.29 % error, 1.12 % in the proceedings).
+"""Recurrent attention on MNIST's 28 pixels: six glimpses of 8x8 (Mnih et al., 2014, arXiv:1406.6247: 1.29 % error; proceedings: 1.12 %).
 
     imgloc train --config configs/ram_mnist.py --workdir runs/ram --config.data.options.folder=FOLDER
 

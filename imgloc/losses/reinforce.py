@@ -18,5 +18,5 @@ def loss(outputs: Outputs, batch: Batch, *, baseline: float = 1.0) -> jax.Array:
     reward_b = (outputs["logits"].argmax(axis=-1) == batch.label_b).astype(jnp.float32)
     error_bxs = reward_b[:, None] - outputs["features"]["baselines"]
     gained_bxs = jax.lax.stop_gradient(error_bxs) * outputs["features"]["log_probability"]
-    squared_bxs = error_bxs**2
-    return (baseline * squared_bxs - gained_bxs).sum(axis=-1)
+    loss_b: jax.Array = (baseline * error_bxs**2 - gained_bxs).sum(axis=-1)
+    return loss_b

@@ -1,4 +1,4 @@
-"""Recurrent attention: a network that sees a few small glimpses of an image and chooses each place itself (Mnih et al., 2014, arXiv:1406.6247).
+"""Recurrent attention: a network that sees a few small glimpses of an image and chooses where (Mnih et al., 2014, arXiv:1406.6247).
 
 A glimpse, patches of several scales around a place, becomes features together with the place; a recurrent core reads them; from its
 state come the class, the box, the next place and the baseline of the reward. Places are drawn from a normal distribution around what
@@ -8,6 +8,7 @@ uniform, in evaluation too, where each picture has its own, drawn from its pixel
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -100,9 +101,9 @@ class Network(nn.Module):
 
         for i in range(glimpses):
             patches, shown = self._sensed(images, place)
-            what, where = nn.relu(dense["what"](patches)), nn.relu(dense["where"]((2 * place - 1).astype(images.dtype)))
-            read = nn.relu(dense["what_joined"](what) + dense["where_joined"](where))
-            state = nn.relu(dense["core"](state) + dense["read"](read))
+            what, where = dense["what"](patches), dense["where"]((2 * place - 1).astype(images.dtype))
+            glimpse_bxu = nn.relu(dense["glimpse"](nn.relu(jnp.concatenate([what, where], axis=-1))))
+            state = nn.relu(dense["core"](jnp.concatenate([state, glimpse_bxu], axis=-1)))
             keep(logits=dense["classes"](state), places=place, shown=shown)
             if self.locate:
                 keep(box=boxes.from_low_size_logits(dense["box"](state).astype(jnp.float32), nn.sigmoid))
@@ -120,13 +121,12 @@ class Network(nn.Module):
                 keep(log_probability=log_normal(drawn, mean, deviation))
         whole = {name: jnp.stack(arrays, axis=1) for name, arrays in found.items()}
         shown = whole.pop("shown")
-        answers = {name: whole.pop(name) for name in ("logits", "box") if name in whole}
+        answers: dict[str, jax.Array] = {name: whole.pop(name) for name in ("logits", "box") if name in whole}
         return Path(answers, whole, shown)
 
     def _layers(self) -> dict[str, int]:
         """Units of every dense layer by name."""
-        layers = {"what": self.sensed, "where": self.sensed, "what_joined": self.units, "where_joined": self.units}
-        layers |= {"core": self.units, "read": self.units, "classes": self.num_classes}
+        layers = {"what": self.sensed, "where": self.sensed, "glimpse": self.units, "core": self.units, "classes": self.num_classes}
         layers |= {"box": 4} if self.locate else {}
         return layers | ({"place": 2, "baseline": 1} if self.policy == "learned" else {})
 
@@ -143,8 +143,9 @@ class Network(nn.Module):
 
 def log_normal(drawn_bx2: jax.Array, mean_bx2: jax.Array, deviation: float) -> jax.Array:
     """The logarithm of a normal distribution's density (b,) in both directions."""
-    distance = (drawn_bx2 - mean_bx2) / deviation
-    return -0.5 * (distance**2).sum(axis=-1) - 2 * jnp.log(deviation) - jnp.log(2 * jnp.pi)
+    distance_bx2 = (drawn_bx2 - mean_bx2) / deviation
+    density_b: jax.Array = -0.5 * (distance_bx2**2).sum(axis=-1) - math.log(2 * math.pi * deviation**2)
+    return density_b
 
 
 def _random(keys_b: jax.Array, glimpses: int) -> tuple[jax.Array, jax.Array]:
@@ -169,4 +170,4 @@ def _averaged(answers: dict[str, jax.Array], count: int) -> dict[str, jax.Array]
     """Answers (b, g, ...) of several paths an image as one: mean probabilities, mean boxes."""
     apart = {name: array.reshape(-1, count, *array.shape[1:]) for name, array in answers.items()}
     mean = {name: array.mean(axis=1) for name, array in apart.items()}
-    return {**mean, "logits": jax.nn.logsumexp(jax.nn.log_softmax(apart["logits"]), axis=1) - jnp.log(count).astype(answers["logits"].dtype)}
+    return {**mean, "logits": jax.nn.logsumexp(jax.nn.log_softmax(apart["logits"]), axis=1) - math.log(count)}

@@ -53,9 +53,9 @@ def bilinear(window_bx4: jax.Array, size: int, height: int, width: int) -> Weigh
 
 
 def gaussian(window_bx4: jax.Array, deviation_b: jax.Array, size: int, height: int, width: int) -> Weights:
-    """A grid of `size * size` Gaussian filters as wide as the window, each with a standard deviation in pixels (Gregor et al., 2015, arXiv:1502.04623).
+    """A grid of `size * size` Gaussian filters as wide as the window, of one standard deviation in pixels.
 
-    Each filter's weights add up to 1 over the image's pixels.
+    The attention of DRAW (Gregor et al., 2015, arXiv:1502.04623): each filter's weights add up to 1 over the image's pixels.
     """
 
     def weights(window_bx2: jax.Array, length: int) -> jax.Array:

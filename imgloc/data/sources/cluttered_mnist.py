@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from imgloc import boxes, files
-from imgloc.data.digits import ENDLESS, INK, SIDE, Digits, ink_box, load_digits
+from imgloc.data.digits import ENDLESS, SIDE, Digits, ink_box, load_digits
 from imgloc.errors import UserError
 from imgloc.randomness import generator, permutation
 from imgloc.types import Batch, Example, FloatArray, Info, IntArray, Uint8Array
@@ -24,14 +24,16 @@ VERSION = 1  # of the recipe for a canvas; raise it whenever the same index give
 
 
 def source(
-    split: str, *, seed: int, digits: str = "wheel", folder: str = "", canvas: int = 60, clutter: int = 4, clutter_size: int = 8, per_digit: int = 1
+    split: str, *, seed: int, digits: str = "wheel", folder: str = "", canvas: int = 60, clutter: int = 4, clutter_size: int = 8,
+    per_digit: int = 1,
 ) -> ClutteredMnist:  # fmt: skip
     """A split (train, validation, test). The papers: canvas 60 with 4 pieces, 100 with 8; translated MNIST has none.
 
     `digits` and `folder` say where the digits come from, see `imgloc.data.digits.load_digits`.
     """
     for name, value, low, high in (
-        ("canvas", canvas, SIDE, 1_000), ("clutter", clutter, 0, 10_000), ("clutter_size", clutter_size, 1, SIDE), ("per_digit", per_digit, 1, 1_000),
+        ("canvas", canvas, SIDE, 1_000), ("clutter", clutter, 0, 10_000), ("clutter_size", clutter_size, 1, SIDE),
+        ("per_digit", per_digit, 1, 1_000),
     ):  # fmt: skip
         if not low <= value <= high:
             raise UserError(f"config key 'data.options.{name}' is {value}; possible: {low} to {high}")
