@@ -5,13 +5,14 @@
 
 Finished runs are not made again, interrupted ones go on. Writes results.json and prints the table;
 --picture also draws picture.png from the first CNN's test canvases, and steps.svg, how the first LSTM comes to
-an answer.
+an answer that it changed on the way.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import shutil
 import statistics
 import subprocess
@@ -21,9 +22,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from imgloc import draw, files, rows
+from imgloc import draw, files, rows, saved_steps
 from imgloc.metrics.localization import best_iou
 from imgloc.report.page import write_report
+from imgloc.rundir import RunDir
 from imgloc.scores import gallery_rows
 
 HERE = Path(__file__).parent
@@ -101,16 +103,18 @@ def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> No
     files.write_bytes(target, _png(page))
 
 
-def steps(folder: Path, target: Path) -> None:
-    """The animated picture of the surest answer whose class and box are right."""
+def steps(folder: Path, target: Path, among: int = 24) -> None:
+    """The animated picture of an answer whose class and box are right: of the surest ones, that whose class changed most often."""
     meta = rows.read_meta(folder / "rows" / "test.jsonl")
     table = rows.read_rows(folder / "rows" / "test.jsonl", expected=meta or {})
     right = [row for row in table if row["top_labels"][0] == row["label"] and best_iou(row) >= 0.75]
-    surest = max(right, key=lambda row: row["top_scores"][0])["id"]
-    subprocess.run([sys.executable, "-m", "imgloc", "evaluate", str(folder), "--steps", surest], cwd=ROOT, check=True)
+    surest = [row["id"] for row in sorted(right, key=lambda row: row["top_scores"][0])[-among:]]
+    subprocess.run([sys.executable, "-m", "imgloc", "evaluate", str(folder), "--steps", *surest], cwd=ROOT, check=True)
+    shown = [files.read_json(saved_steps.place(RunDir(folder), "test", example)) for example in surest]
+    changes = [sum(a != b for a, b in itertools.pairwise(one["top_labels"])) for one in shown]
     with tempfile.TemporaryDirectory() as pictures:
         write_report([str(folder)], folder / "report.html", pictures=Path(pictures))
-        shutil.copy(Path(pictures) / f"{surest}.svg", target)
+        shutil.copy(Path(pictures) / f"{surest[changes.index(max(changes))]}.svg", target)
 
 
 def _png(page: Image.Image) -> bytes:
