@@ -5,7 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from imgloc.errors import UserError
 from imgloc.types import Batch, Outputs
+
+SIGNED = True  # a loss that may be below 0
 
 
 def loss(outputs: Outputs, batch: Batch, *, baseline: float = 1.0) -> jax.Array:
@@ -15,8 +18,11 @@ def loss(outputs: Outputs, batch: Batch, *, baseline: float = 1.0) -> jax.Array:
     `baseline` times the baselines' squared errors. Needs the features log_probability (b, s) and baselines (b, s) of
     `imgloc.models.ram`.
     """
+    features = outputs.get("features", {})
+    if not {"log_probability", "baselines"} <= set(features):
+        raise UserError("loss 'reinforce' needs a policy's log_probability and baselines; possible: model.name=ram with policy=learned")
     reward_b = (outputs["logits"].argmax(axis=-1) == batch.label_b).astype(jnp.float32)
-    error_bxs = reward_b[:, None] - outputs["features"]["baselines"]
-    gained_bxs = jax.lax.stop_gradient(error_bxs) * outputs["features"]["log_probability"]
+    error_bxs = reward_b[:, None] - features["baselines"]
+    gained_bxs = jax.lax.stop_gradient(error_bxs) * features["log_probability"]
     loss_b: jax.Array = (baseline * error_bxs**2 - gained_bxs).sum(axis=-1)
     return loss_b

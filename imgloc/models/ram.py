@@ -21,7 +21,8 @@ from imgloc.ops import glimpse
 from imgloc.types import Outputs
 
 TINY = {"glimpses": 3, "size": 4, "scales": 2, "units": 8, "sensed": 8}
-VARIANTS = {"random": {**TINY, "policy": "random"}, "located": {**TINY, "locate": True, "draws": 2}}
+VARIANTS = {"located": {**TINY, "locate": True, "draws": 2}}
+LOSSES = ("reinforce",)  # without it the policy and its baseline do not learn
 POLICIES = ("learned", "random")
 
 

@@ -135,7 +135,9 @@ def test_what_a_glimpse_does_not_show_has_no_say() -> None:
         np.testing.assert_array_equal(glimpse.look(image, weights), glimpse.look(other, weights))
 
 
-@pytest.mark.parametrize(("fields", "told"), [({"policy": "greedy"}, "learned"), ({"deviation": 0.0}, "above 0"), ({"glimpses": 0}, "at least 1")])
+@pytest.mark.parametrize(
+    ("fields", "told"), [({"policy": "greedy"}, "learned"), ({"deviation": 0.0}, "above 0"), ({"glimpses": 0}, "at least 1")]
+)
 def test_fields_out_of_range_are_told(fields: Any, told: str) -> None:
     from tests.refusals import assert_refused
 

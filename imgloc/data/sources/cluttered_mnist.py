@@ -25,21 +25,24 @@ VERSION = 1  # of the recipe for a canvas; raise it whenever the same index give
 
 def source(
     split: str, *, seed: int, digits: str = "wheel", folder: str = "", canvas: int = 60, clutter: int = 4, clutter_size: int = 8,
-    per_digit: int = 1,
+    per_digit: int = 1, train_boxed: float = 1.0,
 ) -> ClutteredMnist:  # fmt: skip
     """A split (train, validation, test). The papers: canvas 60 with 4 pieces, 100 with 8; translated MNIST has none.
+
+    `train_boxed` is the share of the training digits whose canvases tell their box; the others' have a class and no object.
 
     `digits` and `folder` say where the digits come from, see `imgloc.data.digits.load_digits`.
     """
     for name, value, low, high in (
         ("canvas", canvas, SIDE, 1_000), ("clutter", clutter, 0, 10_000), ("clutter_size", clutter_size, 1, SIDE),
-        ("per_digit", per_digit, 1, 1_000),
+        ("per_digit", per_digit, 1, 1_000), ("train_boxed", train_boxed, 0.0, 1.0),
     ):  # fmt: skip
         if not low <= value <= high:
             raise UserError(f"config key 'data.options.{name}' is {value}; possible: {low} to {high}")
     train = split == "train"
     found = load_digits(split, digits, folder)
-    return ClutteredMnist(split, seed if train else 0, found, canvas, clutter, clutter_size, 0 if train else per_digit)
+    boxed = round(train_boxed * len(found.groups)) if train else len(found.groups)
+    return ClutteredMnist(split, seed if train else 0, found, canvas, clutter, clutter_size, 0 if train else per_digit, boxed)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class ClutteredMnist:
     clutter: int
     clutter_size: int
     per_digit: int
+    boxed: int  # digits whose canvases tell their box: the first in the order of hashes, which is no order
 
     @property
     def info(self) -> Info:
@@ -60,7 +64,7 @@ class ClutteredMnist:
 
     @cached_property
     def fingerprint(self) -> str:
-        recipe = ["cluttered_mnist", VERSION, self.split, self.seed, self.canvas, self.clutter, self.clutter_size, self.per_digit]
+        recipe = ["cluttered_mnist", VERSION, self.split, self.seed, self.canvas, self.clutter, self.clutter_size, self.per_digit, self.boxed]
         return files.fingerprint([*recipe, self.digits.fingerprint])
 
     @property
@@ -80,7 +84,8 @@ class ClutteredMnist:
         image, box = self._made(index, digit)
         label = int(self.digits.labels_n[digit])
         return Example(
-            image_hxwxc=image[..., None], boxes_nx4=box[None], labels_n=np.array([label], np.int32), label=label,
+            image_hxwxc=image[..., None], boxes_nx4=box[None][: digit < self.boxed],
+            labels_n=np.array([label], np.int32)[: digit < self.boxed], label=label,
             id=f"{self.split}-{index:08d}", group=self.digits.groups[digit],
         )  # fmt: skip
 
@@ -88,10 +93,12 @@ class ClutteredMnist:
         """Canvases (b, canvas, canvas, 1) of these indices with their one object; see `imgloc.types.InMemory`."""
         digits = [self._digit(int(index)) for index in indices_b]
         images, found = zip(*(self._made(int(index), digit) for index, digit in zip(indices_b, digits, strict=True)), strict=True)
-        label_b, everywhere_b = self.digits.labels_n[digits].astype(np.int32), np.ones(len(digits), np.bool_)
+        label_b, told_bx1 = self.digits.labels_n[digits].astype(np.int32), (np.array(digits) < self.boxed)[:, None]
+        most = slice(int(told_bx1.any()))  # no place for objects where none is told
         return Batch(
-            images_bxhxwxc=np.stack(images)[..., None], boxes_bxnx4=np.stack(found)[:, None], labels_bxn=label_b[:, None],
-            object_mask_bxn=everywhere_b[:, None], label_b=label_b, example_mask_b=everywhere_b,
+            images_bxhxwxc=np.stack(images)[..., None], boxes_bxnx4=(np.stack(found)[:, None] * told_bx1[..., None])[:, most],
+            labels_bxn=(label_b[:, None] * told_bx1)[:, most], object_mask_bxn=told_bx1[:, most], label_b=label_b,
+            example_mask_b=np.ones(len(digits), np.bool_),
             content_bx4=np.tile(np.array([0, 0, 1, 1], np.float32), (len(digits), 1)),
         )  # fmt: skip
 
