@@ -107,7 +107,8 @@ def test_a_models_answer_does_not_depend_on_the_rest_of_the_batch(name: str) -> 
 
 def training_losses(name: str, outputs: Any) -> list[WeightedLoss]:
     """What a model's outputs are held to, and the losses without which some of it would not learn (`LOSSES` of its module)."""
-    own = [WeightedLoss(loss, 1.0, names.find("losses", loss).loss) for loss in getattr(names.find("models", name), "LOSSES", ())]
+    losses = getattr(names.find("models", name), "LOSSES", {})
+    own = [WeightedLoss(loss, 1.0, names.find("losses", loss).loss) for loss, feature in losses.items() if feature in outputs["features"]]
     boxes = [WeightedLoss(box, 1.0, functools.partial(box_l1.loss, output=box)) for box in boxes_of(outputs)]
     return [WeightedLoss("cross_entropy", 1.0, cross_entropy.loss), *boxes, *own]
 

@@ -4,6 +4,10 @@ A glimpse, patches of several scales around a place, becomes features together w
 state come the class, the box, the next place and the baseline of the reward. Places are drawn from a normal distribution around what
 the policy says; through a drawn place no gradient passes, the policy learns by `imgloc.losses.reinforce` alone. The first place is
 uniform, in evaluation too, where each picture has its own, drawn from its pixels.
+
+Other policies, for comparison: random, uniform places; gaussian, the differentiable filters of DRAW (Gregor et al., 2015,
+arXiv:1502.04623); transformer, the sampling of a spatial transformer that shifts and scales (Jaderberg et al., 2015, arXiv:1506.02025).
+The last two choose the size of their window as well, begin with the whole image, and learn by the answer's gradient.
 """
 
 from __future__ import annotations
@@ -21,9 +25,13 @@ from imgloc.ops import glimpse
 from imgloc.types import Outputs
 
 TINY = {"glimpses": 3, "size": 4, "scales": 2, "units": 8, "sensed": 8}
-VARIANTS = {"located": {**TINY, "locate": True, "draws": 2}}
-LOSSES = ("reinforce",)  # without it the policy and its baseline do not learn
-POLICIES = ("learned", "random")
+VARIANTS = {
+    "gaussian": {**TINY, "policy": "gaussian", "scales": 1}, "transformer": {**TINY, "policy": "transformer", "scales": 1},
+    "located": {**TINY, "locate": True, "draws": 2},
+}  # fmt: skip
+FAINT = 0.01  # weights below it do not count as seen
+LOSSES = {"reinforce": "baselines"}  # what nothing else trains, by the feature of which it is true
+POLICIES = ("learned", "random", "gaussian", "transformer")
 
 
 class Model(nn.Module):
@@ -39,7 +47,7 @@ class Model(nn.Module):
     scales: int = 1  # patches; each shows twice the side of the one before
     units: int = 256  # of the core, and of a glimpse's features
     sensed: int = 128  # units for what is seen and for where, before they are joined
-    policy: str = "learned"  # or random: uniform places
+    policy: str = "learned"  # random, gaussian, transformer
     deviation: float = 0.05  # of the places drawn in training, in sides of the image
     locate: bool = False  # with a box, read from the core's state
     draws: int = 0  # in evaluation, paths of drawn places whose probabilities are averaged; 0: one path, of the policy's means
@@ -59,14 +67,24 @@ class Model(nn.Module):
         outputs["features"] = {name: array[::count] for name, array in path.features.items()}  # of the first path
         if train:
             return outputs
-        return {**outputs, "steps": {**answers, "seen": jnp.cumsum(path.shown[::count], axis=1).clip(0, 1)}}
+        return {**outputs, "steps": {**answers, "seen": jax.lax.cummax(path.shown[::count], axis=1)}}
 
     def _check(self) -> None:
         check_at_least(1, glimpses=self.glimpses, size=self.size, scales=self.scales, units=self.units, sensed=self.sensed)
         check_at_least(0, draws=self.draws)
         chosen("policy (model.policy)", self.policy, dict.fromkeys(POLICIES))
+        if self.policy in ("gaussian", "transformer") and (self.scales > 1 or self.draws):
+            raise UserError(f"model.policy={self.policy} has one scale and nothing to draw; possible: model.scales=1 and model.draws=0")
         if not 0 < self.deviation <= 1:
             raise UserError(f"model.deviation is {self.deviation}; possible: above 0, up to 1")
+
+
+class Sight(NamedTuple):
+    """Where a glimpse looks: a place (b, 2); where the policy chooses it, a window's side (b,), in sides of the image, and its blur."""
+
+    place: jax.Array
+    side: jax.Array | None = None
+    blur: jax.Array | None = None  # (b,), the standard deviation in half strides of the filters
 
 
 class Path(NamedTuple):
@@ -93,7 +111,8 @@ class Network(nn.Module):
         """A path over each image (b, h, w, c), places drawn with a deviation where it is not 0."""
         dense = {name: nn.Dense(units, name=name) for name, units in self._layers().items()}
         uniform_bxgx2, normal_bxgx2 = _random(keys_b, glimpses)
-        place, state = uniform_bxgx2[:, 0], jnp.zeros((len(images), self.units), images.dtype)
+        state = jnp.zeros((len(images), self.units), images.dtype)
+        sight = self._window(dense["window"](state)) if "window" in dense else Sight(uniform_bxgx2[:, 0])
         found: dict[str, list[jax.Array]] = {}
 
         def keep(**arrays: jax.Array) -> None:
@@ -101,22 +120,25 @@ class Network(nn.Module):
                 found.setdefault(name, []).append(array)
 
         for i in range(glimpses):
-            patches, shown = self._sensed(images, place)
-            what, where = dense["what"](patches), dense["where"]((2 * place - 1).astype(images.dtype))
+            patches, shown = self._sensed(images, sight)
+            what, where = dense["what"](patches), dense["where"](_told(sight).astype(images.dtype))
             glimpse_bxu = nn.relu(dense["glimpse"](nn.relu(jnp.concatenate([what, where], axis=-1))))
             state = nn.relu(dense["core"](jnp.concatenate([state, glimpse_bxu], axis=-1)))
-            keep(logits=dense["classes"](state), places=place, shown=shown)
+            keep(logits=dense["classes"](state), places=sight.place, shown=shown)
             if self.locate:
                 keep(box=boxes.from_low_size_logits(dense["box"](state).astype(jnp.float32), nn.sigmoid))
             if i + 1 == glimpses:
                 break
+            if "window" in dense:
+                sight = self._window(dense["window"](state))
+                continue
             if self.policy == "random":
-                place = uniform_bxgx2[:, i + 1]
+                sight = Sight(uniform_bxgx2[:, i + 1])
                 continue
             heard = jax.lax.stop_gradient(state)  # the core learns by what it answers, not by what is made of its places
             mean = (1 + jnp.tanh(dense["place"](heard).astype(jnp.float32))) / 2
             drawn = jax.lax.stop_gradient(mean + deviation * normal_bxgx2[:, i])
-            place = drawn.clip(0, 1)
+            sight = Sight(drawn.clip(0, 1))
             keep(means=mean, baselines=dense["baseline"](heard).astype(jnp.float32)[:, 0])
             if deviation > 0:
                 keep(log_probability=log_normal(drawn, mean, deviation))
@@ -129,17 +151,40 @@ class Network(nn.Module):
         """Units of every dense layer by name."""
         layers = {"what": self.sensed, "where": self.sensed, "glimpse": self.units, "core": self.units, "classes": self.num_classes}
         layers |= {"box": 4} if self.locate else {}
-        return layers | ({"place": 2, "baseline": 1} if self.policy == "learned" else {})
+        policies = {"learned": {"place": 2, "baseline": 1}, "random": {}, "gaussian": {"window": 4}, "transformer": {"window": 3}}
+        return layers | policies[self.policy]
 
-    def _sensed(self, images: jax.Array, place_bx2: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def _window(self, said_bxn: jax.Array) -> Sight:
+        """The window that a differentiable policy asks for; all 0s are nearly the whole image."""
+        said = said_bxn.astype(jnp.float32)
+        side_b = jnp.exp(-nn.softplus(said[:, 2] - 3))
+        blur_b = jnp.exp(said[:, 3]) if self.policy == "gaussian" else None
+        return Sight((1 + jnp.tanh(said[:, :2])) / 2, side_b, blur_b)
+
+    def _sensed(self, images: jax.Array, sight: Sight) -> tuple[jax.Array, jax.Array]:
         """The patches of a glimpse, (b, scales size size c), and what they show of the image, (b, h, w)."""
-        patches, shown = [], jnp.zeros(images.shape[:3])
-        for i in range(self.scales):
-            rows, columns = glimpse.cropped(place_bx2, self.size, 2**i, *images.shape[1:3])
-            patches.append(glimpse.look(images, (rows, columns)).reshape(len(images), -1))
-            inside = (rows.max(axis=1) > 0)[:, :, None] & (columns.max(axis=1) > 0)[:, None]
+        height, width = images.shape[1:3]
+        if sight.side is None:
+            weights = [glimpse.cropped(sight.place, self.size, 2**i, height, width) for i in range(self.scales)]
+        else:
+            window = jnp.concatenate([sight.place, sight.side[:, None], sight.side[:, None]], axis=-1)
+            if sight.blur is None:
+                weights = [glimpse.bilinear(window, self.size, height, width)]
+            else:
+                stride_b = sight.side * max(height, width) / max(self.size - 1, 1)
+                weights = [glimpse.gaussian(window, 0.5 * sight.blur * stride_b + 1e-3, self.size, height, width)]
+        patches = [glimpse.look(images, each).reshape(len(images), -1) for each in weights]
+        shown = jnp.zeros(images.shape[:3])
+        for i, (rows, columns) in enumerate(weights):
+            inside = (rows.max(axis=1) > FAINT)[:, :, None] & (columns.max(axis=1) > FAINT)[:, None]
             shown = jnp.maximum(shown, inside * 0.5**i)
         return jnp.concatenate(patches, axis=-1), shown
+
+
+def _told(sight: Sight) -> jax.Array:
+    """What the network is told of where it looks: the place, -1 to 1, and the logarithm of a window's side."""
+    place = 2 * sight.place - 1
+    return place if sight.side is None else jnp.concatenate([place, jnp.log(sight.side)[:, None]], axis=-1)
 
 
 def log_normal(drawn_bx2: jax.Array, mean_bx2: jax.Array, deviation: float) -> jax.Array:
@@ -164,7 +209,8 @@ def _numbers(images: jax.Array, count: int) -> jax.Array:
     pixels = jnp.round(images.astype(jnp.float32) * 255).astype(jnp.uint32).reshape(len(images), -1)
     odd = 2 * jnp.arange(pixels.shape[1], dtype=jnp.uint32) + 1
     own_b = ((pixels * (odd * jnp.uint32(2654435761))) ^ (pixels << 7)).sum(axis=-1, dtype=jnp.uint32)  # Knuth's multiplicative hash
-    return (own_b[:, None] + jnp.uint32(0x9E3779B9) * jnp.arange(count, dtype=jnp.uint32)).reshape(-1)
+    numbers: jax.Array = (own_b[:, None] + jnp.uint32(0x9E3779B9) * jnp.arange(count, dtype=jnp.uint32)).reshape(-1)
+    return numbers
 
 
 def _averaged(answers: dict[str, jax.Array], count: int) -> dict[str, jax.Array]:

@@ -64,8 +64,8 @@ class ClutteredMnist:
 
     @cached_property
     def fingerprint(self) -> str:
-        recipe = ["cluttered_mnist", VERSION, self.split, self.seed, self.canvas, self.clutter, self.clutter_size, self.per_digit, self.boxed]
-        return files.fingerprint([*recipe, self.digits.fingerprint])
+        recipe = [value for name, value in vars(self).items() if name in self.__dataclass_fields__ and name != "digits"]
+        return files.fingerprint(["cluttered_mnist", VERSION, *recipe, self.digits.fingerprint])
 
     @property
     def groups(self) -> frozenset[str]:
