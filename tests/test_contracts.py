@@ -85,12 +85,14 @@ def test_a_model_gives_finite_outputs_and_valid_boxes(name: str) -> None:
 
 
 def check_steps(outputs: Any) -> None:
-    """Where a model has steps: not too many to be looked at, and the last one is its answer, bit for bit, when all has been read."""
+    """Where a model has steps: not too many to be looked at, what has been read stays read, and the last one is its answer, bit for bit."""
     forming = dict(outputs.get("steps", {}))
     seen = forming.pop("seen", np.ones((2, 1, 1, 1)))
     assert seen.shape[1] <= 64
     assert seen.min() >= 0
-    assert (seen[:, -1] == 1).all()
+    assert seen.max() <= 1
+    assert (np.diff(seen, axis=1) >= 0).all()
+    assert (seen[:, -1].max(axis=(1, 2)) == 1).all()
     for key, value in forming.items():
         np.testing.assert_array_equal(value[:, -1], outputs[key])
 
@@ -103,9 +105,12 @@ def test_a_models_answer_does_not_depend_on_the_rest_of_the_batch(name: str) -> 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1:], b, rtol=1e-4, atol=1e-5), together, dict(alone))
 
 
-def training_losses(outputs: Any) -> list[WeightedLoss]:
+def training_losses(name: str, outputs: Any) -> list[WeightedLoss]:
+    """What a model's outputs are held to, and the losses without which some of it would not learn (`LOSSES` of its module)."""
+    losses = getattr(names.find("models", name), "LOSSES", {})
+    own = [WeightedLoss(loss, 1.0, names.find("losses", loss).loss) for loss, feature in losses.items() if feature in outputs["features"]]
     boxes = [WeightedLoss(box, 1.0, functools.partial(box_l1.loss, output=box)) for box in boxes_of(outputs)]
-    return [WeightedLoss("cross_entropy", 1.0, cross_entropy.loss), *boxes]
+    return [WeightedLoss("cross_entropy", 1.0, cross_entropy.loss), *boxes, *own]
 
 
 @pytest.mark.parametrize("name", forms())
@@ -116,7 +121,7 @@ def test_a_gradient_reaches_every_parameter(name: str) -> None:
     # Zeros where training starts hide what lies before them: any other point will do. In NumPy: JAX compiles each shape anew.
     rng = np.random.default_rng(1)
     params = jax.tree.map(lambda a: a + 0.05 * rng.standard_normal(a.shape, np.float32), jax.device_get(params))
-    batch, losses = some_batch(4), training_losses(predicted(name))
+    batch, losses = some_batch(4), training_losses(name.partition("/")[0], predicted(name))
 
     @jax.jit
     def gradient(params: Any, key: Any) -> Any:
@@ -179,11 +184,12 @@ def test_a_loss_gives_one_finite_number_an_example(name: str) -> None:
     outputs = {"logits": jnp.asarray(np.random.default_rng(1).standard_normal((5, CLASSES)), jnp.float32)}
     outputs["box"] = jnp.asarray(some_batch(5)[1][:, 0] * 0.9)
     outputs["score"] = jnp.linspace(0.1, 0.9, 5)
+    outputs["features"] = {"log_probability": -jnp.ones((5, 2)), "baselines": jnp.full((5, 2), 0.3), "means": jnp.full((5, 2, 2), 0.4)}
     found = jax.jit(loss)(outputs, batch)
     assert found.shape == (5,)
     assert found.dtype == jnp.float32
     assert np.isfinite(found).all()
-    assert (np.asarray(found) >= 0).all()
+    assert getattr(names.find("losses", name), "SIGNED", False) or (np.asarray(found) >= 0).all()
     gradient = jax.jit(jax.grad(lambda o: loss(o, batch).sum()))(outputs)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
     assert any(np.abs(g).max() > 0 for g in jax.tree.leaves(gradient))

@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 
 from imgloc.errors import UserError
-from imgloc.models import recurrent, second_look, seed_cnn
+from imgloc.models import recurrent, seed_cnn
 
 IMAGES = jax.random.uniform(jax.random.key(0), (2, 64, 64, 1))
 
@@ -70,19 +70,3 @@ def test_both_recurrences_locate(cell: str, activation: str) -> None:
 def test_unknown_choices_are_told(model: Any) -> None:
     with pytest.raises(UserError, match="possible"):
         outputs(model)
-
-
-def test_a_window_of_the_whole_image_at_its_own_size_is_the_image() -> None:
-    whole = jnp.array([[0.5, 0.5, 1.0, 1.0]] * 2)
-    np.testing.assert_allclose(second_look.sample_window(IMAGES, whole, 64), IMAGES, atol=1e-5)
-
-
-def test_a_window_is_what_pillow_crops_and_resizes() -> None:
-    from PIL import Image
-
-    picture = np.asarray(IMAGES[0, :, :, 0])
-    window = jnp.array([[0.5, 0.375, 0.25, 0.5]])  # columns 24 to 40, rows 8 to 40
-    ours = second_look.sample_window(IMAGES[:1], window, 16)[0, :, :, 0]
-    theirs = np.asarray(Image.fromarray(picture).resize((16, 16), Image.Resampling.BILINEAR, box=(24, 8, 40, 40)))
-    # Pillow renormalises tents at the crop's edge and does not look beyond it.
-    np.testing.assert_allclose(ours[2:-2, 2:-2], theirs[2:-2, 2:-2], atol=0.02)

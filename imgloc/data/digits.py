@@ -19,10 +19,13 @@ from typing import Literal, get_args
 import numpy as np
 
 from imgloc.errors import UserError, unknown
-from imgloc.types import IntArray, Uint8Array
+from imgloc.types import FloatArray, IntArray, Uint8Array
 
 Origin = Literal["wheel", "idx", "tfds"]
 SPLITS = ("train", "validation", "test")
+SIDE = 28  # pixels of a digit
+INK = 32  # of 255: fainter pixels of a digit do not count for its box
+ENDLESS = 2**40  # canvases of a split whose canvases are made from their index: more than any run reads
 WHEEL_SIZES = {"train": 3_600, "validation": 400, "test": 1_000}
 FULL_VALIDATION = 5_000  # of the 60,000 training digits; the test digits are a file of their own
 IDX_FILES = {
@@ -72,6 +75,15 @@ def load_digits(split: str, origin: str = "wheel", folder: str = "") -> Digits:
     if cut < 1:
         raise UserError(f"'{folder}' holds {len(ordered.groups)} training digits; needed: over {FULL_VALIDATION:,}, those of validation")
     return _part(ordered, 0, cut) if split == "train" else _part(ordered, cut, len(ordered.groups))
+
+
+def ink_box(ink_hxw: Uint8Array) -> FloatArray:
+    """The tight box (4,) in pixels, x0 y0 x1 y1, of what is at least INK. Raises ValueError where nothing is."""
+    inked = ink_hxw >= INK
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    if not len(rows):
+        raise ValueError("no ink")
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
 
 
 @functools.lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc import boxes
+from imgloc.ops import glimpse
 from imgloc.ops.conv import Conv
 from imgloc.ops.heads import soft_edges
 from imgloc.ops.pool import global_max_pool, max_pool
@@ -43,7 +44,7 @@ class Model(nn.Module):
 
         look = SecondLook(self.look, self.hidden, self.dropout, self.num_classes, name="second")
         window = self._window(first_box, 4 / images.shape[1], train)
-        crop = sample_window(images, window, self.crop)
+        crop = glimpse.look(images, glimpse.bilinear(window, self.crop, *images.shape[1:3]))
         more_logits, edges_in_crop = look(crop, train=train)
         # The crop's frame back to the image's: edge = center + (position - 1/2) side.
         center, side = jnp.tile(window[:, :2], (1, 2)), jnp.tile(window[:, 2:], (1, 2))
@@ -122,22 +123,3 @@ class SecondLook(nn.Module):
 def _conv_norm_relu(x: jax.Array, features: int, train: bool, strides: int = 1) -> jax.Array:
     x = Conv(features, (3, 3), (strides, strides), use_bias=False)(x)
     return nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.95)(x))
-
-
-def sample_window(images: jax.Array, window_bx4: jax.Array, size: int) -> jax.Array:
-    """A window (center x, y, side x, y, in [0, 1]) of each image, sampled at (b, size, size, c).
-
-    Bilinear and separable: one matrix of tent weights for the rows, one for the columns. Outside is zero.
-    """
-
-    def weights(center: jax.Array, side: jax.Array, length: int) -> jax.Array:
-        positions = center[:, None] + ((jnp.arange(size) + 0.5) / size - 0.5) * side[:, None]
-        distance = positions[:, :, None] * length - 0.5 - jnp.arange(length)
-        # Wider tents where the window is shrunk, so that no pixel is skipped.
-        width = jnp.maximum(side * length / size, 1.0)[:, None, None]
-        return jnp.maximum(0.0, 1.0 - jnp.abs(distance) / width) / width
-
-    window = window_bx4.astype(jnp.float32)
-    rows = weights(window[:, 1], window[:, 3], images.shape[1]).astype(images.dtype)
-    columns = weights(window[:, 0], window[:, 2], images.shape[2]).astype(images.dtype)
-    return jnp.einsum("bih,bjw,bhwc->bijc", rows, columns, images, optimize=True)

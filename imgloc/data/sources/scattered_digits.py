@@ -13,14 +13,12 @@ import numpy as np
 from PIL import Image
 
 from imgloc import boxes, files
-from imgloc.data.digits import Digits, load_digits
+from imgloc.data.digits import ENDLESS, INK, Digits, ink_box, load_digits
 from imgloc.errors import UserError
 from imgloc.randomness import generator, permutation
 from imgloc.types import Example, FloatArray, Info, Uint8Array
 
-ENDLESS = 2**40  # more canvases than any run reads
 SMALLEST_SCALE = 0.25  # below it strokes thinner than a pixel vanish
-INK = 32  # of 255: fainter pixels of a digit do not count for its box
 VERSION = 1  # of the recipe for a canvas; raise it whenever the same index gives other pixels
 
 
@@ -131,8 +129,7 @@ def _canvas(digits: Digits, digit: int, scatter: Scatter, rng: np.random.Generat
     ink_hxw = _placed(digits.images_nx28x28[digit], scatter, rng)
     if ink_hxw.max() < INK:
         raise UserError(f"digit {digits.groups[digit]} leaves no ink on its canvas; its image is blank")
-    rows, columns = np.flatnonzero((ink_hxw >= INK).any(axis=1)), np.flatnonzero((ink_hxw >= INK).any(axis=0))
-    pixel_box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
+    pixel_box = ink_box(ink_hxw)
 
     total = ink_hxw.astype(np.float32)
     side = scatter.clutter_size
@@ -156,10 +153,9 @@ def _placed(digit_28x28: Uint8Array, scatter: Scatter, rng: np.random.Generator)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     forward = turn @ np.array([[scale * stretch, scale * shear], [0.0, scale / stretch]])
 
-    inked = digit_28x28 >= INK
-    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
-    center = np.array([columns[0] + columns[-1] + 1, rows[0] + rows[-1] + 1]) / 2
-    half = np.abs(forward) @ (np.array([columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]]) / 2)
+    x0, y0, x1, y1 = ink_box(digit_28x28).astype(np.float64)
+    center = np.array([x0 + x1, y0 + y1]) / 2
+    half = np.abs(forward) @ (np.array([x1 - x0, y1 - y0]) / 2)
     half = np.minimum(half, size / 2)
     place = rng.uniform(half, size - half)
 

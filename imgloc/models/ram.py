@@ -1,0 +1,220 @@
+"""Recurrent attention: a network that sees a few small glimpses of an image and chooses where (Mnih et al., 2014, arXiv:1406.6247).
+
+A glimpse, patches of several scales around a place, becomes features together with the place; a recurrent core reads them; from its
+state come the class, the box, the next place and the baseline of the reward. Places are drawn from a normal distribution around what
+the policy says; through a drawn place no gradient passes, the policy learns by `imgloc.losses.reinforce` alone. The first place is
+uniform, in evaluation too, where each picture has its own, drawn from its pixels.
+
+Other policies, for comparison: random, uniform places; gaussian, the differentiable filters of DRAW (Gregor et al., 2015,
+arXiv:1502.04623); transformer, the sampling of a spatial transformer that shifts and scales (Jaderberg et al., 2015, arXiv:1506.02025).
+The last two choose the size of their window as well, begin with the whole image, and learn by the answer's gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from imgloc import boxes
+from imgloc.errors import UserError, check_at_least, chosen
+from imgloc.ops import glimpse
+from imgloc.types import Outputs
+
+TINY = {"glimpses": 3, "size": 4, "scales": 2, "units": 8, "sensed": 8}
+VARIANTS = {
+    "gaussian": {**TINY, "policy": "gaussian", "scales": 1}, "transformer": {**TINY, "policy": "transformer", "scales": 1},
+    "located": {**TINY, "locate": True, "draws": 2},
+}  # fmt: skip
+FAINT = 0.01  # weights below it do not count as seen
+LOSSES = {"reinforce": "baselines"}  # what nothing else trains, by the feature of which it is true
+POLICIES = ("learned", "random", "gaussian", "transformer")
+
+
+class Model(nn.Module):
+    """Outputs: logits; box where `locate`; steps: both after each glimpse, and the parts of the image that all glimpses so far have shown.
+
+    features: places (b, g, 2), x and y in [0, 1]; of the learned policy for those after the first: means (b, g - 1, 2), what it said,
+    log_probability (b, g - 1) of what was drawn, baselines (b, g - 1), the reward that was expected then.
+    """
+
+    num_classes: int
+    glimpses: int = 6
+    size: int = 8  # pixels a side of a glimpse's patches
+    scales: int = 1  # patches; each shows twice the side of the one before
+    units: int = 256  # of the core, and of a glimpse's features
+    sensed: int = 128  # units for what is seen and for where, before they are joined
+    policy: str = "learned"  # random, gaussian, transformer
+    deviation: float = 0.05  # of the places drawn in training, in sides of the image
+    locate: bool = False  # with a box, read from the core's state
+    draws: int = 0  # in evaluation, paths of drawn places whose probabilities are averaged; 0: one path, of the policy's means
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
+        """Outputs for images (b, h, w, c) in [0, 1]."""
+        self._check()
+        count = 1 if train else max(self.draws, 1)
+        seen = jnp.repeat(images, count, axis=0)  # an image's paths lie side by side in the batch
+        key = self.make_rng("dropout") if train else jax.random.key(0)
+        keys_b = jax.vmap(lambda number: jax.random.fold_in(key, number))(jnp.arange(len(seen)) if train else _numbers(images, count))
+        network = Network(self.num_classes, self.size, self.scales, self.units, self.sensed, self.policy, self.locate, name="network")
+        path = network(seen, keys_b, self.glimpses, self.deviation if train or self.draws else 0.0)
+        answers = path.answers if count == 1 else _averaged(path.answers, count)
+        outputs: dict[str, Any] = {name: array[:, -1] for name, array in answers.items()}
+        outputs["features"] = {name: array[::count] for name, array in path.features.items()}  # of the first path
+        if train:
+            return outputs
+        return {**outputs, "steps": {**answers, "seen": jax.lax.cummax(path.shown[::count], axis=1)}}
+
+    def _check(self) -> None:
+        check_at_least(1, glimpses=self.glimpses, size=self.size, scales=self.scales, units=self.units, sensed=self.sensed)
+        check_at_least(0, draws=self.draws)
+        chosen("policy (model.policy)", self.policy, dict.fromkeys(POLICIES))
+        if self.policy in ("gaussian", "transformer") and (self.scales > 1 or self.draws):
+            raise UserError(f"model.policy={self.policy} has one scale and nothing to draw; possible: model.scales=1 and model.draws=0")
+        if not 0 < self.deviation <= 1:
+            raise UserError(f"model.deviation is {self.deviation}; possible: above 0, up to 1")
+
+
+class Sight(NamedTuple):
+    """Where a glimpse looks: a place (b, 2); where the policy chooses it, a window's side (b,), in sides of the image, and its blur."""
+
+    place: jax.Array
+    side: jax.Array | None = None
+    blur: jax.Array | None = None  # (b,), the standard deviation in half strides of the filters
+
+
+class Path(NamedTuple):
+    """What came of one path of glimpses g over each image."""
+
+    answers: dict[str, jax.Array]  # logits (b, g, k) and box (b, g, 4) after each
+    features: dict[str, jax.Array]
+    shown: jax.Array  # (b, g, h, w): what each glimpse showed, 1 at its finest scale, less at others
+
+
+class Network(nn.Module):
+    """The glimpse's, core's, location's, baseline's and answer's layers."""
+
+    num_classes: int
+    size: int
+    scales: int
+    units: int
+    sensed: int
+    policy: str
+    locate: bool
+
+    @nn.compact
+    def __call__(self, images: jax.Array, keys_b: jax.Array, glimpses: int, deviation: float) -> Path:
+        """A path over each image (b, h, w, c), places drawn with a deviation where it is not 0."""
+        dense = {name: nn.Dense(units, name=name) for name, units in self._layers().items()}
+        uniform_bxgx2, normal_bxgx2 = _random(keys_b, glimpses)
+        state = jnp.zeros((len(images), self.units), images.dtype)
+        sight = self._window(dense["window"](state)) if "window" in dense else Sight(uniform_bxgx2[:, 0])
+        found: dict[str, list[jax.Array]] = {}
+
+        def keep(**arrays: jax.Array) -> None:
+            for name, array in arrays.items():
+                found.setdefault(name, []).append(array)
+
+        for i in range(glimpses):
+            patches, shown = self._sensed(images, sight)
+            what, where = dense["what"](patches), dense["where"](_told(sight).astype(images.dtype))
+            glimpse_bxu = nn.relu(dense["glimpse"](nn.relu(jnp.concatenate([what, where], axis=-1))))
+            state = nn.relu(dense["core"](jnp.concatenate([state, glimpse_bxu], axis=-1)))
+            keep(logits=dense["classes"](state), places=sight.place, shown=shown)
+            if self.locate:
+                keep(box=boxes.from_low_size_logits(dense["box"](state).astype(jnp.float32), nn.sigmoid))
+            if i + 1 == glimpses:
+                break
+            if "window" in dense:
+                sight = self._window(dense["window"](state))
+                continue
+            if self.policy == "random":
+                sight = Sight(uniform_bxgx2[:, i + 1])
+                continue
+            heard = jax.lax.stop_gradient(state)  # the core learns by what it answers, not by what is made of its places
+            mean = (1 + jnp.tanh(dense["place"](heard).astype(jnp.float32))) / 2
+            drawn = jax.lax.stop_gradient(mean + deviation * normal_bxgx2[:, i])
+            sight = Sight(drawn.clip(0, 1))
+            keep(means=mean, baselines=dense["baseline"](heard).astype(jnp.float32)[:, 0])
+            if deviation > 0:
+                keep(log_probability=log_normal(drawn, mean, deviation))
+        whole = {name: jnp.stack(arrays, axis=1) for name, arrays in found.items()}
+        shown = whole.pop("shown")
+        answers: dict[str, jax.Array] = {name: whole.pop(name) for name in ("logits", "box") if name in whole}
+        return Path(answers, whole, shown)
+
+    def _layers(self) -> dict[str, int]:
+        """Units of every dense layer by name."""
+        layers = {"what": self.sensed, "where": self.sensed, "glimpse": self.units, "core": self.units, "classes": self.num_classes}
+        layers |= {"box": 4} if self.locate else {}
+        policies = {"learned": {"place": 2, "baseline": 1}, "random": {}, "gaussian": {"window": 4}, "transformer": {"window": 3}}
+        return layers | policies[self.policy]
+
+    def _window(self, said_bxn: jax.Array) -> Sight:
+        """The window that a differentiable policy asks for; all 0s are nearly the whole image."""
+        said = said_bxn.astype(jnp.float32)
+        side_b = jnp.exp(-nn.softplus(said[:, 2] - 3))
+        blur_b = jnp.exp(said[:, 3]) if self.policy == "gaussian" else None
+        return Sight((1 + jnp.tanh(said[:, :2])) / 2, side_b, blur_b)
+
+    def _sensed(self, images: jax.Array, sight: Sight) -> tuple[jax.Array, jax.Array]:
+        """The patches of a glimpse, (b, scales size size c), and what they show of the image, (b, h, w)."""
+        height, width = images.shape[1:3]
+        if sight.side is None:
+            weights = [glimpse.cropped(sight.place, self.size, 2**i, height, width) for i in range(self.scales)]
+        else:
+            window = jnp.concatenate([sight.place, sight.side[:, None], sight.side[:, None]], axis=-1)
+            if sight.blur is None:
+                weights = [glimpse.bilinear(window, self.size, height, width)]
+            else:
+                stride_b = sight.side * max(height, width) / max(self.size - 1, 1)
+                weights = [glimpse.gaussian(window, 0.5 * sight.blur * stride_b + 1e-3, self.size, height, width)]
+        patches = [glimpse.look(images, each).reshape(len(images), -1) for each in weights]
+        shown = jnp.zeros(images.shape[:3])
+        for i, (rows, columns) in enumerate(weights):
+            inside = (rows.max(axis=1) > FAINT)[:, :, None] & (columns.max(axis=1) > FAINT)[:, None]
+            shown = jnp.maximum(shown, inside * 0.5**i)
+        return jnp.concatenate(patches, axis=-1), shown
+
+
+def _told(sight: Sight) -> jax.Array:
+    """What the network is told of where it looks: the place, -1 to 1, and the logarithm of a window's side."""
+    place = 2 * sight.place - 1
+    return place if sight.side is None else jnp.concatenate([place, jnp.log(sight.side)[:, None]], axis=-1)
+
+
+def log_normal(drawn_bx2: jax.Array, mean_bx2: jax.Array, deviation: float) -> jax.Array:
+    """The logarithm of a normal distribution's density (b,) in both directions."""
+    distance_bx2 = (drawn_bx2 - mean_bx2) / deviation
+    density_b: jax.Array = -0.5 * (distance_bx2**2).sum(axis=-1) - math.log(2 * math.pi * deviation**2)
+    return density_b
+
+
+def _random(keys_b: jax.Array, glimpses: int) -> tuple[jax.Array, jax.Array]:
+    """Uniform places and normal numbers, (b, g, 2) each."""
+    def draw(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        uniform, normal = jax.random.split(key)
+        return jax.random.uniform(uniform, (glimpses, 2)), jax.random.normal(normal, (glimpses, 2))
+
+    found: tuple[jax.Array, jax.Array] = jax.vmap(draw)(keys_b)
+    return found
+
+
+def _numbers(images: jax.Array, count: int) -> jax.Array:
+    """A number (b count,) for each path over each image: the same picture has the same ones in any batch."""
+    pixels = jnp.round(images.astype(jnp.float32) * 255).astype(jnp.uint32).reshape(len(images), -1)
+    odd = 2 * jnp.arange(pixels.shape[1], dtype=jnp.uint32) + 1
+    own_b = ((pixels * (odd * jnp.uint32(2654435761))) ^ (pixels << 7)).sum(axis=-1, dtype=jnp.uint32)  # Knuth's multiplicative hash
+    numbers: jax.Array = (own_b[:, None] + jnp.uint32(0x9E3779B9) * jnp.arange(count, dtype=jnp.uint32)).reshape(-1)
+    return numbers
+
+
+def _averaged(answers: dict[str, jax.Array], count: int) -> dict[str, jax.Array]:
+    """Answers (b, g, ...) of several paths an image as one: mean probabilities, mean boxes."""
+    apart = {name: array.reshape(-1, count, *array.shape[1:]) for name, array in answers.items()}
+    mean = {name: array.mean(axis=1) for name, array in apart.items()}
+    return {**mean, "logits": jax.nn.logsumexp(jax.nn.log_softmax(apart["logits"]), axis=1) - math.log(count)}

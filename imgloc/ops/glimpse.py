@@ -1,0 +1,74 @@
+"""Windows on an image that are cheap to look through: one matrix of weights for its rows, one for its columns, two products.
+
+What a window shows, (b, s, s, c), is `look(images, rows, columns)`; the weights, (b, s, h) and (b, s, w), say where it is and how it
+samples: `cropped` as a crop that is pooled, `bilinear` by tents, `gaussian` by bells. What lies beyond the image is 0.
+Places are (x, y) in [0, 1] of the image, windows (center x, center y, side x, side y).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+Weights = tuple[jax.Array, jax.Array]  # of rows (b, s, h) and of columns (b, s, w)
+
+
+def look(images_bxhxwxc: jax.Array, weights: Weights) -> jax.Array:
+    """What a window shows of each image, (b, s, s, c)."""
+    rows_bxsxh, columns_bxsxw = (array.astype(images_bxhxwxc.dtype) for array in weights)
+    return jnp.einsum("bih,bjw,bhwc->bijc", rows_bxsxh, columns_bxsxw, images_bxhxwxc, optimize=True)
+
+
+def cropped(center_bx2: jax.Array, size: int, scale: int, height: int, width: int) -> Weights:
+    """A crop of whole pixels, `size * scale` a side, its center as near to the place as they allow, pooled by means to `size` a side.
+
+    The glimpse of Mnih et al., 2014 (arXiv:1406.6247). It has no gradient with respect to the place.
+    """
+
+    def weights(center_b: jax.Array, length: int) -> jax.Array:
+        first_b = jnp.round(center_b * length - size * scale / 2)  # the crop's first pixel
+        cell_bxl = jnp.floor((jnp.arange(length) - first_b[:, None]) / scale)  # of the pooled crop, that each pixel falls into
+        return (cell_bxl[:, None] == jnp.arange(size)[:, None]) / scale
+
+    return _both(weights, jax.lax.stop_gradient(center_bx2), height, width)
+
+
+def bilinear(window_bx4: jax.Array, size: int, height: int, width: int) -> Weights:
+    """A window sampled at the centers of its `size * size` cells, pixels between which a sample lies by their distance.
+
+    The sampling of a spatial transformer that scales and shifts (Jaderberg et al., 2015, arXiv:1506.02025); tents are wider where
+    the window is shrunk, so that no pixel is skipped.
+    """
+
+    def weights(window_bx2: jax.Array, length: int) -> jax.Array:
+        center_b, side_b = window_bx2[:, 0], window_bx2[:, 1]
+        positions_bxs = center_b[:, None] + ((jnp.arange(size) + 0.5) / size - 0.5) * side_b[:, None]
+        distance_bxsxl = positions_bxs[:, :, None] * length - 0.5 - jnp.arange(length)
+        reach_b = jnp.maximum(side_b * length / size, 1.0)[:, None, None]
+        return jnp.maximum(0.0, 1.0 - jnp.abs(distance_bxsxl) / reach_b) / reach_b
+
+    return _both(weights, window_bx4.astype(jnp.float32).reshape(-1, 2, 2).swapaxes(1, 2), height, width)
+
+
+def gaussian(window_bx4: jax.Array, deviation_b: jax.Array, size: int, height: int, width: int) -> Weights:
+    """A grid of `size * size` Gaussian filters as wide as the window, of one standard deviation in pixels.
+
+    The attention of DRAW (Gregor et al., 2015, arXiv:1502.04623): each filter's weights add up to 1 over the image's pixels.
+    """
+
+    def weights(window_bx2: jax.Array, length: int) -> jax.Array:
+        center_b, side_b = window_bx2[:, 0] * length, window_bx2[:, 1] * length
+        stride_b = side_b / max(size - 1, 1)
+        means_bxs = center_b[:, None] + (jnp.arange(size) - (size - 1) / 2) * stride_b[:, None]
+        distance_bxsxl = (jnp.arange(length) + 0.5 - means_bxs[:, :, None]) / deviation_b[:, None, None]
+        bells_bxsxl = jnp.exp(-0.5 * distance_bxsxl**2)
+        return bells_bxsxl / jnp.maximum(bells_bxsxl.sum(axis=-1, keepdims=True), 1e-8)
+
+    return _both(weights, window_bx4.astype(jnp.float32).reshape(-1, 2, 2).swapaxes(1, 2), height, width)
+
+
+def _both(weights: Callable[[jax.Array, int], jax.Array], places_bx2: jax.Array, height: int, width: int) -> Weights:
+    """Weights of rows and of columns from what stands for x and y along axis 1."""
+    return weights(places_bx2[:, 1], height), weights(places_bx2[:, 0], width)

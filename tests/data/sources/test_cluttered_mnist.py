@@ -1,0 +1,69 @@
+"""Canvases with a digit among pieces of others: what stands where, how often, and that nothing else does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imgloc.data.digits import load_digits
+from imgloc.data.sources.cluttered_mnist import source
+from tests.refusals import assert_refused
+
+
+def test_without_clutter_there_is_the_digit_and_its_box_is_tight() -> None:
+    translated, digits = source("test", seed=0, clutter=0), load_digits("test")
+    corners = []
+    for index in range(60):
+        example = translated[index]
+        ink = np.argwhere(example.image_hxwxc[..., 0] >= 32)
+        x0, y0, x1, y1 = example.boxes_nx4[0] * 60
+        np.testing.assert_allclose([y0, x0, y1, x1], [*ink.min(axis=0), *(ink.max(axis=0) + 1)], atol=1e-4)
+        places = [(y, x) for y in range(33) for x in range(33) if np.array_equal(
+            example.image_hxwxc[y : y + 28, x : x + 28, 0], digits.images_nx28x28[index])]  # fmt: skip
+        assert places
+        assert example.image_hxwxc.sum(dtype=np.int64) == digits.images_nx28x28[index].sum(dtype=np.int64)
+        corners.append(places[0])
+    assert np.ptp(corners, axis=0).min() > 25, "places are all over the canvas"
+
+
+def test_clutter_adds_up_to_what_its_pieces_hold_and_never_beyond_white() -> None:
+    """Of the same index, more pieces only add ink; pieces are of other digits too."""
+    plain, digits = source("test", seed=0, clutter=0, canvas=100), load_digits("test")
+    cluttered = source("test", seed=0, clutter=8, canvas=100)
+    ink = [int(np.count_nonzero(cluttered[i].image_hxwxc)) - int(np.count_nonzero(plain[i].image_hxwxc)) for i in range(100)]
+    # A crop of 8x8 at a uniform offset of a digit holds this much of its ink on average.
+    pieces = np.lib.stride_tricks.sliding_window_view(digits.images_nx28x28 > 0, (8, 8), axis=(1, 2)).sum(axis=(-1, -2)).mean()
+    assert np.mean(ink) == pytest.approx(8 * pieces, rel=0.15)  # pieces overlap now and then
+    assert cluttered[0].image_hxwxc.max() == 255
+
+
+def test_training_goes_once_through_all_digits_on_canvases_that_never_repeat() -> None:
+    train = source("train", seed=3)
+    size = len(train.groups)
+    first, again = ([train[i + epoch * size].group for i in range(size)] for epoch in range(2))
+    assert sorted(first) == sorted(again) == sorted(train.groups)
+    assert first != again
+    where = [i + size for i, group in enumerate(again) if group == first[0]]
+    assert not np.array_equal(train[0].image_hxwxc, train[where[0]].image_hxwxc)
+    assert not np.array_equal(train[0].image_hxwxc, source("train", seed=4)[0].image_hxwxc)
+
+
+def test_a_share_of_the_training_digits_tells_its_box() -> None:
+    size, some = len(source("train", seed=0).groups), source("train", seed=0, train_boxed=0.25)
+    examples = [some[i] for i in range(size)]
+    told = {example.group for example in examples if len(example.boxes_nx4)}
+    assert len(told) == round(0.25 * size)
+    assert told == {some[i].group for i in range(size, 2 * size) if len(some[i].boxes_nx4)}, "the same digits in every epoch"
+    assert len(source("test", seed=0, train_boxed=0.0)[0].boxes_nx4) == 1
+    for share in (0.0, 0.25):
+        part = source("train", seed=0, train_boxed=share)
+        taken = part.take(np.arange(16))
+        assert taken.object_mask_bxn.sum() == sum(len(part[i].boxes_nx4) for i in range(16))
+        assert taken.boxes_bxnx4.shape == (16, int(share > 0), 4)
+
+
+@pytest.mark.parametrize("option", [{"train_boxed": 1.5}, {"canvas": 27}, {"clutter": -1}, {"clutter_size": 29}, {"per_digit": 0}])
+def test_options_out_of_range_are_told(option: dict[str, Any]) -> None:
+    assert_refused(lambda: source("train", seed=0, **option), f"data.options.{next(iter(option))}")

@@ -1,0 +1,145 @@
+"""Recurrent attention: what may learn by what, and what a glimpse sees."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from imgloc.losses import cross_entropy, reinforce
+from imgloc.models.ram import Model
+from imgloc.ops import glimpse
+from imgloc.types import Batch
+
+SMALL: dict[str, Any] = {"glimpses": 3, "size": 4, "scales": 2, "units": 8, "sensed": 8}
+IMAGES = np.random.default_rng(0).random((6, 12, 16, 1), np.float32)
+LABELS = np.array([0, 1, 2, 0, 1, 2], np.int32)
+
+
+@functools.cache
+def built(**fields: Any) -> tuple[Model, Any]:
+    model = Model(num_classes=3, **SMALL, **fields)
+    return model, jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), IMAGES)["params"]
+
+
+def batch_of(label_b: Any) -> Batch:
+    nothing: Any = None
+    return Batch(nothing, nothing, nothing, nothing, label_b, nothing, nothing)
+
+
+@functools.cache
+def gradients() -> dict[str, Any]:
+    """By each loss, of the network's layers: their kernels' largest derivative."""
+    model, params = built()
+
+    def of(loss: Any) -> Any:
+        def total(params: Any) -> Any:
+            outputs = model.apply({"params": params}, IMAGES, train=True, rngs={"dropout": jax.random.key(1)})
+            return loss(outputs, batch_of(LABELS)).sum()
+
+        layers = jax.jit(jax.grad(total))(params)["network"]
+        return {name: float(jnp.abs(layer["kernel"]).max()) for name, layer in layers.items()}
+
+    return {"cross_entropy": of(cross_entropy.loss), "reinforce": of(reinforce.loss)}
+
+
+def test_no_gradient_of_the_answer_crosses_a_place() -> None:
+    found = gradients()["cross_entropy"]
+    assert found["place"] == found["baseline"] == 0
+    assert all(found[name] > 0 for name in ("what", "where", "glimpse", "core", "classes"))
+
+
+def test_the_policy_learns_by_reward_and_nothing_else_does() -> None:
+    found = gradients()["reinforce"]
+    assert found["place"] > 1e-3
+    assert found["baseline"] > 1e-3
+    assert not any(found[name] for name in ("what", "where", "glimpse", "core", "classes"))
+
+
+def test_the_policys_gradient_is_its_formula() -> None:
+    """advantage x (drawn - mean) / deviation^2, times the derivative of (1 + tanh) / 2."""
+    model, params = built()
+    outputs = model.apply({"params": params}, IMAGES, train=True, rngs={"dropout": jax.random.key(1)})
+    features, reward = outputs["features"], np.asarray(outputs["logits"].argmax(-1) == LABELS, np.float32)
+
+    def total(bias: Any) -> Any:
+        network = {**params["network"], "place": {**params["network"]["place"], "bias": bias}}
+        again = model.apply({"params": {"network": network}}, IMAGES, train=True, rngs={"dropout": jax.random.key(1)})
+        return reinforce.loss(again, batch_of(LABELS)).sum()
+
+    means, baselines = np.asarray(features["means"]), np.asarray(features["baselines"])
+    normal = jax.vmap(lambda n: jax.random.normal(jax.random.split(jax.random.fold_in(key_of_call(), n))[1], (3, 2)))(jnp.arange(6))
+    pushed = np.asarray(normal)[:, :2] / model.deviation  # (drawn - mean) / deviation^2
+    slope = 2 * means * (1 - means)  # of (1 + tanh(z)) / 2, by its own value
+    wanted = -((reward[:, None] - baselines)[..., None] * pushed * slope).sum(axis=(0, 1))
+    np.testing.assert_allclose(jax.grad(total)(params["network"]["place"]["bias"]), wanted, rtol=1e-3, atol=1e-4)
+
+
+def key_of_call() -> jax.Array:
+    """The key that the model draws from the stream `dropout` of key(1)."""
+    from flax import linen as nn
+
+    class Probe(nn.Module):
+        @nn.compact
+        def __call__(self) -> jax.Array:
+            return self.make_rng("dropout")
+
+    found: jax.Array = Probe().apply({}, rngs={"dropout": jax.random.key(1)})
+    return found
+
+
+def test_what_is_scored_draws_nothing_and_a_picture_begins_where_it_does_in_any_batch() -> None:
+    model, params = built()
+    apply = jax.jit(functools.partial(model.apply, {"params": params}, train=False))
+    whole, turned = apply(IMAGES), apply(IMAGES[::-1])
+    np.testing.assert_allclose(turned["features"]["places"][::-1], whole["features"]["places"], atol=1e-6)
+    np.testing.assert_allclose(whole["features"]["places"][:, 1:], whole["features"]["means"], atol=1e-6)
+    first = np.asarray(whole["features"]["places"][:, 0])
+    assert len(np.unique(first)) == first.size
+
+
+def test_training_draws_other_places_each_time_around_what_the_policy_says() -> None:
+    model, params = built()
+    places = [
+        model.apply({"params": params}, IMAGES, train=True, rngs={"dropout": jax.random.key(i)})["features"] for i in range(2)
+    ]
+    assert not np.allclose(places[0]["places"], places[1]["places"])
+    away = np.abs(places[0]["places"][:, 1:] - places[0]["means"])
+    assert 0 < away.mean() < 2 * model.deviation
+
+
+def test_probabilities_of_several_paths_are_averaged() -> None:
+    model, params = built(draws=3)
+    answers = model.apply({"params": params}, IMAGES, train=False)
+    alone = Model(num_classes=3, **SMALL, draws=1).apply({"params": params}, IMAGES, train=False)
+    np.testing.assert_allclose(jnp.exp(answers["logits"]).sum(axis=-1), 1, rtol=1e-5)
+    assert not np.allclose(jax.nn.softmax(alone["logits"]), jnp.exp(answers["logits"]), atol=1e-4)
+    assert answers["steps"]["logits"].shape == (6, 3, 3)
+
+
+def test_what_a_glimpse_does_not_show_has_no_say() -> None:
+    """Pixels that the steps call unseen may be anything: the answer is the same."""
+    model, params = built(policy="random")
+    outputs = model.apply({"params": params}, IMAGES, train=False)
+    unseen = np.asarray(outputs["steps"]["seen"][:, -1]) == 0
+    assert 0.05 < unseen.mean() < 0.95
+    place = np.asarray(outputs["features"]["places"])[0]
+    image, other = IMAGES[:1], np.where(unseen[0][None, :, :, None], 1 - IMAGES[:1], IMAGES[:1])
+    assert not np.array_equal(image, other)
+    for i, scale in ((0, 1), (1, 2), (2, 2)):
+        weights = glimpse.cropped(jnp.asarray(place[i : i + 1]), 4, scale, 12, 16)
+        np.testing.assert_array_equal(glimpse.look(image, weights), glimpse.look(other, weights))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"), [({"policy": "greedy"}, "learned"), ({"deviation": 0.0}, "above 0"), ({"glimpses": 0}, "at least 1")]
+)
+def test_fields_out_of_range_are_told(fields: Any, told: str) -> None:
+    from tests.refusals import assert_refused
+
+    model = Model(num_classes=3, **{**SMALL, **fields})
+    assert_refused(lambda: jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), IMAGES), told)
