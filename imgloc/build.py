@@ -254,6 +254,8 @@ def check_outputs(task: str, outputs: Mapping[str, Any], model: str, size: int, 
     if missing:
         raise UserError(f"task '{task}' needs the output '{missing[0]}'; model '{model}' gives {', '.join(outputs)}")
     reserved: dict[str, tuple[Any, ...]] = {"logits": (size, classes), "box": (size, 4), "score": (size,)}
+    if "looks" in outputs:
+        reserved["looks"] = (size, (getattr(outputs["looks"], "shape", ())[1:2] or ("g",))[0], 4)
     for name, value in {key: value for key, value in outputs.items() if key not in NOT_SCORED}.items():
         _check_output(name, value, model, reserved.get(name), size)
     if "steps" in outputs:
@@ -262,7 +264,7 @@ def check_outputs(task: str, outputs: Mapping[str, Any], model: str, size: int, 
 
 def _check_steps(outputs: Mapping[str, Any], model: str, size: int, classes: int) -> None:
     steps = outputs["steps"]
-    wanted = ["logits", *(["box"] if "box" in outputs else []), "seen"]
+    wanted = ["logits", *(name for name in ("box", "looks") if name in outputs), "seen"]
     if not isinstance(steps, Mapping) or sorted(steps) != sorted(wanted):
         got = ", ".join(steps) if isinstance(steps, Mapping) else type(steps).__name__
         raise UserError(f"output 'steps' of model '{model}' holds {got}; possible: a dict of {', '.join(wanted)}")
@@ -271,7 +273,8 @@ def _check_steps(outputs: Mapping[str, Any], model: str, size: int, classes: int
     if not 1 <= moments <= MOST_MOMENTS or 0 in grid:
         got = f"{moments} moments, seen on a grid of {' x '.join(map(str, grid))}"
         raise UserError(f"output 'steps' of model '{model}' tells of {got}; possible: 1 to {MOST_MOMENTS}, on a grid of at least 1 x 1")
-    reserved = {"logits": (size, moments, classes), "box": (size, moments, 4), "seen": (size, moments, *(grid if len(grid) == 2 else "hw"))}
+    four, seen = (size, moments, 4), (size, moments, *(grid if len(grid) == 2 else "hw"))
+    reserved = {"logits": (size, moments, classes), "box": four, "looks": four, "seen": seen}
     for name, value in steps.items():
         _check_output(f"steps/{name}", value, model, reserved[name], size)
         if value.dtype.kind == "c":

@@ -93,6 +93,8 @@ def check_steps(outputs: Any) -> None:
     assert seen.max() <= 1
     assert (np.diff(seen, axis=1) >= 0).all()
     assert (seen[:, -1].max(axis=(1, 2)) == 1).all()
+    if "looks" in outputs:
+        np.testing.assert_array_equal(forming.pop("looks"), outputs["looks"])
     for key, value in forming.items():
         np.testing.assert_array_equal(value[:, -1], outputs[key])
 

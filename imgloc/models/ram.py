@@ -35,7 +35,7 @@ POLICIES = ("learned", "random", "gaussian", "transformer")
 
 
 class Model(nn.Module):
-    """Outputs: logits; box where `locate`; steps: both after each glimpse, and the parts of the image that all glimpses so far have shown.
+    """Outputs: logits; box where `locate`; looks (b, g, 4), the glimpses' windows, of scales the finest; steps: all of them by glimpse.
 
     features: places (b, g, 2), x and y in [0, 1]; of the learned policy for those after the first: means (b, g - 1, 2), what it said,
     log_probability (b, g - 1) of what was drawn, baselines (b, g - 1), the reward that was expected then.
@@ -67,7 +67,9 @@ class Model(nn.Module):
         outputs["features"] = {name: array[::count] for name, array in path.features.items()}  # of the first path
         if train:
             return outputs
-        return {**outputs, "steps": {**answers, "seen": jax.lax.cummax(path.shown[::count], axis=1)}}
+        looks_bxgx4 = path.looks[::count]
+        steps = {**answers, "looks": looks_bxgx4, "seen": jax.lax.cummax(path.shown[::count], axis=1)}
+        return {**outputs, "looks": looks_bxgx4, "steps": steps}
 
     def _check(self) -> None:
         check_at_least(1, glimpses=self.glimpses, size=self.size, scales=self.scales, units=self.units, sensed=self.sensed)
@@ -92,6 +94,7 @@ class Path(NamedTuple):
 
     answers: dict[str, jax.Array]  # logits (b, g, k) and box (b, g, 4) after each
     features: dict[str, jax.Array]
+    looks: jax.Array  # (b, g, 4): the window of each glimpse, of its finest scale
     shown: jax.Array  # (b, g, h, w): what each glimpse showed, 1 at its finest scale, less at others
 
 
@@ -120,11 +123,11 @@ class Network(nn.Module):
                 found.setdefault(name, []).append(array)
 
         for i in range(glimpses):
-            patches, shown = self._sensed(images, sight)
+            patches, look, shown = self._sensed(images, sight)
             what, where = dense["what"](patches), dense["where"](_told(sight).astype(images.dtype))
             glimpse_bxu = nn.relu(dense["glimpse"](nn.relu(jnp.concatenate([what, where], axis=-1))))
             state = nn.relu(dense["core"](jnp.concatenate([state, glimpse_bxu], axis=-1)))
-            keep(logits=dense["classes"](state), places=sight.place, shown=shown)
+            keep(logits=dense["classes"](state), places=sight.place, looks=look, shown=shown)
             if self.locate:
                 keep(box=boxes.from_low_size_logits(dense["box"](state).astype(jnp.float32), nn.sigmoid))
             if i + 1 == glimpses:
@@ -143,9 +146,9 @@ class Network(nn.Module):
             if deviation > 0:
                 keep(log_probability=log_normal(drawn, mean, deviation))
         whole = {name: jnp.stack(arrays, axis=1) for name, arrays in found.items()}
-        shown = whole.pop("shown")
+        looks, shown = whole.pop("looks"), whole.pop("shown")
         answers: dict[str, jax.Array] = {name: whole.pop(name) for name in ("logits", "box") if name in whole}
-        return Path(answers, whole, shown)
+        return Path(answers, whole, looks, shown)
 
     def _layers(self) -> dict[str, int]:
         """Units of every dense layer by name."""
@@ -161,13 +164,15 @@ class Network(nn.Module):
         blur_b = jnp.exp(said[:, 3]) if self.policy == "gaussian" else None
         return Sight((1 + jnp.tanh(said[:, :2])) / 2, side_b, blur_b)
 
-    def _sensed(self, images: jax.Array, sight: Sight) -> tuple[jax.Array, jax.Array]:
-        """The patches of a glimpse, (b, scales size size c), and what they show of the image, (b, h, w)."""
+    def _sensed(self, images: jax.Array, sight: Sight) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The patches of a glimpse, (b, scales size size c), its window (b, 4), and what it shows of the image, (b, h, w)."""
         height, width = images.shape[1:3]
         if sight.side is None:
+            look = glimpse.cropped_boxes(sight.place, self.size, height, width)
             weights = [glimpse.cropped(sight.place, self.size, 2**i, height, width) for i in range(self.scales)]
         else:
             window = jnp.concatenate([sight.place, sight.side[:, None], sight.side[:, None]], axis=-1)
+            look = jnp.concatenate([sight.place - sight.side[:, None] / 2, sight.place + sight.side[:, None] / 2], axis=-1)
             if sight.blur is None:
                 weights = [glimpse.bilinear(window, self.size, height, width)]
             else:
@@ -178,7 +183,7 @@ class Network(nn.Module):
         for i, (rows, columns) in enumerate(weights):
             inside = (rows.max(axis=1) > FAINT)[:, :, None] & (columns.max(axis=1) > FAINT)[:, None]
             shown = jnp.maximum(shown, inside * 0.5**i)
-        return jnp.concatenate(patches, axis=-1), shown
+        return jnp.concatenate(patches, axis=-1), look, shown
 
 
 def _told(sight: Sight) -> jax.Array:

@@ -28,11 +28,21 @@ def cropped(center_bx2: jax.Array, size: int, scale: int, height: int, width: in
     """
 
     def weights(center_b: jax.Array, length: int) -> jax.Array:
-        first_b = jnp.round(center_b * length - size * scale / 2)  # the crop's first pixel
+        first_b = _first_pixel(center_b, size * scale, length)
         cell_bxl = jnp.floor((jnp.arange(length) - first_b[:, None]) / scale)  # of the pooled crop, that each pixel falls into
         return (cell_bxl[:, None] == jnp.arange(size)[:, None]) / scale
 
     return _both(weights, jax.lax.stop_gradient(center_bx2), height, width)
+
+
+def cropped_boxes(center_bx2: jax.Array, size: int, height: int, width: int) -> jax.Array:
+    """The boxes (b, 4) that crops of `size` pixels a side around places cover, outside of [0, 1] too; see `cropped`."""
+    x_b, y_b = (_first_pixel(center_bx2[:, axis], size, length) for axis, length in ((0, width), (1, height)))
+    return jnp.stack([x_b / width, y_b / height, (x_b + size) / width, (y_b + size) / height], axis=-1)
+
+
+def _first_pixel(center_b: jax.Array, side: int, length: int) -> jax.Array:
+    return jnp.round(center_b * length - side / 2)
 
 
 def bilinear(window_bx4: jax.Array, size: int, height: int, width: int) -> Weights:

@@ -26,6 +26,10 @@ def test_a_crop_is_one_that_is_cut_out_and_pooled_off_the_edge_too(x: float, y: 
         left, top = (int(np.round(np.float32(p) * np.float32(n) - side / 2)) + 50 for p, n in zip(place, (W, H), strict=True))
         cut = image[top : top + side, left : left + side]
         np.testing.assert_allclose(ours, cut.reshape(size, scale, size, scale, 3).mean(axis=(1, 3)), atol=1e-6)
+    if scale == 1:
+        edges = np.asarray(glimpse.cropped_boxes(jnp.asarray(center), size, H, W)) * [W, H, W, H] + 50
+        for image, ours, (x0, y0, x1, y1) in zip(padded, np.asarray(found), np.rint(edges).astype(int), strict=True):
+            np.testing.assert_allclose(ours, image[y0:y1, x0:x1], atol=1e-6)
 
 
 def test_a_window_of_the_whole_image_at_its_own_size_is_the_image() -> None:
