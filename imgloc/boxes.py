@@ -80,6 +80,12 @@ def to_pixels(boxes: Any, width: int, height: int) -> Any:
     return boxes * xp.asarray([width, height, width, height], dtype=boxes.dtype)
 
 
+def reading_order(boxes: Any) -> Any:
+    """The order (..., n) of boxes (..., n, 4) from left to right by their middles; of equal ones, as they stand."""
+    xp = boxes.__array_namespace__()
+    return xp.argsort(boxes[..., 0] + boxes[..., 2], axis=-1, stable=True)
+
+
 def to_window(boxes: Any, window: Any) -> Any:
     """Boxes (..., 4) in the coordinates of a window (..., 4) that is given in the boxes' own; not cut at its edges.
 

@@ -4,6 +4,7 @@
     label, boxes, labels   its truth: class; boxes xyxy in [0, 1], largest first; their classes
     top_labels, top_scores the up to 5 likeliest classes and their probabilities, likeliest first
     pred_box               the predicted box, xyxy in [0, 1] (tasks that locate)
+    read                   the predicted classes of the objects from left to right (task read)
 
 `<name>.jsonl` holds them sorted by id, readable by `pandas.read_json(path, lines=True)`; beside it
 `<name>.meta.json` says what they were made of. Rows of another config, checkpoint or data are refused.

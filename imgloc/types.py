@@ -21,12 +21,12 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Shape: TypeAlias = tuple[int, int, int]  # h, w, c of the images of a batch
 
 #: What a model says of a batch: arrays with leading axis b. Reserved names: `logits` (b, k),
-#: `box` (b, 4), `score` (b,), `looks` (b, g, 4), the windows that it looked through, in their order, `features` (a dict of named
-#: intermediates), `steps`: of a model that reads an image bit by bit, or several times, what it would answer had it stopped there, at
-#: up to 64 moments s, the last of which is the end: a dict of `logits` (b, s, k), where it locates `box` (b, s, 4), where it looks
-#: around `looks` (b, s, 4), the window of the moment, and `seen` (b, s, h', w'), on any grid over the image how much of each
-#: part has been read by then, 0 to 1. Training and scoring leave it out, and so do not compute it (with train=True a model need
-#: not give it); the report shows it.
+#: `box` (b, 4), `score` (b,), `sequence` (b, n, k), of a label for each object from left to right, `looks` (b, g, 4), the windows
+#: that it looked through, in their order, `features` (a dict of named intermediates), `steps`: of a model that reads an image bit by
+#: bit, or several times, what it would answer had it stopped there, at up to 64 moments s, the last of which is the end: a dict of
+#: `logits` (b, s, k), where it locates `box` (b, s, 4), where it looks around `looks` (b, s, 4), the window of the moment, and `seen`
+#: (b, s, h', w'), on any grid over the image how much of each part has been read by then, 0 to 1. Training and scoring leave it out,
+#: and so do not compute it (with train=True a model need not give it); the report shows it.
 Outputs: TypeAlias = Mapping[str, Any]
 MOST_MOMENTS = 64  # that `steps` may tell of
 NOT_SCORED = ("features", "steps")  # outputs that are dicts and that no row is made of

@@ -110,7 +110,8 @@ def test_a_models_answer_does_not_depend_on_the_rest_of_the_batch(name: str) -> 
 def training_losses(name: str, outputs: Any) -> list[WeightedLoss]:
     """What a model's outputs are held to, and the losses without which some of it would not learn (`LOSSES` of its module)."""
     losses = getattr(names.find("models", name), "LOSSES", {})
-    own = [WeightedLoss(loss, 1.0, names.find("losses", loss).loss) for loss, feature in losses.items() if feature in outputs["features"]]
+    own = [WeightedLoss(loss, 1.0, names.find("losses", loss).loss) for loss, output in losses.items()
+           if output in {**outputs, **outputs["features"]}]  # fmt: skip
     boxes = [WeightedLoss(box, 1.0, functools.partial(box_l1.loss, output=box)) for box in boxes_of(outputs)]
     return [WeightedLoss("cross_entropy", 1.0, cross_entropy.loss), *boxes, *own]
 
@@ -186,6 +187,8 @@ def test_a_loss_gives_one_finite_number_an_example(name: str) -> None:
     outputs = {"logits": jnp.asarray(np.random.default_rng(1).standard_normal((5, CLASSES)), jnp.float32)}
     outputs["box"] = jnp.asarray(some_batch(5)[1][:, 0] * 0.9)
     outputs["score"] = jnp.linspace(0.1, 0.9, 5)
+    if name == "sequence":
+        outputs["sequence"] = jnp.asarray(np.random.default_rng(2).standard_normal((5, 2, CLASSES)), jnp.float32)
     outputs["features"] = {"log_probability": -jnp.ones((5, 2)), "baselines": jnp.full((5, 2), 0.3), "means": jnp.full((5, 2, 2), 0.4)}
     found = jax.jit(loss)(outputs, batch)
     assert found.shape == (5,)
@@ -282,6 +285,7 @@ def test_a_task_turns_a_batch_into_rows_that_json_holds(name: str) -> None:
     assert all(isinstance(need, str) for need in module.NEEDS)
     batch = some_batch(3, objects=2)._replace(example_mask_b=np.array([True, True, False]))
     outputs = {"logits": np.eye(3, dtype=np.float32), "box": batch.boxes_bxnx4[:, 0], "score": np.ones(3, np.float32)}
+    outputs["sequence"] = np.ones((3, 2, 3), np.float32)
     rows = module.rows({need: outputs[need] for need in module.NEEDS}, batch)
     assert len(rows) == 2
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
@@ -297,7 +301,7 @@ def table() -> list[dict[str, Any]]:
         row: dict[str, Any] = {"id": f"{i:02d}", "group": f"g{i // 2}", "split": "test", "label": int(rng.integers(CLASSES))}
         box = [0.1, 0.1, float(rng.uniform(0.5, 0.9)), 0.8]
         row |= {"boxes": [box] if i % 5 else [], "labels": [row["label"]] if i % 5 else [], "top_labels": rng.permutation(CLASSES).tolist()}
-        row |= {"top_scores": [0.6, 0.3, 0.1], "pred_box": [0.1, 0.1, 0.7, 0.8]}
+        row |= {"top_scores": [0.6, 0.3, 0.1], "pred_box": [0.1, 0.1, 0.7, 0.8], "read": [i % CLASSES]}
         rows.append(row)
     return rows
 

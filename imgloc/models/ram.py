@@ -5,6 +5,10 @@ state come the class, the box, the next place and the baseline of the reward. Pl
 the policy says; through a drawn place no gradient passes, the policy learns by `imgloc.losses.reinforce` alone. The first place is
 uniform, in evaluation too, where each picture has its own, drawn from its pixels.
 
+With a context network (Ba et al., 2015, arXiv:1412.7755) the policy has a recurrent layer of its own above the core's, which begins
+with a coarse view of the whole image: so the first place is chosen too, and the class is still read from glimpses alone. And instead of
+one class the network may say a sequence of labels, one for each object from left to right, after some glimpses each.
+
 Other policies, for comparison: random, uniform places; gaussian, the differentiable filters of DRAW (Gregor et al., 2015,
 arXiv:1502.04623); transformer, the sampling of a spatial transformer that shifts and scales (Jaderberg et al., 2015, arXiv:1506.02025).
 The last two choose the size of their window as well, begin with the whole image, and learn by the answer's gradient.
@@ -27,18 +31,20 @@ from imgloc.types import Outputs
 TINY = {"glimpses": 3, "size": 4, "scales": 2, "units": 8, "sensed": 8}
 VARIANTS = {
     "gaussian": {**TINY, "policy": "gaussian", "scales": 1}, "transformer": {**TINY, "policy": "transformer", "scales": 1},
-    "located": {**TINY, "locate": True, "draws": 2},
+    "located": {**TINY, "locate": True, "draws": 2}, "context": {**TINY, "context": 4}, "labels": {**TINY, "labels": 2, "context": 4},
 }  # fmt: skip
 FAINT = 0.01  # weights below it do not count as seen
-LOSSES = {"reinforce": "baselines"}  # what nothing else trains, by the feature of which it is true
+LOSSES = {"reinforce": "baselines", "sequence": "sequence"}  # what nothing else trains, by the output of which it is true
 POLICIES = ("learned", "random", "gaussian", "transformer")
 
 
 class Model(nn.Module):
-    """Outputs: logits; box where `locate`; looks (b, g, 4), the glimpses' windows, of scales the finest; steps: all of them by glimpse.
+    """Outputs: logits; box where `locate`; looks (b, g, 4), the windows of glimpses, of scales the finest; steps: all by glimpse.
 
-    features: places (b, g, 2), x and y in [0, 1]; of the learned policy for those after the first: means (b, g - 1, 2), what it said,
-    log_probability (b, g - 1) of what was drawn, baselines (b, g - 1), the reward that was expected then.
+    Where `labels`: sequence (b, labels, k); logits are then the first label's, and there are no steps.
+
+    features: places (b, g, 2), x and y in [0, 1]; of the learned policy for the c it chose, all but the first or with a context all:
+    means (b, c, 2), what it said, log_probability (b, c) of what was drawn, baselines (b, c), the reward that was expected then.
     """
 
     num_classes: int
@@ -50,6 +56,8 @@ class Model(nn.Module):
     policy: str = "learned"  # random, gaussian, transformer
     deviation: float = 0.05  # of the places drawn in training, in sides of the image
     locate: bool = False  # with a box, read from the core's state
+    labels: int = 0  # said one after the other, `glimpses` for each; 0: one class
+    context: int = 0  # pixels a side of the coarse view that the context network reads; 0: none
     draws: int = 0  # in evaluation, paths of drawn places whose probabilities are averaged; 0: one path, of the policy's means
 
     @nn.compact
@@ -60,21 +68,32 @@ class Model(nn.Module):
         seen = jnp.repeat(images, count, axis=0)  # an image's paths lie side by side in the batch
         key = self.make_rng("dropout") if train else jax.random.key(0)
         keys_b = jax.vmap(lambda number: jax.random.fold_in(key, number))(jnp.arange(len(seen)) if train else _numbers(images, count))
-        network = Network(self.num_classes, self.size, self.scales, self.units, self.sensed, self.policy, self.locate, name="network")
-        path = network(seen, keys_b, self.glimpses, self.deviation if train or self.draws else 0.0)
+        network = Network(
+            self.num_classes, self.size, self.scales, self.units, self.sensed, self.policy, self.locate, self.context, name="network"
+        )  # fmt: skip
+        path = network(seen, keys_b, self.glimpses * max(self.labels, 1), self.deviation if train or self.draws else 0.0)
         answers = path.answers if count == 1 else _averaged(path.answers, count)
         outputs: dict[str, Any] = {name: array[:, -1] for name, array in answers.items()}
+        if self.labels:
+            outputs["sequence"] = answers["logits"][:, self.glimpses - 1 :: self.glimpses]
+            outputs["logits"] = outputs["sequence"][:, 0]
         outputs["features"] = {name: array[::count] for name, array in path.features.items()}  # of the first path
         if train:
             return outputs
         looks_bxgx4 = path.looks[::count]
+        if self.labels:
+            return {**outputs, "looks": looks_bxgx4}
         steps = {**answers, "looks": looks_bxgx4, "seen": jax.lax.cummax(path.shown[::count], axis=1)}
         return {**outputs, "looks": looks_bxgx4, "steps": steps}
 
     def _check(self) -> None:
         check_at_least(1, glimpses=self.glimpses, size=self.size, scales=self.scales, units=self.units, sensed=self.sensed)
-        check_at_least(0, draws=self.draws)
+        check_at_least(0, draws=self.draws, labels=self.labels, context=self.context)
         chosen("policy (model.policy)", self.policy, dict.fromkeys(POLICIES))
+        if self.context and self.policy != "learned":
+            raise UserError(f"model.context is for policy=learned, got {self.policy}; possible: model.context=0")
+        if self.labels and self.locate:
+            raise UserError("model.locate reads one box, model.labels several labels; possible: one of them")
         if self.policy in ("gaussian", "transformer") and (self.scales > 1 or self.draws):
             raise UserError(f"model.policy={self.policy} has one scale and nothing to draw; possible: model.scales=1 and model.draws=0")
         if not 0 < self.deviation <= 1:
@@ -108,6 +127,7 @@ class Network(nn.Module):
     sensed: int
     policy: str
     locate: bool
+    context: int
 
     @nn.compact
     def __call__(self, images: jax.Array, keys_b: jax.Array, glimpses: int, deviation: float) -> Path:
@@ -115,7 +135,7 @@ class Network(nn.Module):
         dense = {name: nn.Dense(units, name=name) for name, units in self._layers().items()}
         uniform_bxgx2, normal_bxgx2 = _random(keys_b, glimpses)
         state = jnp.zeros((len(images), self.units), images.dtype)
-        sight = self._window(dense["window"](state)) if "window" in dense else Sight(uniform_bxgx2[:, 0])
+        guide = nn.relu(dense["context"](_coarse(images, self.context))) if self.context else state
         found: dict[str, list[jax.Array]] = {}
 
         def keep(**arrays: jax.Array) -> None:
@@ -123,6 +143,17 @@ class Network(nn.Module):
                 found.setdefault(name, []).append(array)
 
         for i in range(glimpses):
+            if "window" in dense:
+                sight = self._window(dense["window"](state))
+            elif self.policy == "random" or not (i or self.context):
+                sight = Sight(uniform_bxgx2[:, i])
+            else:
+                mean = (1 + jnp.tanh(dense["place"](guide).astype(jnp.float32))) / 2
+                drawn = jax.lax.stop_gradient(mean + deviation * normal_bxgx2[:, i])
+                sight = Sight(drawn.clip(0, 1))
+                keep(means=mean, baselines=dense["baseline"](guide).astype(jnp.float32)[:, 0])
+                if deviation > 0:
+                    keep(log_probability=log_normal(drawn, mean, deviation))
             patches, look, shown = self._sensed(images, sight)
             what, where = dense["what"](patches), dense["where"](_told(sight).astype(images.dtype))
             glimpse_bxu = nn.relu(dense["glimpse"](nn.relu(jnp.concatenate([what, where], axis=-1))))
@@ -130,21 +161,8 @@ class Network(nn.Module):
             keep(logits=dense["classes"](state), places=sight.place, looks=look, shown=shown)
             if self.locate:
                 keep(box=boxes.from_low_size_logits(dense["box"](state).astype(jnp.float32), nn.sigmoid))
-            if i + 1 == glimpses:
-                break
-            if "window" in dense:
-                sight = self._window(dense["window"](state))
-                continue
-            if self.policy == "random":
-                sight = Sight(uniform_bxgx2[:, i + 1])
-                continue
             heard = jax.lax.stop_gradient(state)  # the core learns by what it answers, not by what is made of its places
-            mean = (1 + jnp.tanh(dense["place"](heard).astype(jnp.float32))) / 2
-            drawn = jax.lax.stop_gradient(mean + deviation * normal_bxgx2[:, i])
-            sight = Sight(drawn.clip(0, 1))
-            keep(means=mean, baselines=dense["baseline"](heard).astype(jnp.float32)[:, 0])
-            if deviation > 0:
-                keep(log_probability=log_normal(drawn, mean, deviation))
+            guide = nn.relu(dense["guide"](jnp.concatenate([guide, heard], axis=-1))) if self.context else heard
         whole = {name: jnp.stack(arrays, axis=1) for name, arrays in found.items()}
         looks, shown = whole.pop("looks"), whole.pop("shown")
         answers: dict[str, jax.Array] = {name: whole.pop(name) for name in ("logits", "box") if name in whole}
@@ -154,6 +172,7 @@ class Network(nn.Module):
         """Units of every dense layer by name."""
         layers = {"what": self.sensed, "where": self.sensed, "glimpse": self.units, "core": self.units, "classes": self.num_classes}
         layers |= {"box": 4} if self.locate else {}
+        layers |= {"context": self.units, "guide": self.units} if self.context else {}
         policies = {"learned": {"place": 2, "baseline": 1}, "random": {}, "gaussian": {"window": 4}, "transformer": {"window": 3}}
         return layers | policies[self.policy]
 
@@ -184,6 +203,13 @@ class Network(nn.Module):
             inside = (rows.max(axis=1) > FAINT)[:, :, None] & (columns.max(axis=1) > FAINT)[:, None]
             shown = jnp.maximum(shown, inside * 0.5**i)
         return jnp.concatenate(patches, axis=-1), look, shown
+
+
+def _coarse(images: jax.Array, side: int) -> jax.Array:
+    """A coarse view of each whole image, (b, side side c)."""
+    shape = (len(images), side, side, images.shape[-1])
+    view: jax.Array = jax.image.resize(images, shape, "linear").reshape(len(images), -1)
+    return view
 
 
 def _told(sight: Sight) -> jax.Array:

@@ -7,7 +7,9 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgloc import scores
+import numpy as np
+
+from imgloc import boxes, scores
 from imgloc.metrics.localization import best_iou
 from imgloc.report.confusion import class_name
 from imgloc.report.load import RunReport
@@ -60,7 +62,7 @@ def card(report: RunReport, row: Row, path: Path) -> Card:
     if "pred_box" in row:
         drawn.append(_rectangle("predicted", row["pred_box"]))
         iou = f"{best_iou(row):.2f}" if row.get("boxes") else None
-    true, predicted = class_name(report, row["label"]), class_name(report, row["top_labels"][0])
+    true, predicted = (" ".join(class_name(report, label) for label in labels) for labels in _answers(row))
     score = f"{100 * row['top_scores'][0]:.0f}" if row.get("top_scores") else None
     told = f"{row['id']}: true class {true}, predicted {predicted}"
     told += (f" with probability {score} %" if score else "") + (f", IoU {iou}" if iou else "")
@@ -72,11 +74,19 @@ def card(report: RunReport, row: Row, path: Path) -> Card:
         boxes=drawn,
         true=true,
         predicted=predicted,
-        right=row["label"] == row["top_labels"][0],
+        right=true == predicted,
         score=score,
         iou=iou,
         alt=told,
     )
+
+
+def _answers(row: Row) -> tuple[list[int], list[int]]:
+    """True and predicted classes: the image's own; of a row that reads, those of its objects from left to right."""
+    if "read" not in row:
+        return [row["label"]], [row["top_labels"][0]]
+    order = boxes.reading_order(np.asarray(row["boxes"], np.float64).reshape(-1, 4))
+    return [row["labels"][i] for i in order], row["read"]
 
 
 def _read_png(path: Path) -> bytes | None:

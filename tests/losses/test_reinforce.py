@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
+from imgloc.errors import UserError
 from imgloc.losses import reinforce
 from imgloc.models.ram import log_normal
 from imgloc.types import Batch
@@ -61,3 +63,14 @@ def test_only_places_and_baselines_learn_by_it() -> None:
     assert not gradient["logits"].any()
     np.testing.assert_allclose(gradient["features"]["log_probability"], -np.array([[0.6] * 3, [-0.4] * 3]), rtol=1e-5)
     np.testing.assert_allclose(gradient["features"]["baselines"], -2 * np.array([[0.6] * 3, [-0.4] * 3]), rtol=1e-5)
+
+
+def test_the_reward_may_be_the_probability_of_the_right_class() -> None:
+    logits = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, -1.0]], np.float32)
+    outputs = outputs_of(logits, jnp.zeros((2, 1)), -jnp.ones((2, 1)))
+    gradient = jax.grad(lambda o: reinforce.loss(o, batch_of(jnp.array([1, 1])), reward="probability").sum())(outputs)
+    wanted = scipy.special.softmax(logits.astype(np.float64), axis=-1)[:, 1]
+    np.testing.assert_allclose(-gradient["features"]["log_probability"][:, 0], wanted, rtol=1e-5)
+    assert not np.asarray(gradient["logits"]).any()
+    with pytest.raises(UserError, match="reward"):
+        reinforce.loss(outputs, batch_of(jnp.array([1, 1])), reward="praise")

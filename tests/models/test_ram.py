@@ -73,7 +73,7 @@ def test_the_policys_gradient_is_its_formula() -> None:
 
     means, baselines = np.asarray(features["means"]), np.asarray(features["baselines"])
     normal = jax.vmap(lambda n: jax.random.normal(jax.random.split(jax.random.fold_in(key_of_call(), n))[1], (3, 2)))(jnp.arange(6))
-    pushed = np.asarray(normal)[:, :2] / model.deviation  # (drawn - mean) / deviation^2
+    pushed = np.asarray(normal)[:, 1:] / model.deviation  # (drawn - mean) / deviation^2
     slope = 2 * means * (1 - means)  # of (1 + tanh(z)) / 2, by its own value
     wanted = -((reward[:, None] - baselines)[..., None] * pushed * slope).sum(axis=(0, 1))
     np.testing.assert_allclose(jax.grad(total)(params["network"]["place"]["bias"]), wanted, rtol=1e-3, atol=1e-4)
@@ -135,9 +135,39 @@ def test_what_a_glimpse_does_not_show_has_no_say() -> None:
         np.testing.assert_array_equal(glimpse.look(image, weights), glimpse.look(other, weights))
 
 
-@pytest.mark.parametrize(
-    ("fields", "told"), [({"policy": "greedy"}, "learned"), ({"deviation": 0.0}, "above 0"), ({"glimpses": 0}, "at least 1")]
-)
+def test_a_context_chooses_the_first_place_and_has_no_say_in_the_answer() -> None:
+    """Pictures have first places of their own; where the policy is deaf to it, another context changes no answer."""
+    model, params = built(context=4)
+    network = {**params["network"]}
+    apply = jax.jit(lambda network: model.apply({"params": {"network": network}}, IMAGES, train=False))
+    outputs = apply(network)
+    means, places = outputs["features"]["means"], outputs["features"]["places"]
+    np.testing.assert_allclose(means, places, atol=1e-6)
+    assert len(np.unique(np.asarray(places)[:, 0])) > 6
+    network["place"] = jax.tree.map(lambda a: 0 * a, network["place"])  # always the middle
+    still = apply(network)
+    network["context"] = jax.tree.map(lambda a: a + 1, network["context"])
+    np.testing.assert_array_equal(apply(network)["logits"], still["logits"])
+    assert not np.array_equal(still["logits"], outputs["logits"])
+
+
+def test_a_sequence_is_what_is_said_after_each_labels_glimpses() -> None:
+    model, params = built(labels=2)
+    longer = Model(num_classes=3, **{**SMALL, "glimpses": 6})
+    steps = longer.apply({"params": params}, IMAGES, train=False)["steps"]["logits"]
+    outputs = model.apply({"params": params}, IMAGES, train=False)
+    np.testing.assert_allclose(outputs["sequence"], steps[:, [2, 5]], atol=1e-6)
+    np.testing.assert_array_equal(outputs["logits"], outputs["sequence"][:, 0])
+    assert outputs["looks"].shape == (6, 6, 4)
+
+
+REFUSED = [
+    ({"context": 4, "policy": "random"}, "model.context=0"), ({"labels": 2, "locate": True}, "possible: one"),
+    ({"policy": "greedy"}, "learned"), ({"deviation": 0.0}, "above 0"), ({"glimpses": 0}, "at least 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "told"), REFUSED)
 def test_fields_out_of_range_are_told(fields: Any, told: str) -> None:
     from tests.refusals import assert_refused
 

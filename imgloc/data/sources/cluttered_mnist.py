@@ -32,8 +32,8 @@ def source(
 ) -> ClutteredMnist:  # fmt: skip
     """A split (train, validation, test). The papers: canvas 60 with 4 pieces, 100 with 8; translated MNIST has none; pairs: per_canvas 2.
 
-    `train_boxed` is the share of the training digits whose canvases tell their boxes; the others' have a class and no object. The
-    class of a canvas with several digits is that of one of them, which each digit is in turn; the others are drawn.
+    `train_boxed` is the share of the training digits whose canvases tell their boxes; the others' have a class and no object. Of
+    several digits on a canvas all but one are drawn; the canvas's class is that of the leftmost.
 
     `digits` and `folder` say where the digits come from, see `imgloc.data.digits.load_digits`.
     """
@@ -105,7 +105,7 @@ class ClutteredMnist:
         in_pixels = self._ink_boxes_nx4[made.digits_bxd] + np.tile(made.corners_bxdx2, 2).astype(np.float32)
         boxes_bxdx4 = boxes.from_pixels(in_pixels, self.recipe.canvas, self.recipe.canvas)
         labels_bxd = self.digits.labels_n[made.digits_bxd].astype(np.int32)
-        label_b = labels_bxd[:, 0]
+        label_b = np.take_along_axis(labels_bxd, boxes.reading_order(boxes_bxdx4)[:, :1], axis=1)[:, 0]
         order_bxd = np.lexsort((-boxes.area(boxes_bxdx4), labels_bxd != label_b[:, None]), axis=-1)
         told_b = first_b < self.boxed
         most = slice(None) if told_b.any() else slice(0)  # no place for objects where none is told

@@ -42,7 +42,8 @@ def test_clutter_adds_up_to_what_its_pieces_hold_and_never_beyond_white() -> Non
 def test_training_goes_once_through_all_digits_on_canvases_that_never_repeat() -> None:
     train = source("train", seed=3)
     size = len(train.groups)
-    first, again = ([train[i + epoch * size].group for i in range(size)] for epoch in range(2))
+    first, again = ([train.digits.groups[i] for i in train._first_digits(np.arange(size) + epoch * size)] for epoch in range(2))
+    assert [train[i].group for i in range(8)] == first[:8]
     assert sorted(first) == sorted(again) == sorted(train.groups)
     assert first != again
     where = [i + size for i, group in enumerate(again) if group == first[0]]
@@ -52,10 +53,13 @@ def test_training_goes_once_through_all_digits_on_canvases_that_never_repeat() -
 
 def test_a_share_of_the_training_digits_tells_its_box() -> None:
     size, some = len(source("train", seed=0).groups), source("train", seed=0, train_boxed=0.25)
-    examples = [some[i] for i in range(size)]
-    told = {example.group for example in examples if len(example.boxes_nx4)}
-    assert len(told) == round(0.25 * size)
-    assert told == {some[i].group for i in range(size, 2 * size) if len(some[i].boxes_nx4)}, "the same digits in every epoch"
+    epochs = []
+    for epoch in range(2):
+        indices = np.arange(size) + epoch * size
+        masks = [some.take(part).object_mask_bxn[:, 0] for part in np.split(indices, size // 400)]
+        epochs.append({some.digits.groups[i] for i in some._first_digits(indices)[np.concatenate(masks)]})
+    assert len(epochs[0]) == round(0.25 * size)
+    assert epochs[0] == epochs[1], "the same digits in every epoch"
     assert len(source("test", seed=0, train_boxed=0.0)[0].boxes_nx4) == 1
     for share in (0.0, 0.25):
         part = source("train", seed=0, train_boxed=share)
@@ -67,3 +71,15 @@ def test_a_share_of_the_training_digits_tells_its_box() -> None:
 @pytest.mark.parametrize("option", [{"train_boxed": 1.5}, {"canvas": 27}, {"clutter": -1}, {"clutter_size": 29}, {"per_digit": 0}])
 def test_options_out_of_range_are_told(option: dict[str, Any]) -> None:
     assert_refused(lambda: source("train", seed=0, **option), f"data.options.{next(iter(option))}")
+
+
+def test_the_class_of_a_pair_is_that_of_its_left_digit() -> None:
+    pairs = source("test", seed=0, canvas=100, clutter=0, per_canvas=2)
+    turned = 0
+    for index in range(40):
+        example = pairs[index]
+        assert example.boxes_nx4.shape == (2, 4)
+        assert example.label == example.labels_n[np.argmin(example.boxes_nx4[:, 0] + example.boxes_nx4[:, 2])]
+        digit = pairs.digits.groups.index(example.group)
+        turned += int(pairs.digits.labels_n[digit] != example.label)
+    assert 5 < turned < 35
