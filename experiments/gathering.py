@@ -113,9 +113,14 @@ def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) 
         "jax": provenance["packages"]["jax"],
         "python": provenance["python"],
         "steps": files.read_json(run / "finished.json")["last_step"],
-        "validation": [[line["step"], *(round(line[name], 5) for name in metrics)] for line in lines if line["kind"] == "validation"],
+        "validation": [[line["step"], *map(rounded, map(line.get, metrics))] for line in lines if line["kind"] == "validation"],
         "results": {split: {name: scored[split][name] for name in metrics if name in scored[split]} for split in splits if split in scored},
     }
+
+
+def rounded(value: float | None) -> float | None:
+    """A metric as results.json keeps it; None where a run does not have it."""
+    return None if value is None else round(value, 5)
 
 
 def arms_of(recipe: str, arguments: Sequence[str], name: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:

@@ -167,6 +167,12 @@ def make_model(model: ConfigDict, num_classes: int) -> nn.Module:
     return made(num_classes=num_classes, **fields)
 
 
+def changeable(model: str) -> tuple[str, ...]:
+    """Fields of a model that change how it answers and none of its variables: a trained one may be scored with others."""
+    module = find("models", model)
+    return tuple(getattr(module, "CHANGEABLE", ()))
+
+
 def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
     """The losses of weight above 0 with their options bound."""
     made = []

@@ -7,7 +7,7 @@ import difflib
 import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -40,6 +40,7 @@ class Target:
 
     name: str  # of rows and results: `test`, or `test@NAME`
     source: Source
+    fields: Mapping[str, Any] = field(default_factory=dict)  # of the model, that differ from those it was trained with
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,20 @@ class _Scoring:
 
 
 def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, other: ConfigDict | None = None, name: str = "") -> Target:
-    """The split to score a run on: of its own data, or of the `other` config's, called `name`.
+    """The split to score a run on: of its own data, or of the `other` config's, called `name`, by the model that that one names.
 
     `run` is its folder, where it may have begun: it knows what its donors have seen, who are looked up else.
     Raises UserError where it shares groups with what the run was trained or chosen on.
     """
+    fields: dict[str, Any] = {}
+    if other is not None:
+        fields = {key: value for key, value in other.model.items() if config.model.get(key) != value}
+        other = None if other.data == config.data else other
     data = config.data if other is None else other.data
     source = build.make_source(data, split, config.seed)
     full_name = f"{split}@{name}" if name else split
     if other is None and split in OWN_SPLITS:
-        return Target(full_name, source)
+        return Target(full_name, source, fields)
     seen, classes = _seen(config, rundir.donors(config, run))
     if source.info.classes != classes:
         raise UserError(f"that data has the classes {', '.join(source.info.classes)}; the run knows {', '.join(classes)}")
@@ -76,7 +81,7 @@ def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, ot
             f"refused: {len(shared):,} of the {len(source.groups):,} groups (such as digits) of split '{split}' "
             "were used to train or choose this run; score it on data it has not seen"
         )
-    return Target(full_name, source)
+    return Target(full_name, source, fields)
 
 
 def after_training(config: ConfigDict, run: RunDir | None = None) -> tuple[Target, str] | None:
@@ -116,8 +121,10 @@ def evaluate(
         "step": step,
         "data": target.source.fingerprint,
         "split": target.name,
+        "fields": dict(target.fields),
     }
-    scoring = _Scoring(run, config, target, build.make_model(config.model, len(classes)), variables, view, meta, devices)
+    model = build.make_model(ConfigDict({**config.model, **target.fields}), len(classes))
+    scoring = _Scoring(run, config, target, model, variables, view, meta, devices)
     chosen = _chosen(scoring, steps) if steps else {}
     current = {name: _is_current(run, target, name, meta) for name in PREDICTORS}
     keys = {name: target.name if name == "model" else f"{target.name}/{name}" for name in PREDICTORS}

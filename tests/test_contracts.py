@@ -93,7 +93,7 @@ def check_steps(outputs: Any) -> None:
     assert seen.max() <= 1
     assert (np.diff(seen, axis=1) >= 0).all()
     assert (seen[:, -1].max(axis=(1, 2)) == 1).all()
-    if "looks" in outputs:
+    if "looks" in forming:
         np.testing.assert_array_equal(forming.pop("looks"), outputs["looks"])
     for key, value in forming.items():
         np.testing.assert_array_equal(value[:, -1], outputs[key])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HELP = "score a run on a split: per-example rows, results.json with 95 % intervals, a table beside the baselines"
 EXAMPLES = """\
 --config.data.KEY=VALUE with --name scores the run on other data; data it was trained on is refused.
+--config.model.KEY=VALUE with --name changes how a trained model answers, where its model says so: draws of ram.
 Rows and results lie in the run folder; those of --checkpoint last under SPLIT@last. Rows that are
 current (same config, checkpoint and data) are not made again.
 
@@ -24,6 +25,7 @@ examples:
   imgloc evaluate runs/a --split test
   imgloc evaluate runs/lstm --steps test-00012 test-00731 && imgloc report runs/lstm
   imgloc evaluate runs/a --name full --config.data.options.digits=idx --config.data.options.folder=MNIST
+  imgloc evaluate runs/ram --name averaged --config.model.draws=10
 """
 NAMES = dict(zip(PREDICTORS, ("this run", "whole-image box", "median box"), strict=True))
 CAPTION = "mean [95 % interval]; top1: class right"
@@ -55,17 +57,20 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     other = None
     if rest:
-        foreign = [key for key in override_keys(rest) if key != "data.source" and not key.startswith("data.options.")]
+        free = [f"model.{key}" for key in build.changeable(config.model.name)]
+        foreign = [key for key in override_keys(rest) if key not in ("data.source", *free) and not key.startswith("data.options.")]
         if foreign:
-            possible = "--config.data.source and --config.data.options.KEY, to score on other data"
+            other_data = "--config.data.source and --config.data.options.KEY, to score on other data"
+            possible = ", ".join([other_data, *(f"--config.{key}" for key in free)])
             raise UserError(f"'--config.{foreign[0]}' cannot change a trained run; possible: {possible}")
         other = build.resolve(config, rest)
         if not parsed.name:
-            raise UserError("other data needs a name for its rows and results; add --name NAME")
+            what = "another answer" if override_keys(rest)[0] in free else "other data"
+            raise UserError(f"{what} needs a name for its rows and results; add --name NAME")
         if not parsed.name.isidentifier() or parsed.name.split("_")[-1] in ("best", "last"):
             raise UserError(f"--name is '{parsed.name}'; possible: letters, digits and _, not ending in best or last")
     elif parsed.name:
-        raise UserError("--name is for other data; say which with --config.data.KEY=VALUE")
+        raise UserError("--name is for other data or answers; say which with --config.data.KEY=VALUE or --config.model.KEY=VALUE")
     name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))
     target = open_target(config, parsed.split, run=folder, other=other, name=name)
     if parsed.distributed is not None:  # what can be refused without the other processes was

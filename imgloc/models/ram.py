@@ -35,6 +35,7 @@ VARIANTS = {
 }  # fmt: skip
 FAINT = 0.01  # weights below it do not count as seen
 LOSSES = {"reinforce": "baselines", "sequence": "sequence"}  # what nothing else trains, by the output of which it is true
+CHANGEABLE = ("draws",)  # fields that change no parameter: a trained model may be scored with others
 POLICIES = ("learned", "random", "gaussian", "transformer")
 
 
