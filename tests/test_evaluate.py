@@ -249,6 +249,29 @@ def test_a_model_of_full_mnist_is_refused_on_the_wheel_s_test_digits_and_scored_
     assert json.loads((workdir / "results.json").read_text())["test@once"]["top1"]["n"] == 10_000
 
 
+def test_a_trained_policy_may_answer_by_the_mean_of_several_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = ("size=4", "scales=2", "units=8", "sensed=8", "glimpses=3", "policy=learned")
+    flags = [*(f"--config.model.{field}" for field in tiny), "--config.data.options.digits=wheel"]
+    flags += ["--config.train.steps=10", "--config.train.eval_every=0", "--config.eval.resamples=50", "--config.eval.after_training="]
+    workdir = tmp_path / "ram"
+    processes.train_here("--config=configs/ram_mnist.py", *flags, workdir=workdir)
+    assert main.main(["evaluate", str(workdir)]) == 0
+    assert main.main(["evaluate", str(workdir), "--name=averaged", "--config.model.draws=3"]) == 0
+    run = rundir.RunDir(workdir)
+    alone, averaged = (read_rows(run.rows(name), expected={}) for name in ("test", "test@averaged"))
+    assert [row["id"] for row in alone] == [row["id"] for row in averaged]
+    assert [row["top_scores"] for row in alone] != [row["top_scores"] for row in averaged]
+    rows = run.rows("test@averaged").read_bytes()
+    assert main.main(["evaluate", str(workdir), "--name=averaged", "--config.model.draws=2"]) == 0
+    assert run.rows("test@averaged").read_bytes() != rows, "of another number of paths they are stale"
+    capsys.readouterr()
+    for refused, told in ((["--config.model.draws=3"], "add --name"), (["--config.model.units=9", "--name=n"], "model.draws"),
+                          (["--config.model.draws=-1", "--name=n"], "at least 0")):  # fmt: skip
+        assert main.main(["evaluate", str(workdir), *refused]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert told in line
+
+
 def test_old_results_are_gone_before_new_rows_come(evaluated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed while rows are made anew, a run has none of the old results beside them."""
     run, config = copied(evaluated_run, tmp_path)

@@ -1,0 +1,32 @@
+"""A small CNN on cluttered translated MNIST, a step of which takes as long as one of configs/ram_cluttered.py with 8 glimpses.
+
+    imgloc train --config configs/cnn_cluttered.py --workdir runs/cnn_cluttered --config.data.options.folder=FOLDER
+
+FOLDER holds MNIST's four idx files. See experiments/glimpses.
+"""
+
+from ml_collections import ConfigDict
+
+from imgloc.config import base
+
+
+def get_config() -> ConfigDict:
+    config = base()
+    config.task = "classify"
+    config.data.source = "cluttered_mnist"
+    config.data.options.update(digits="idx", folder="data/mnist", canvas=60, clutter=4)
+    config.data.image_size = (60, 60)
+    config.model.update(name="localizer", trunk="cnn", locate=False, stem=(8, 8), middle=8, deep=16, hidden=128)
+    config.losses.cross_entropy = ConfigDict({"weight": 1.0})
+    config.optim.lr = 5e-3
+    config.optim.warmup_steps = 200
+    config.optim.clip_norm = 5.0
+    config.optim.ema = 0.999
+    config.train.steps = 60_000
+    config.train.batch_size = 128
+    config.train.steps_per_call = 10
+    config.train.eval_every = 5000
+    config.train.save_every = 5000
+    config.train.best_metric = "top1"
+    config.eval.after_training = "test@last"
+    return config

@@ -1,0 +1,176 @@
+"""Recurrent attention on MNIST, on cluttered translated MNIST with its controls, and with a share of locations told.
+
+    python experiments/glimpses/run.py --table             # prints the tables of the saved results.json
+    python experiments/glimpses/run.py --folder FOLDER     # MNIST's four idx files; without it $IMGLOC_DATA/mnist
+    python experiments/glimpses/run.py --gather            # only gathers the runs, also those that are under way
+    python experiments/glimpses/run.py --measure           # the time of a step of each arm anew; let nothing else run
+
+`taskset -c 0` and `-c 1` before two of these commands, with different --only or --seeds, share the runs between two cores. Finished runs
+are not made again, interrupted ones go on. Writes results.json, curves.svg and shares.svg, and prints the tables.
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from arms import Arm, Plan, Task, command_line
+from gathering import Runs, made_by, over_seeds
+
+LAST, MEAN_OF_10 = "test@last", "test@averaged_last"
+AVERAGED = ("--checkpoint", "last", "--name", "averaged", "--config.model.draws=10")
+METRICS = {"top1": "error", "last_look_hit": "hit rate, last glimpse", "last_look_iou": "IoU, last glimpse"}
+SPLITS = {LAST: "one rollout", MEAN_OF_10: "mean of 10 rollouts"}
+TASKS = {
+    "28x28": Task({"top1": "error"}, SPLITS, mnist=True),
+    "60x60": Task(METRICS, SPLITS, mnist=True),
+    "shares": Task({**METRICS, "mean_iou": "IoU, box", "gt_known_50": "box right"}, {LAST: "one rollout"}, mnist=True),
+    "100x100": Task(METRICS, {LAST: "one rollout"}, mnist=True, seeds=(0,)),
+    "pairs": Task({"sequence_right": "both labels right", "labels_right": "a label right"}, {LAST: "one rollout"}, mnist=True, seeds=(0,)),
+}
+SHARES = {f"RAM, {100 * share:g} % of boxes": share for share in (0.0, 0.01, 0.1, 1.0)}
+
+
+def ram(task: str, steps: int, *flags: str, also: bool = True) -> Arm:
+    """Recurrent attention on cluttered canvases."""
+    return Arm(task, "ram_cluttered", steps, flags, (AVERAGED,) if also else ())
+
+
+RANDOM = ("--config.model.policy=random", "--config.losses.reinforce.weight=0")
+LARGE = ("--config.data.image_size=(100, 100)", "--config.data.options.canvas=100", "--config.data.options.clutter=8")
+GAUSSIAN, TRANSFORMER = (
+    (f"--config.model.policy={name}", "--config.model.scales=1", "--config.losses.reinforce.weight=0")
+    for name in ("gaussian", "transformer")
+)
+PAIRS = ("--config.model.glimpses=5",)
+ARMS = {
+    "RAM, 6 glimpses of 8x8": Arm("28x28", "ram_mnist", 86_000, (), (AVERAGED,)),
+    "RAM, 6 glimpses": ram("60x60", 60_000, "--config.model.glimpses=6"),
+    "RAM, 8 glimpses": ram("60x60", 60_000),
+    "random places, 8 glimpses": ram("60x60", 60_000, *RANDOM),
+    "CNN": Arm("60x60", "cnn_cluttered", 60_000),
+    **{name: Arm("shares", "ram_shares", 15_000, (f"--config.data.options.train_boxed={share}",)) for name, share in SHARES.items()},
+    "RAM, 8 glimpses, 4 scales": ram("100x100", 20_000, *LARGE, "--config.model.scales=4", also=False),
+    "DRAW's glimpses": ram("100x100", 20_000, *LARGE, *GAUSSIAN, also=False),
+    "spatial transformer": ram("100x100", 20_000, *LARGE, *TRANSFORMER, also=False),
+    "CNN, 100x100": Arm("100x100", "cnn_cluttered", 20_000, LARGE),
+    "DRAM, with context": Arm("pairs", "dram_pairs", 20_000, PAIRS),
+    "DRAM, without context": Arm("pairs", "dram_pairs", 20_000, (*PAIRS, "--config.model.context=0")),
+}  # fmt: skip
+#: Errors in per cent, and where they stand.
+PUBLISHED = {
+    "RAM, 6 glimpses of 8x8": "1.12 [1], 1.29 [2], 1.21 [3], 1.13 [4]",
+    "RAM, 6 glimpses": "4.08 [1], 5.88 [2], 5.30 [4]",
+    "RAM, 8 glimpses": "4.04 [1], 5.23 [2]",
+    "random places, 8 glimpses": "14.4 [2]",
+    "CNN": "8.09 [2]",
+    "RAM, 8 glimpses, 4 scales": "8.11 [1], 10.83 [2]",
+    "DRAW's glimpses": "3.36 [5]",
+    "CNN, 100x100": "0.92 [6], a far larger one",
+    "DRAM, with context": "5 [7]",
+    "DRAM, without context": "7 [7]",
+}
+PLAN = Plan("glimpses", TASKS, ARMS)
+
+
+def table(task: str, found: dict[str, Any]) -> str:
+    """A Markdown table of a task in per cent: means over the seeds and their 95 % t intervals; what has not finished stands there too."""
+    wanted, times = TASKS[task], found.get("steps", {}).get("arms", {})
+    columns = [(split, name) for name in wanted.metrics for split in wanted.splits if name == "top1" or split == LAST]
+    heads = [wanted.metrics[name] + (f", {wanted.splits[split]}" if name == "top1" else "") for split, name in columns]
+    heads = [*heads, "published", "parameters", "ms a step, one core", "steps", "training, all told"]
+    lines = [f"| {task} | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    every: Runs = []
+    for title, arm in ARMS.items():
+        if arm.task != task:
+            continue
+        runs = found.get("runs", {}).get(title, [])
+        done = [run for run in runs if "results" in run]
+        known = times.get(title, {"parameters": 0, "ms": float("nan")})
+        cells = [_cell([run["results"][split][name]["mean"] for run in done if name in run["results"].get(split, {})], name)
+                 for split, name in columns]  # fmt: skip
+        seconds = f"{statistics.median(run['seconds'] for run in done) / 60:.0f} min" if done else "-"
+        cells += [PUBLISHED.get(title, "none found"), f"{known['parameters']:,}", f"{known['ms']:.1f}"]
+        cells += [_steps(arm.steps, wanted, runs), seconds]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+        every += done
+    return "\n".join([*lines, "", made_by(every)] if every else lines)
+
+
+def _cell(values: Sequence[float], name: str) -> str:
+    if not values:
+        return "-"
+    return over_seeds([1 - value for value in values] if name == "top1" else values)
+
+
+def _steps(steps: int, task: Task, runs: Runs) -> str:
+    """How many, and what has not finished or not begun, with its validation so far."""
+    under_way = [f"seed {run['seed']} at {run['unfinished']:,}, {next(iter(task.metrics))} {run['validation'][-1][1]:.4f} of validation"
+                 for run in runs if "unfinished" in run]  # fmt: skip
+    missing = [str(seed) for seed in task.seeds if seed not in {run["seed"] for run in runs}]
+    return "; ".join([f"{steps:,}", *under_way, *([f"not run: seed {', '.join(missing)}"] if missing else [])])
+
+
+def curves(found: dict[str, Any]) -> str:
+    """The error on validation canvases over steps as SVG, of finished and of unfinished runs: medians, lowest to highest shaded."""
+    tasks = [task for task in ("28x28", "60x60", "100x100") if any(ARMS[title].task == task for title in found.get("runs", {}))]
+
+    def draw(figure: Any) -> None:
+        for axes, task in zip(figure.subplots(1, max(len(tasks), 1), squeeze=False)[0], tasks, strict=False):
+            for title, runs in found["runs"].items():
+                if ARMS[title].task != task:
+                    continue
+                longest = max((run["validation"] for run in runs), key=len)
+                errors = [[1 - run["validation"][i][1] for run in runs if len(run["validation"]) > i] for i in range(len(longest))]
+                middle = [statistics.median(values) for values in errors]
+                (line,) = axes.plot([point[0] for point in longest], middle, marker="o", markersize=2.5, label=title)
+                lowest, highest = [min(values) for values in errors], [max(values) for values in errors]
+                axes.fill_between([point[0] for point in longest], lowest, highest, color=line.get_color(), alpha=0.15, linewidth=0)
+            axes.set(xlabel="steps", ylabel="error, validation", title=task, yscale="log")
+            axes.grid(which="both", linewidth=0.3)
+            axes.legend(fontsize=7.5)
+
+    return _svg(draw, (4.6 * max(len(tasks), 1), 3.8))
+
+
+def shares(found: dict[str, Any]) -> str:
+    """Error, hit rate and IoU of the box against the share of training digits whose location is told, as SVG."""
+
+    def draw(figure: Any) -> None:
+        panels = {"top1": "error", "last_look_hit": "hit rate of the last glimpse", "mean_iou": "mean IoU of the box"}
+        for axes, (name, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+            for place, arm in enumerate(SHARES):
+                runs = [run for run in found.get("runs", {}).get(arm, ()) if "results" in run]
+                values = [run["results"][LAST][name]["mean"] for run in runs]
+                values = [1 - value for value in values] if name == "top1" else values
+                axes.plot([place] * len(values), values, "o", color="C0", markersize=4, alpha=0.6)
+                if values:
+                    axes.plot([place - 0.2, place + 0.2], [statistics.mean(values)] * 2, color="C0")
+            labels = [f"{100 * share:g} %" for share in SHARES.values()]
+            axes.set(xticks=range(len(SHARES)), xticklabels=labels, title=title, xlabel="locations told")
+            axes.grid(axis="y", linewidth=0.3)
+            axes.set_ylim(bottom=0)
+
+    return _svg(draw, (9.6, 3.2))
+
+
+def _svg(draw: Any, size: tuple[float, float]) -> str:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": "glimpses", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    command_line(__doc__ or "", PLAN, table, lambda found: {"curves.svg": curves(found), "shares.svg": shares(found)})
