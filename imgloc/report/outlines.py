@@ -87,8 +87,9 @@ def looked(looks: Sequence[Sequence[float]], size: Size) -> str:
     line = "".join(f"{'L' if i else 'M'}{x:.1f} {y:.1f}" for i, (x, y) in enumerate(centers))
     drawn = [("i", 2.2, line), ("w", 0.9, line), ("d i", 5.2, _dot(centers[-1])), ("d", 3.8, _dot(centers[-1]))]
     path = "".join(f'<path class="{kind}" style="stroke-width:{width}" d="{way}"/>' for kind, width, way in drawn)
-    window = rectangle(_inside(looks[-1:])[0], size)
-    return "".join(f'<rect class="{kind}" style="stroke-width:{width}" {window}/>' for kind, width in (("h", 2.6), ("l", 1.2))) + _cut(path, size)
+    last = rectangle(_inside(looks[-1:])[0], size)
+    window = "".join(f'<rect class="{kind}" style="stroke-width:{width}" {last}/>' for kind, width in (("h", 2.6), ("l", 1.2)))
+    return window + _cut(path, size)
 
 
 def _inside(looks: Sequence[Sequence[float]]) -> list[list[float]]:
