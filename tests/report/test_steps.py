@@ -154,7 +154,8 @@ def test_a_model_that_looks_around_shows_its_windows_and_its_path(make_run: Make
     for frame, step in enumerate(range(2, S + 1, 2)):
         drawn = numbers(re.findall(r'<path class="w" style="[^"]*" d="([^"]*)"', svg)[frame])
         np.testing.assert_allclose(np.reshape(drawn, (-1, 2)), centers[:step], atol=0.06, err_msg="a frame shows the path so far")
-    (around,) = (part for part in ElementTree.fromstring(svg).iter(f"{SVG}svg") if part.find(f"{SVG}path[@class='w {name}-w1']") is not None)
+    first = f"{SVG}path[@class='w {name}-w1']"
+    (around,) = (part for part in ElementTree.fromstring(svg).iter(f"{SVG}svg") if part.find(first) is not None)
     assert (around.get("width"), around.get("height")) == (f"{width:g}", f"{height:g}"), "cut at the picture's edges"
 
 
