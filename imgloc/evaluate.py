@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -23,11 +24,11 @@ from imgloc.data.batches import pipeline
 from imgloc.data.batches.view import View
 from imgloc.distributed import ending_at_once
 from imgloc.errors import UnreadableImage, UserError
-from imgloc.rows import PREDICTORS, read_rows, write_rows
+from imgloc.rows import PREDICTORS, read_meta, read_rows, write_rows
 from imgloc.rundir import RunDir, command_line, commit
 from imgloc.stats import Interval
 from imgloc.step import compute_dtype
-from imgloc.types import FloatArray, IntArray, Row, Source, TruthKnown
+from imgloc.types import NOT_SCORED, FloatArray, IntArray, Row, Source, TruthKnown
 
 STEPS_OF = 2  # best, median and worst cases each whose answers are kept step by step, where the model has steps
 MOST_STEPS = 24  # examples whose steps are asked for at once, at most
@@ -55,6 +56,11 @@ class _Scoring:
     view: View
     meta: dict[str, Any]
     devices: Mesh
+
+    @cached_property
+    def outputs(self) -> frozenset[str]:
+        """What the model gives, by name."""
+        return predict.output_names(self.model, self.variables, self.view.shape)
 
 
 def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, other: ConfigDict | None = None, name: str = "") -> Target:
@@ -126,7 +132,7 @@ def evaluate(
     model = build.make_model(ConfigDict({**config.model, **target.fields}), len(classes))
     scoring = _Scoring(run, config, target, model, variables, view, meta, devices)
     chosen = _chosen(scoring, steps) if steps else {}
-    current = {name: _is_current(run, target, name, meta) for name in PREDICTORS}
+    current = {name: _is_current(scoring, name) for name in PREDICTORS}
     keys = {name: target.name if name == "model" else f"{target.name}/{name}" for name in PREDICTORS}
     mesh.barrier("rows were looked at")  # before the first process writes new ones
     with ending_at_once():
@@ -155,12 +161,14 @@ def _drop_results(run: RunDir, keys: Collection[str]) -> None:
         files.write_json(run.results, {key: value for key, value in known.items() if key not in keys})
 
 
-def _is_current(run: RunDir, target: Target, predictor: str, meta: dict[str, Any]) -> bool:
+def _is_current(scoring: _Scoring, predictor: str) -> bool:
+    path = scoring.run.rows(scoring.target.name, predictor)
     try:
-        read_rows(run.rows(target.name, predictor), expected=meta)
+        read_rows(path, expected=scoring.meta)
     except UserError:
         return False
-    return True
+    # Rows that do not tell of what outputs they were made are of a version that left the windows out.
+    return predictor != "model" or "outputs" in (read_meta(path) or {}) or "looks" not in scoring.outputs
 
 
 def _write_all_rows(scoring: _Scoring) -> None:
@@ -178,17 +186,19 @@ def _write_all_rows(scoring: _Scoring) -> None:
     )  # fmt: skip
     if jax.process_index() == 0:
         shutil.rmtree(saved_steps.folder(run, target.name), ignore_errors=True)
-    if predict.gives_steps(scoring.model, scoring.variables, scoring.view.shape):
+    if "steps" in scoring.outputs:
         picked = scores.gallery_rows(_as_saved(found["model"]), STEPS_OF)
         why = {str(row["id"]): kind for kind in ("worst", "median", "best") for row in picked[kind]}
         _write_steps(scoring, why, dict(_places(target.source, why)))
     if jax.process_index() > 0:
         return
     skipped = pipeline.finite_size(target.source) - len(found["model"])
+    own = {"model": {"outputs": sorted(scoring.outputs.difference(NOT_SCORED))}}
     for name, rows in found.items():
         if name == "model":
             _write_thumbnails(run, target.name, target.source, rows, config.eval.gallery)
-        write_rows(run.rows(target.name, name), rows, {**scoring.meta, "skipped": skipped, "command": command_line(), **commit()})
+        made_of = {**scoring.meta, **own.get(name, {}), "skipped": skipped, "command": command_line(), **commit()}
+        write_rows(run.rows(target.name, name), rows, made_of)
 
 
 def _as_saved(rows: Sequence[Row]) -> list[Row]:
@@ -224,7 +234,7 @@ def _write_thumbnails(run: RunDir, name: str, source: Source, rows: Sequence[Row
 
 def _chosen(scoring: _Scoring, ids: Sequence[str]) -> dict[str, int]:
     """The places of the examples whose steps a user asks for. Raises UserError where there are none such, or the model has no steps."""
-    if not predict.gives_steps(scoring.model, scoring.variables, scoring.view.shape):
+    if "steps" not in scoring.outputs:
         name = scoring.config.model.name
         raise UserError(f"model '{name}' of this run has no output 'steps'; possible: one that reads forward, see README, Step by step")
     if len(ids) > MOST_STEPS:

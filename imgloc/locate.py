@@ -81,7 +81,7 @@ def stepwise(run: Opened) -> Callable[[PictureLike, str], tuple[SavedSteps, byte
 
     Raises UserError where the run's model has no output `steps`.
     """
-    if not predict.gives_steps(run.model, run.variables, run.view.shape):
+    if "steps" not in predict.output_names(run.model, run.variables, run.view.shape):
         raise UserError(f"model '{run.name}' of this run has no output 'steps'; possible: one that reads forward, see README, Step by step")
     compiled = predict.compiled_steps(run.model, run.device, run.dtype)
 

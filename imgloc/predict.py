@@ -47,22 +47,28 @@ def compiled_predict(model: nn.Module, devices: Mesh, dtype: Any) -> Callable[[A
 
 
 def model_predict(variables: Any, compiled: Callable[[Any, Any], Any], devices: Mesh) -> Predict:
-    """A predictor of variables that lie on the devices, for each process's share of a batch; `box` is of the image, not the view."""
+    """A predictor of variables that lie on the devices, for each process's share of a batch; `box` and `looks` are of the image."""
 
     def predict(batch: Batch) -> Outputs:
-        found = dict(mesh.own_share(compiled(variables, mesh.put_batch(batch.images_bxhxwxc, devices))))
-        if "box" in found:
-            found["box"] = _of_the_image(found["box"], batch)
-        return found
+        return _of_the_image(mesh.own_share(compiled(variables, mesh.put_batch(batch.images_bxhxwxc, devices))), batch)
 
     return predict
 
 
-def _of_the_image(boxes_bx4: Any, batch: Batch) -> Any:
-    """Boxes of what the model sees as boxes of the images themselves; the same bits where it sees all of one and nothing else."""
-    content_bx4 = np.where(batch.example_mask_b[:, None], batch.content_bx4, WHOLE)
-    whole_b = (content_bx4 == WHOLE).all(axis=1)
-    return boxes_bx4 if whole_b.all() else np.where(whole_b[:, None], boxes_bx4, boxes.from_letterbox(boxes_bx4, content_bx4))
+def _of_the_image(outputs: Outputs, batch: Batch) -> dict[str, Any]:
+    """Outputs with `box` and `looks` (b, ..., 4) of the images, not of what the model sees; the same bits where it sees all of one.
+
+    A box is cut at the image's edges; a window is not, so that its centre stays where it was.
+    """
+    found, content_bx4 = dict(outputs), np.where(batch.example_mask_b[:, None], batch.content_bx4, WHOLE)
+    if (content_bx4 == WHOLE).all():
+        return found
+    for name, to_image in (("box", boxes.from_letterbox), ("looks", boxes.to_window)):
+        if name in found:
+            content = content_bx4.reshape(-1, *(1,) * (found[name].ndim - 2), 4)
+            whole = (content == WHOLE).all(axis=-1, keepdims=True)
+            found[name] = np.where(whole, found[name], to_image(found[name], content))
+    return found
 
 
 def load_variables(run: RunDir, config: ConfigDict, shape: Shape, num_classes: int, which: str, devices: Mesh) -> tuple[Any, int]:
@@ -88,10 +94,10 @@ def load_variables(run: RunDir, config: ConfigDict, shape: Shape, num_classes: i
         return eval_variables(checkpoint.restore(manager, step, target)), int(step)
 
 
-def gives_steps(model: nn.Module, variables: Any, shape: Shape) -> bool:
-    """Whether a model has the output `steps` for images of a shape; nothing is computed."""
+def output_names(model: nn.Module, variables: Any, shape: Shape) -> frozenset[str]:
+    """What a model gives for images of a shape, by name; nothing is computed."""
     image = jax.ShapeDtypeStruct((1, *shape), np.uint8)
-    return "steps" in jax.eval_shape(functools.partial(predict_step, model=model), variables, image)
+    return frozenset(jax.eval_shape(functools.partial(predict_step, model=model), variables, image))
 
 
 def compiled_steps(model: nn.Module, devices: Mesh, dtype: Any) -> Callable[[Any, Any], Any]:
@@ -108,14 +114,12 @@ def steps_of(
 ) -> list[tuple[Outputs, FloatArray]]:
     """The output `steps` of each of some examples (NumPy, without the axis b), and the part of the view that shows its image.
 
-    `box` is of the image, not the view. Every process gives all examples and gets all answers.
+    `box` and `looks` are of the image, not the view. Every process gives all examples and gets all answers.
     """
     batch = stack(examples, mesh.round_up(len(examples), devices), view, truth_in_view=False)
     share = len(batch.label_b) // jax.process_count()
     own = batch.images_bxhxwxc[jax.process_index() * share : (jax.process_index() + 1) * share]
-    found = jax.device_get(compiled(variables, mesh.put_batch(own, devices)))
-    if "box" in found:
-        found["box"] = np.stack([_of_the_image(found["box"][:, i], batch) for i in range(found["box"].shape[1])], axis=1)
+    found = _of_the_image(jax.device_get(compiled(variables, mesh.put_batch(own, devices))), batch)
     return [({name: value[i] for name, value in found.items()}, batch.content_bx4[i]) for i in range(len(examples))]
 
 

@@ -5,6 +5,8 @@
     top_labels, top_scores the up to 5 likeliest classes and their probabilities, likeliest first
     pred_box               the predicted box, xyxy in [0, 1] (tasks that locate)
     read                   the predicted classes of the objects from left to right (task read)
+    looks                  the windows that a model looked through, in their order, xyxy as boxes are, beyond [0, 1] where it looked
+                           beyond the image, rounded (models that look around)
 
 `<name>.jsonl` holds them sorted by id, readable by `pandas.read_json(path, lines=True)`; beside it
 `<name>.meta.json` says what they were made of. Rows of another config, checkpoint or data are refused.

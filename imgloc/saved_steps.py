@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class SavedSteps:
     y: list[int]  # of its rows
     seen: list[str]  # a digit for each cell of the grid, row after row: 0 to READ, how much of it has been read
     content: list[float]  # the part of what the model sees, a box in [0, 1], that the picture fills
+    looks: list[list[float]] = field(default_factory=list)  # windows, beyond [0, 1] too; none where the model does not look around
 
 
 def place(run: RunDir, split: str, example_id: str) -> Path:
@@ -82,6 +83,7 @@ def summarized(example_id: str, why: str, steps: Outputs, content_4: FloatArray,
         y=y,
         seen=seen,
         content=np.asarray(content_4, np.float64).round(6).tolist(),
+        looks=np.asarray(steps["looks"], np.float64).round(5).tolist() if "looks" in steps else [],
     )
 
 
@@ -125,13 +127,14 @@ def read(run: RunDir, split: str, made_of: Mapping[str, Any]) -> list[SavedSteps
 
 def _is_whole(steps: SavedSteps) -> bool:
     count, cells = len(steps.seen), (len(steps.x) - 1) * (len(steps.y) - 1)
-    rows_of_numbers = [*steps.probabilities, *steps.boxes, steps.top_scores, steps.content]
+    rows_of_numbers = [*steps.probabilities, *steps.boxes, *steps.looks, steps.top_scores, steps.content]
     return (
         count == len(steps.probabilities) == len(steps.top_labels) == len(steps.top_scores)
         and 0 < count <= MOST_MOMENTS
         and len(steps.boxes) in (0, count)
+        and len(steps.looks) in (0, count)
         and all(len(row) == len(steps.labels) > 0 for row in steps.probabilities)
-        and all(len(box) == 4 for box in (*steps.boxes, steps.content))
+        and all(len(box) == 4 for box in (*steps.boxes, *steps.looks, steps.content))
         and all(len(digits) == cells > 0 and digits.isascii() and digits.isdecimal() for digits in steps.seen)
         and all(type(text) is str for text in (steps.id, steps.why))
         and all(type(whole) is int for whole in (*steps.labels, *steps.top_labels, *steps.x, *steps.y))

@@ -24,7 +24,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Folders and files whose tests hold formulas, shapes and refusals, whatever a compiler makes of them.
 LITTLE_OPTIMIZED = {
     "ops", "models", "losses", "recurrent", "cells", "bench", "test_step", "test_contracts", "test_recipes", "test_not_finite",
-    "test_prepare", "test_models", "test_loop",
+    "test_prepare", "test_models", "test_loop", "test_looks",
 }  # fmt: skip
 # Files that take longest, in this order: handed out first, so that no worker is left alone with one at the end.
 DEAREST = (

@@ -302,6 +302,7 @@ def table() -> list[dict[str, Any]]:
         box = [0.1, 0.1, float(rng.uniform(0.5, 0.9)), 0.8]
         row |= {"boxes": [box] if i % 5 else [], "labels": [row["label"]] if i % 5 else [], "top_labels": rng.permutation(CLASSES).tolist()}
         row |= {"top_scores": [0.6, 0.3, 0.1], "pred_box": [0.1, 0.1, 0.7, 0.8], "read": [i % CLASSES]}
+        row["looks"] = [[-0.1, 0.2, 0.4, 0.7], [low := float(rng.uniform(-0.2, 0.9)), low, low + 0.2, low + 0.2]]
         rows.append(row)
     return rows
 

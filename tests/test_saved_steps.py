@@ -23,7 +23,8 @@ def outputs(s: int = 4, k: int = 20) -> dict[str, Any]:
     """Steps over a grid of 8 rows and 6 columns, two rows a step."""
     rng = np.random.default_rng(0)
     seen = np.repeat(np.tril(np.ones((s, 4))), 2, axis=1)[:, :, None] * np.ones(6)
-    return {"logits": 3 * rng.standard_normal((s, k)).astype(np.float32), "box": rng.random((s, 4), np.float32), "seen": seen}
+    found = {"logits": 3 * rng.standard_normal((s, k)).astype(np.float32), "box": rng.random((s, 4), np.float32), "seen": seen}
+    return {**found, "looks": 2 * rng.random((s, 4), np.float32) - 0.5}
 
 
 def test_what_is_kept_is_what_the_outputs_say() -> None:
@@ -38,6 +39,7 @@ def test_what_is_kept_is_what_the_outputs_say() -> None:
     assert kept.top_labels == probabilities.argmax(axis=-1).tolist()
     np.testing.assert_allclose(kept.top_scores, probabilities.max(axis=-1), atol=1e-4)
     np.testing.assert_allclose(kept.boxes, given["box"], atol=1e-5)
+    np.testing.assert_allclose(kept.looks, given["looks"], atol=1e-5)
 
 
 def test_equal_rows_and_columns_of_the_grid_are_one() -> None:
@@ -52,10 +54,11 @@ def test_equal_rows_and_columns_of_the_grid_are_one() -> None:
 
 def test_few_classes_and_no_boxes(tmp_path: Path) -> None:
     given = outputs(k=2)
-    del given["box"]
+    del given["box"], given["looks"]
     kept = summarized("a", "best", given, WHOLE, label=-1)  # of a picture whose class is not known
     assert sorted(kept.labels) == [0, 1]
     assert kept.boxes == []
+    assert kept.looks == []
 
 
 def saved(tmp_path: Path) -> tuple[RunDir, SavedSteps]:
@@ -80,7 +83,9 @@ def test_they_come_back_as_they_were_and_not_for_other_rows(tmp_path: Path) -> N
     "damage",
     [{"seen": ["9000"]}, {"seen": ["900"] * 4}, {"seen": ["900x"] * 4}, {"boxes": [[0, 0, 1]] * 4}, {"probabilities": []},
      {"content": 3}, {"more": 1}, {"x": []}, {"x": [0, 0]}, {"seen": []}, {"made_of": None}, {"id": "another"}, {"id": []},
-     {"content": [0, 0, 0, 1]}, {"top_labels": ["3"] * 4}, {"top_scores": ["</svg>"] * 4}, {"top_scores": [1e999] * 4}, {"why": {}}],
+     {"content": [0, 0, 0, 1]}, {"looks": [[0, 0, 1]] * 4}, {"looks": [[0, 0, 1, 1]]}, {"looks": [["0", 0, 1, 1]] * 4},
+     {"looks": [[0, 0, 1, 1e999]] * 4}, {"looks": None},
+     {"top_labels": ["3"] * 4}, {"top_scores": ["</svg>"] * 4}, {"top_scores": [1e999] * 4}, {"why": {}}],
 )  # fmt: skip
 def test_damaged_ones_are_none(tmp_path: Path, damage: dict[str, Any]) -> None:
     run, steps = saved(tmp_path)
@@ -91,6 +96,15 @@ def test_damaged_ones_are_none(tmp_path: Path, damage: dict[str, Any]) -> None:
     assert saved_steps.read(run, "test", MADE_OF) == []
 
 
+def test_a_file_from_before_windows_were_kept_has_none(tmp_path: Path) -> None:
+    run, steps = saved(tmp_path)
+    path = saved_steps.place(run, "test", steps.id)
+    old = {"made_of": MADE_OF, **dataclasses.asdict(steps)}
+    del old["looks"]
+    path.write_text(json.dumps(old))
+    assert saved_steps.read(run, "test", MADE_OF) == [dataclasses.replace(steps, looks=[])]
+
+
 def test_markup_among_the_edges_never_reaches_a_page(tmp_path: Path) -> None:
     run, steps = saved(tmp_path)
     path = saved_steps.place(run, "test", steps.id)
@@ -99,7 +113,7 @@ def test_markup_among_the_edges_never_reaches_a_page(tmp_path: Path) -> None:
         assert saved_steps.read(run, "test", MADE_OF) == []
 
 
-@pytest.mark.parametrize("name", ["logits", "box", "seen"])
+@pytest.mark.parametrize("name", ["logits", "box", "looks", "seen"])
 def test_what_is_no_number_is_told(name: str) -> None:
     given = outputs()
     given[name] = np.where(np.arange(given[name].size).reshape(given[name].shape) == 1, np.nan, given[name])

@@ -30,6 +30,7 @@ examples:
 NAMES = dict(zip(PREDICTORS, ("this run", "whole-image box", "median box"), strict=True))
 CAPTION = "mean [95 % interval]; top1: class right"
 CAPTION_OF_BOXES = "gt_known_50: box right (IoU at least .5); top1_loc_50: both right"
+CAPTION_OF_LOOKS = "look_hits: share of looks whose centres lie in a true box; last_look_hit: the last one's does"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,8 +101,8 @@ def print_table(found: Mapping[str, Mapping[str, Interval]]) -> None:
 
     boxes = "mean_iou" in found["model"]
     shown = NAMES if boxes else {"model": NAMES["model"], "whole_image": "commonest class"}
-    caption = f"{CAPTION}\n{CAPTION_OF_BOXES}" if boxes else CAPTION
-    table = Table(caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    captions = [CAPTION, *[CAPTION_OF_BOXES] * boxes, *[CAPTION_OF_LOOKS] * ("look_hits" in found["model"])]
+    table = Table(caption="\n".join(captions), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.caption_justify = "left"
     table.add_column("metric")
     for name in shown.values():

@@ -71,6 +71,11 @@ def _rules(timeline: Timeline, name: str, frames: Sequence[str], how: str) -> st
     return f".{full}{{animation:{full} {timeline.seconds:g}s {how} infinite}}@keyframes {full}{{{''.join(frames)}}}"
 
 
+def visible(is_so: bool) -> str:
+    """CSS that shows an element, or does not."""
+    return f"visibility:{'visible' if is_so else 'hidden'}"
+
+
 def only_where_wanted(css: str) -> str:
     """Rules that hold on a screen of somebody who has not asked for less motion."""
     return f"@media screen and (prefers-reduced-motion:no-preference){{{css}}}"

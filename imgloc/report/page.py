@@ -71,6 +71,7 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, Any]:
     lines = [curves.run_line(i) for i in range(len(reports))]
     shown = tables.baselines(located) if boxes else []
     losses, others = curves.training_charts(reports)
+    figures = [(report.label, steps.figures(report, split, index)) for index, report in enumerate(reports)]
     return {
         "split": split,
         "several": len(reports) > 1,
@@ -93,7 +94,8 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, Any]:
         "confusions": [confusion(report, index) for index, report in enumerate(reports)],
         "shown_classes": SHOWN,
         "galleries": [(report.label, gallery(report, split)) for report in reports],
-        "steps": [(report.label, found) for index, report in enumerate(reports) if (found := steps.figures(report, split, index))],
+        "steps": [(label, found) for label, found in figures if found],
+        "marks": {mark for _, found in figures for figure in found for mark in figure.marks},
         "configs": tables.settings([configs.to_json(report.config) for report in reports]),
         "provenances": tables.settings([report.provenance for report in reports]),
         "labels": [report.label for report in reports],

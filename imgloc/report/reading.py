@@ -1,4 +1,4 @@
-"""The picture of an animation: what has not been read lies under a veil, the predicted box moves."""
+"""The picture of an animation: what has not been read lies under a veil, the predicted box moves, and so does what is looked at."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import base64
 import struct
 from dataclasses import dataclass
 
-from imgloc.report.animation import Part, Timeline, joined, moving, switching
+from imgloc.report.animation import Part, Timeline, joined, switching, visible
 from imgloc.report.gallery import SMALL
+from imgloc.report.outlines import looked, looking, outlined, rectangle
 from imgloc.saved_steps import READ, SavedSteps
 from imgloc.types import Row
 
@@ -73,11 +74,6 @@ def _layers(steps: SavedSteps) -> list[tuple[str, float]]:
     return found
 
 
-def visible(is_so: bool) -> str:
-    """CSS that shows an element, or does not."""
-    return f"visibility:{'visible' if is_so else 'hidden'}"
-
-
 def _unread(digit: str) -> float:
     return round(VEIL * (1 - int(digit) / READ), 3)
 
@@ -110,28 +106,18 @@ def _cells(steps: SavedSteps, cells: list[int]) -> str:
     )
 
 
-def moving_box(shown: Shown) -> Part:
-    """The true boxes, and the predicted one as it moves."""
-    width, height = shown.size
-    drawn = [_rectangle(box, width, height) for box in shown.row.get("boxes", [])]
-    true = "".join(f'<rect class="h" {box}/><rect class="t" {box}/>' for box in drawn) if shown.steps.boxes else ""
-    if not shown.steps.boxes:
-        return Part(true)
-    moves = [_placed(box, width, height) for box in shown.steps.boxes]
-    last = _rectangle(shown.steps.boxes[-1], width, height)
-    predicted = "".join(f'<rect class="{kind} {shown.timeline.name}-b" {last}/>' for kind in "hp")
-    return Part(true + predicted, moving(shown.timeline, "b", moves))
+def marks(shown: Shown) -> Part:
+    """What is outlined: the true boxes, the predicted one as it moves, and where the model looks at each step."""
+    size, steps = shown.size, shown.steps
+    truth = shown.row.get("boxes", []) if "true" in marked(shown) else []
+    return joined([outlined(truth, steps.boxes, size, shown.timeline), looking(steps.looks, size, shown.timeline)])
 
 
-def _rectangle(box: list[float], width: float, height: float) -> str:
-    x0, y0, x1, y1 = box
-    return f'x="{x0 * width:.1f}" y="{y0 * height:.1f}" width="{(x1 - x0) * width:.1f}" height="{(y1 - y0) * height:.1f}"'
-
-
-def _placed(box: list[float], width: float, height: float) -> str:
-    """CSS of a rectangle's sides. Not a transform: Chromium smears the stroke of what that stretches much more one way than the other."""
-    x0, y0, x1, y1 = box
-    return f"x:{x0 * width:.1f}px;y:{y0 * height:.1f}px;width:{(x1 - x0) * width:.1f}px;height:{(y1 - y0) * height:.1f}px"
+def marked(shown: Shown) -> frozenset[str]:
+    """What `marks` outlines, for a legend: true, predicted, look. The true boxes stand beside what a model says of a place."""
+    found = {"predicted"} if shown.steps.boxes else set()
+    found |= {"look"} if shown.steps.looks else set()
+    return frozenset(found | {"true"} if found and shown.row.get("boxes") else found)
 
 
 def still(shown: Shown, step: int) -> str:
@@ -143,5 +129,5 @@ def still(shown: Shown, step: int) -> str:
     covered = [(digit, cells) for digit, cells in digits.items() if _unread(digit)]
     veils = "".join(f'<path class="v" opacity="{_unread(digit):g}" d="{_cells(steps, cells)}"/>' for digit, cells in covered)
     thin = 'style="stroke-width:1.4;stroke-dasharray:none"'
-    box = f'<rect class="p" {thin} {_rectangle(steps.boxes[step], *shown.size)}/>' if steps.boxes else ""
-    return f'<use href="#{shown.timeline.name}-image"/>{_over_picture(shown, veils)}{box}'
+    box = f'<rect class="p" {thin} {rectangle(steps.boxes[step], shown.size)}/>' if steps.boxes else ""
+    return f'<use href="#{shown.timeline.name}-image"/>{_over_picture(shown, veils)}{box}{looked(steps.looks[: step + 1], shown.size)}'

@@ -14,11 +14,12 @@ from markupsafe import Markup, escape
 
 from imgloc import boxes, files, saved_steps
 from imgloc.errors import UserError
-from imgloc.report.animation import Part, Timeline, joined, moving, only_where_wanted, switching
+from imgloc.report.animation import Part, Timeline, joined, moving, only_where_wanted, switching, visible
 from imgloc.report.confusion import class_name
 from imgloc.report.gallery import PNG
 from imgloc.report.load import RunReport
-from imgloc.report.reading import PICTURE, Shown, moving_box, picture, still, veil, visible
+from imgloc.report.outlines import style as outlines
+from imgloc.report.reading import PICTURE, Shown, marked, marks, picture, still, veil
 from imgloc.saved_steps import SavedSteps
 
 WIDTH, GAP = 340, 14  # of the whole; between the picture and the bars
@@ -37,11 +38,12 @@ class Figure:
     id: str
     why: str
     svg: Markup
+    marks: frozenset[str]  # what is outlined in it: true, predicted, look
 
 
 def figures(report: RunReport, split: str, number: int) -> list[Figure]:
     """The animated pictures of a run, those that were asked for first; `number` keeps its names apart from those of other runs."""
-    return [Figure(shown.steps.id, shown.steps.why, inline(shown)) for shown in _all_shown(report, split, number)]
+    return [Figure(shown.steps.id, shown.steps.why, inline(shown), marked(shown)) for shown in _all_shown(report, split, number)]
 
 
 def write_pictures(report: RunReport, split: str, folder: Path, prefix: str = "") -> list[Path]:
@@ -103,14 +105,12 @@ def _svg(shown: Shown, *, namespace: str, style: str, ground: str = "", margin: 
     name, (width, height) = shown.timeline.name, shown.size
     x, y = (PICTURE - width) / 2, (PICTURE - height) / 2
     whole = joined([
-        Part(f'<g transform="translate({x:g} {y:g})">{picture(shown)}'), veil(shown), moving_box(shown), Part("</g>"),
+        Part(f'<g transform="translate({x:g} {y:g})">{picture(shown)}'), veil(shown), marks(shown), Part("</g>"),
         _answer(shown), _strip(shown),
     ])  # fmt: skip
     css = (
         f"{style}.{name}{{font-family:var(--sans)}}.{name} text{{fill:var(--ink)}}.{name} .m{{fill:var(--muted)}}"
-        f".{name} .h{{stroke:#000;stroke-opacity:.55;stroke-width:4}}"
-        f".{name} .h,.{name} .t,.{name} .p{{fill:none;vector-effect:non-scaling-stroke}}"
-        f".{name} .t{{stroke:#10c08f;stroke-width:1.5}}.{name} .p{{stroke:#f06a00;stroke-width:2;stroke-dasharray:6 3}}"
+        f"{outlines(name, looks=bool(shown.steps.looks))}"
         f".{name} .v{{fill:#4a545f;stroke:#4a545f;stroke-width:.3}}{only_where_wanted(whole.css)}"
     )
     title, told = _told(shown)
@@ -138,6 +138,7 @@ def _told(shown: Shown) -> tuple[str, str]:
     )
     overlap = _overlap(shown)
     where = f"; its box then has IoU {overlap:.2f}" if overlap is not None else ""
+    where += _last_look(shown)
     true = f", true class {shown.names[shown.row['label']]}" if shown.row["label"] in shown.names else ""
     return f"{steps.id}{true}: the answer as it forms", f"{moments}{where}"
 
@@ -145,6 +146,17 @@ def _told(shown: Shown) -> tuple[str, str]:
 def _overlap(shown: Shown) -> float | None:
     truth, found = shown.row.get("boxes"), shown.steps.boxes
     return float(boxes.iou(np.asarray(truth), np.asarray(found[-1])).max()) if truth and found else None
+
+
+def _last_look(shown: Shown) -> str:
+    """Where the centre of the last window lies, and whether in a true box, where that is known."""
+    if not shown.steps.looks:
+        return ""
+    x0, y0, x1, y1 = shown.steps.looks[-1]
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    hits = any(box[0] <= x <= box[2] and box[1] <= y <= box[3] for box in shown.row.get("boxes", []))
+    beside = f", {'within' if hits else 'beside'} the true box" if shown.row.get("boxes") else ""
+    return f"; it looked last at {100 * x:.0f} % of the width and {100 * y:.0f} % of the height{beside}"
 
 
 def _frames(shown: Shown) -> list[int]:

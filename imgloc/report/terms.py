@@ -9,12 +9,20 @@ from decimal import Decimal
 
 from imgloc.stats import Interval
 
-ORDER = ("top1", "mean_iou", "gt_known", "top1_loc")
+ORDER = ("top1", "mean_iou", "gt_known", "top1_loc", "last_look_hit", "last_look_iou", "look_hits")
+TITLES = {
+    "top1": "Top-1 accuracy", "mean_iou": "Mean IoU", "gt_known": "Localization, class known", "top1_loc": "Top-1 localization",
+    "last_look_hit": "Last look hits", "last_look_iou": "IoU of the last look", "look_hits": "Looks that hit",
+}  # fmt: skip
+SHARES = ("top1", "gt_known", "top1_loc", "last_look_hit", "look_hits")
 EXPLAINED = {
     "top1": "share of images whose likeliest class is right",
     "mean_iou": "overlap of the predicted with the true box: intersection over union, averaged over images",
     "gt_known": "share of images whose box is right, class left aside: IoU with a true box reaches the threshold",
     "top1_loc": "share of images whose likeliest class and box are both right",
+    "last_look_hit": "share of images where the centre of the last window that was looked through lies in a true box",
+    "last_look_iou": "overlap of that window with a true box, averaged over images",
+    "look_hits": "share of an image's looks, the first ones too, whose centres lie in a true box, averaged over images",
 }
 BASELINES = {
     "whole_image": ("whole image", "box of the whole image, commonest class of training"),
@@ -43,14 +51,13 @@ def split_threshold(metric: str) -> tuple[str, int | None]:
 def title(metric: str) -> str:
     """What a metric is called in a table or above a figure."""
     family, threshold = split_threshold(metric)
-    names = {"top1": "Top-1 accuracy", "mean_iou": "Mean IoU", "gt_known": "Localization, class known", "top1_loc": "Top-1 localization"}
-    name = names.get(family, metric)
+    name = TITLES.get(family, metric)
     return name if threshold is None else f"{name}, IoU \u2265 {threshold / 100:g}"
 
 
 def is_share(metric: str) -> bool:
-    """Whether a metric is a share of images, written in percent."""
-    return split_threshold(metric)[0] in ("top1", "gt_known", "top1_loc")
+    """Whether a metric is a share of images or looks, written in percent."""
+    return split_threshold(metric)[0] in SHARES
 
 
 def in_order(metrics: Iterable[str]) -> list[str]:
@@ -70,7 +77,7 @@ def explanations(metrics: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def number(metric: str, value: float) -> str:
-    """Percent with one decimal for a share of images, else three decimals."""
+    """Percent with one decimal for a share, else three decimals."""
     shown = f"{value:.3f}"
     # The digits that the commands show: 100 * value would round ties (99.25) another way.
     return f"{Decimal(shown).scaleb(2):f}" if is_share(metric) else shown

@@ -15,7 +15,9 @@ from PIL import Image
 
 from imgloc import rows, saved_steps
 from imgloc.report import animation
+from imgloc.report.load import load_run
 from imgloc.report.page import write_report
+from imgloc.report.steps import figures
 from imgloc.rundir import RunDir
 from tests.refusals import assert_refused
 from tests.report.test_browser import BROWSER, measure
@@ -26,7 +28,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 S = 12
 
 
-def add_steps(path: Path, ids: list[int], *, boxes: bool = True, size: tuple[int, int] = (60, 40), grid: str = "rows") -> list[str]:
+def add_steps(
+    path: Path, ids: list[int], *, boxes: bool = True, size: tuple[int, int] = (60, 40), grid: str = "rows", looks: Any = None
+) -> list[str]:
     """Saves steps of some rows of a run, by their number; returns their ids."""
     run, rng = RunDir(path), np.random.default_rng(0)
     meta = rows.read_meta(run.rows("test")) or {}
@@ -41,6 +45,7 @@ def add_steps(path: Path, ids: list[int], *, boxes: bool = True, size: tuple[int
         if boxes:
             low = rng.uniform(0, 0.5, (S, 2))
             outputs["box"] = np.concatenate([low, low + 0.4], axis=1)
+        outputs |= {} if looks is None else {"looks": np.asarray(looks)}
         content = np.array([0, 0.25, 1, 0.75])
         steps = saved_steps.summarized(table[i]["id"], "chosen", outputs, content, table[i]["label"])
         png = io.BytesIO()
@@ -112,6 +117,81 @@ def test_everything_moves_in_step_and_rests_at_the_end(make_run: MakeRun, tmp_pa
     np.testing.assert_allclose([float(value) for value in share], np.maximum(kept.probabilities[-1], 0.001), atol=1e-4)
 
 
+#: Windows of a quarter of the sides around 12 places; the second reaches beyond the left edge, the third lies wholly beyond it.
+PLACES = np.stack([np.linspace(0.3, 0.8, S), np.linspace(0.75, 0.25, S) ** 2], axis=1)
+PLACES[1:3] = [[0.05, 0.5], [-0.5, 0.5]]
+LOOKS = np.concatenate([PLACES - 0.125, PLACES + 0.125], axis=1)
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"-?[\d.]+", text)]
+
+
+def test_a_model_that_looks_around_shows_its_windows_and_its_path(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("a", n=20, thumbnails=False)
+    add_steps(run, [3], looks=LOOKS, size=(60, 40))
+    (svg,) = pictures_of(run, tmp_path).values()
+    ElementTree.fromstring(svg)
+    name, (width, height), line = "steps-0-0", (172, 114.67), animation.Timeline("steps-0-0", S)
+    found = keyframes(svg)
+    windows = [numbers(text) for _, text in found[f"{name}-l"][:-1]]
+    size = np.array([width, height, width, height])
+    cut = np.clip(LOOKS, 0, 1)
+    wanted = np.concatenate([cut[:, :2], cut[:, 2:] - cut[:, :2]], axis=1) * size
+    np.testing.assert_allclose(windows, wanted, atol=0.06, err_msg="the part of each window that lies in the picture")
+    assert windows[2][2] == 0, "nothing is drawn of one that lies beyond"
+    assert [percent for percent, _ in found[f"{name}-l"][:-1]] == [line.percent(i) for i in range(S)], "they jump, and do not glide"
+    assert re.search(rf"{name}-l\{{animation:\S+ \S+ step-end", svg)
+    (still,) = {element.attrib["x"] + " " + element.attrib["width"] for element in ElementTree.fromstring(svg).iter(f"{SVG}rect")
+                if f"{name}-l" in element.get("class", "")}  # fmt: skip
+    np.testing.assert_allclose(numbers(still), wanted[-1, [0, 2]], atol=0.06, err_msg="without motion: the last one")
+    centers = PLACES * [width, height]
+    np.testing.assert_allclose([numbers(text) for _, text in found[f"{name}-c"][:-1]], centers, atol=0.06)
+    for i in range(1, S):  # each part of the path comes with its look, and stays
+        assert found[f"{name}-w{i}"] == [(0, "visibility:hidden"), (line.percent(i), "visibility:visible"), (100, "visibility:visible")]
+        (way,) = re.findall(rf'<path class="w {name}-w{i}" d="([^"]*)"', svg)
+        np.testing.assert_allclose(numbers(way), [*centers[i - 1], *centers[i]], atol=0.06)
+    for frame, step in enumerate(range(2, S + 1, 2)):
+        drawn = numbers(re.findall(r'<path class="w" style="[^"]*" d="([^"]*)"', svg)[frame])
+        np.testing.assert_allclose(np.reshape(drawn, (-1, 2)), centers[:step], atol=0.06, err_msg="a frame shows the path so far")
+    first = f"{SVG}path[@class='w {name}-w1']"
+    (around,) = (part for part in ElementTree.fromstring(svg).iter(f"{SVG}svg") if part.find(first) is not None)
+    assert (around.get("width"), around.get("height")) == (f"{width:g}", f"{height:g}"), "cut at the picture's edges"
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_it_is_told_where_a_model_looked_last(make_run: MakeRun, boxes: bool) -> None:
+    run = make_run("a", n=20, thumbnails=False)
+    report = load_run(str(run), "a", "test")
+    x0, y0, x1, y1 = report.model.rows[3]["boxes"][0]
+    for inside, x in ((True, (x0 + x1) / 2), (False, x1 + 0.01)):
+        look = [x - 0.1, (y0 + y1) / 2 - 0.1, x + 0.1, (y0 + y1) / 2 + 0.1]
+        add_steps(run, [3], boxes=boxes, looks=[look] * S)
+        (figure,) = figures(report, "test", 0)
+        told = ElementTree.fromstring(figure.svg).findtext("desc") or ""
+        where = f"it looked last at {100 * x:.0f} % of the width and {100 * (y0 + y1) / 2:.0f} % of the height"
+        assert told.endswith(f"{where}, {'within' if inside else 'beside'} the true box")
+        assert ("IoU" in told) == boxes
+        assert '<rect class="t"' in figure.svg, "the true box, with or without a predicted one"
+        assert figure.marks == {"true", "look"} | ({"predicted"} if boxes else set())
+    add_steps(run, [3], boxes=boxes)
+    (figure,) = figures(report, "test", 0)
+    assert figure.marks == ({"true", "predicted"} if boxes else set())
+    assert "looked last" not in figure.svg
+    assert "#ffdf3a" not in figure.svg, "a model that does not look around has none of it"
+
+
+def test_a_page_says_what_is_outlined_and_nothing_else(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("a", n=20, boxes=False, thumbnails=False)
+    for looks in (LOOKS, None):
+        add_steps(run, [3], boxes=False, looks=looks)
+        words = " ".join(page_of(write_report([str(run)], tmp_path / "report.html")).words)
+        assert ("window that is looked through, its centre marked, and the path to it" in words) == (looks is not None)
+        assert ("thinner where it was seen coarsely" in words) == (looks is not None)
+        assert "true box (solid)" not in words
+        assert "box as predicted by then" not in words
+
+
 def test_the_veil_lies_over_what_is_unread(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run("a", n=20, thumbnails=False)
     add_steps(run, [3], grid="passes")
@@ -163,7 +243,7 @@ def test_pictures_are_written_over_earlier_ones_alone(make_run: MakeRun, tmp_pat
 @pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome here")
 def test_a_browser_draws_them_within_any_width(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run("a", n=20, thumbnails=False, classes=tuple(f"a_long_class_name_without_any_space_{i}" for i in range(10)))
-    add_steps(run, [3, 5], size=(30, 90), grid="passes")
+    add_steps(run, [3, 5], size=(30, 90), grid="passes", looks=LOOKS)
     measured, console = measure(tmp_path, write_report([str(run)], tmp_path / "report.html"), (360, 1440))
     assert console == []
     for frame in measured:

@@ -69,6 +69,18 @@ def test_padding_gives_no_row_wherever_it_stands() -> None:
     assert locate.rows(*batch([False, False])) == []
 
 
+def test_windows_are_kept_where_there_are_any_small_and_in_their_order() -> None:
+    outputs, given = batch([True, False, True])
+    looks = np.random.default_rng(1).uniform(-1, 2, (3, 5, 4)).astype(np.float32)
+    looks[2, 0] = [-1e-9, 0.1, 1 / 3, 1]
+    for task in (classify, locate):
+        assert all("looks" not in row for row in task.rows(outputs, given))
+        found = task.rows({**outputs, "looks": looks}, given)
+        for row, i in zip(found, [0, 2], strict=True):
+            np.testing.assert_allclose(row["looks"], looks[i], atol=6e-6)
+        assert json.dumps(found[1]["looks"][0]) == "[0.0, 0.1, 0.33333, 1.0]"
+
+
 def test_locate_adds_the_box_to_classify() -> None:
     outputs, given = batch([True] * 3)
     plain, located = classify.rows(outputs, given), locate.rows(outputs, given)

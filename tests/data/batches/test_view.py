@@ -9,7 +9,7 @@ import pytest
 
 from imgloc import predict
 from imgloc.data.batches.view import WHOLE, View, shown, stack
-from imgloc.types import Example
+from imgloc.types import Batch, Example
 
 BOX = np.array([[0.25, 0.5, 0.75, 1.0]], np.float32)
 
@@ -19,6 +19,11 @@ def example(height: int, width: int) -> Example:
     image = np.zeros((height, width, 1), np.uint8)
     image[height // 2 :, width // 4 : 3 * width // 4] = 255
     return Example(image, BOX, np.array([1], np.int32), 1, "a", "a")
+
+
+def of_the_image(box: np.ndarray, batch: Batch) -> np.ndarray:
+    found: np.ndarray = predict._of_the_image({"box": box}, batch)["box"]
+    return found
 
 
 def bright_box(image_hxwxc: np.ndarray) -> np.ndarray:
@@ -33,7 +38,7 @@ def test_boxes_follow_what_is_shown_and_come_back(size: tuple[int, int], fit: st
     view = View((32, 32, 1), 2, fit)
     batch = stack([example(*size)], 2, view)
     np.testing.assert_allclose(bright_box(batch.images_bxhxwxc[0]), batch.boxes_bxnx4[0, 0], atol=1.01 / 32)
-    np.testing.assert_allclose(predict._of_the_image(batch.boxes_bxnx4[:, 0], batch)[0], BOX[0], atol=1e-6)
+    np.testing.assert_allclose(of_the_image(batch.boxes_bxnx4[:, 0], batch)[0], BOX[0], atol=1e-6)
     assert not batch.boxes_bxnx4[0, 1].any()
     truth = stack([example(*size)], 2, view, truth_in_view=False)
     np.testing.assert_array_equal(truth.boxes_bxnx4[0, 0], BOX[0])
@@ -47,12 +52,24 @@ def test_boxes_follow_what_is_shown_and_come_back(size: tuple[int, int], fit: st
 def test_what_is_seen_whole_keeps_the_bits_of_its_boxes() -> None:
     batch = stack([example(40, 80)], 1, View((32, 32, 1)))
     beyond = np.array([[-0.1, 0.3, 1.2, 0.9]], np.float32)
-    assert predict._of_the_image(beyond, batch) is beyond
+    assert of_the_image(beyond, batch) is beyond
     beside = stack([example(32, 32), example(40, 80)], 3, View((32, 32, 1), fit="letterbox"))
-    found = predict._of_the_image(np.repeat(beyond, 3, axis=0), beside)
+    found = of_the_image(np.repeat(beyond, 3, axis=0), beside)
     np.testing.assert_array_equal(found[[0, 2]], beyond.repeat(2, axis=0), "whatever else is in the batch")
     assert found[1].min() >= 0
     assert found.dtype == np.float32
+
+
+def test_windows_come_back_too_and_keep_their_centres_beyond_the_image() -> None:
+    batch = stack([example(32, 32), example(40, 80)], 3, View((32, 32, 1), fit="letterbox"))
+    looks = np.array([[0.5, 0.5, 0.75, 0.75], [-0.25, 0, 0.25, 0.25]], np.float32)  # the image fills rows 1/4 to 3/4
+    given = {"logits": np.zeros((3, 2)), "box": looks[None, 1].repeat(3, axis=0), "looks": looks[None].repeat(3, axis=0)}
+    found = predict._of_the_image(given, batch)
+    np.testing.assert_array_equal(found["looks"][[0, 2]], given["looks"][[0, 2]])
+    np.testing.assert_allclose(found["looks"][1], [[0.5, 0.5, 0.75, 1.0], [-0.25, -0.5, 0.25, 0.0]], atol=1e-6)
+    np.testing.assert_allclose(found["box"][1], [0, 0, 0.25, 0], atol=1e-6, err_msg="a box ends with the image")
+    assert found["looks"].dtype == np.float32
+    assert found["logits"] is given["logits"]
 
 
 def test_a_grey_image_is_seen_in_three_channels_where_the_view_has_them() -> None:
