@@ -71,7 +71,8 @@ def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, ot
     """
     fields: dict[str, Any] = {}
     if other is not None:
-        fields = {key: value for key, value in other.model.items() if config.model.get(key) != value}
+        trained = dict(config.model)
+        fields = {key: value for key, value in other.model.items() if trained.get(key) != value}
         other = None if other.data == config.data else other
     data = config.data if other is None else other.data
     source = build.make_source(data, split, config.seed)
@@ -127,7 +128,7 @@ def evaluate(
         "step": step,
         "data": target.source.fingerprint,
         "split": target.name,
-        "fields": dict(target.fields),
+        **({"fields": dict(target.fields)} if target.fields else {}),  # rows of older versions have none
     }
     model = build.make_model(ConfigDict({**config.model, **target.fields}), len(classes))
     scoring = _Scoring(run, config, target, model, variables, view, meta, devices)

@@ -43,7 +43,7 @@ TESTED_ELSEWHERE = {
     "errors": "test_errors_and_files", "files": "test_errors_and_files", "types": "test_architecture",
     "losses/box_l1": "test_losses", "losses/giou": "test_losses", "losses/cross_entropy": "test_losses",
     "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
-    "tasks/classify": "test_tasks", "tasks/locate": "test_tasks",
+    "tasks/classify": "test_tasks", "tasks/locate": "test_tasks", "tasks/read": "test_tasks",
     "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "baselines": "test_evaluate", "mesh": "test_devices",
     "data/checks/boxes": "test_check", "data/checks/classes": "test_check", "data/checks/images": "test_check",
     "data/checks/folder": "test_check",

@@ -20,7 +20,7 @@ TRIES = 16  # places drawn for a digit that keeps clear of another
 CLEAR = 20  # pixels, along x or y, between the middles of two digits: most digits' ink is no wider
 
 
-class Recipe(NamedTuple):
+class Layout(NamedTuple):
     """What a canvas consists of."""
 
     canvas: int  # pixels a side
@@ -37,14 +37,14 @@ class Made(NamedTuple):
     corners_bxdx2: IntArray  # x and y of each digit's first pixel
 
 
-def make(seed: int, purpose: str, indices_b: IntArray, first_b: IntArray, digits_nx28x28: jax.Array, recipe: Recipe) -> Made:
+def make(seed: int, purpose: str, indices_b: IntArray, first_b: IntArray, digits_nx28x28: jax.Array, layout: Layout) -> Made:
     """The canvases of indices, each a function of (seed, purpose, index) and of its first digit; other digits and pieces are drawn.
 
     `digits_nx28x28` lie on the host: `on_host`. What is added up to more than white is white; digits lie on top.
     """
     high_b, low_b = (np.asarray(part, np.uint32) for part in np.divmod(np.asarray(indices_b, np.int64), 2**32))
     with jax.default_device(host()):
-        found = _made(seed, np.uint32(purpose_number(purpose)), high_b, low_b, np.asarray(first_b, np.int32), digits_nx28x28, recipe)
+        found = _made(seed, np.uint32(purpose_number(purpose)), high_b, low_b, np.asarray(first_b, np.int32), digits_nx28x28, layout)
     return Made(*(np.asarray(array) for array in found))
 
 
@@ -63,20 +63,20 @@ def on_host(digits_nx28x28: Uint8Array) -> jax.Array:
     return found
 
 
-@functools.partial(jax.jit, static_argnames="recipe")
+@functools.partial(jax.jit, static_argnames="layout")
 def _made(
-    seed: int, purpose: np.uint32, high_b: jax.Array, low_b: jax.Array, first_b: jax.Array, digits_nx28x28: jax.Array, recipe: Recipe
+    seed: int, purpose: np.uint32, high_b: jax.Array, low_b: jax.Array, first_b: jax.Array, digits_nx28x28: jax.Array, layout: Layout
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     key = jax.random.fold_in(jax.random.key(seed), purpose)
 
-    count, pieces, tried = len(digits_nx28x28), 5 * recipe.clutter, 2 * TRIES * recipe.per_canvas
+    count, pieces, tried = len(digits_nx28x28), 5 * layout.clutter, 2 * TRIES * layout.per_canvas
 
     def one(high: jax.Array, low: jax.Array, first: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         own = jax.random.fold_in(jax.random.fold_in(key, high), low)
-        drawn = jax.random.uniform(own, (pieces + tried + recipe.per_canvas - 1,))  # all at once: each draw is dear to compile
-        canvas = _with_pieces(drawn[:pieces].reshape(recipe.clutter, 5), digits_nx28x28, recipe)
+        drawn = jax.random.uniform(own, (pieces + tried + layout.per_canvas - 1,))  # all at once: each draw is dear to compile
+        canvas = _with_pieces(drawn[:pieces].reshape(layout.clutter, 5), digits_nx28x28, layout)
         chosen_d = jnp.concatenate([first[None], _whole(drawn[pieces + tried :], count)])
-        corners_dx2 = _corners(drawn[pieces:][:tried].reshape(recipe.per_canvas, TRIES, 2), recipe)
+        corners_dx2 = _corners(drawn[pieces:][:tried].reshape(layout.per_canvas, TRIES, 2), layout)
         for digit, corner in zip(chosen_d, corners_dx2, strict=True):
             canvas = _added(canvas, digits_nx28x28[digit].astype(jnp.int32), corner)
         return jnp.minimum(canvas, 255).astype(jnp.uint8), chosen_d, corners_dx2
@@ -90,23 +90,23 @@ def _whole(uniform: jax.Array, bound: Any) -> jax.Array:
     return jnp.minimum((uniform * bound).astype(jnp.int32), jnp.asarray(bound) - 1)
 
 
-def _with_pieces(uniform_px5: jax.Array, digits_nx28x28: jax.Array, recipe: Recipe) -> jax.Array:
+def _with_pieces(uniform_px5: jax.Array, digits_nx28x28: jax.Array, layout: Layout) -> jax.Array:
     """A black canvas with pieces: crops at uniform offsets of digits drawn with replacement, at uniform places, added up."""
-    size = recipe.clutter_size
-    cut, room = SIDE - size + 1, recipe.canvas - size + 1
+    size = layout.clutter_size
+    cut, room = SIDE - size + 1, layout.canvas - size + 1
     drawn_px5 = _whole(uniform_px5, np.array([len(digits_nx28x28), cut, cut, room, room]))
 
     def with_one(canvas: jax.Array, numbers: jax.Array) -> tuple[jax.Array, None]:
         piece = jax.lax.dynamic_slice(digits_nx28x28, numbers[:3], (1, size, size))[0]
         return _added(canvas, piece.astype(jnp.int32), numbers[:2:-1]), None
 
-    black = jnp.zeros((recipe.canvas, recipe.canvas), jnp.int32)
+    black = jnp.zeros((layout.canvas, layout.canvas), jnp.int32)
     return jax.lax.scan(with_one, black, drawn_px5)[0]
 
 
-def _corners(uniform_dxtx2: jax.Array, recipe: Recipe) -> jax.Array:
+def _corners(uniform_dxtx2: jax.Array, layout: Layout) -> jax.Array:
     """Uniform corners (d, 2) of digits; each but the first keeps clear of those before, unless no place that was tried does."""
-    tried_dxtx2 = _whole(uniform_dxtx2, recipe.canvas - SIDE + 1)
+    tried_dxtx2 = _whole(uniform_dxtx2, layout.canvas - SIDE + 1)
     corners = [tried_dxtx2[0, 0]]
     for tried_tx2 in tried_dxtx2[1:]:
         apart_txd = jnp.abs(tried_tx2[:, None] - jnp.stack(corners)).max(axis=-1) >= CLEAR

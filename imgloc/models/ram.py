@@ -26,7 +26,7 @@ from flax import linen as nn
 from imgloc import boxes
 from imgloc.errors import UserError, check_at_least, chosen
 from imgloc.ops import glimpse
-from imgloc.types import Outputs
+from imgloc.types import MOST_MOMENTS, Outputs
 
 TINY = {"glimpses": 3, "size": 4, "scales": 2, "units": 8, "sensed": 8}
 VARIANTS = {
@@ -91,6 +91,8 @@ class Model(nn.Module):
         check_at_least(1, glimpses=self.glimpses, size=self.size, scales=self.scales, units=self.units, sensed=self.sensed)
         check_at_least(0, draws=self.draws, labels=self.labels, context=self.context)
         chosen("policy (model.policy)", self.policy, dict.fromkeys(POLICIES))
+        if self.glimpses * max(self.labels, 1) > MOST_MOMENTS:
+            raise UserError(f"model.glimpses is {self.glimpses}, with all labels; possible: {MOST_MOMENTS} glimpses at most in all")
         if self.context and self.policy != "learned":
             raise UserError(f"model.context is for policy=learned, got {self.policy}; possible: model.context=0")
         if self.labels and self.locate:

@@ -9,12 +9,13 @@ from decimal import Decimal
 
 from imgloc.stats import Interval
 
-ORDER = ("top1", "mean_iou", "gt_known", "top1_loc", "last_look_hit", "last_look_iou", "look_hits")
+ORDER = ("top1", "mean_iou", "gt_known", "top1_loc", "last_look_hit", "last_look_iou", "look_hits", "sequence_right", "labels_right")
 TITLES = {
     "top1": "Top-1 accuracy", "mean_iou": "Mean IoU", "gt_known": "Localization, class known", "top1_loc": "Top-1 localization",
     "last_look_hit": "Last look hits", "last_look_iou": "IoU of the last look", "look_hits": "Looks that hit",
+    "sequence_right": "Sequences right", "labels_right": "Labels right",
 }  # fmt: skip
-SHARES = ("top1", "gt_known", "top1_loc", "last_look_hit", "look_hits")
+SHARES = ("top1", "gt_known", "top1_loc", "last_look_hit", "look_hits", "sequence_right", "labels_right")
 EXPLAINED = {
     "top1": "share of images whose likeliest class is right",
     "mean_iou": "overlap of the predicted with the true box: intersection over union, averaged over images",
@@ -23,6 +24,8 @@ EXPLAINED = {
     "last_look_hit": "share of images where the centre of the last window that was looked through lies in a true box",
     "last_look_iou": "overlap of that window with a true box, averaged over images",
     "look_hits": "share of an image's looks, the first ones too, whose centres lie in a true box, averaged over images",
+    "sequence_right": "share of images all of whose objects are named, from left to right",
+    "labels_right": "share of an image's objects that are named in their place from left to right, averaged over images",
 }
 BASELINES = {
     "whole_image": ("whole image", "box of the whole image, commonest class of training"),

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from imgloc.data import canvases
-from imgloc.data.canvases import CLEAR, Recipe, make, on_host
+from imgloc.data.canvases import CLEAR, Layout, make, on_host
 
 DIGITS = np.random.default_rng(0).integers(0, 256, (40, 28, 28)).astype(np.uint8)
 
 
-def of(indices: list[int], recipe: Recipe, seed: int = 0) -> canvases.Made:
-    return make(seed, "test", np.array(indices), np.arange(len(indices)) % 40, on_host(DIGITS), recipe)
+def of(indices: list[int], layout: Layout, seed: int = 0) -> canvases.Made:
+    return make(seed, "test", np.array(indices), np.arange(len(indices)) % 40, on_host(DIGITS), layout)
 
 
 def test_digits_lie_where_their_corners_say_and_what_is_added_is_cut_off_at_white() -> None:
-    made = of(list(range(12)), Recipe(60, 0, 8, 3))
+    made = of(list(range(12)), Layout(60, 0, 8, 3))
     overlaps = 0
     for image, digits, corners in zip(*made, strict=True):
         wanted = np.zeros((60, 60), np.int64)
@@ -32,7 +32,7 @@ def test_pieces_are_crops_of_digits() -> None:
     """Of a single piece on a canvas whose own digit is black, what is seen is a crop of one of the others."""
     digits = np.concatenate([np.zeros((1, 28, 28), np.uint8), np.maximum(DIGITS, 1)])
     windows = np.lib.stride_tricks.sliding_window_view(digits, (8, 8), axis=(1, 2))
-    made = make(0, "test", np.arange(10), np.zeros(10, np.int64), on_host(digits), Recipe(60, 1, 8, 1))
+    made = make(0, "test", np.arange(10), np.zeros(10, np.int64), on_host(digits), Layout(60, 1, 8, 1))
     seen = 0
     for image in made.images_bxhxw:
         if not image.any():
@@ -46,18 +46,18 @@ def test_pieces_are_crops_of_digits() -> None:
 
 
 def test_an_index_is_the_same_in_any_batch_and_beyond_32_bits_another() -> None:
-    recipe = Recipe(60, 4, 8, 2)
+    layout = Layout(60, 4, 8, 2)
     first = np.zeros(3, np.int64)
-    images = make(0, "test", np.array([5, 5 + 2**32, 6]), first, on_host(DIGITS), recipe).images_bxhxw
-    (again,) = make(0, "test", np.array([5]), first[:1], on_host(DIGITS), recipe).images_bxhxw
-    (other,) = make(1, "test", np.array([5]), first[:1], on_host(DIGITS), recipe).images_bxhxw
+    images = make(0, "test", np.array([5, 5 + 2**32, 6]), first, on_host(DIGITS), layout).images_bxhxw
+    (again,) = make(0, "test", np.array([5]), first[:1], on_host(DIGITS), layout).images_bxhxw
+    (other,) = make(1, "test", np.array([5]), first[:1], on_host(DIGITS), layout).images_bxhxw
     np.testing.assert_array_equal(images[0], again)
     assert not any(np.array_equal(images[0], image) for image in (*images[1:], other))
 
 
 def test_digits_keep_clear_of_each_other_where_there_is_room() -> None:
     for canvas, clear in ((100, True), (40, False)):
-        corners = of(list(range(200)), Recipe(canvas, 0, 8, 2)).corners_bxdx2
+        corners = of(list(range(200)), Layout(canvas, 0, 8, 2)).corners_bxdx2
         apart = np.abs(corners[:, 0] - corners[:, 1]).max(axis=-1)
         assert (apart.min() >= CLEAR) == clear
         assert np.ptp(corners, axis=(0, 1)).min() > 0.9 * (canvas - 28)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import scipy.special
 
-from imgloc.tasks import classify, locate
+from imgloc.tasks import classify, locate, read
 from imgloc.types import Batch
 
 CLASSES = 7
@@ -86,3 +86,13 @@ def test_locate_adds_the_box_to_classify() -> None:
     plain, located = classify.rows(outputs, given), locate.rows(outputs, given)
     assert [{k: v for k, v in row.items() if k != "pred_box"} for row in located] == plain
     json.dumps(located, allow_nan=False)  # plain values
+
+
+def test_read_adds_the_likeliest_class_of_each_place() -> None:
+    outputs, given = batch([True, False, True])
+    outputs["sequence"] = np.random.default_rng(2).standard_normal((3, 4, CLASSES)).astype(np.float32)
+    plain, found = classify.rows(outputs, given), read.rows(outputs, given)
+    assert [{k: v for k, v in row.items() if k != "read"} for row in found] == plain
+    likeliest = [[max(range(CLASSES), key=lambda k: scores[k]) for scores in outputs["sequence"][i]] for i in (0, 2)]  # noqa: B023
+    assert [row["read"] for row in found] == likeliest
+    json.dumps(found, allow_nan=False)

@@ -23,7 +23,7 @@ from imgloc.errors import UserError
 from imgloc.randomness import permutation
 from imgloc.types import Batch, Example, FloatArray, Info, IntArray
 
-VERSION = 1  # of the recipe for a canvas; raise it whenever the same index gives other pixels
+VERSION = 1  # of how a canvas is made; raise it whenever the same index gives other pixels
 
 
 def source(
@@ -46,8 +46,8 @@ def source(
     train = split == "train"
     found = load_digits(split, digits, folder)
     boxed = round(train_boxed * len(found.groups)) if train else len(found.groups)
-    recipe = canvases.Recipe(canvas, clutter, clutter_size, per_canvas)
-    return ClutteredMnist(split, seed if train else 0, found, recipe, 0 if train else per_digit, boxed)
+    layout = canvases.Layout(canvas, clutter, clutter_size, per_canvas)
+    return ClutteredMnist(split, seed if train else 0, found, layout, 0 if train else per_digit, boxed)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ClutteredMnist:
     split: str
     seed: int
     digits: Digits
-    recipe: canvases.Recipe
+    layout: canvases.Layout
     per_digit: int
     boxed: int  # digits whose canvases tell their box: the first in the order of hashes, which is no order
 
@@ -67,7 +67,7 @@ class ClutteredMnist:
 
     @cached_property
     def fingerprint(self) -> str:
-        what = [self.split, self.seed, *self.recipe, self.per_digit, self.boxed]
+        what = [self.split, self.seed, *self.layout, self.per_digit, self.boxed]
         return files.fingerprint(["cluttered_mnist", VERSION, *what, self.digits.fingerprint])
 
     @property
@@ -101,9 +101,9 @@ class ClutteredMnist:
     def take(self, indices_b: IntArray) -> Batch:
         """Canvases (b, canvas, canvas, 1) of these indices with their objects; see `imgloc.types.InMemory`."""
         first_b = self._first_digits(indices_b)
-        made = canvases.make(self.seed, f"canvas {self.split}", indices_b, first_b, self._ink, self.recipe)
+        made = canvases.make(self.seed, f"canvas {self.split}", indices_b, first_b, self._ink, self.layout)
         in_pixels = self._ink_boxes_nx4[made.digits_bxd] + np.tile(made.corners_bxdx2, 2).astype(np.float32)
-        boxes_bxdx4 = boxes.from_pixels(in_pixels, self.recipe.canvas, self.recipe.canvas)
+        boxes_bxdx4 = boxes.from_pixels(in_pixels, self.layout.canvas, self.layout.canvas)
         labels_bxd = self.digits.labels_n[made.digits_bxd].astype(np.int32)
         label_b = np.take_along_axis(labels_bxd, boxes.reading_order(boxes_bxdx4)[:, :1], axis=1)[:, 0]
         order_bxd = np.lexsort((-boxes.area(boxes_bxdx4), labels_bxd != label_b[:, None]), axis=-1)
