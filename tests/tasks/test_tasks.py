@@ -93,6 +93,6 @@ def test_read_adds_the_likeliest_class_of_each_place() -> None:
     outputs["sequence"] = np.random.default_rng(2).standard_normal((3, 4, CLASSES)).astype(np.float32)
     plain, found = classify.rows(outputs, given), read.rows(outputs, given)
     assert [{k: v for k, v in row.items() if k != "read"} for row in found] == plain
-    likeliest = [[max(range(CLASSES), key=lambda k: scores[k]) for scores in outputs["sequence"][i]] for i in (0, 2)]  # noqa: B023
+    likeliest = [[max(range(CLASSES), key=lambda k: scores[k]) for scores in outputs["sequence"][i]] for i in (0, 2)]
     assert [row["read"] for row in found] == likeliest
     json.dumps(found, allow_nan=False)
