@@ -139,6 +139,7 @@ class Network(nn.Module):
         uniform_bxgx2, normal_bxgx2 = _random(keys_b, glimpses)
         state = jnp.zeros((len(images), self.units), images.dtype)
         guide = nn.relu(dense["context"](_coarse(images, self.context))) if self.context else state
+        levels = [] if "window" in dense else glimpse.pooled(images, self.scales)
         found: dict[str, list[jax.Array]] = {}
 
         def keep(**arrays: jax.Array) -> None:
@@ -157,7 +158,7 @@ class Network(nn.Module):
                 keep(means=mean, baselines=dense["baseline"](guide).astype(jnp.float32)[:, 0])
                 if deviation > 0:
                     keep(log_probability=log_normal(drawn, mean, deviation))
-            patches, look, shown = self._sensed(images, sight)
+            patches, look, shown = self._sensed(images, levels, sight)
             what, where = dense["what"](patches), dense["where"](_told(sight).astype(images.dtype))
             glimpse_bxu = nn.relu(dense["glimpse"](nn.relu(jnp.concatenate([what, where], axis=-1))))
             state = nn.relu(dense["core"](jnp.concatenate([state, glimpse_bxu], axis=-1)))
@@ -186,12 +187,16 @@ class Network(nn.Module):
         blur_b = jnp.exp(said[:, 3]) if self.policy == "gaussian" else None
         return Sight((1 + jnp.tanh(said[:, :2])) / 2, side_b, blur_b)
 
-    def _sensed(self, images: jax.Array, sight: Sight) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The patches of a glimpse, (b, scales size size c), its window (b, 4), and what it shows of the image, (b, h, w)."""
+    def _sensed(self, images: jax.Array, levels: list[jax.Array], sight: Sight) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The patches of a glimpse, (b, scales size size c), its window (b, 4), and what it shows of the image, (b, h, w).
+
+        Crops are read from `levels`, the image pooled; the other windows from the image.
+        """
         height, width = images.shape[1:3]
         if sight.side is None:
             look = glimpse.cropped_boxes(sight.place, self.size, height, width)
-            weights = [glimpse.cropped(sight.place, self.size, 2**i, height, width) for i in range(self.scales)]
+            weights = [glimpse.cropped(sight.place, self.size, 2**i, height, width) for i in range(self.scales)]  # for what is shown
+            patches = glimpse.crops(levels, sight.place, self.size)
         else:
             window = jnp.concatenate([sight.place, sight.side[:, None], sight.side[:, None]], axis=-1)
             look = jnp.concatenate([sight.place - sight.side[:, None] / 2, sight.place + sight.side[:, None] / 2], axis=-1)
@@ -200,12 +205,12 @@ class Network(nn.Module):
             else:
                 stride_b = sight.side * max(height, width) / max(self.size - 1, 1)
                 weights = [glimpse.gaussian(window, 0.5 * sight.blur * stride_b + 1e-3, self.size, height, width)]
-        patches = [glimpse.look(images, each).reshape(len(images), -1) for each in weights]
+            patches = [glimpse.look(images, weights[0])]
         shown = jnp.zeros(images.shape[:3])
         for i, (rows, columns) in enumerate(weights):
             inside = (rows.max(axis=1) > FAINT)[:, :, None] & (columns.max(axis=1) > FAINT)[:, None]
             shown = jnp.maximum(shown, inside * 0.5**i)
-        return jnp.concatenate(patches, axis=-1), look, shown
+        return jnp.concatenate([patch.reshape(len(images), -1).astype(images.dtype) for patch in patches], axis=-1), look, shown
 
 
 def _coarse(images: jax.Array, side: int) -> jax.Array:

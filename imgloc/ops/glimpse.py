@@ -2,12 +2,13 @@
 
 What a window shows, (b, s, s, c), is `look(images, rows, columns)`; the weights, (b, s, h) and (b, s, w), say where it is and how it
 samples: `cropped` as a crop that is pooled, `bilinear` by tents, `gaussian` by bells. What lies beyond the image is 0.
+Crops of one image at many places are cheaper still as `crops(pooled(images, scales), place, size)`: pooled once, then read at each place.
 Places are (x, y) in [0, 1] of the image, windows (center x, center y, side x, side y).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,45 @@ def cropped(center_bx2: jax.Array, size: int, scale: int, height: int, width: in
         return (cell_bxl[:, None] == jnp.arange(size)[:, None]) / scale
 
     return _both(weights, jax.lax.stop_gradient(center_bx2), height, width)
+
+
+def pooled(images_bxhxwxc: jax.Array, scales: int) -> list[jax.Array]:
+    """Images of the means of all `s * s` pixels, one for s = 1, 2, 4, ...: (b, h + s - 1, w + s - 1, c), 0 beyond the edges, float32.
+
+    The first mean of a row has one pixel of the image, at its left edge, the last one at its right edge.
+    """
+    b, height, width, channels = images_bxhxwxc.shape
+    levels = [images_bxhxwxc.astype(jnp.float32).reshape(b, height, width * channels)]  # a CPU adds along a long last axis
+    for i in range(1, scales):
+        half, across = 2 ** (i - 1), 2 ** (i - 1) * channels
+        level = jnp.pad(levels[-1], ((0, 0), (half, half), (across, across)))
+        level = level[:, :-half] + level[:, half:]
+        levels.append((level[:, :, :-across] + level[:, :, across:]) / 4)
+    return [level.reshape(*level.shape[:2], -1, channels) for level in levels]
+
+
+def crops(levels: Sequence[jax.Array], center_bx2: jax.Array, size: int) -> list[jax.Array]:
+    """What `cropped` shows of images at the scales 1, 2, 4, ... of their `pooled` levels: (b, s, s, c) of each, float32."""
+    height, width = levels[0].shape[1:3]
+
+    def crop(level: jax.Array, scale: int) -> jax.Array:
+        at_x, at_y = (_first_pixel(center_bx2[:, axis, None], size * scale, n) for axis, n in ((0, width), (1, height)))
+        (rows, row_is_bxs), (columns, column_is_bxs) = (
+            _inside(at.astype(jnp.int32) + scale * jnp.arange(size) + scale - 1, n)
+            for at, n in ((at_y, level.shape[1]), (at_x, level.shape[2]))
+        )
+        # Elements of a flat image: XLA's loops over slices take several times as long on a CPU.
+        index = (rows[:, :, None] * level.shape[2] + columns[:, None]).reshape(len(level), -1, 1)
+        values = jnp.take_along_axis(level.reshape(len(level), -1, level.shape[3]), index, axis=1, mode="promise_in_bounds")
+        is_there = row_is_bxs[:, :, None, None] & column_is_bxs[:, None, :, None]
+        return jnp.where(is_there, values.reshape(len(level), size, size, -1), 0)
+
+    return [crop(level, 2**i) for i, level in enumerate(levels)]
+
+
+def _inside(index: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
+    """Indices moved into [0, length), and where they were there before."""
+    return index.clip(0, length - 1), (index >= 0) & (index < length)
 
 
 def cropped_boxes(center_bx2: jax.Array, size: int, height: int, width: int) -> jax.Array:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,17 +18,24 @@ IMAGES = np.random.default_rng(0).random((2, 20, 28, 3), np.float32)
 H, W = IMAGES.shape[1:3]
 
 
+@functools.cache
+def levels() -> list[jax.Array]:
+    return jax.jit(functools.partial(glimpse.pooled, scales=3))(IMAGES)
+
+
 @settings(max_examples=30)
 @given(x=st.floats(-0.3, 1.3), y=st.floats(-0.3, 1.3), scale=st.integers(1, 4))
 def test_a_crop_is_one_that_is_cut_out_and_pooled_off_the_edge_too(x: float, y: float, scale: int) -> None:
     size, side = 4, 4 * scale
     center = np.array([[x, y], [y, x]], np.float32)
     found = glimpse.look(IMAGES, glimpse.cropped(jnp.asarray(center), size, scale, H, W))
+    also = found if scale == 3 else glimpse.crops(levels(), jnp.asarray(center), size)[scale // 2]
     padded = np.pad(IMAGES, ((0, 0), (50, 50), (50, 50), (0, 0)))
-    for image, place, ours in zip(padded, center, np.asarray(found), strict=True):
+    for image, place, ours, read in zip(padded, center, np.asarray(found), np.asarray(also), strict=True):
         left, top = (int(np.round(np.float32(p) * np.float32(n) - side / 2)) + 50 for p, n in zip(place, (W, H), strict=True))
         cut = image[top : top + side, left : left + side]
         np.testing.assert_allclose(ours, cut.reshape(size, scale, size, scale, 3).mean(axis=(1, 3)), atol=1e-6)
+        np.testing.assert_allclose(read, ours, atol=1e-6)
     if scale == 1:
         edges = np.asarray(glimpse.cropped_boxes(jnp.asarray(center), size, H, W)) * [W, H, W, H] + 50
         for image, ours, (x0, y0, x1, y1) in zip(padded, np.asarray(found), np.rint(edges).astype(int), strict=True):
