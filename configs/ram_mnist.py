@@ -18,11 +18,12 @@ def get_config() -> ConfigDict:
     config.data.image_size = (28, 28)
     config.model.update(name="ram", glimpses=6, size=8, scales=1)
     config.losses.cross_entropy = ConfigDict({"weight": 1.0})
-    config.losses.reinforce = ConfigDict({"weight": 1.0})
+    config.losses.reinforce = ConfigDict({"weight": 0.01, "reward": "probability"})
     config.optim.lr = 1e-3
     config.optim.warmup_steps = 200
     config.optim.clip_norm = 5.0
-    config.train.epochs = 100.0
+    config.optim.ema = 0.999
+    config.train.epochs = 150.0
     config.train.batch_size = 128
     config.train.steps_per_call = 10
     config.train.eval_every = 4300

@@ -50,7 +50,7 @@ GAUSSIAN, TRANSFORMER = (
 )
 PAIRS = ("--config.model.glimpses=5",)
 ARMS = {
-    "RAM, 6 glimpses of 8x8": Arm("28x28", "ram_mnist", 86_000, (), (AVERAGED,)),
+    "RAM, 6 glimpses of 8x8": Arm("28x28", "ram_mnist", 64_500, (), (AVERAGED,)),
     "RAM, 6 glimpses": ram("60x60", 60_000, "--config.model.glimpses=6"),
     "RAM, 8 glimpses": ram("60x60", 60_000),
     "random places, 8 glimpses": ram("60x60", 60_000, *RANDOM),
