@@ -11,9 +11,9 @@ import numpy as np
 from imgloc import config, mesh, runtime, step
 from imgloc.bench.measure import Prepared
 from imgloc.bench.models import make_model
-from imgloc.bench.works import Work
+from imgloc.bench.works import GLIMPSES, Work
 from imgloc.build import WeightedLoss
-from imgloc.losses import cross_entropy
+from imgloc.losses import cross_entropy, reinforce
 from imgloc.optim import make_optimizer
 from imgloc.types import Batch
 
@@ -46,7 +46,8 @@ def train_functions(work: Work, platform: str) -> tuple[Any, Any]:
     optimizer, _ = make_optimizer(config.base().optim, SCHEDULED_STEPS)  # Adam: without weight decay
     shape = (work.size, work.size, work.channels)
     init = functools.partial(step.init_state, shape=shape, model=model, optimizer=optimizer, ema_decay=0.0)
-    losses = (WeightedLoss("cross_entropy", 1.0, cross_entropy.loss),)
+    losses = [WeightedLoss("cross_entropy", 1.0, cross_entropy.loss)]
+    losses += [WeightedLoss("reinforce", 1.0, reinforce.loss)] if work.model in GLIMPSES else []
     dtype = step.compute_dtype(dtype_on(platform))
     return init, functools.partial(step.train_step, model=model, losses=losses, optimizer=optimizer, dtype=dtype)
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.bench.works import Work
+from imgloc.bench.works import GLIMPSES, Work
 from imgloc.names import find
 from imgloc.ops.conv import Conv
 from imgloc.ops.norm import GroupNorm
@@ -23,6 +23,7 @@ IMGLOC_MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # name of a work's mod
     "resnet18": ("resnet", {"depth": 18, "locate": False}),
     "resnet50": ("resnet", {"depth": 50, "locate": False}),
     "efficientnet_lite0": ("efficientnet_lite", {"locate": False}),
+    **{name: ("ram", fields) for name, fields in GLIMPSES.items()},
 }
 
 

@@ -18,7 +18,7 @@ from imgloc import rundir
 from imgloc.bench.measure import over_processes
 from imgloc.bench.reading import BATCH, READINGS, SIDES, make_folder
 from imgloc.bench.settings import cores, environment
-from imgloc.bench.works import IMPLEMENTATIONS, NO_SUCH_CELL, WORKS, Work, for_platform, has_cell, is_another
+from imgloc.bench.works import IMPLEMENTATIONS, WORKS, Work, for_platform, is_another, lack
 from imgloc.errors import UserError
 
 LONGEST = 900  # seconds that one process may take
@@ -91,13 +91,13 @@ def time_in_turns(
 ) -> list[dict[str, Any]]:  # fmt: skip
     """One row a work and side: median over processes of each one's median, None with a reason where it does not run.
 
-    A side that fails is not tried again for that work; one that lacks its cell is not tried at all.
+    A side that fails is not tried again for that work; one that lacks its cell or model is not tried at all.
     """
     rows = []
     for work in works:
         compared = [side for side in sides if is_another(work, side.implementation)]
         found: dict[Side, list[dict[str, Any]]] = {side: [] for side in compared}
-        failed = {side: NO_SUCH_CELL for side in compared if not has_cell(work, side.implementation)}
+        failed = {side: why for side in compared if (why := lack(work, side.implementation))}
         for number in range(processes):
             for side in (side for side in compared if side not in failed):
                 say(f"{work.name}  {side.implementation}, {side.setting}  process {number + 1} of {processes}")

@@ -8,7 +8,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from imgloc.bench.works import NO_SUCH_CELL
+from imgloc.bench.works import NO_SUCH_CELL, NOT_WRITTEN
 
 COLUMNS = ("work", "implementation", "setting", "median ms", "lowest to highest", "ratio", "of peak")
 CAPTION = """\
@@ -40,7 +40,7 @@ def step_table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
     table = _empty(title, CAPTION, COLUMNS)
     for i, row in enumerate(rows):
         if "reason" in row:
-            lacks = row["reason"] == NO_SUCH_CELL
+            lacks = row["reason"] in (NO_SUCH_CELL, NOT_WRITTEN)
             cells = ["-", row["reason"] if lacks else "does not run: " + row["reason"][:60], "-", "-"]
         else:
             share = row.get("share_of_peak")

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from imgloc.bench.works import Work
+from imgloc.bench.torch_ram import RAM
+from imgloc.bench.works import GLIMPSES, Work
 
 # EfficientNet-Lite0 (TensorFlow's release of 2020): repeats, kernel, stride of the first, expansion, features.
 LITE0 = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))
@@ -71,6 +72,8 @@ def make_model(work: Work) -> nn.Module:
         return RowLSTM(work)
     if work.model == "recurrence":
         return Recurrence(work)
+    if work.model in GLIMPSES:
+        return RAM(work.channels, work.classes, **GLIMPSES[work.model])
     if work.model == "seed_cnn":
         return _seed_cnn(work)
     if work.model == "digits_cnn":

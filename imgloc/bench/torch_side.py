@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from imgloc.bench import torch_ram
 from imgloc.bench.measure import Prepared
 from imgloc.bench.settings import cores
 from imgloc.bench.torch_models import make_model
-from imgloc.bench.works import Work
+from imgloc.bench.works import GLIMPSES, Work
 
 
 def make(work: Work, implementation: str, *, platform: str) -> Prepared:
@@ -47,13 +48,14 @@ def make(work: Work, implementation: str, *, platform: str) -> Prepared:
 
         return Prepared(forward, parameters)
 
+    loss_of: Any = torch_ram.loss if work.model in GLIMPSES else torch.nn.functional.cross_entropy
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
 
     def train(calls: int) -> None:
         for _ in range(calls):
             optimizer.zero_grad(set_to_none=True)
             with autocast():
-                loss = torch.nn.functional.cross_entropy(call(images), labels)
+                loss = loss_of(call(images), labels)
             loss.backward()
             optimizer.step()
         wait()

@@ -31,6 +31,9 @@ DIGITS = Work("digits_cnn_64", "digits_cnn", 64, 1, 10, 64, train=True)
 RESNET18 = Work("resnet18_64", "resnet18", 64, 3, 1000, 32, train=True)
 LSTM = Work("lstm_28", "lstm", 28, 1, 10, 64, train=True, steps_per_call=10)  # 2 ms a step: dispatch shows
 LITE0 = Work("efficientnet_lite0_224", "efficientnet_lite0", 224, 3, 1000, 1, train=False)
+GLIMPSES = {"ram_mnist": {"glimpses": 6, "size": 8, "scales": 1}, "ram_cluttered": {"glimpses": 6, "size": 12, "scales": 3}}
+RAM_MNIST = Work("ram_mnist", "ram_mnist", 28, 1, 10, 128, train=True, steps_per_call=10)  # as its recipe
+RAM_CLUTTERED = Work("ram_cluttered", "ram_cluttered", 60, 1, 10, 128, train=True, steps_per_call=10)
 RESNET50 = Work("resnet50_224", "resnet50", 224, 3, 1000, 128, train=True, accelerator_only=True)
 
 
@@ -38,7 +41,7 @@ def _forward(work: Work, batch: int) -> Work:
     return replace(work, name=f"{work.name}_b{batch}", batch=batch, train=False, steps_per_call=1)
 
 
-STEP = (SEED, DIGITS, RESNET18, LSTM, _forward(LITE0, 1), _forward(LITE0, 8), RESNET50)
+STEP = (SEED, DIGITS, RESNET18, LSTM, RAM_MNIST, RAM_CLUTTERED, _forward(LITE0, 1), _forward(LITE0, 8), RESNET50)
 INFER = tuple(_forward(work, batch) for work in (SEED, DIGITS, RESNET18, LSTM, LITE0, RESNET50) for batch in (1, 8))
 
 
@@ -59,7 +62,7 @@ WORKS = {"step": STEP, "infer": INFER, "cells": CELLS}
 
 #: Cell -> where there is none such.
 LACKING = {"lru": ("linen", "torch", "keras"), "minimal_gru": ("torch", "keras"), "conv_lstm": ("torch",)}
-NO_SUCH_CELL = "has no such cell"
+NO_SUCH_CELL, NOT_WRITTEN = "has no such cell", "is not written in it"
 
 #: Name -> the package that it needs beside imgloc's own, or "".
 IMPLEMENTATIONS = {
@@ -85,15 +88,21 @@ def chosen(what: str, wanted: str, possible: Iterable[str]) -> list[str]:
 
 
 def is_another(work: Work, implementation: str) -> bool:
-    """Whether an implementation of a work is another than those listed before it: a forward pass has no trainer, rows no channels."""
-    sequence = work.model in ("lstm", "recurrence")
+    """Whether an implementation of a work is another than those listed before it.
+
+    A forward pass has no trainer, rows and glimpses no channels; recurrent attention is made of linen's layers.
+    """
+    sequence = work.model in ("lstm", "recurrence", *GLIMPSES)
     same = (implementation == "keras_inner" and not work.train) or (implementation == "torch_channels_last" and sequence)
-    return not same
+    return not (same or (implementation == "linen" and work.model in GLIMPSES))
 
 
-def has_cell(work: Work, implementation: str) -> bool:
-    """Whether an implementation has the cell of a work; yes where the work has none."""
-    return (IMPLEMENTATIONS[implementation] or implementation) not in LACKING.get(work.cell.partition("(")[0], ())
+def lack(work: Work, implementation: str) -> str:
+    """Why an implementation cannot do a work: it has no such cell, or the model is not written in it; "" where it can."""
+    library = IMPLEMENTATIONS[implementation] or implementation
+    if library == "keras" and work.model in GLIMPSES:
+        return NOT_WRITTEN
+    return NO_SUCH_CELL if library in LACKING.get(work.cell.partition("(")[0], ()) else ""
 
 
 def find_work(group: str, name: str) -> Work:

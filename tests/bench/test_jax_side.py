@@ -44,3 +44,11 @@ def test_an_accelerator_computes_in_bfloat16() -> None:
     assert "bf16" in str(jax.make_jaxpr(one_step)(jax.eval_shape(init, 0), jax_side.make_batch(TINY)))
     init, one_step = jax_side.train_functions(TINY, "cpu")
     assert "bf16" not in str(jax.make_jaxpr(one_step)(jax.eval_shape(init, 0), jax_side.make_batch(TINY)))
+
+
+def test_recurrent_attention_learns_by_both_of_its_losses() -> None:
+    init, one_step = jax_side.train_functions(works.RAM_CLUTTERED, "cpu")
+    state = jax.eval_shape(init, 0)
+    assert state.params["network"]["what"]["kernel"].shape == (3 * 12 * 12, 128)
+    metrics = jax.eval_shape(one_step, state, jax_side.make_batch(works.RAM_CLUTTERED))[1]
+    assert {"loss/cross_entropy", "loss/reinforce"} <= set(metrics)

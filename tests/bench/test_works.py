@@ -52,16 +52,23 @@ def test_every_cell_is_timed_over_rows_and_pixels_where_there_is_such_a_cell() -
     for order in ("rows", "pixels"):
         assert {work.cell.partition("(")[0] for work in works.CELLS if work.order == order} == cells - {"conv_lstm"}
     sides = ("imgloc", "linen", "torch_eager", "keras")
-    lacking = {side: {work.cell for work in works.CELLS if not works.has_cell(work, side)} for side in sides}
+    lacking = {side: {work.cell for work in works.CELLS if works.lack(work, side)} for side in sides}
     assert lacking == {
         "imgloc": set(), "linen": {"lru", "lru(form=associative)"},
         "torch_eager": {"lru", "lru(form=associative)", "minimal_gru", "conv_lstm"},
         "keras": {"lru", "lru(form=associative)", "minimal_gru"},
     }  # fmt: skip
-    assert all(works.has_cell(works.LSTM, side) for side in works.IMPLEMENTATIONS)
+    assert not any(works.lack(works.LSTM, side) for side in works.IMPLEMENTATIONS)
 
 
 def test_a_work_is_found_in_its_group_alone() -> None:
     assert works.find_work("step", "lstm_28").train
     with pytest.raises(UserError, match="unknown work 'lstm_28'; did you mean 'lstm_28_b"):
         works.find_work("infer", "lstm_28")
+
+
+def test_recurrent_attention_is_timed_beside_pytorch_alone() -> None:
+    for work in (works.RAM_MNIST, works.RAM_CLUTTERED):
+        timed = [side for side in works.IMPLEMENTATIONS if works.is_another(work, side) and not works.lack(work, side)]
+        assert timed == ["imgloc", "torch_eager", "torch_compiled"]
+        assert works.lack(work, "keras") == works.lack(work, "keras_inner") == "is not written in it"
