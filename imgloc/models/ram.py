@@ -2,8 +2,9 @@
 
 A glimpse, patches of several scales around a place, becomes features together with the place; a recurrent core reads them; from its
 state come the class, the box, the next place and the baseline of the reward. Places are drawn from a normal distribution around what
-the policy says; through a drawn place no gradient passes, the policy learns by `imgloc.losses.reinforce` alone. The first place is
-uniform, in evaluation too, where each picture has its own, drawn from its pixels.
+the policy says; through a drawn place no gradient passes, the policy learns by `imgloc.losses.reinforce` alone, which reaches the core
+and the sensor too: a core that learned by its answers only would not know where things are. The first place is uniform, in evaluation
+too, where each picture has its own, drawn from its pixels.
 
 With a context network (Ba et al., 2015, arXiv:1412.7755) the policy has a recurrent layer of its own above the core's, which begins
 with a coarse view of the whole image: so the first place is chosen too, and the class is still read from glimpses alone. And instead of
@@ -53,7 +54,7 @@ class Model(nn.Module):
     size: int = 8  # pixels a side of a glimpse's patches
     scales: int = 1  # patches; each shows twice the side of the one before
     units: int = 256  # of the core, and of a glimpse's features
-    sensed: int = 128  # units for what is seen and for where, before they are joined
+    sensed: int = 128  # units for what is seen, for where, before they are joined, and of the policy
     policy: str = "learned"  # random, gaussian, transformer
     deviation: float = 0.05  # of the places drawn in training, in sides of the image
     locate: bool = False  # with a box, read from the core's state
@@ -152,10 +153,11 @@ class Network(nn.Module):
             elif self.policy == "random" or not (i or self.context):
                 sight = Sight(uniform_bxgx2[:, i])
             else:
-                mean = (1 + jnp.tanh(dense["place"](guide).astype(jnp.float32))) / 2
+                plan = nn.relu(dense["plan"](guide))
+                mean = (1 + jnp.tanh(dense["place"](plan).astype(jnp.float32))) / 2
                 drawn = jax.lax.stop_gradient(mean + deviation * normal_bxgx2[:, i])
                 sight = Sight(drawn.clip(0, 1))
-                keep(means=mean, baselines=dense["baseline"](guide).astype(jnp.float32)[:, 0])
+                keep(means=mean, baselines=dense["baseline"](plan).astype(jnp.float32)[:, 0])
                 if deviation > 0:
                     keep(log_probability=log_normal(drawn, mean, deviation))
             patches, look, shown = self._sensed(images, levels, sight)
@@ -165,8 +167,7 @@ class Network(nn.Module):
             keep(logits=dense["classes"](state), places=sight.place, looks=look, shown=shown)
             if self.locate:
                 keep(box=boxes.from_low_size_logits(dense["box"](state).astype(jnp.float32), nn.sigmoid))
-            heard = jax.lax.stop_gradient(state)  # the core learns by what it answers, not by what is made of its places
-            guide = nn.relu(dense["guide"](jnp.concatenate([guide, heard], axis=-1))) if self.context else heard
+            guide = nn.relu(dense["guide"](jnp.concatenate([guide, state], axis=-1))) if self.context else state
         whole = {name: jnp.stack(arrays, axis=1) for name, arrays in found.items()}
         looks, shown = whole.pop("looks"), whole.pop("shown")
         answers: dict[str, jax.Array] = {name: whole.pop(name) for name in ("logits", "box") if name in whole}
@@ -177,7 +178,8 @@ class Network(nn.Module):
         layers = {"what": self.sensed, "where": self.sensed, "glimpse": self.units, "core": self.units, "classes": self.num_classes}
         layers |= {"box": 4} if self.locate else {}
         layers |= {"context": self.units, "guide": self.units} if self.context else {}
-        policies = {"learned": {"place": 2, "baseline": 1}, "random": {}, "gaussian": {"window": 4}, "transformer": {"window": 3}}
+        learned = {"plan": self.sensed, "place": 2, "baseline": 1}
+        policies = {"learned": learned, "random": {}, "gaussian": {"window": 4}, "transformer": {"window": 3}}
         return layers | policies[self.policy]
 
     def _window(self, said_bxn: jax.Array) -> Sight:

@@ -78,5 +78,5 @@ def test_it_draws_its_own_numbers_and_takes_steps() -> None:
     prepared = torch_side.make(dataclasses.replace(works.RAM_CLUTTERED, batch=2), "torch_eager", platform="cpu")
     prepared.run(2)
     assert prepared.parameters == sum((inputs + 1) * units for inputs, units in (
-        (3 * 144, 128), (2, 128), (256, 256), (512, 256), (256, 10), (256, 2), (256, 1),
+        (3 * 144, 128), (2, 128), (256, 256), (512, 256), (256, 10), (256, 128), (128, 2), (128, 1),
     ))  # fmt: skip

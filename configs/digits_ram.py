@@ -1,0 +1,28 @@
+"""Recurrent attention as a localizer on scattered digits: eight glimpses of 16x16 at two scales, told where the digit is.
+
+    imgloc train --config configs/digits_ram.py --workdir runs/digits_ram
+
+See experiments/renet, where it stands beside convolutions and recurrent sweeps.
+"""
+
+from ml_collections import ConfigDict
+
+from imgloc.config import base
+
+
+def get_config() -> ConfigDict:
+    config = base()
+    config.model.update(name="ram", glimpses=6, size=16, scales=3, locate=True)
+    config.data.options.update(train_rotate=12.0, train_stretch=0.2, train_shear=0.15)
+    config.losses.cross_entropy = ConfigDict({"label_smoothing": 0.05})
+    config.losses.box_l1 = ConfigDict({"weight": 4.0})
+    config.losses.giou = ConfigDict({"weight": 1.0})
+    config.losses.reinforce = ConfigDict({"weight": 0.3, "reward": "probability"})
+    config.losses.place = ConfigDict({"weight": 1.0})
+    config.optim.lr = 1e-3
+    config.optim.warmup_steps = 200
+    config.optim.weight_decay = 3e-2
+    config.optim.clip_norm = 5.0
+    config.optim.ema = 0.995
+    config.train.steps = 10_000
+    return config
