@@ -1,4 +1,4 @@
-"""A small CNN on cluttered translated MNIST, a step of which takes as long as one of configs/ram_cluttered.py with 8 glimpses.
+"""A small CNN on cluttered translated MNIST that costs as many multiplications an image as configs/ram_cluttered.py with 8 glimpses.
 
     imgloc train --config configs/cnn_cluttered.py --workdir runs/cnn_cluttered --config.data.options.folder=FOLDER
 
@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.data.source = "cluttered_mnist"
     config.data.options.update(digits="idx", folder="data/mnist", canvas=60, clutter=4)
     config.data.image_size = (60, 60)
-    config.model.update(name="localizer", trunk="cnn", locate=False, stem=(8, 8), middle=8, deep=16, hidden=128)
+    config.model.update(name="localizer", trunk="cnn", locate=False, stem=(8, 24), middle=24, deep=32, hidden=128)
     config.losses.cross_entropy = ConfigDict({"weight": 1.0})
     config.optim.lr = 5e-3
     config.optim.warmup_steps = 200

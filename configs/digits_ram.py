@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config.losses.cross_entropy = ConfigDict({"label_smoothing": 0.05})
     config.losses.box_l1 = ConfigDict({"weight": 4.0})
     config.losses.giou = ConfigDict({"weight": 1.0})
-    config.losses.reinforce = ConfigDict({"weight": 0.3, "reward": "probability"})
+    config.losses.reinforce = ConfigDict({"weight": 0.3, "reward": "probability", "trace": 0.5})
     config.losses.place = ConfigDict({"weight": 1.0})
     config.optim.lr = 1e-3
     config.optim.warmup_steps = 200

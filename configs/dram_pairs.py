@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     config.data.max_objects = 2
     config.model.update(name="ram", glimpses=5, size=12, scales=3, labels=2, context=12)
     config.losses.sequence = ConfigDict({"weight": 1.0})
-    config.losses.reinforce = ConfigDict({"weight": 0.3, "reward": "probability"})
+    config.losses.reinforce = ConfigDict({"weight": 0.3, "reward": "probability", "trace": 0.5})
     config.optim.lr = 1e-3
     config.optim.warmup_steps = 200
     config.optim.clip_norm = 5.0

@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
     config.data.image_size = (60, 60)
     config.model.update(name="ram", glimpses=6, size=12, scales=3, locate=True)
     config.losses.cross_entropy = ConfigDict({"weight": 1.0})
-    config.losses.reinforce = ConfigDict({"weight": 0.3, "reward": "probability"})
+    config.losses.reinforce = ConfigDict({"weight": 0.3, "reward": "probability", "trace": 0.5})
     config.losses.place = ConfigDict({"weight": 1.0})
     config.losses.box_l1 = ConfigDict({"weight": 4.0})
     config.losses.giou = ConfigDict({"weight": 1.0})

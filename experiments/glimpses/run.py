@@ -51,10 +51,10 @@ GAUSSIAN, TRANSFORMER = (
 PAIRS = ("--config.model.glimpses=5",)
 ARMS = {
     "RAM, 6 glimpses of 8x8": Arm("28x28", "ram_mnist", 64_500, (), (AVERAGED,)),
-    "RAM, 6 glimpses": ram("60x60", 60_000, "--config.model.glimpses=6"),
-    "RAM, 8 glimpses": ram("60x60", 60_000),
-    "random places, 8 glimpses": ram("60x60", 60_000, *RANDOM),
-    "CNN": Arm("60x60", "cnn_cluttered", 60_000),
+    "RAM, 6 glimpses": ram("60x60", 40_000, "--config.model.glimpses=6"),
+    "RAM, 8 glimpses": ram("60x60", 40_000),
+    "random places, 8 glimpses": ram("60x60", 40_000, *RANDOM),
+    "CNN": Arm("60x60", "cnn_cluttered", 40_000),
     **{name: Arm("shares", "ram_shares", 15_000, (f"--config.data.options.train_boxed={share}",)) for name, share in SHARES.items()},
     "RAM, 8 glimpses, 4 scales": ram("100x100", 20_000, *LARGE, "--config.model.scales=4", also=False),
     "DRAW's glimpses": ram("100x100", 20_000, *LARGE, *GAUSSIAN, also=False),

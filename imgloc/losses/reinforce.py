@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from imgloc.errors import UserError, chosen
 from imgloc.losses.sequence import in_reading_order
-from imgloc.types import Batch, Outputs
+from imgloc.types import Batch, FloatArray, Outputs
 
 SIGNED = True  # a loss that may be below 0
 
@@ -24,16 +25,19 @@ REWARDS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
 }
 
 
-def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", baseline: float = 1.0) -> jax.Array:
+def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", trace: float = 1.0, baseline: float = 1.0) -> jax.Array:
     """[b]: REINFORCE (Williams, 1992): minus each drawn place's log-probability times its advantage, added up; below 0 where that pays.
 
-    The reward is 1 for a right class, else 0, for all of a path's places; with `reward` "probability" it is the probability of the
-    right class: what that reward would be on average if the class were drawn. Of a sequence of labels each has a reward of its own,
-    and a place gets those of the label that it is chosen for and of later ones (Ba et al., 2015, arXiv:1412.7755). The advantage is
-    what that exceeds the model's baseline by. Plus `baseline` times the baselines' squared errors. Needs the features log_probability
-    (b, s) and baselines (b, s) of `imgloc.models.ram`.
+    The reward is 1 for a right class, else 0; with `reward` "probability" it is the probability of the right class: what that reward
+    would be on average if the class were drawn. Of a sequence of labels each has a reward of its own (Ba et al., 2015,
+    arXiv:1412.7755). A place's advantage is what all rewards after it exceed the model's baseline by; with `trace` below 1, what they
+    and the baselines of the places after it do, those that are s places later weighed by trace^s: less scatter, for a bias where
+    baselines err (Schulman et al., 2016, arXiv:1506.02438, with no discount). Plus `baseline` times the squared errors of the baselines,
+    which expect all rewards after their place. Needs the features log_probability (b, s) and baselines (b, s) of `imgloc.models.ram`.
     """
     rewarded = chosen("reward (losses.reinforce.reward)", reward, REWARDS)
+    if not 0 <= trace <= 1:
+        raise UserError(f"losses.reinforce.trace is {trace}; possible: 0 to 1")
     features = outputs.get("features", {})
     if not {"log_probability", "baselines"} <= set(features):
         raise UserError("loss 'reinforce' needs a policy's log_probability and baselines; possible: model.name=ram with policy=learned")
@@ -42,16 +46,27 @@ def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", baseline: flo
         label_bxn, told_bxn = in_reading_order(batch, logits_bxnxk.shape[1])
     else:
         logits_bxnxk, label_bxn, told_bxn = outputs["logits"][:, None], jnp.asarray(batch.label_b)[:, None], jnp.ones((1, 1))
-    reward_bxn = rewarded(logits_bxnxk.astype(jnp.float32), label_bxn) * told_bxn
-    to_come_bxn = jnp.cumsum(reward_bxn[:, ::-1], axis=1)[:, ::-1]
+    reward_bxn = jax.lax.stop_gradient(rewarded(logits_bxnxk.astype(jnp.float32), label_bxn) * told_bxn)
     baselines_bxs = features["baselines"]
-    error_bxs = jax.lax.stop_gradient(to_come_bxn[:, _label_of(baselines_bxs.shape[1], label_bxn.shape[1])]) - baselines_bxs
-    gained_bxs = jax.lax.stop_gradient(error_bxs) * features["log_probability"]
-    loss_b: jax.Array = (baseline * error_bxs**2 - gained_bxs).sum(axis=-1)
+    reward_bxs = reward_bxn @ _follows(reward_bxn.shape[1], baselines_bxs.shape[1])
+    to_come_bxs = jnp.cumsum(reward_bxs[:, ::-1], axis=1)[:, ::-1]
+    gained_bxs = _advantages(reward_bxs, jax.lax.stop_gradient(baselines_bxs), trace) * features["log_probability"]
+    loss_b: jax.Array = (baseline * (to_come_bxs - baselines_bxs) ** 2 - gained_bxs).sum(axis=-1)
     return loss_b
 
 
-def _label_of(places: int, labels: int) -> list[int]:
-    """The label that each place is chosen for: as many glimpses for each, the very first one perhaps not chosen."""
+def _follows(labels: int, places: int) -> FloatArray:
+    """(n, s): 1 where a label is said right after a place was looked at: as many glimpses a label, the very first perhaps not chosen."""
     glimpses = -(-places // labels)
-    return [(i + glimpses * labels - places) // glimpses for i in range(places)]
+    ends = glimpses * np.arange(1, labels + 1) - 1 - (glimpses * labels - places)
+    follows: FloatArray = (ends[:, None] == np.arange(places)).astype(np.float32)
+    return follows
+
+
+def _advantages(reward_bxs: jax.Array, baselines_bxs: jax.Array, trace: float) -> jax.Array:
+    """[b, s]: of each place, summed up from the last one backwards."""
+    surprise_bxs = reward_bxs + jnp.pad(baselines_bxs[:, 1:], ((0, 0), (0, 1))) - baselines_bxs
+    found = [surprise_bxs[:, -1]]
+    for i in range(surprise_bxs.shape[1] - 2, -1, -1):
+        found.append(surprise_bxs[:, i] + trace * found[-1])
+    return jnp.stack(found[::-1], axis=1)

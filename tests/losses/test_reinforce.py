@@ -57,6 +57,17 @@ def test_its_gradient_is_that_of_the_expected_reward() -> None:
         assert gradient(mean, baseline) == pytest.approx([-expected, 0.0], abs=0.03)
 
 
+def test_with_a_trace_below_1_later_baselines_stand_for_what_comes() -> None:
+    baselines = jnp.array([[0.25, 0.5, 0.125]])
+    outputs = outputs_of(jnp.array([[2.0, 1.0]]), baselines, jnp.zeros((1, 3)))
+    for trace, wanted in ((0.0, [0.25, -0.375, 0.875]), (0.5, [0.25 + 0.5 * 0.0625, 0.0625, 0.875]), (1.0, [0.75, 0.5, 0.875])):
+        gradient = jax.grad(lambda o, trace=trace: reinforce.loss(o, batch_of(jnp.array([0])), trace=trace).sum())(outputs)
+        np.testing.assert_allclose(-gradient["features"]["log_probability"][0], wanted, rtol=1e-6)
+        np.testing.assert_allclose(-gradient["features"]["baselines"][0] / 2, 1 - baselines[0], rtol=1e-6)
+    with pytest.raises(UserError, match="trace is"):
+        reinforce.loss(outputs, batch_of(jnp.array([0])), trace=1.5)
+
+
 def test_only_places_and_baselines_learn_by_it() -> None:
     outputs = outputs_of(jnp.eye(2), jnp.full((2, 3), 0.4), jnp.full((2, 3), -1.0))
     gradient = jax.grad(lambda o: reinforce.loss(o, batch_of(jnp.array([0, 0]))).sum())(outputs)
