@@ -23,11 +23,11 @@ def get_config() -> ConfigDict:
     config.optim.warmup_steps = 200
     config.optim.clip_norm = 5.0
     config.optim.ema = 0.999
-    config.train.steps = 60_000
+    config.train.steps = 40_000
     config.train.batch_size = 128
     config.train.steps_per_call = 10
-    config.train.eval_every = 5000
-    config.train.save_every = 5000
+    config.train.eval_every = 4000
+    config.train.save_every = 4000
     config.train.best_metric = "top1"
     config.eval.after_training = "test@last"
     return config

@@ -30,11 +30,11 @@ def get_config() -> ConfigDict:
     config.optim.warmup_steps = 200
     config.optim.clip_norm = 5.0
     config.optim.ema = 0.999
-    config.train.steps = 15_000
+    config.train.steps = 12_000
     config.train.batch_size = 128
     config.train.steps_per_call = 10
-    config.train.eval_every = 1500
-    config.train.save_every = 1500
+    config.train.eval_every = 1200
+    config.train.save_every = 1200
     config.eval.after_training = "test@last"
     return config
 

@@ -88,7 +88,7 @@ def base() -> ConfigDict:
     config.train.batch_size = 64  # of all devices together
     config.train.accumulate = 1  # parts that a batch is worked through in, to save memory
     config.train.dtype = "float32"  # of the computation: float32 or bfloat16; parameters stay float32
-    config.train.steps_per_call = 1  # done in one compiled call; above 1 pays where a step is a few milliseconds
+    config.train.steps_per_call = 1  # done in one compiled call; above 1 pays where a step of dense layers is a few milliseconds
     config.train.log_every = 50  # steps between lines of metrics.jsonl
     config.train.eval_every = 500  # steps between evaluations on the validation split; 0: none
     config.train.save_every = 500  # steps between checkpoints

@@ -48,18 +48,19 @@ GAUSSIAN, TRANSFORMER = (
     (f"--config.model.policy={name}", "--config.model.scales=1", "--config.losses.reinforce.weight=0")
     for name in ("gaussian", "transformer")
 )
+SMALL = ("--config.model.stem=(6,12)", "--config.model.middle=16", "--config.model.deep=24")  # as many multiplications as RAM's
 PAIRS = ("--config.model.glimpses=5",)
 ARMS = {
     "RAM, 6 glimpses of 8x8": Arm("28x28", "ram_mnist", 64_500, (), (AVERAGED,)),
     "RAM, 6 glimpses": ram("60x60", 40_000, "--config.model.glimpses=6"),
     "RAM, 8 glimpses": ram("60x60", 40_000),
     "random places, 8 glimpses": ram("60x60", 40_000, *RANDOM),
-    "CNN": Arm("60x60", "cnn_cluttered", 40_000),
-    **{name: Arm("shares", "ram_shares", 15_000, (f"--config.data.options.train_boxed={share}",)) for name, share in SHARES.items()},
+    "CNN": Arm("60x60", "cnn_cluttered", 17_900),
+    **{name: Arm("shares", "ram_shares", 12_000, (f"--config.data.options.train_boxed={share}",)) for name, share in SHARES.items()},
     "RAM, 8 glimpses, 4 scales": ram("100x100", 20_000, *LARGE, "--config.model.scales=4", also=False),
     "DRAW's glimpses": ram("100x100", 20_000, *LARGE, *GAUSSIAN, also=False),
     "spatial transformer": ram("100x100", 20_000, *LARGE, *TRANSFORMER, also=False),
-    "CNN, 100x100": Arm("100x100", "cnn_cluttered", 20_000, LARGE),
+    "CNN, 100x100": Arm("100x100", "cnn_cluttered", 8_000, (*LARGE, *SMALL)),
     "DRAM, with context": Arm("pairs", "dram_pairs", 20_000, PAIRS),
     "DRAM, without context": Arm("pairs", "dram_pairs", 20_000, (*PAIRS, "--config.model.context=0")),
 }  # fmt: skip
