@@ -58,9 +58,9 @@ ARMS = {
     "CNN": Arm("60x60", "cnn_cluttered", 17_900),
     **{name: Arm("shares", "ram_shares", 12_000, (f"--config.data.options.train_boxed={share}",)) for name, share in SHARES.items()},
     "RAM, 8 glimpses, 4 scales": ram("100x100", 20_000, *LARGE, "--config.model.scales=4", also=False),
-    "DRAW's glimpses": ram("100x100", 20_000, *LARGE, *GAUSSIAN, also=False),
-    "spatial transformer": ram("100x100", 20_000, *LARGE, *TRANSFORMER, also=False),
-    "CNN, 100x100": Arm("100x100", "cnn_cluttered", 8_000, (*LARGE, *SMALL)),
+    "DRAW's glimpses": ram("100x100", 15_000, *LARGE, *GAUSSIAN, also=False),
+    "spatial transformer": ram("100x100", 15_000, *LARGE, *TRANSFORMER, also=False),
+    "CNN, 100x100": Arm("100x100", "cnn_cluttered", 5_800, (*LARGE, *SMALL)),
     "DRAM, with context": Arm("pairs", "dram_pairs", 20_000, PAIRS),
     "DRAM, without context": Arm("pairs", "dram_pairs", 20_000, (*PAIRS, "--config.model.context=0")),
 }  # fmt: skip

@@ -53,6 +53,7 @@ ARMS = dict((
     trunk("renet", 1e-2, 147),
     trunk("cnn_irnn", 5e-3, 92.8),
     trunk("conv_lstm", 1e-2, 116),
+    timed("RAM, 6 glimpses", "digits", "digits_ram", 29.2),
     timed("CNN of the seed", "mnist", "seed_cnn_mnist", 7.21),
     timed("ReNet", "mnist", "renet_mnist", 144),
 ))  # fmt: skip
