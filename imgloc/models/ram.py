@@ -29,10 +29,10 @@ from imgloc.errors import UserError, check_at_least, chosen
 from imgloc.ops import glimpse
 from imgloc.types import MOST_MOMENTS, Outputs
 
-TINY = {"glimpses": 3, "size": 4, "scales": 2, "units": 8, "sensed": 8}
+TINY = {"glimpses": 2, "size": 4, "scales": 2, "units": 8, "sensed": 8}
 VARIANTS = {
     "gaussian": {**TINY, "policy": "gaussian", "scales": 1}, "transformer": {**TINY, "policy": "transformer", "scales": 1},
-    "located": {**TINY, "locate": True, "draws": 2}, "context": {**TINY, "context": 4}, "labels": {**TINY, "labels": 2, "context": 4},
+    "located": {**TINY, "locate": True, "draws": 2}, "labels": {**TINY, "labels": 2, "context": 4},
 }  # fmt: skip
 FAINT = 0.01  # weights below it do not count as seen
 LOSSES = {"reinforce": "baselines", "sequence": "sequence"}  # what nothing else trains, by the output of which it is true
