@@ -98,7 +98,7 @@ def table(task: str, found: dict[str, Any]) -> str:
                  for split, name in columns]  # fmt: skip
         seconds = f"{statistics.median(run['seconds'] for run in done) / 60:.0f} min" if done else "-"
         cells += [PUBLISHED.get(title, "none found"), f"{known['parameters']:,}", f"{known['ms']:.1f}"]
-        cells += [_steps(arm.steps, wanted, runs), seconds]
+        cells += [_steps(title, runs, known["ms"]), seconds]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
         every += done
     return "\n".join([*lines, "", made_by(every)] if every else lines)
@@ -110,12 +110,15 @@ def _cell(values: Sequence[float], name: str) -> str:
     return over_seeds([1 - value for value in values] if name == "top1" else values)
 
 
-def _steps(steps: int, task: Task, runs: Runs) -> str:
-    """How many, and what has not finished or not begun, with its validation so far."""
+def _steps(title: str, runs: Runs, ms: float) -> str:
+    """How many, and what has not finished or not begun: its validation so far, the time that it wants."""
+    arm = ARMS[title]
+    task = TASKS[arm.task]
     under_way = [f"seed {run['seed']} at {run['unfinished']:,}, {next(iter(task.metrics))} {run['validation'][-1][1]:.4f} of validation"
                  for run in runs if "unfinished" in run]  # fmt: skip
     missing = [str(seed) for seed in task.seeds if seed not in {run["seed"] for run in runs}]
-    return "; ".join([f"{steps:,}", *under_way, *([f"not run: seed {', '.join(missing)}"] if missing else [])])
+    left = f"not run: seed {', '.join(missing)}, about {arm.steps * ms / 60_000:.0f} minutes of one core each"
+    return "; ".join([f"{arm.steps:,}", *under_way, *([left] if missing else [])])
 
 
 def curves(found: dict[str, Any]) -> str:
