@@ -46,7 +46,7 @@ class Plan(NamedTuple):
     name: str
     tasks: Mapping[str, Task]
     arms: Mapping[str, Arm]
-    extra: Mapping[str, str] = {}  # more splits of results.json to keep: what they are called there
+    extra: tuple[str, ...] = ()  # more splits to keep where a run has them
 
 
 @mistakes_told()

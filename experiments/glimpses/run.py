@@ -77,7 +77,8 @@ PUBLISHED = {
     "DRAM, with context": "5 [7]",
     "DRAM, without context": "7 [7]",
 }
-PLAN = Plan("glimpses", TASKS, ARMS)
+BASELINES = {"median box of training": f"{LAST}/median_box", "whole-image box": f"{LAST}/whole_image"}
+PLAN = Plan("glimpses", TASKS, ARMS, tuple(BASELINES.values()))
 
 
 def table(task: str, found: dict[str, Any]) -> str:
@@ -101,6 +102,10 @@ def table(task: str, found: dict[str, Any]) -> str:
         cells += [_steps(title, runs, known["ms"]), seconds]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
         every += done
+    for title, split in BASELINES.items() if every and "mean_iou" in wanted.metrics else ():
+        values = every[-1]["results"][split]  # of the last arm, all of whose boxes are told
+        cells = [_cell([values[name]["mean"]], name) if name in values else "-" for _, name in columns]
+        lines.append(f"| {title} | " + " | ".join([*cells, "", "", "", "", ""]) + " |")
     return "\n".join([*lines, "", made_by(every)] if every else lines)
 
 
