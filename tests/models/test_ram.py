@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from imgloc.losses import cross_entropy, reinforce
-from imgloc.models.ram import Model
+from imgloc.models.ram import Model, _averaged
 from imgloc.ops import glimpse
 from imgloc.types import Batch
 
@@ -118,6 +118,37 @@ def test_probabilities_of_several_paths_are_averaged() -> None:
     np.testing.assert_allclose(jnp.exp(answers["logits"]).sum(axis=-1), 1, rtol=1e-5)
     assert not np.allclose(jax.nn.softmax(alone["logits"]), jnp.exp(answers["logits"]), atol=1e-4)
     assert answers["steps"]["logits"].shape == (6, 3, 3)
+
+
+def test_what_is_averaged_are_probabilities_and_boxes() -> None:
+    logits, box = (np.random.default_rng(0).normal(size=shape).astype(np.float32) for shape in ((6, 2, 5), (6, 2, 4)))
+    found = _averaged({"logits": jnp.asarray(logits), "box": jnp.asarray(box)}, 3)  # two images of three paths, side by side
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(np.exp(found["logits"]), [probabilities[:3].mean(axis=0), probabilities[3:].mean(axis=0)], rtol=1e-5)
+    np.testing.assert_allclose(found["box"], [box[:3].mean(axis=0), box[3:].mean(axis=0)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["gaussian", "transformer"])
+def test_a_window_that_the_policy_asks_for_is_where_it_says_and_what_it_shows(policy: str) -> None:
+    model = Model(num_classes=3, **{**SMALL, "scales": 1}, policy=policy)
+    network = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), IMAGES)["params"]["network"]
+
+    def answer(said: list[float], images: Any) -> Any:
+        window = {"kernel": 0 * network["window"]["kernel"], "bias": jnp.array([*said, -3.0][: 4 - (policy == "transformer")])}
+        return model.apply({"params": {"network": {**network, "window": window}}}, images, train=False)
+
+    whole = answer([0, 0, 0], IMAGES)["looks"]
+    np.testing.assert_allclose(whole, np.broadcast_to([0.024, 0.024, 0.976, 0.976], whole.shape), atol=1e-3)
+    x, y, side = -1.0, 0.5, 4.0
+    found, half = answer([x, y, side], IMAGES), np.exp(-np.log1p(np.exp(side - 3))) / 2
+    center = (1 + np.tanh([x, y])) / 2
+    np.testing.assert_allclose(found["looks"][0, 0], [*(center - half), *(center + half)], rtol=1e-5)
+    at_x, at_y = ((np.arange(n) + 0.5) / n for n in (16, 12))
+    near = (np.abs(at_y - center[1]) < half + 1 / 12)[:, None] & (np.abs(at_x - center[0]) < half + 1 / 16)
+    assert 0 < near.mean() < 0.5
+    beside, within = (np.where(mask[..., None], 1 - IMAGES, IMAGES) for mask in (~near, near))
+    np.testing.assert_allclose(answer([x, y, side], beside)["logits"], found["logits"], atol=1e-5)
+    assert np.abs(answer([x, y, side], within)["logits"] - found["logits"]).max() > 1e-3
 
 
 def test_what_a_glimpse_does_not_show_has_no_say() -> None:
