@@ -1,4 +1,4 @@
-"""Recurrent attention as a localizer on scattered digits: eight glimpses of 16x16 at two scales, told where the digit is.
+"""Recurrent attention as a localizer on scattered digits: six glimpses of 16x16 at three scales, told where the digit is.
 
     imgloc train --config configs/digits_ram.py --workdir runs/digits_ram
 

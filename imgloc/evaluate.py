@@ -128,7 +128,7 @@ def evaluate(
         "step": step,
         "data": target.source.fingerprint,
         "split": target.name,
-        **({"fields": dict(target.fields)} if target.fields else {}),  # rows of older versions have none
+        "fields": dict(target.fields) or None,  # None is expected too: rows made with some are not those of a run made without
     }
     model = build.make_model(ConfigDict({**config.model, **target.fields}), len(classes))
     scoring = _Scoring(run, config, target, model, variables, view, meta, devices)

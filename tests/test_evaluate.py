@@ -264,6 +264,8 @@ def test_a_trained_policy_may_answer_by_the_mean_of_several_paths(tmp_path: Path
     rows = run.rows("test@averaged").read_bytes()
     assert main.main(["evaluate", str(workdir), "--name=averaged", "--config.model.draws=2"]) == 0
     assert run.rows("test@averaged").read_bytes() != rows, "of another number of paths they are stale"
+    assert main.main(["evaluate", str(workdir), "--name=averaged", "--config.model.draws=0"]) == 0
+    assert [row["top_scores"] for row in read_rows(run.rows("test@averaged"), expected={})] == [row["top_scores"] for row in alone]
     capsys.readouterr()
     for refused, told in ((["--config.model.draws=3"], "add --name"), (["--config.model.units=9", "--name=n"], "model.draws"),
                           (["--config.model.draws=-1", "--name=n"], "at least 0")):  # fmt: skip

@@ -62,7 +62,8 @@ def card(report: RunReport, row: Row, path: Path) -> Card:
     if "pred_box" in row:
         drawn.append(_rectangle("predicted", row["pred_box"]))
         iou = f"{best_iou(row):.2f}" if row.get("boxes") else None
-    true, predicted = (" ".join(class_name(report, label) for label in labels) for labels in _answers(row))
+    true_labels, found_labels = _answers(row)
+    true, predicted = (" ".join(class_name(report, label) for label in labels) for labels in (true_labels, found_labels))
     score = f"{100 * row['top_scores'][0]:.0f}" if row.get("top_scores") else None
     told = f"{row['id']}: true class {true}, predicted {predicted}"
     told += (f" with probability {score} %" if score else "") + (f", IoU {iou}" if iou else "")
@@ -74,7 +75,7 @@ def card(report: RunReport, row: Row, path: Path) -> Card:
         boxes=drawn,
         true=true,
         predicted=predicted,
-        right=true == predicted,
+        right=true_labels == found_labels,
         score=score,
         iou=iou,
         alt=told,
@@ -82,11 +83,11 @@ def card(report: RunReport, row: Row, path: Path) -> Card:
 
 
 def _answers(row: Row) -> tuple[list[int], list[int]]:
-    """True and predicted classes: the image's own; of a row that reads, those of its objects from left to right."""
-    if "read" not in row:
+    """True and predicted classes: the image's own; of a row that reads, those of its objects, from left to right."""
+    order = boxes.reading_order(np.asarray(row.get("boxes", []), np.float64).reshape(-1, 4))
+    if "read" not in row or not len(order):
         return [row["label"]], [row["top_labels"][0]]
-    order = boxes.reading_order(np.asarray(row["boxes"], np.float64).reshape(-1, 4))
-    return [row["labels"][i] for i in order], row["read"]
+    return [row["labels"][i] for i in order], row["read"][: len(order)]
 
 
 def _read_png(path: Path) -> bytes | None:

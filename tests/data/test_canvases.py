@@ -45,6 +45,21 @@ def test_pieces_are_crops_of_digits() -> None:
     assert seen > 5
 
 
+def test_pieces_are_of_all_digits_at_all_offsets_and_lie_anywhere() -> None:
+    """Pixels say of which digit, or of which row or column of it, a piece is; the digit that lies on top is black."""
+    black, row = np.zeros((1, 28, 28), np.uint8), np.broadcast_to(np.arange(1, 29, dtype=np.uint8)[:, None], (1, 28, 28))
+    numbered = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None], (40, 28, 28))
+    for digits in (numbered, np.concatenate([black, row]), np.concatenate([black, row.swapaxes(1, 2)])):
+        made = make(0, "test", np.arange(500), np.zeros(500, np.int64), on_host(np.ascontiguousarray(digits)), Layout(60, 1, 8, 1))
+        lit = [image for image in made.images_bxhxw if image.any()]
+        at = np.array([np.argwhere(image)[0] for image in lit])
+        assert at.min(axis=0).tolist() == [0, 0]
+        assert at.max(axis=0).tolist() == [52, 52]
+        np.testing.assert_allclose(at.mean(axis=0), 26, atol=3)
+        first = [int(image[y, x]) for image, (y, x) in zip(lit, at, strict=True)]
+        assert sorted(set(first)) == list(range(1, 40 if digits is numbered else 22))
+
+
 def test_an_index_is_the_same_in_any_batch_and_beyond_32_bits_another() -> None:
     layout = Layout(60, 4, 8, 2)
     first = np.zeros(3, np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from imgloc.losses import cross_entropy, reinforce
-from imgloc.models.ram import Model
+from imgloc.models.ram import Model, _averaged
 from imgloc.ops import glimpse
 from imgloc.types import Batch
 
@@ -120,18 +120,54 @@ def test_probabilities_of_several_paths_are_averaged() -> None:
     assert answers["steps"]["logits"].shape == (6, 3, 3)
 
 
+def test_what_is_averaged_are_probabilities_and_boxes() -> None:
+    logits, box = (np.random.default_rng(0).normal(size=shape).astype(np.float32) for shape in ((6, 2, 5), (6, 2, 4)))
+    found = _averaged({"logits": jnp.asarray(logits), "box": jnp.asarray(box)}, 3)  # two images of three paths, side by side
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(np.exp(found["logits"]), [probabilities[:3].mean(axis=0), probabilities[3:].mean(axis=0)], rtol=1e-5)
+    np.testing.assert_allclose(found["box"], [box[:3].mean(axis=0), box[3:].mean(axis=0)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["gaussian", "transformer"])
+def test_a_window_that_the_policy_asks_for_is_where_it_says_and_what_it_shows(policy: str) -> None:
+    model = Model(num_classes=3, **{**SMALL, "scales": 1}, policy=policy)
+    network = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), IMAGES)["params"]["network"]
+
+    def answer(said: list[float], images: Any) -> Any:
+        window = {"kernel": 0 * network["window"]["kernel"], "bias": jnp.array([*said, -3.0][: 4 - (policy == "transformer")])}
+        return model.apply({"params": {"network": {**network, "window": window}}}, images, train=False)
+
+    whole = answer([0, 0, 0], IMAGES)["looks"]
+    np.testing.assert_allclose(whole, np.broadcast_to([0.024, 0.024, 0.976, 0.976], whole.shape), atol=1e-3)
+    x, y, side = -1.0, 0.5, 4.0
+    found, half = answer([x, y, side], IMAGES), np.exp(-np.log1p(np.exp(side - 3))) / 2
+    center = (1 + np.tanh([x, y])) / 2
+    np.testing.assert_allclose(found["looks"][0, 0], [*(center - half), *(center + half)], rtol=1e-5)
+    at_x, at_y = ((np.arange(n) + 0.5) / n for n in (16, 12))
+    near = (np.abs(at_y - center[1]) < half + 1 / 12)[:, None] & (np.abs(at_x - center[0]) < half + 1 / 16)
+    assert 0 < near.mean() < 0.5
+    beside, within = (np.where(mask[..., None], 1 - IMAGES, IMAGES) for mask in (~near, near))
+    np.testing.assert_allclose(answer([x, y, side], beside)["logits"], found["logits"], atol=1e-5)
+    assert np.abs(answer([x, y, side], within)["logits"] - found["logits"]).max() > 1e-3
+
+
 def test_what_a_glimpse_does_not_show_has_no_say() -> None:
-    """Pixels that the steps call unseen may be anything: the answer is the same."""
-    model, params = built(policy="random")
-    outputs = model.apply({"params": params}, IMAGES, train=False)
-    unseen = np.asarray(outputs["steps"]["seen"][:, -1]) == 0
-    assert 0.05 < unseen.mean() < 0.95
-    place = np.asarray(outputs["features"]["places"])[0]
-    image, other = IMAGES[:1], np.where(unseen[0][None, :, :, None], 1 - IMAGES[:1], IMAGES[:1])
-    assert not np.array_equal(image, other)
-    for i, scale in ((0, 1), (1, 2), (2, 2)):
-        weights = glimpse.cropped(jnp.asarray(place[i : i + 1]), 4, scale, 12, 16)
-        np.testing.assert_array_equal(glimpse.look(image, weights), glimpse.look(other, weights))
+    """Pixels that no window of a path covers may be anything: the answer is the same. Of others it is not."""
+    model, params = built(policy="random")  # in training its places are those of the key, whatever the picture
+    apply = jax.jit(lambda images: model.apply({"params": params}, images, train=True, rngs={"dropout": jax.random.key(1)}))
+    outputs, shown = apply(IMAGES), np.zeros(IMAGES.shape[:3], bool)
+    for place_bx2 in np.asarray(outputs["features"]["places"]).swapaxes(0, 1):
+        for scale in (1, 2):
+            rows, columns = glimpse.cropped(jnp.asarray(place_bx2), 4, scale, 12, 16)
+            shown |= np.asarray(rows.any(axis=1)[:, :, None] & columns.any(axis=1)[:, None])
+    assert 0.05 < shown.mean() < 0.95
+    beside, within = (apply(np.where(mask[..., None], 1 - IMAGES, IMAGES))["logits"] for mask in (~shown, shown))
+    np.testing.assert_allclose(beside, outputs["logits"], atol=1e-5)
+    assert np.abs(within - outputs["logits"]).max(axis=1).min() > 1e-3
+    steps = model.apply({"params": params}, IMAGES, train=False)["steps"]
+    sides = np.asarray(steps["looks"][..., 2:] - steps["looks"][..., :2]) * [16, 12]
+    np.testing.assert_allclose(sides, 4, atol=1e-4)
+    assert 0.05 < (np.asarray(steps["seen"][:, -1]) == 0).mean() < 0.95
 
 
 def test_a_context_chooses_the_first_place_and_has_no_say_in_the_answer() -> None:

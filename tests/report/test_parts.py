@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from imgloc import scores
+from imgloc.metrics import sequences
 from imgloc.report import curves, tables, terms
+from imgloc.report.gallery import card as card_of
 from imgloc.report.gallery import gallery
 from imgloc.report.load import load_run, unique_labels
 from imgloc.stats import Interval
@@ -50,6 +52,23 @@ def test_success_curve_agrees_with_metrics(make_run: MakeRun) -> None:
             assert share[threshold] == pytest.approx(means[f"{family}_{threshold}"], abs=1e-12)
     assert curves.success(report, "model", with_class=False)[0] == 1
     assert curves.success(report, "model", with_class=True)[0] == pytest.approx(means["top1"])
+
+
+def test_a_card_of_a_row_that_reads_is_right_where_its_metric_says_so(make_run: MakeRun) -> None:
+    report = load_run(str(make_run("a")), "a", "test")
+    left, right = [0.1, 0.1, 0.3, 0.3], [0.5, 0.1, 0.9, 0.9]
+    row = {"id": "a", "label": 0, "top_labels": [0], "boxes": [right, left], "labels": [1, 0]}
+    first, second = report.classes[:2]
+    cases = [
+        ({**row, "read": [0, 1, 1]}, f"{first} {second}"), ({**row, "read": [1, 0]}, f"{second} {first}"), ({**row, "read": [0]}, first),
+        ({**row, "read": [0, 2], "boxes": [left], "labels": [0]}, first),
+    ]  # fmt: skip
+    for case, predicted in cases:
+        made = card_of(report, case, Path("none"))
+        assert made.predicted == predicted
+        assert made.right == (sequences.per_row([case])["sequence_right"][0] == 1)
+    nothing = card_of(report, {**row, "read": [0, 1], "boxes": [], "labels": []}, Path("none"))
+    assert (nothing.true, nothing.predicted, nothing.right) == (first, first, True)
 
 
 def test_gallery_draws_the_boxes_of_the_rows(make_run: MakeRun) -> None:
