@@ -32,8 +32,9 @@ TASKS = {
     "60x60": Task(METRICS, SPLITS, mnist=True),
     "shares": Task({**METRICS, "mean_iou": "IoU, box", "gt_known_50": "box right"}, {LAST: "one rollout"}, mnist=True),
     "100x100": Task(METRICS, {LAST: "one rollout"}, mnist=True, seeds=(0,)),
-    "pairs": Task({"sequence_right": "both labels right", "labels_right": "a label right"}, {LAST: "one rollout"}, mnist=True, seeds=(0,)),
+    "pairs": Task({"sequence_right": "error, the pair", "labels_right": "error, a label"}, {LAST: "one rollout"}, mnist=True, seeds=(0,)),
 }
+ERRORS = ("top1", "sequence_right", "labels_right")  # shown as what is missing to 1, as the papers do
 SHARES = {f"RAM, {100 * share:g} % of boxes": share for share in (0.0, 0.01, 0.1, 1.0)}
 
 
@@ -48,7 +49,7 @@ GAUSSIAN, TRANSFORMER = (
     (f"--config.model.policy={name}", "--config.model.scales=1", "--config.losses.reinforce.weight=0")
     for name in ("gaussian", "transformer")
 )
-SMALL = ("--config.model.stem=(6,12)", "--config.model.middle=16", "--config.model.deep=24")  # as many multiplications as RAM's
+SMALL = ("--config.model.stem=(6,12)", "--config.model.middle=16", "--config.model.deep=24")  # 5.5 million operations an image, RAM 5.8
 PAIRS = ("--config.model.glimpses=5",)
 ARMS = {
     "RAM, 6 glimpses of 8x8": Arm("28x28", "ram_mnist", 64_500, (), (AVERAGED,)),
@@ -74,9 +75,11 @@ PUBLISHED = {
     "RAM, 8 glimpses, 4 scales": "8.11 [1], 10.83 [2]",
     "DRAW's glimpses": "3.36 [5]",
     "CNN, 100x100": "0.92 [6], a far larger one",
-    "DRAM, with context": "5 [7]",
-    "DRAM, without context": "7 [7]",
+    "DRAM, with context": "5 [7], of unordered pairs",
+    "DRAM, without context": "7 [7], of unordered pairs",
 }
+ALL_TOLD = "RAM, 100 % of boxes"
+UNTAUGHT = {"RAM, 0 % of boxes": ("mean_iou", "gt_known_50")}  # metrics of outputs that nothing trained
 BASELINES = {"median box of training": f"{LAST}/median_box", "whole-image box": f"{LAST}/whole_image"}
 PLAN = Plan("glimpses", TASKS, ARMS, tuple(BASELINES.values()))
 
@@ -94,16 +97,17 @@ def table(task: str, found: dict[str, Any]) -> str:
             continue
         runs = found.get("runs", {}).get(title, [])
         done = [run for run in runs if "results" in run]
-        known = times.get(title, {"parameters": 0, "ms": float("nan")})
-        cells = [_cell([run["results"][split][name]["mean"] for run in done if name in run["results"].get(split, {})], name)
+        known = times.get(title, {})
+        cells = ["-" if name in UNTAUGHT.get(title, ()) else
+                 _cell([run["results"][split][name]["mean"] for run in done if name in run["results"].get(split, {})], name)
                  for split, name in columns]  # fmt: skip
         seconds = f"{statistics.median(run['seconds'] for run in done) / 60:.0f} min" if done else "-"
-        cells += [PUBLISHED.get(title, "none found"), f"{known['parameters']:,}", f"{known['ms']:.1f}"]
-        cells += [_steps(title, runs, known["ms"]), seconds]
+        cells += [PUBLISHED.get(title, "none found"), f"{known['parameters']:,}" if known else "-", f"{known['ms']:.1f}" if known else "-"]
+        cells += [_steps(title, runs, known.get("ms")), seconds]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
         every += done
     for title, split in BASELINES.items() if every and "mean_iou" in wanted.metrics else ():
-        values = every[-1]["results"][split]  # of the last arm, all of whose boxes are told
+        values = next((run["results"].get(split, {}) for run in found["runs"].get(ALL_TOLD, ()) if "results" in run), {})
         cells = [_cell([values[name]["mean"]], name) if name in values else "-" for _, name in columns]
         lines.append(f"| {title} | " + " | ".join([*cells, "", "", "", "", ""]) + " |")
     return "\n".join([*lines, "", made_by(every)] if every else lines)
@@ -112,17 +116,17 @@ def table(task: str, found: dict[str, Any]) -> str:
 def _cell(values: Sequence[float], name: str) -> str:
     if not values:
         return "-"
-    return over_seeds([1 - value for value in values] if name == "top1" else values)
+    return over_seeds([1 - value for value in values] if name in ERRORS else values)
 
 
-def _steps(title: str, runs: Runs, ms: float) -> str:
+def _steps(title: str, runs: Runs, ms: float | None) -> str:
     """How many, and what has not finished or not begun: its validation so far, the time that it wants."""
     arm = ARMS[title]
     task = TASKS[arm.task]
     under_way = [f"seed {run['seed']} at {run['unfinished']:,}, {next(iter(task.metrics))} {run['validation'][-1][1]:.4f} of validation"
                  for run in runs if "unfinished" in run]  # fmt: skip
     missing = [str(seed) for seed in task.seeds if seed not in {run["seed"] for run in runs}]
-    left = f"not run: seed {', '.join(missing)}, about {arm.steps * ms / 60_000:.0f} minutes of one core each"
+    left = f"not run: seed {', '.join(missing)}" + (f", about {arm.steps * ms / 60_000:.0f} minutes of one core each" if ms else "")
     return "; ".join([f"{arm.steps:,}", *under_way, *([left] if missing else [])])
 
 
@@ -156,7 +160,7 @@ def shares(found: dict[str, Any]) -> str:
         for axes, (name, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
             for place, arm in enumerate(SHARES):
                 runs = [run for run in found.get("runs", {}).get(arm, ()) if "results" in run]
-                values = [run["results"][LAST][name]["mean"] for run in runs]
+                values = [run["results"][LAST][name]["mean"] for run in runs if name not in UNTAUGHT.get(arm, ())]
                 values = [1 - value for value in values] if name == "top1" else values
                 axes.plot([place] * len(values), values, "o", color="C0", markersize=4, alpha=0.6)
                 if values:

@@ -32,7 +32,7 @@ RESNET18 = Work("resnet18_64", "resnet18", 64, 3, 1000, 32, train=True)
 LSTM = Work("lstm_28", "lstm", 28, 1, 10, 64, train=True, steps_per_call=10)  # 2 ms a step: dispatch shows
 LITE0 = Work("efficientnet_lite0_224", "efficientnet_lite0", 224, 3, 1000, 1, train=False)
 GLIMPSES = {"ram_mnist": {"glimpses": 6, "size": 8, "scales": 1}, "ram_cluttered": {"glimpses": 6, "size": 12, "scales": 3}}
-RAM_MNIST = Work("ram_mnist", "ram_mnist", 28, 1, 10, 128, train=True, steps_per_call=10)  # as its recipe
+RAM_MNIST = Work("ram_mnist", "ram_mnist", 28, 1, 10, 128, train=True, steps_per_call=10)
 RAM_CLUTTERED = Work("ram_cluttered", "ram_cluttered", 60, 1, 10, 128, train=True, steps_per_call=10)
 RESNET50 = Work("resnet50_224", "resnet50", 224, 3, 1000, 128, train=True, accelerator_only=True)
 

@@ -78,11 +78,11 @@ def load_digits(split: str, origin: str = "wheel", folder: str = "") -> Digits:
 
 
 def ink_box(ink_hxw: Uint8Array) -> FloatArray:
-    """The tight box (4,) in pixels, x0 y0 x1 y1, of what is at least INK. Raises ValueError where nothing is."""
+    """The tight box (4,) in pixels, x0 y0 x1 y1, of what is at least INK. Raises UserError where nothing is."""
     inked = ink_hxw >= INK
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     if not len(rows):
-        raise ValueError("no ink")
+        raise UserError(f"a digit is blank: it has no pixel of {INK} to 255; possible: digits with ink, as MNIST's own files have")
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
 
 

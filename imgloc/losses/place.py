@@ -10,7 +10,7 @@ from imgloc.types import Batch, Outputs
 
 
 def loss(outputs: Outputs, batch: Batch, *, output: str = "means") -> jax.Array:
-    """[b] in squared sides of the image: mean squared distance of the policy's places to the largest object's center; 0 without one.
+    """[b] in squared sides of the image: mean squared distance of the policy's places to the first object's center; 0 without one.
 
     Images without a box, as where only a share of them is annotated, leave the policy to its reward. `output` names the feature
     (b, s, 2) that holds the places, x and y in [0, 1].

@@ -30,10 +30,11 @@ def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", trace: float 
 
     The reward is 1 for a right class, else 0; with `reward` "probability" it is the probability of the right class: what that reward
     would be on average if the class were drawn. Of a sequence of labels each has a reward of its own (Ba et al., 2015,
-    arXiv:1412.7755). A place's advantage is what all rewards after it exceed the model's baseline by; with `trace` below 1, what they
-    and the baselines of the places after it do, those that are s places later weighed by trace^s: less scatter, for a bias where
-    baselines err (Schulman et al., 2016, arXiv:1506.02438, with no discount). Plus `baseline` times the squared errors of the baselines,
-    which expect all rewards after their place. Needs the features log_probability (b, s) and baselines (b, s) of `imgloc.models.ram`.
+    arXiv:1412.7755); an image without an object has none. A place's advantage is what all rewards after it exceed the model's baseline
+    by; with `trace` below 1, what they and the baselines of the places after it do, those that are s places later weighed by trace^s:
+    less scatter, for a bias where baselines err (Schulman et al., 2016, arXiv:1506.02438, with no discount). Plus `baseline` times the
+    squared errors of the baselines, which expect all rewards after their place. Needs the features log_probability (b, s) and
+    baselines (b, s) of `imgloc.models.ram`.
     """
     rewarded = chosen("reward (losses.reinforce.reward)", reward, REWARDS)
     if not 0 <= trace <= 1:
@@ -51,7 +52,7 @@ def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", trace: float 
     reward_bxs = reward_bxn @ _follows(reward_bxn.shape[1], baselines_bxs.shape[1])
     to_come_bxs = jnp.cumsum(reward_bxs[:, ::-1], axis=1)[:, ::-1]
     gained_bxs = _advantages(reward_bxs, jax.lax.stop_gradient(baselines_bxs), trace) * features["log_probability"]
-    loss_b: jax.Array = (baseline * (to_come_bxs - baselines_bxs) ** 2 - gained_bxs).sum(axis=-1)
+    loss_b: jax.Array = (baseline * (to_come_bxs - baselines_bxs) ** 2 - gained_bxs).sum(axis=-1) * told_bxn.any(axis=1)
     return loss_b
 
 

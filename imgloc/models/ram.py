@@ -6,13 +6,18 @@ the policy says; through a drawn place no gradient passes, the policy learns by 
 and the sensor too: a core that learned by its answers only would not know where things are. The first place is uniform, in evaluation
 too, where each picture has its own, drawn from its pixels.
 
+The words: a glimpse is what is seen at once, its patches (of each scale one) together with its place; the place is its middle; a look is
+its window on the image as a box, of several scales the finest; a path is all glimpses of one image.
+
 With a context network (Ba et al., 2015, arXiv:1412.7755) the policy has a recurrent layer of its own above the core's, which begins
 with a coarse view of the whole image: so the first place is chosen too, and the class is still read from glimpses alone. And instead of
 one class the network may say a sequence of labels, one for each object from left to right, after some glimpses each.
 
-Other policies, for comparison: random, uniform places; gaussian, the differentiable filters of DRAW (Gregor et al., 2015,
-arXiv:1502.04623); transformer, the sampling of a spatial transformer that shifts and scales (Jaderberg et al., 2015, arXiv:1506.02025).
-The last two choose the size of their window as well, begin with the whole image, and learn by the answer's gradient.
+Other policies, for comparison: random, uniform places; gaussian, differentiable filters after DRAW's (Gregor et al., 2015,
+arXiv:1502.04623; without its intensity, its windows no larger than the image, in this network and not in an LSTM's); transformer, the
+sampling of a spatial transformer that shifts and scales (Jaderberg et al., 2015, arXiv:1506.02025). The last two choose the size of
+their window as well and learn by the answer's gradient; their first window is a learned one, the same for all images, at the start of
+training nearly the whole image.
 """
 
 from __future__ import annotations
@@ -34,8 +39,8 @@ VARIANTS = {
     "gaussian": {**TINY, "policy": "gaussian", "scales": 1}, "transformer": {**TINY, "policy": "transformer", "scales": 1},
     "located": {**TINY, "locate": True, "draws": 2}, "labels": {**TINY, "labels": 2, "context": 4},
 }  # fmt: skip
-FAINT = 0.01  # weights below it do not count as seen
-LOSSES = {"reinforce": "baselines", "sequence": "sequence"}  # what nothing else trains, by the output of which it is true
+FAINT = 0.01  # of a window's largest weight: what weighs less does not count as seen
+LOSSES = {"reinforce": "baselines", "sequence": "sequence"}  # loss: the output that, where a model gives it, no other loss trains
 CHANGEABLE = ("draws",)  # fields that change no parameter: a trained model may be scored with others
 POLICIES = ("learned", "random", "gaussian", "transformer")
 
@@ -43,7 +48,8 @@ POLICIES = ("learned", "random", "gaussian", "transformer")
 class Model(nn.Module):
     """Outputs: logits; box where `locate`; looks (b, g, 4), the windows of glimpses, of scales the finest; steps: all by glimpse.
 
-    Where `labels`: sequence (b, labels, k); logits are then the first label's, and there are no steps.
+    Where `labels`: sequence (b, labels, k); logits are then the first label's, and there are no steps. Where `draws`, logits and box are
+    means over the paths; looks, seen and features are the first path's.
 
     features: places (b, g, 2), x and y in [0, 1]; of the learned policy for the c it chose, all but the first or with a context all:
     means (b, c, 2), what it said, log_probability (b, c) of what was drawn, baselines (b, c), the reward that was expected then.
@@ -71,9 +77,11 @@ class Model(nn.Module):
         key = self.make_rng("dropout") if train else jax.random.key(0)
         keys_b = jax.vmap(lambda number: jax.random.fold_in(key, number))(jnp.arange(len(seen)) if train else _numbers(images, count))
         network = Network(
-            self.num_classes, self.size, self.scales, self.units, self.sensed, self.policy, self.locate, self.context, name="network"
+            num_classes=self.num_classes, size=self.size, scales=self.scales, units=self.units, sensed=self.sensed, policy=self.policy,
+            locate=self.locate, context=self.context, name="network",
         )  # fmt: skip
-        path = network(seen, keys_b, self.glimpses * max(self.labels, 1), self.deviation if train or self.draws else 0.0)
+        glimpses, deviation = self.glimpses * max(self.labels, 1), self.deviation if train or self.draws else 0.0
+        path = network(seen, keys_b, glimpses=glimpses, deviation=deviation)
         answers = path.answers if count == 1 else _averaged(path.answers, count)
         outputs: dict[str, Any] = {name: array[:, -1] for name, array in answers.items()}
         if self.labels:
@@ -96,6 +104,8 @@ class Model(nn.Module):
             raise UserError(f"model.glimpses is {self.glimpses}, with all labels; possible: {MOST_MOMENTS} glimpses at most in all")
         if self.context and self.policy != "learned":
             raise UserError(f"model.context is for policy=learned, got {self.policy}; possible: model.context=0")
+        if self.policy == "learned" and not self.context and self.glimpses * max(self.labels, 1) < 2:
+            raise UserError("model.glimpses=1 is at random and leaves nothing to choose; possible: 2, model.context, policy=random")
         if self.labels and self.locate:
             raise UserError("model.locate reads one box, model.labels several labels; possible: one of them")
         if self.policy in ("gaussian", "transformer") and (self.scales > 1 or self.draws):
@@ -104,7 +114,7 @@ class Model(nn.Module):
             raise UserError(f"model.deviation is {self.deviation}; possible: above 0, up to 1")
 
 
-class Sight(NamedTuple):
+class Aim(NamedTuple):
     """Where a glimpse looks: a place (b, 2); where the policy chooses it, a window's side (b,), in sides of the image, and its blur."""
 
     place: jax.Array
@@ -134,7 +144,7 @@ class Network(nn.Module):
     context: int
 
     @nn.compact
-    def __call__(self, images: jax.Array, keys_b: jax.Array, glimpses: int, deviation: float) -> Path:
+    def __call__(self, images: jax.Array, keys_b: jax.Array, *, glimpses: int, deviation: float) -> Path:
         """A path over each image (b, h, w, c), places drawn with a deviation where it is not 0."""
         dense = {name: nn.Dense(units, name=name) for name, units in self._layers().items()}
         uniform_bxgx2, normal_bxgx2 = _random(keys_b, glimpses)
@@ -149,22 +159,22 @@ class Network(nn.Module):
 
         for i in range(glimpses):
             if "window" in dense:
-                sight = self._window(dense["window"](state))
+                aim = self._window(dense["window"](state))
             elif self.policy == "random" or not (i or self.context):
-                sight = Sight(uniform_bxgx2[:, i])
+                aim = Aim(uniform_bxgx2[:, i])
             else:
                 plan = nn.relu(dense["plan"](guide))
                 mean = (1 + jnp.tanh(dense["place"](plan).astype(jnp.float32))) / 2
                 drawn = jax.lax.stop_gradient(mean + deviation * normal_bxgx2[:, i])
-                sight = Sight(drawn.clip(0, 1))
+                aim = Aim(drawn.clip(0, 1))
                 keep(means=mean, baselines=dense["baseline"](plan).astype(jnp.float32)[:, 0])
                 if deviation > 0:
                     keep(log_probability=log_normal(drawn, mean, deviation))
-            patches, look, shown = self._sensed(images, levels, sight)
-            what, where = dense["what"](patches), dense["where"](_told(sight).astype(images.dtype))
+            patches, look, shown = self._patches(images, levels, aim)
+            what, where = dense["what"](patches), dense["where"](_told(aim).astype(images.dtype))
             glimpse_bxu = nn.relu(dense["glimpse"](nn.relu(jnp.concatenate([what, where], axis=-1))))
             state = nn.relu(dense["core"](jnp.concatenate([state, glimpse_bxu], axis=-1)))
-            keep(logits=dense["classes"](state), places=sight.place, looks=look, shown=shown)
+            keep(logits=dense["classes"](state), places=aim.place, looks=look, shown=shown)
             if self.locate:
                 keep(box=boxes.from_low_size_logits(dense["box"](state).astype(jnp.float32), nn.sigmoid))
             guide = nn.relu(dense["guide"](jnp.concatenate([guide, state], axis=-1))) if self.context else state
@@ -182,35 +192,36 @@ class Network(nn.Module):
         policies = {"learned": learned, "random": {}, "gaussian": {"window": 4}, "transformer": {"window": 3}}
         return layers | policies[self.policy]
 
-    def _window(self, said_bxn: jax.Array) -> Sight:
+    def _window(self, said_bxn: jax.Array) -> Aim:
         """The window that a differentiable policy asks for; all 0s are nearly the whole image."""
         said = said_bxn.astype(jnp.float32)
         side_b = jnp.exp(-nn.softplus(said[:, 2] - 3))
         blur_b = jnp.exp(said[:, 3]) if self.policy == "gaussian" else None
-        return Sight((1 + jnp.tanh(said[:, :2])) / 2, side_b, blur_b)
+        return Aim((1 + jnp.tanh(said[:, :2])) / 2, side_b, blur_b)
 
-    def _sensed(self, images: jax.Array, levels: list[jax.Array], sight: Sight) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def _patches(self, images: jax.Array, levels: list[jax.Array], aim: Aim) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The patches of a glimpse, (b, scales size size c), its window (b, 4), and what it shows of the image, (b, h, w).
 
         Crops are read from `levels`, the image pooled; the other windows from the image.
         """
         height, width = images.shape[1:3]
-        if sight.side is None:
-            look = glimpse.cropped_boxes(sight.place, self.size, height, width)
-            weights = [glimpse.cropped(sight.place, self.size, 2**i, height, width) for i in range(self.scales)]  # for what is shown
-            patches = glimpse.crops(levels, sight.place, self.size)
+        if aim.side is None:
+            look = glimpse.cropped_boxes(aim.place, self.size, height, width)
+            weights = [glimpse.cropped(aim.place, self.size, 2**i, height, width) for i in range(self.scales)]  # for what is shown
+            patches = glimpse.crops(levels, aim.place, self.size)
         else:
-            window = jnp.concatenate([sight.place, sight.side[:, None], sight.side[:, None]], axis=-1)
-            look = jnp.concatenate([sight.place - sight.side[:, None] / 2, sight.place + sight.side[:, None] / 2], axis=-1)
-            if sight.blur is None:
+            window = jnp.concatenate([aim.place, aim.side[:, None], aim.side[:, None]], axis=-1)
+            look = jnp.concatenate([aim.place - aim.side[:, None] / 2, aim.place + aim.side[:, None] / 2], axis=-1)
+            if aim.blur is None:
                 weights = [glimpse.bilinear(window, self.size, height, width)]
             else:
-                stride_b = sight.side * max(height, width) / max(self.size - 1, 1)
-                weights = [glimpse.gaussian(window, 0.5 * sight.blur * stride_b + 1e-3, self.size, height, width)]
+                stride_b = aim.side * max(height, width) / max(self.size - 1, 1)
+                weights = [glimpse.gaussian(window, 0.5 * aim.blur * stride_b + 1e-3, self.size, height, width)]
             patches = [glimpse.look(images, weights[0])]
         shown = jnp.zeros(images.shape[:3])
         for i, (rows, columns) in enumerate(weights):
-            inside = (rows.max(axis=1) > FAINT)[:, :, None] & (columns.max(axis=1) > FAINT)[:, None]
+            by_row, by_column = (each.max(axis=1) > FAINT * each.max(axis=(1, 2))[:, None] for each in (rows, columns))
+            inside = by_row[:, :, None] & by_column[:, None]
             shown = jnp.maximum(shown, inside * 0.5**i)
         return jnp.concatenate([patch.reshape(len(images), -1).astype(images.dtype) for patch in patches], axis=-1), look, shown
 
@@ -222,10 +233,10 @@ def _coarse(images: jax.Array, side: int) -> jax.Array:
     return view
 
 
-def _told(sight: Sight) -> jax.Array:
+def _told(aim: Aim) -> jax.Array:
     """What the network is told of where it looks: the place, -1 to 1, and the logarithm of a window's side."""
-    place = 2 * sight.place - 1
-    return place if sight.side is None else jnp.concatenate([place, jnp.log(sight.side)[:, None]], axis=-1)
+    place = 2 * aim.place - 1
+    return place if aim.side is None else jnp.concatenate([place, jnp.log(aim.side)[:, None]], axis=-1)
 
 
 def log_normal(drawn_bx2: jax.Array, mean_bx2: jax.Array, deviation: float) -> jax.Array:

@@ -1,7 +1,8 @@
 """Windows on an image that are cheap to look through: one matrix of weights for its rows, one for its columns, two products.
 
 What a window shows, (b, s, s, c), is `look(images, rows, columns)`; the weights, (b, s, h) and (b, s, w), say where it is and how it
-samples: `cropped` as a crop that is pooled, `bilinear` by tents, `gaussian` by bells. What lies beyond the image is 0.
+samples: `cropped` as a crop that is pooled, `bilinear` by tents, `gaussian` by bells. What lies beyond the image is 0; `gaussian`
+weighs the image's own pixels alone.
 Crops of one image at many places are cheaper still as `crops(pooled(images, scales), place, size)`: pooled once, then read at each place.
 Places are (x, y) in [0, 1] of the image, windows (center x, center y, side x, side y).
 """

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from imgloc.data import digits as module
-from imgloc.data.digits import IDX_FILES, Digits, load_digits
+from imgloc.data.digits import IDX_FILES, Digits, ink_box, load_digits
+from imgloc.errors import UserError
 from tests.refusals import assert_refused
 
 SPLITS = ("train", "validation", "test")
@@ -143,6 +144,14 @@ def test_tfds_gives_what_the_idx_files_give(tmp_path: Path, monkeypatch: pytest.
         ours, theirs = load_digits(split, "idx", str(tmp_path)), load_digits(split, "tfds", str(tmp_path))
         assert theirs.fingerprint == ours.fingerprint
         assert theirs.groups == ours.groups
+
+
+def test_the_box_of_ink_is_tight_and_a_blank_digit_is_refused() -> None:
+    digit = np.zeros((28, 28), np.uint8)
+    digit[3:9, 5], digit[20, 20] = 200, 31  # the last one is too faint
+    assert ink_box(digit).tolist() == [5, 3, 6, 9]
+    with pytest.raises(UserError, match="a digit is blank"):
+        ink_box(np.full((28, 28), 31, np.uint8))
 
 
 def test_unknown_names_and_absent_files_are_refused(tmp_path: Path) -> None:

@@ -59,5 +59,16 @@ def test_a_place_is_rewarded_for_its_own_label_and_for_later_ones() -> None:
     np.testing.assert_allclose(-found / 2, [[1, 0, 0], [1, 1, 1], [1, 0, 0]])
 
 
+def test_an_image_without_an_object_has_no_reward_to_learn_by() -> None:
+    untold = BATCH._replace(object_mask_bxn=np.array([[True, True, False], [False] * 3, [True, False, False]]))
+    def loss(features: Any) -> Any:
+        return reinforce.loss({"sequence": LOGITS, "features": features}, untold)
+
+    features = {"baselines": jnp.full((3, 4), 0.4), "log_probability": -jnp.ones((3, 4))}
+    assert np.asarray(loss(features)).astype(bool).tolist() == [True, False, True]
+    gradient = jax.grad(lambda features: loss(features).sum())(features)
+    assert not any(np.asarray(part[1]).any() for part in gradient.values())
+
+
 def test_a_model_without_a_sequence_is_refused() -> None:
     assert_refused(lambda: sequence.loss({"logits": LOGITS[:, 0]}, BATCH), "needs the output 'sequence'")
