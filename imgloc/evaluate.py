@@ -168,8 +168,11 @@ def _is_current(scoring: _Scoring, predictor: str) -> bool:
         read_rows(path, expected=scoring.meta)
     except UserError:
         return False
+    made_of = read_meta(path) or {}
+    if made_of.get("fields", {}) != scoring.meta.get("fields", {}):  # as trained, where another answer has had the same name
+        return False
     # Rows that do not tell of what outputs they were made are of a version that left the windows out.
-    return predictor != "model" or "outputs" in (read_meta(path) or {}) or "looks" not in scoring.outputs
+    return predictor != "model" or "outputs" in made_of or "looks" not in scoring.outputs
 
 
 def _write_all_rows(scoring: _Scoring) -> None:
