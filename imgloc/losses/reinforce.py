@@ -40,7 +40,8 @@ def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", trace: float 
         raise UserError(f"losses.reinforce.trace is {trace}; possible: 0 to 1")
     features = outputs.get("features", {})
     if not {"log_probability", "baselines"} <= set(features):
-        raise UserError("loss 'reinforce' needs a policy's log_probability and baselines; possible: model.name=ram with policy=learned")
+        possible = "model.name=ram with policy=learned, and 2 glimpses or a context"
+        raise UserError(f"loss 'reinforce' needs a policy's log_probability and baselines; possible: {possible}")
     if "sequence" in outputs:
         logits_bxnxk = outputs["sequence"]
         label_bxn, told_bxn = in_reading_order(batch, logits_bxnxk.shape[1])
