@@ -94,6 +94,15 @@ def test_rows_of_a_version_that_left_windows_out_are_made_again(tmp_path: Path) 
         assert _is_current(at_once, "model")
 
 
+def test_rows_of_another_answer_under_the_same_name_are_made_again(tmp_path: Path) -> None:
+    """Drawn paths first, then the model as it was trained: what it was made of has no fields then."""
+    as_trained = scoring(ram.Model(num_classes=3, **ram.TINY), tmp_path)
+    old: list[dict[str, Any]] = [{"id": "a", "label": 0, "top_labels": [0], "boxes": []}]
+    for fields, current in (({"fields": {"draws": 3}}, False), ({}, True)):
+        rows.write_rows(tmp_path / "rows" / "test.jsonl", old, {**as_trained.meta, "outputs": ["logits", "looks"], **fields})
+        assert _is_current(as_trained, "model") == current
+
+
 def test_a_models_windows_are_the_same_in_rows_and_step_by_step() -> None:
     model = ram.Model(num_classes=2, glimpses=2, size=4, units=4, sensed=4)
     view, devices = View((8, 16, 1)), mesh.make_mesh(jax.local_devices()[:1])

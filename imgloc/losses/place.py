@@ -17,7 +17,10 @@ def loss(outputs: Outputs, batch: Batch, *, output: str = "means") -> jax.Array:
     """
     features = outputs.get("features", {})
     if output not in features:
-        raise UserError(f"loss 'place' needs the feature '{output}'; possible: model.name=ram with policy=learned")
+        possible = "model.name=ram with policy=learned, and 2 glimpses or a context"
+        raise UserError(f"loss 'place' needs the feature '{output}'; possible: {possible}")
+    if features[output].ndim != 3 or features[output].shape[-1] != 2:
+        raise UserError(f"losses.place.output is '{output}', of shape {features[output].shape}; possible: a feature of places (b, s, 2)")
     center_bx2 = (batch.boxes_bxnx4[:, 0, :2] + batch.boxes_bxnx4[:, 0, 2:]) / 2
     squared_b = ((features[output] - center_bx2[:, None]) ** 2).sum(axis=-1).mean(axis=-1)
     return jnp.where(batch.object_mask_bxn[:, 0], squared_b, 0.0)

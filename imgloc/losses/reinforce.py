@@ -39,9 +39,12 @@ def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", trace: float 
     rewarded = chosen("reward (losses.reinforce.reward)", reward, REWARDS)
     if not 0 <= trace <= 1:
         raise UserError(f"losses.reinforce.trace is {trace}; possible: 0 to 1")
+    if baseline < 0:  # baselines would flee from what they are to expect
+        raise UserError(f"losses.reinforce.baseline is {baseline}; possible: at least 0")
     features = outputs.get("features", {})
     if not {"log_probability", "baselines"} <= set(features):
-        raise UserError("loss 'reinforce' needs a policy's log_probability and baselines; possible: model.name=ram with policy=learned")
+        possible = "model.name=ram with policy=learned, and 2 glimpses or a context"
+        raise UserError(f"loss 'reinforce' needs a policy's log_probability and baselines; possible: {possible}")
     if "sequence" in outputs:
         logits_bxnxk = outputs["sequence"]
         label_bxn, told_bxn = in_reading_order(batch, logits_bxnxk.shape[1])

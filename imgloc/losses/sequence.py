@@ -16,6 +16,9 @@ def loss(outputs: Outputs, batch: Batch) -> jax.Array:
     if "sequence" not in outputs:
         raise UserError("loss 'sequence' needs the output 'sequence'; possible: model.name=ram with model.labels above 0")
     logits_bxsxk = outputs["sequence"]
+    places, kept = logits_bxsxk.shape[1], batch.labels_bxn.shape[1]
+    if kept < places:  # places that are never taught; and rows would not tell that they are wrong
+        raise UserError(f"the model says {places} labels, data.max_objects keeps {kept} of an image; possible: data.max_objects={places}")
     labels_bxs, told_bxs = in_reading_order(batch, logits_bxsxk.shape[1])
     each_bxs = optax.softmax_cross_entropy_with_integer_labels(logits_bxsxk, labels_bxs)
     mean_b: jax.Array = jnp.where(told_bxs, each_bxs, 0.0).sum(axis=1) / jnp.maximum(told_bxs.sum(axis=1), 1)

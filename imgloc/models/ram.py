@@ -42,6 +42,7 @@ VARIANTS = {
 FAINT = 0.01  # of a window's largest weight: what weighs less does not count as seen
 LOSSES = {"reinforce": "baselines", "sequence": "sequence"}  # loss: the output that, where a model gives it, no other loss trains
 CHANGEABLE = ("draws",)  # fields that change no parameter: a trained model may be scored with others
+LEAST_DEVIATION = 1e-4  # float32 tells places that lie closer together hardly apart
 POLICIES = ("learned", "random", "gaussian", "transformer")
 
 
@@ -72,6 +73,7 @@ class Model(nn.Module):
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
         self._check()
+        self._check_images(*images.shape[1:3])
         count = 1 if train else max(self.draws, 1)
         seen = jnp.repeat(images, count, axis=0)  # an image's paths lie side by side in the batch
         key = self.make_rng("dropout") if train else jax.random.key(0)
@@ -110,8 +112,17 @@ class Model(nn.Module):
             raise UserError("model.locate reads one box, model.labels several labels; possible: one of them")
         if self.policy in ("gaussian", "transformer") and (self.scales > 1 or self.draws):
             raise UserError(f"model.policy={self.policy} has one scale and nothing to draw; possible: model.scales=1 and model.draws=0")
-        if not 0 < self.deviation <= 1:
-            raise UserError(f"model.deviation is {self.deviation}; possible: above 0, up to 1")
+        if not LEAST_DEVIATION <= self.deviation <= 1:
+            raise UserError(f"model.deviation is {self.deviation}; possible: {LEAST_DEVIATION} to 1")
+
+    def _check_images(self, height: int, width: int) -> None:
+        """Refuse windows that are mostly beyond the image: nothing is gained by them, and they grow without end."""
+        side = max(height, width)
+        for name, value, most in (
+            ("size", self.size, 2 * side), ("scales", self.scales, side.bit_length()), ("context", self.context, side),
+        ):  # fmt: skip
+            if value > most:
+                raise UserError(f"model.{name} is {value}; possible for images of {height} x {width}: up to {most}")
 
 
 class Aim(NamedTuple):

@@ -37,3 +37,9 @@ def test_an_image_without_a_box_neither_adds_nor_pulls() -> None:
 
 def test_a_model_without_places_is_refused() -> None:
     assert_refused(lambda: place.loss({"logits": MEANS}, batch_of([[True, True]] * 3)), "needs the feature 'means'")
+
+
+def test_a_feature_that_is_no_place_is_refused() -> None:
+    """Numbers a step (b, s) would be stretched over the batch."""
+    outputs = {"features": {"baselines": MEANS[..., 0]}}
+    assert_refused(lambda: place.loss(outputs, batch_of([[True, True]] * 3), output="baselines"), "possible: a feature of places")

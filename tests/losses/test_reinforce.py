@@ -66,6 +66,8 @@ def test_with_a_trace_below_1_later_baselines_stand_for_what_comes() -> None:
         np.testing.assert_allclose(-gradient["features"]["baselines"][0] / 2, 1 - baselines[0], rtol=1e-6)
     with pytest.raises(UserError, match="trace is"):
         reinforce.loss(outputs, batch_of(jnp.array([0])), trace=1.5)
+    with pytest.raises(UserError, match="baseline is"):
+        reinforce.loss(outputs, batch_of(jnp.array([0])), baseline=-1.0)
 
 
 def test_only_places_and_baselines_learn_by_it() -> None:

@@ -40,8 +40,14 @@ def test_places_beyond_the_objects_learn_nothing() -> None:
     gradient = np.asarray(jax.grad(lambda logits: sequence.loss({"sequence": logits}, BATCH).sum())(jnp.asarray(LOGITS)))
     assert np.abs(gradient[:2]).min() > 0
     assert not gradient[2, 1].any()
-    many = np.zeros((3, 5, 4), np.float32)
+    many = np.zeros((3, 3, 4), np.float32)
     np.testing.assert_allclose(sequence.loss({"sequence": many}, BATCH), np.log(4), rtol=1e-5)
+
+
+def test_more_places_than_objects_are_kept_is_refused() -> None:
+    """Else the last places learned nothing, and were scored on nothing."""
+    many = np.zeros((3, 5, 4), np.float32)
+    assert_refused(lambda: sequence.loss({"sequence": many}, BATCH), "data.max_objects=5")
 
 
 def test_a_place_is_rewarded_for_its_own_label_and_for_later_ones() -> None:

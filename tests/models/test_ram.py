@@ -197,8 +197,9 @@ def test_a_sequence_is_what_is_said_after_each_labels_glimpses() -> None:
 
 
 REFUSED = [
+    ({"size": 100_000}, "12 x 16: up to 32"), ({"scales": 14}, "up to 5"), ({"context": 17}, "up to 16"),
     ({"context": 4, "policy": "random"}, "model.context=0"), ({"labels": 2, "locate": True}, "possible: one"),
-    ({"policy": "greedy"}, "learned"), ({"deviation": 0.0}, "above 0"), ({"glimpses": 0}, "at least 1"),
+    ({"policy": "greedy"}, "learned"), ({"deviation": 0.0}, "0.0001 to 1"), ({"glimpses": 0}, "at least 1"),
     ({"glimpses": 1}, "nothing to choose"), ({"glimpses": 65}, "64 glimpses at most"),
 ]  # fmt: skip
 

@@ -95,4 +95,6 @@ def test_read_adds_the_likeliest_class_of_each_place() -> None:
     assert [{k: v for k, v in row.items() if k != "read"} for row in found] == plain
     likeliest = [[max(range(CLASSES), key=lambda k: scores[k]) for scores in outputs["sequence"][i]] for i in (0, 2)]
     assert [row["read"] for row in found] == likeliest
+    del outputs["sequence"]
+    assert read.rows(outputs, given) == plain, "a baseline, which is scored beside a model, reads nothing"
     json.dumps(found, allow_nan=False)
