@@ -219,7 +219,7 @@ class Network(nn.Module):
                 stride_b = sight.side * max(height, width) / max(self.size - 1, 1)
                 weights = [glimpse.gaussian(window, 0.5 * sight.blur * stride_b + 1e-3, self.size, height, width)]
             patches = [glimpse.look(images, weights[0])]
-        shown = jnp.zeros(images.shape[:3])
+        shown = jnp.zeros(images.shape[:3], jnp.float32)
         for i, (rows, columns) in enumerate(weights):
             inside = (rows.max(axis=1) > FAINT)[:, :, None] & (columns.max(axis=1) > FAINT)[:, None]
             shown = jnp.maximum(shown, inside * 0.5**i)
@@ -250,7 +250,7 @@ def _random(keys_b: jax.Array, glimpses: int) -> tuple[jax.Array, jax.Array]:
     """Uniform places and normal numbers, (b, g, 2) each."""
     def draw(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         uniform, normal = jax.random.split(key)
-        return jax.random.uniform(uniform, (glimpses, 2)), jax.random.normal(normal, (glimpses, 2))
+        return jax.random.uniform(uniform, (glimpses, 2), jnp.float32), jax.random.normal(normal, (glimpses, 2), jnp.float32)
 
     found: tuple[jax.Array, jax.Array] = jax.vmap(draw)(keys_b)
     return found
