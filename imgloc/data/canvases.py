@@ -73,7 +73,7 @@ def _made(
 
     def one(high: jax.Array, low: jax.Array, first: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         own = jax.random.fold_in(jax.random.fold_in(key, high), low)
-        drawn = jax.random.uniform(own, (pieces + tried + layout.per_canvas - 1,))  # all at once: each draw is dear to compile
+        drawn = jax.random.uniform(own, (pieces + tried + layout.per_canvas - 1,), jnp.float32)  # all at once: each is dear to compile
         canvas = _with_pieces(drawn[:pieces].reshape(layout.clutter, 5), digits_nx28x28, layout)
         chosen_d = jnp.concatenate([first[None], _whole(drawn[pieces + tried :], count)])
         corners_dx2 = _corners(drawn[pieces:][:tried].reshape(layout.per_canvas, TRIES, 2), layout)

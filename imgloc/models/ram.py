@@ -229,7 +229,7 @@ class Network(nn.Module):
                 stride_b = aim.side * max(height, width) / max(self.size - 1, 1)
                 weights = [glimpse.gaussian(window, 0.5 * aim.blur * stride_b + 1e-3, self.size, height, width)]
             patches = [glimpse.look(images, weights[0])]
-        shown = jnp.zeros(images.shape[:3])
+        shown = jnp.zeros(images.shape[:3], jnp.float32)
         for i, (rows, columns) in enumerate(weights):
             by_row, by_column = (each.max(axis=1) > FAINT * each.max(axis=(1, 2))[:, None] for each in (rows, columns))
             inside = by_row[:, :, None] & by_column[:, None]
@@ -261,7 +261,7 @@ def _random(keys_b: jax.Array, glimpses: int) -> tuple[jax.Array, jax.Array]:
     """Uniform places and normal numbers, (b, g, 2) each."""
     def draw(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         uniform, normal = jax.random.split(key)
-        return jax.random.uniform(uniform, (glimpses, 2)), jax.random.normal(normal, (glimpses, 2))
+        return jax.random.uniform(uniform, (glimpses, 2), jnp.float32), jax.random.normal(normal, (glimpses, 2), jnp.float32)
 
     found: tuple[jax.Array, jax.Array] = jax.vmap(draw)(keys_b)
     return found

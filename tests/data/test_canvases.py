@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 
 from imgloc.data import canvases
@@ -76,3 +77,15 @@ def test_digits_keep_clear_of_each_other_where_there_is_room() -> None:
         apart = np.abs(corners[:, 0] - corners[:, 1]).max(axis=-1)
         assert (apart.min() >= CLEAR) == clear
         assert np.ptp(corners, axis=(0, 1)).min() > 0.9 * (canvas - 28)
+
+
+def test_canvases_are_the_same_where_jax_counts_in_64_bits() -> None:
+    """Else the same fingerprint would stand for other pictures."""
+    indices, layout = np.arange(3), canvases.Layout(40, 4, 8, 2)
+    digits = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+    found = []
+    for wide in (False, True):
+        with jax.enable_x64(wide):
+            found.append(canvases.make(0, "canvas test", indices, indices, canvases.on_host(digits), layout))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
