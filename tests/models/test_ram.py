@@ -26,6 +26,11 @@ def built(**fields: Any) -> tuple[Model, Any]:
     return model, jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), IMAGES)["params"]
 
 
+def said(model: Model, params: Any) -> Any:
+    """What it says of IMAGES in evaluation."""
+    return jax.jit(functools.partial(model.apply, train=False))({"params": params}, IMAGES)
+
+
 def batch_of(label_b: Any) -> Batch:
     nothing: Any = None
     return Batch(nothing, nothing, nothing, nothing, label_b, nothing, nothing)
@@ -103,9 +108,8 @@ def test_what_is_scored_draws_nothing_and_a_picture_begins_where_it_does_in_any_
 
 def test_training_draws_other_places_each_time_around_what_the_policy_says() -> None:
     model, params = built()
-    places = [
-        model.apply({"params": params}, IMAGES, train=True, rngs={"dropout": jax.random.key(i)})["features"] for i in range(2)
-    ]
+    apply = jax.jit(lambda key: model.apply({"params": params}, IMAGES, train=True, rngs={"dropout": key})["features"])
+    places = [apply(jax.random.key(i)) for i in range(2)]
     assert not np.allclose(places[0]["places"], places[1]["places"])
     away = np.abs(places[0]["places"][:, 1:] - places[0]["means"])
     assert 0 < away.mean() < 2 * model.deviation
@@ -113,8 +117,7 @@ def test_training_draws_other_places_each_time_around_what_the_policy_says() -> 
 
 def test_probabilities_of_several_paths_are_averaged() -> None:
     model, params = built(draws=3)
-    answers = model.apply({"params": params}, IMAGES, train=False)
-    alone = Model(num_classes=3, **SMALL, draws=1).apply({"params": params}, IMAGES, train=False)
+    answers, alone = said(model, params), said(Model(num_classes=3, **SMALL, draws=1), params)
     np.testing.assert_allclose(jnp.exp(answers["logits"]).sum(axis=-1), 1, rtol=1e-5)
     assert not np.allclose(jax.nn.softmax(alone["logits"]), jnp.exp(answers["logits"]), atol=1e-4)
     assert answers["steps"]["logits"].shape == (6, 3, 3)
@@ -164,7 +167,7 @@ def test_what_a_glimpse_does_not_show_has_no_say() -> None:
     beside, within = (apply(np.where(mask[..., None], 1 - IMAGES, IMAGES))["logits"] for mask in (~shown, shown))
     np.testing.assert_allclose(beside, outputs["logits"], atol=1e-5)
     assert np.abs(within - outputs["logits"]).max(axis=1).min() > 1e-3
-    steps = model.apply({"params": params}, IMAGES, train=False)["steps"]
+    steps = said(model, params)["steps"]
     sides = np.asarray(steps["looks"][..., 2:] - steps["looks"][..., :2]) * [16, 12]
     np.testing.assert_allclose(sides, 4, atol=1e-4)
     assert 0.05 < (np.asarray(steps["seen"][:, -1]) == 0).mean() < 0.95
@@ -189,8 +192,7 @@ def test_a_context_chooses_the_first_place_and_has_no_say_in_the_answer() -> Non
 def test_a_sequence_is_what_is_said_after_each_labels_glimpses() -> None:
     model, params = built(labels=2)
     longer = Model(num_classes=3, **{**SMALL, "glimpses": 6})
-    steps = longer.apply({"params": params}, IMAGES, train=False)["steps"]["logits"]
-    outputs = model.apply({"params": params}, IMAGES, train=False)
+    steps, outputs = said(longer, params)["steps"]["logits"], said(model, params)
     np.testing.assert_allclose(outputs["sequence"], steps[:, [2, 5]], atol=1e-6)
     np.testing.assert_array_equal(outputs["logits"], outputs["sequence"][:, 0])
     assert outputs["looks"].shape == (6, 6, 4)
