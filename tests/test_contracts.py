@@ -124,7 +124,7 @@ def test_a_gradient_reaches_every_parameter(name: str) -> None:
     # Zeros where training starts hide what lies before them: any other point will do. In NumPy: JAX compiles each shape anew.
     rng = np.random.default_rng(1)
     params = jax.tree.map(lambda a: a + 0.05 * rng.standard_normal(a.shape, np.float32), jax.device_get(params))
-    batch, losses = some_batch(4), training_losses(name.partition("/")[0], predicted(name))
+    batch, losses = some_batch(4, objects=2), training_losses(name.partition("/")[0], predicted(name))
 
     @jax.jit
     def gradient(params: Any, key: Any) -> Any:

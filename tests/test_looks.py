@@ -95,11 +95,13 @@ def test_rows_of_a_version_that_left_windows_out_are_made_again(tmp_path: Path) 
 
 
 def test_rows_of_another_answer_under_the_same_name_are_made_again(tmp_path: Path) -> None:
-    """Drawn paths first, then the model as it was trained: what it was made of has no fields then."""
+    """Drawn paths first, then the model as it was trained: no fields then, which is what rows of earlier versions say as well."""
     as_trained = scoring(ram.Model(num_classes=3, **ram.TINY), tmp_path)
+    as_trained = dataclasses.replace(as_trained, meta={**as_trained.meta, "fields": None})
     old: list[dict[str, Any]] = [{"id": "a", "label": 0, "top_labels": [0], "boxes": []}]
+    without = {key: value for key, value in as_trained.meta.items() if key != "fields"}
     for fields, current in (({"fields": {"draws": 3}}, False), ({}, True)):
-        rows.write_rows(tmp_path / "rows" / "test.jsonl", old, {**as_trained.meta, "outputs": ["logits", "looks"], **fields})
+        rows.write_rows(tmp_path / "rows" / "test.jsonl", old, {**without, "outputs": ["logits", "looks"], **fields})
         assert _is_current(as_trained, "model") == current
 
 
