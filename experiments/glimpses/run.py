@@ -168,7 +168,8 @@ def shares(found: dict[str, Any]) -> str:
             labels = [f"{100 * share:g} %" for share in SHARES.values()]
             axes.set(xticks=range(len(SHARES)), xticklabels=labels, title=title, xlabel="locations told")
             axes.grid(axis="y", linewidth=0.3)
-            axes.set_ylim(bottom=0)
+            axes.set_xlim(-0.5, len(SHARES) - 0.5)
+            axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
 
     return _svg(draw, (9.6, 3.2))
 
