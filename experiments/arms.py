@@ -7,16 +7,17 @@ runs between them.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gathering import ROOT, Runs, check_none_lost, kept, mistakes_told, options, rounded, step_times
+from gathering import ROOT, Runs, check_none_lost, kept, mistakes_told, options, step_times, validation_curve
 
 from imgloc import files
+
+VALIDATIONS = 10  # of a run, evenly spaced: steps are a multiple of them
 
 
 class Arm(NamedTuple):
@@ -36,7 +37,6 @@ class Task(NamedTuple):
     splits: dict[str, str]  # scored: their name in results.json, and what a table says of them
     mnist: bool  # whether its data lie in --folder
     best: bool = False  # whether the checkpoint that was best on validation is scored as well
-    validations: int = 10  # of a run, evenly spaced: steps are a multiple of them
     seeds: tuple[int, ...] = (0, 1, 2)
 
 
@@ -120,7 +120,7 @@ def train(plan: Plan, title: str, seed: int, run: Path, folder: str) -> None:
     if finished(run, task, arm):
         return
     command = [sys.executable, "-m", "imgloc"]
-    every = [f"--config.train.{key}={arm.steps // task.validations}" for key in ("eval_every", "save_every")]
+    every = [f"--config.train.{key}={arm.steps // VALIDATIONS}" for key in ("eval_every", "save_every")]
     flags = [*arm.flags, *data_flags(plan, arm, folder), f"--config.seed={seed}", f"--config.train.steps={arm.steps}", *every]
     subprocess.run([*command, "train", "--config", f"configs/{arm.recipe}.py", "--workdir", str(run), *flags], cwd=ROOT, check=True)
     if not (run / "finished.json").exists():
@@ -146,8 +146,7 @@ def gathered(plan: Plan, title: str, workdir: Path, folder: str) -> Runs:
             runs.append({"seed": seed, **kept(run, [*task.splits, *plan.extra], list(task.metrics), folder)})
             continue
         print(f"not finished: {title}, seed {seed}")
-        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] if (run / "metrics.jsonl").exists() else []
-        curve = [[line["step"], *map(rounded, map(line.get, task.metrics))] for line in lines if line["kind"] == "validation"]
+        curve = validation_curve(run, list(task.metrics))
         if curve:
             runs.append({"seed": seed, "unfinished": curve[-1][0], "validation": curve})
     return runs

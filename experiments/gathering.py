@@ -102,7 +102,6 @@ def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) 
     """What a results.json keeps of a finished run: who made it and how, its validation curve, and its metrics of the splits that it has."""
     provenance, scored = files.read_json(run / "provenance.json"), files.read_json(run / "results.json")
     sessions, checkout = provenance["sessions"], run.absolute().parents[2]  # of runs/NAME/RUN
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return {
         "seconds": round(sum(session["seconds"] for session in sessions), 1),
         "processes": len(sessions),
@@ -113,14 +112,17 @@ def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) 
         "jax": provenance["packages"]["jax"],
         "python": provenance["python"],
         "steps": files.read_json(run / "finished.json")["last_step"],
-        "validation": [[line["step"], *map(rounded, map(line.get, metrics))] for line in lines if line["kind"] == "validation"],
+        "validation": validation_curve(run, metrics),
         "results": {split: {name: scored[split][name] for name in metrics if name in scored[split]} for split in splits if split in scored},
     }
 
 
-def rounded(value: float | None) -> float | None:
-    """A metric as results.json keeps it; None where a run does not have it."""
-    return None if value is None else round(value, 5)
+def validation_curve(run: Path, metrics: Sequence[str]) -> list[list[float | None]]:
+    """[step, metric, ...] of each validation that a run has come to; None for a metric that it does not have."""
+    log = run / "metrics.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    found = [(line["step"], map(line.get, metrics)) for line in lines if line["kind"] == "validation"]
+    return [[step, *(None if value is None else round(value, 5) for value in values)] for step, values in found]
 
 
 def arms_of(recipe: str, arguments: Sequence[str], name: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:

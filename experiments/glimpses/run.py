@@ -50,7 +50,6 @@ GAUSSIAN, TRANSFORMER = (
     for name in ("gaussian", "transformer")
 )
 SMALL = ("--config.model.stem=(6,12)", "--config.model.middle=16", "--config.model.deep=24")  # 5.5 million operations an image, RAM 5.8
-PAIRS = ("--config.model.glimpses=5",)
 ARMS = {
     "RAM, 6 glimpses of 8x8": Arm("28x28", "ram_mnist", 64_500, (), (AVERAGED,)),
     "RAM, 6 glimpses": ram("60x60", 40_000, "--config.model.glimpses=6"),
@@ -62,8 +61,8 @@ ARMS = {
     "DRAW's glimpses": ram("100x100", 15_000, *LARGE, *GAUSSIAN, also=False),
     "spatial transformer": ram("100x100", 15_000, *LARGE, *TRANSFORMER, also=False),
     "CNN, 100x100": Arm("100x100", "cnn_cluttered", 5_800, (*LARGE, *SMALL)),
-    "DRAM, with context": Arm("pairs", "dram_pairs", 20_000, PAIRS),
-    "DRAM, without context": Arm("pairs", "dram_pairs", 20_000, (*PAIRS, "--config.model.context=0")),
+    "DRAM, with context": Arm("pairs", "dram_pairs", 20_000),
+    "DRAM, without context": Arm("pairs", "dram_pairs", 20_000, ("--config.model.context=0",)),
 }  # fmt: skip
 #: Errors in per cent, and where they stand.
 PUBLISHED = {

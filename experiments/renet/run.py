@@ -21,11 +21,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from arms import Arm, Plan, Task, command_line
+from arms import VALIDATIONS, Arm, Plan, Task, command_line
 from gathering import Runs, made_by, over_seeds
 
 SECONDS = {"digits": 180, "mnist": 480}  # of training steps
-VALIDATIONS = 10  # of a run, evenly spaced
 MS: dict[str, float] = {}  # a step of each arm, of one core of an AMD EPYC, by --measure
 
 

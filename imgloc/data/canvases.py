@@ -40,7 +40,7 @@ class Made(NamedTuple):
 def make(seed: int, purpose: str, indices_b: IntArray, first_b: IntArray, digits_nx28x28: jax.Array, layout: Layout) -> Made:
     """The canvases of indices, each a function of (seed, purpose, index) and of its first digit; other digits and pieces are drawn.
 
-    `digits_nx28x28` lie on the host: `on_host`. What is added up to more than white is white; digits lie on top.
+    `digits_nx28x28` lie on the host: `on_host`. What adds up to more than white is white.
     """
     high_b, low_b = (np.asarray(part, np.uint32) for part in np.divmod(np.asarray(indices_b, np.int64), 2**32))
     with jax.default_device(host()):

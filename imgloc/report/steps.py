@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from imgloc import boxes, files, saved_steps
 from imgloc.errors import UserError
+from imgloc.metrics import looking
 from imgloc.report.animation import Part, Timeline, joined, moving, only_where_wanted, switching, visible
 from imgloc.report.confusion import class_name
 from imgloc.report.gallery import PNG
@@ -154,8 +155,9 @@ def _last_look(shown: Shown) -> str:
         return ""
     x0, y0, x1, y1 = shown.steps.looks[-1]
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    hits = any(box[0] <= x <= box[2] and box[1] <= y <= box[3] for box in shown.row.get("boxes", []))
-    beside = f", {'within' if hits else 'beside'} the true box" if shown.row.get("boxes") else ""
+    truth = shown.row.get("boxes")
+    hits = truth and looking.per_row([{"boxes": truth, "looks": shown.steps.looks}])["last_look_hit"][0]
+    beside = f", {'within' if hits else 'beside'} the true box" if truth else ""
     return f"; it looked last at {100 * x:.0f} % of the width and {100 * y:.0f} % of the height{beside}"
 
 
