@@ -102,12 +102,14 @@ def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) 
     """What a results.json keeps of a finished run: who made it and how, its validation curve, and its metrics of the splits that it has."""
     provenance, scored = files.read_json(run / "provenance.json"), files.read_json(run / "results.json")
     sessions, checkout = provenance["sessions"], run.absolute().parents[2]  # of runs/NAME/RUN
+    later = [commit for commit in dict.fromkeys(session["commit"] for session in sessions) if commit != sessions[0]["commit"]]
     return {
         "seconds": round(sum(session["seconds"] for session in sessions), 1),
         "processes": len(sessions),
         "command": sessions[0]["command"].replace(f"{checkout}/", "").replace(folder, "FOLDER"),
         "commit": sessions[0]["commit"],
-        "dirty": sessions[0]["dirty"],
+        **({"later_commits": later} if later else {}),  # that went on with it
+        "dirty": any(session["dirty"] for session in sessions),
         "machine": provenance["machine"],
         "jax": provenance["packages"]["jax"],
         "python": provenance["python"],
@@ -207,5 +209,6 @@ def grouped(runs: Runs, name: Callable[[Mapping[str, Any]], str]) -> dict[str, R
 def made_by(runs: Runs) -> str:
     """The commits, machine and versions that made some runs, in a line."""
     one = runs[0]
-    commits = ", ".join(sorted({run["commit"][:7] + (" (changed)" if run["dirty"] else "") for run in runs}))
+    every = {(commit, run["dirty"]) for run in runs for commit in (run["commit"], *run.get("later_commits", ()))}
+    commits = ", ".join(sorted(commit[:7] + (" (changed)" if dirty else "") for commit, dirty in every))
     return f"Commits {commits}; {one['machine']}; JAX {one['jax']}, Python {one['python']}."

@@ -9,7 +9,7 @@
                            beyond the image, rounded (models that look around)
 
 `<name>.jsonl` holds them sorted by id, readable by `pandas.read_json(path, lines=True)`; beside it
-`<name>.meta.json` says what they were made of. Rows of another config, checkpoint or data are refused.
+`<name>.meta.json` says what they were made of. Rows of another config, checkpoint or data are refused, and those that were changed since.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def write_rows(path: Path, rows: Sequence[Row], meta: dict[str, Any]) -> None:
     except ValueError as error:
         raise UserError(f"rows for {path} hold an answer that is no number (nan or inf)") from error
     files.write_text(path, text)
-    files.write_json(meta_path(path), {**meta, "n": len(ordered)})
+    files.write_json(meta_path(path), {**meta, "n": len(ordered), "fingerprint": files.fingerprint(text)})
 
 
 def meta_path(path: Path) -> Path:
@@ -57,7 +57,7 @@ def read_meta(path: Path) -> dict[str, Any] | None:
 def read_rows(path: Path, *, expected: dict[str, Any]) -> list[Row]:
     """The rows of a file whose provenance holds every entry of `expected`.
 
-    Raises UserError where they are missing, incomplete, or made of something else.
+    Raises UserError where they are missing, incomplete, made of something else, or not as they were written.
     """
     meta = read_meta(path)
     if meta is None:
@@ -69,11 +69,14 @@ def read_rows(path: Path, *, expected: dict[str, Any]) -> list[Row]:
                 f"run: imgloc evaluate {path.parent.parent}"
             )
     try:
-        rows: list[Row] = [json.loads(line) for line in path.read_text().splitlines()]
+        text = path.read_text()
+        rows: list[Row] = [json.loads(line) for line in text.splitlines()]
     except ValueError as error:
         raise UserError(f"rows at {path} are incomplete: {error}; run imgloc evaluate again") from error
     if len(rows) != meta["n"]:
         raise UserError(f"rows at {path} are incomplete: {len(rows)} of {meta['n']}; run imgloc evaluate again")
+    if meta.get("fingerprint", files.fingerprint(text)) != files.fingerprint(text):  # rows of earlier versions have none
+        raise UserError(f"rows at {path} were changed since they were made; run imgloc evaluate again")
     return rows
 
 

@@ -44,7 +44,7 @@ TESTED_ELSEWHERE = {
     "losses/box_l1": "test_losses", "losses/giou": "test_losses", "losses/cross_entropy": "test_losses",
     "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
     "tasks/classify": "test_tasks", "tasks/locate": "test_tasks", "tasks/read": "test_tasks",
-    "checkpoint": "test_resume", "stop": "test_resume", "predict": "test_evaluate", "baselines": "test_evaluate", "mesh": "test_devices",
+    "checkpoint": "test_resume", "stop": "test_resume", "baselines": "test_evaluate", "mesh": "test_devices",
     "data/checks/boxes": "test_check", "data/checks/classes": "test_check", "data/checks/images": "test_check",
     "data/checks/folder": "test_check",
     "data/images/headers": "test_decode",

@@ -238,10 +238,14 @@ def test_a_task_refuses_a_model_without_its_outputs() -> None:
     build.check_outputs("locate", good, "second_look", 8, 10)
     build.check_outputs("locate", {**good, "steps": forming}, "recurrent", 8, 10)
     build.check_outputs("classify", {"logits": good["logits"]}, "mine", 8, 10)
+    build.check_outputs("read", {**good, "sequence": np.zeros((8, 2, 10)), "looks": np.zeros((8, 3, 4))}, "mine", 8, 10)
     for outputs, contains in (
         ({"logits": good["logits"]}, "task 'locate' needs the output 'box'; model 'mine' gives logits"),
         ({**good, "logits": np.zeros((8, 9))}, "output 'logits' of model 'mine' is of shape (8, 9)"),
         ({**good, "box": np.zeros((1, 4))}, "output 'box' of model 'mine' is of shape (1, 4)"),
+        ({**good, "sequence": np.zeros((8, 10))}, "output 'sequence' of model 'mine' is of shape (8, 10); possible:"),
+        ({**good, "sequence": np.zeros((8, 2, 9))}, "an array of shape (8, 2, 10)"),
+        ({**good, "looks": np.zeros((8, 2, 3))}, "output 'looks' of model 'mine' is of shape (8, 2, 3)"),
         ({**good, "extra": None}, "output 'extra' of model 'mine' is of NoneType"),
         ({**good, "extra": np.float32(1)}, "output 'extra'"),
         ({**good, "steps": np.zeros(8)}, "output 'steps' of model 'mine' holds ndarray; possible: a dict of logits, box, seen"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,58 +13,20 @@ import pandas
 import pytest
 from PIL import Image
 
-from imgloc import build, files, mesh, predict, rundir, saved_steps
+from imgloc import build, files, mesh, rundir, saved_steps
 from imgloc.cli import main
 from imgloc.cli.evaluate import print_scores
-from imgloc.data.batches.view import View, stack
+from imgloc.data.batches.view import View
 from imgloc.errors import UnreadableImage, UserError
-from imgloc.evaluate import Target, _chosen, _Scoring, _write_thumbnails, evaluate, open_target
+from imgloc.evaluate import Target, _chosen, _Scoring, evaluate, open_target
 from imgloc.models import seed_cnn
 from imgloc.report import load, page
 from imgloc.rows import read_meta, read_rows
-from imgloc.types import Batch, Example, Info, Outputs, Source
+from imgloc.types import Example, Source
 from tests import processes
-from tests.data.batches.test_order import Damaged
 from tests.refusals import assert_refused
 
 METRICS = {"top1", "mean_iou", *(f"{name}_{t}" for name in ("gt_known", "top1_loc") for t in (30, 50, 70))}
-
-
-def predictor(workdir: Path) -> tuple[predict.Predict, object]:
-    run, config = rundir.open_run(str(workdir))
-    devices = mesh.make_mesh()
-    variables, _ = predict.load_variables(run, config, (64, 64, 1), 10, "best", devices)
-    compiled = predict.compiled_predict(build.make_model(config.model, 10), devices, np.float32)
-    return predict.model_predict(variables, compiled, devices), config
-
-
-def test_as_many_rows_as_examples_and_the_same_answers_for_any_batch_size(tiny_run: Path) -> None:
-    one_by_one, config = predictor(tiny_run)
-    validation = build.make_source(config.data, "validation", 0)  # type: ignore[attr-defined]
-    tables = {
-        size: predict.predict_rows(
-            {"model": one_by_one}, validation, build.make_task("locate"), "validation", batch_size=size,
-            view=View((64, 64, 1)), threads=2,
-        )["model"]
-        for size in (1, 64, 800, 801)
-    }
-    for size, rows in tables.items():
-        assert len(rows) == len(validation) == 800, size
-        assert [row["id"] for row in rows] == [row["id"] for row in tables[1]]
-        for column in ("pred_box", "top_scores"):
-            np.testing.assert_allclose([row[column] for row in rows], [row[column] for row in tables[1]], atol=1e-5)
-
-
-def test_boxes_and_probabilities_equal_batch_one(tiny_run: Path) -> None:
-    predict_batch, config = predictor(tiny_run)
-    validation = build.make_source(config.data, "validation", 0)  # type: ignore[attr-defined]
-    examples = [validation[i] for i in range(64)]
-    together = predict_batch(stack(examples, 64, View((64, 64, 1))))
-    for i, example in enumerate(examples):
-        alone = predict_batch(stack([example], 1, View((64, 64, 1))))
-        np.testing.assert_allclose(jax.nn.softmax(together["logits"][i]), jax.nn.softmax(alone["logits"][0]), atol=1e-5)
-        np.testing.assert_allclose(together["box"][i], alone["box"][0], atol=1e-5)
-    assert np.abs(np.diff(together["box"], axis=0)).max() > 1e-2  # the answers are not all alike
 
 
 def test_what_a_run_folder_holds_after_evaluation(evaluated_run: Path) -> None:
@@ -288,65 +249,3 @@ def test_old_results_are_gone_before_new_rows_come(evaluated_run: Path, tmp_path
     with pytest.raises(KeyboardInterrupt):
         evaluate(run, config, target)  # type: ignore[arg-type]
     assert files.read_json(run.results) == {"test@other": {}}
-
-
-def test_a_split_of_which_no_image_can_be_decoded_is_told_in_one_line() -> None:
-    class Damaged:
-        info = Info(classes=("a", "b"), channels=1)
-
-        def __len__(self) -> int:
-            return 3
-
-        def __getitem__(self, index: int) -> Example:
-            raise UnreadableImage(f"damaged {index}")
-
-    make_rows = build.make_task("classify")
-    assert_refused(
-        lambda: predict.predict_rows(
-            {"a": lambda batch: {"logits": np.zeros((2, 2))}}, Damaged(), make_rows, "test", batch_size=2, view=View((4, 4, 1)), threads=1
-        ),
-        "none of the 3 images of split 'test' can be decoded",
-    )  # fmt: skip
-
-
-def test_examples_are_read_once_for_all_predictors() -> None:
-    read: list[int] = []
-
-    class Counted:
-        info = Info(classes=("a", "b"), channels=1)
-
-        def __len__(self) -> int:
-            return 5
-
-        def __getitem__(self, index: int) -> Example:
-            read.append(index)
-            none = np.zeros(0, np.int32)
-            return Example(np.zeros((4, 4, 1), np.uint8), np.zeros((0, 4), np.float32), none, index % 2, f"{index}", f"{index}")
-
-    def always(label: int) -> Callable[[Batch], Outputs]:
-        return lambda batch: {"logits": np.eye(2, dtype=np.float32)[[label] * len(batch.label_b)]}
-
-    answers = {"a": always(0), "b": always(1)}
-    rows = predict.predict_rows(answers, Counted(), build.make_task("classify"), "test", batch_size=2, view=View((4, 4, 1)), threads=1)
-    assert read == [0, 1, 2, 3, 4]
-    assert [[row["id"] for row in rows[name]] for name in "ab"] == [["0", "1", "2", "3", "4"]] * 2
-    assert [row["top_labels"][0] for row in rows["b"]] == [1] * 5
-
-
-@pytest.mark.parametrize("bad", [(), (2, 3), (0, 9)])
-def test_images_that_cannot_be_decoded_have_no_row_and_cost_no_other_its_picture(bad: tuple[int, ...], tmp_path: Path) -> None:
-    def right(batch: Batch) -> Outputs:
-        return {"logits": 3 * np.eye(2, dtype=np.float32)[batch.label_b], "box": batch.boxes_bxnx4[:, 0]}
-
-    source, run = Damaged(10, bad=bad, name=f"rows{len(bad)}"), rundir.RunDir(tmp_path)
-    options: dict[str, Any] = {"batch_size": 4, "view": View((16, 16, 1)), "threads": 2}
-    rows = predict.predict_rows({"model": right}, source, build.make_task("locate"), "test", **options)["model"]
-    assert [int(row["id"]) for row in rows] == [i for i in range(10) if i not in bad]
-    assert all(row["top_labels"][0] == row["label"] == int(row["id"]) % 2 for row in rows)
-    _write_thumbnails(run, "test", source, rows, 10)
-    for row in rows:
-        level = int(np.asarray(Image.open(run.thumbnail("test", row["id"])))[0, 0].max())
-        assert level == int(row["id"]), "the picture is that of its row"
-    assert len(list(run.thumbnails("test").iterdir())) == len(rows)
-    nothing = Damaged(10, bad=tuple(range(10)), name="no rows")
-    assert_refused(lambda: predict.predict_rows({"model": right}, nothing, build.make_task("locate"), "test", **options), "can be decoded")

@@ -48,3 +48,19 @@ def test_results_are_not_overwritten_by_fewer_runs(
         (line,) = capsys.readouterr().err.splitlines()
         assert f"keeps {len(runs)} runs" in line
     gathering.check_none_lost(saved, 2, 2, "fresh")
+
+
+def test_every_commit_that_made_a_run_is_kept_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS[0].parent.parent))
+    gathering = importlib.import_module("gathering")
+    surroundings = {"machine": "a laptop", "packages": {"jax": "0.10"}, "python": "3.12"}
+    for name, commits in {"through": "a", "resumed": "bab", "mended": "bc"}.items():
+        sessions = [{"command": "imgloc train", "commit": commit * 8, "dirty": commit == "c", "seconds": 2.0} for commit in commits]
+        files.write_json(tmp_path / name / "provenance.json", {**surroundings, "sessions": sessions})
+        files.write_json(tmp_path / name / "results.json", {"test": {}})
+        files.write_json(tmp_path / name / "finished.json", {"last_step": 9})
+    through, resumed, mended = (gathering.kept(tmp_path / name, ["test"], [], "data") for name in ("through", "resumed", "mended"))
+    assert (resumed["commit"], resumed["later_commits"], resumed["dirty"], resumed["seconds"]) == ("b" * 8, ["a" * 8], False, 6.0)
+    assert "later_commits" not in through
+    assert gathering.made_by([through, resumed]) == "Commits aaaaaaa, bbbbbbb; a laptop; JAX 0.10, Python 3.12."
+    assert gathering.made_by([mended]).startswith("Commits bbbbbbb (changed), ccccccc (changed);")

@@ -12,7 +12,10 @@ from imgloc.types import Batch, Outputs
 
 
 def loss(outputs: Outputs, batch: Batch) -> jax.Array:
-    """[b] nats: mean over an image's objects, up to as many as the output `sequence` (b, s, k) has places; 0 without an object."""
+    """[b] nats: mean over an image's objects, up to as many as the output `sequence` (b, s, k) has places; 0 without an object.
+
+    Of an image with more objects than data.max_objects, the largest that are kept are taught, as if they were all.
+    """
     if "sequence" not in outputs:
         raise UserError("loss 'sequence' needs the output 'sequence'; possible: model.name=ram with model.labels above 0")
     logits_bxsxk = outputs["sequence"]
