@@ -17,6 +17,7 @@ from gathering import ROOT, Runs, check_none_lost, kept, mistakes_told, options,
 
 from imgloc import files
 
+SEEDS = (0, 1, 2)  # of every arm
 VALIDATIONS = 10  # of a run, evenly spaced: steps are a multiple of them
 
 
@@ -37,7 +38,6 @@ class Task(NamedTuple):
     splits: dict[str, str]  # scored: their name in results.json, and what a table says of them
     mnist: bool  # whether its data lie in --folder
     best: bool = False  # whether the checkpoint that was best on validation is scored as well
-    seeds: tuple[int, ...] = (0, 1, 2)
 
 
 class Plan(NamedTuple):
@@ -56,7 +56,7 @@ def command_line(
     """Measure; or make what is missing, gather and draw; print the tables. `pictures`: texts of files by name, from what was found."""
     parser = options(about, plan.name)
     parser.add_argument("--only", nargs="+", default=list(plan.arms), choices=list(plan.arms), metavar="ARM", help="arms; without it all")
-    parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2), choices=(0, 1, 2), help="of the runs; without it all three")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, choices=SEEDS, help="of the runs; without it all three")
     wanted = parser.parse_args()
     results = ROOT / "experiments" / plan.name / "results.json"
     found: dict[str, Any] = files.read_json(results) if results.exists() else {}
@@ -90,8 +90,7 @@ def make(plan: Plan, wanted: argparse.Namespace) -> None:
             build.make_source(config_of(plan, title, wanted.folder).data, "train", 0)
     for seed in wanted.seeds:
         for title in wanted.only:
-            if seed in plan.tasks[plan.arms[title].task].seeds:
-                train(plan, title, seed, run_of(wanted.workdir, title, seed), wanted.folder)
+            train(plan, title, seed, run_of(wanted.workdir, title, seed), wanted.folder)
 
 
 def run_of(workdir: str | Path, title: str, seed: int) -> Path:
@@ -140,7 +139,7 @@ def gathered(plan: Plan, title: str, workdir: Path, folder: str) -> Runs:
     """What results.json keeps of an arm's runs: of those that are under way, how far they have come."""
     arm = plan.arms[title]
     task, runs = plan.tasks[arm.task], []
-    for seed in task.seeds:
+    for seed in SEEDS:
         run = run_of(workdir, title, seed)
         if finished(run, task, arm):
             runs.append({"seed": seed, **kept(run, [*task.splits, *plan.extra], list(task.metrics), folder)})

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from arms import Arm, Plan, Task, command_line
+from arms import SEEDS, Arm, Plan, Task, command_line
 from gathering import Runs, made_by, over_seeds
 
 LAST, MEAN_OF_10 = "test@last", "test@averaged_last"
@@ -31,8 +31,8 @@ TASKS = {
     "28x28": Task({"top1": "error"}, SPLITS, mnist=True),
     "60x60": Task(METRICS, SPLITS, mnist=True),
     "shares": Task({**METRICS, "mean_iou": "IoU, box", "gt_known_50": "box right"}, {LAST: "one rollout"}, mnist=True),
-    "100x100": Task(METRICS, {LAST: "one rollout"}, mnist=True, seeds=(0,)),
-    "pairs": Task({"sequence_right": "error, the pair", "labels_right": "error, a label"}, {LAST: "one rollout"}, mnist=True, seeds=(0,)),
+    "100x100": Task(METRICS, {LAST: "one rollout"}, mnist=True),
+    "pairs": Task({"sequence_right": "error, the pair", "labels_right": "error, a label"}, {LAST: "one rollout"}, mnist=True),
 }
 ERRORS = ("top1", "sequence_right", "labels_right")  # shown as what is missing to 1, as the papers do
 SHARES = {f"RAM, {100 * share:g} % of boxes": share for share in (0.0, 0.01, 0.1, 1.0)}
@@ -124,7 +124,7 @@ def _steps(title: str, runs: Runs, ms: float | None) -> str:
     task = TASKS[arm.task]
     under_way = [f"seed {run['seed']} at {run['unfinished']:,}, {next(iter(task.metrics))} {run['validation'][-1][1]:.4f} of validation"
                  for run in runs if "unfinished" in run]  # fmt: skip
-    missing = [str(seed) for seed in task.seeds if seed not in {run["seed"] for run in runs}]
+    missing = [str(seed) for seed in SEEDS if seed not in {run["seed"] for run in runs}]
     left = f"not run: seed {', '.join(missing)}" + (f", about {arm.steps * ms / 60_000:.0f} minutes of one core each" if ms else "")
     return "; ".join([f"{arm.steps:,}", *under_way, *([left] if missing else [])])
 
