@@ -140,10 +140,11 @@ def test_a_window_that_the_policy_asks_for_is_where_it_says_and_what_it_shows(po
         window = {"kernel": 0 * network["window"]["kernel"], "bias": jnp.array([*said, -3.0][: 4 - (policy == "transformer")])}
         return model.apply({"params": {"network": {**network, "window": window}}}, images, train=False)
 
-    whole = answer([0, 0, 0], IMAGES)["looks"]
-    np.testing.assert_allclose(whole, np.broadcast_to([0.024, 0.024, 0.976, 0.976], whole.shape), atol=1e-3)
-    x, y, side = -1.0, 0.5, 4.0
-    found, half = answer([x, y, side], IMAGES), np.exp(-np.log1p(np.exp(side - 3))) / 2
+    for said, margin in ((0, 0.375), (-20, 0), (20, 0.5)):  # a quarter at the start of training; the whole image at most; a point
+        look = answer([0, 0, said], IMAGES)["looks"]
+        np.testing.assert_allclose(look, np.broadcast_to([margin, margin, 1 - margin, 1 - margin], look.shape), atol=1e-5)
+    x, y, side = -1.0, 0.5, -0.1
+    found, half = answer([x, y, side], IMAGES), np.exp(-np.log1p(3 * np.exp(side))) / 2
     center = (1 + np.tanh([x, y])) / 2
     np.testing.assert_allclose(found["looks"][0, 0], [*(center - half), *(center + half)], rtol=1e-5)
     at_x, at_y = ((np.arange(n) + 0.5) / n for n in (16, 12))
