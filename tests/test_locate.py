@@ -30,7 +30,7 @@ from tests import processes
 from tests.data.checks.test_examples import Listed
 from tests.png import png
 from tests.refusals import assert_refused
-from tests.test_evaluate import predictor
+from tests.test_predict import predictor
 
 
 @pytest.fixture(scope="module")
