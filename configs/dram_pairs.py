@@ -3,6 +3,7 @@
     imgloc train --config configs/dram_pairs.py --workdir runs/dram_pairs --config.data.options.folder=FOLDER
 
 FOLDER holds MNIST's four idx files. The paper says a pair as one of 55 classes; here it is a sequence of two labels.
+For about the first two thousand steps its glimpses lie in a corner; then they find the digits.
 """
 
 from ml_collections import ConfigDict

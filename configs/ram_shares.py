@@ -1,7 +1,7 @@
 """Recurrent attention that also draws a box, on cluttered translated MNIST of which a share of the locations is told.
 
-    imgloc train --config configs/ram_shares.py --workdir runs/ram_tenth --config.data.options.folder=FOLDER
-    imgloc sweep configs/ram_shares.py --workdir runs/ram_shares --config.data.options.folder=FOLDER
+    imgloc train --config configs/ram_shares.py --workdir runs/tenth --config.data.options.folder=FOLDER
+    imgloc sweep configs/ram_shares.py --workdir runs/shares --config.data.options.folder=FOLDER
 
 FOLDER holds MNIST's four idx files. Where an image's location is told, the policy is drawn to it and the box learns it; what the
 others teach the policy is its reward. See experiments/glimpses.
@@ -35,6 +35,7 @@ def get_config() -> ConfigDict:
     config.train.steps_per_call = 10
     config.train.eval_every = 1200
     config.train.save_every = 1200
+    config.train.best_metric = "top1"  # where no location is told, nothing trains the box
     config.eval.after_training = "test@last"
     return config
 

@@ -1,7 +1,7 @@
 """Arms that are compared: recipes with their flags, trained with several seeds, scored and gathered. Imported by run.py of experiments.
 
 Finished runs are not made again, interrupted ones go on. Two of an experiment's commands, with different --only or --seeds, share its
-runs between them.
+runs between them. Tables are printed of the runs that are there, also where results.json keeps more and is left as it is.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def command_line(
     wanted = parser.parse_args()
     results = ROOT / "experiments" / plan.name / "results.json"
     found: dict[str, Any] = files.read_json(results) if results.exists() else {}
+    before = _count(found.get("runs", {}))
     if wanted.measure:
         steps = step_times({title: config_of(plan, title, wanted.folder) for title in wanted.only})
         found["steps"] = {**steps, "arms": {**found.get("steps", {}).get("arms", {}), **steps["arms"]}}
@@ -67,13 +68,15 @@ def command_line(
         if not wanted.gather:
             make(plan, wanted)
         made = {title: gathered(plan, title, Path(wanted.workdir), wanted.folder) for title in plan.arms}
-        check_none_lost(results, _count(found.get("runs", {})), _count(made), wanted.workdir)
         found["runs"] = {title: runs for title, runs in made.items() if runs}
-    if not wanted.table:
-        files.write_json(results, found)
-        for name, text in pictures(found).items():
-            files.write_text(results.with_name(name), text)
-    print("\n\n".join(table(task, found) for task in plan.tasks))
+    print("\n\n".join(table(task, found) for task in plan.tasks), flush=True)
+    if wanted.table:
+        return
+    if not wanted.measure:
+        check_none_lost(results, before, _count(found["runs"]), wanted.workdir)
+    files.write_json(results, found)
+    for name, text in pictures(found).items():
+        files.write_text(results.with_name(name), text)
 
 
 def _count(arms: Mapping[str, Runs]) -> int:

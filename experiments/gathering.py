@@ -70,7 +70,7 @@ def options(about: str, name: str) -> argparse.ArgumentParser:
 def check_none_lost(path: Path, before: int, after: int, workdir: str) -> None:
     """Raises UserError where a results.json would keep fewer runs than it has: a fresh checkout holds the results, not the runs."""
     if after < max(before, 1):
-        possible = f"a --workdir with at least {max(before, 1)}" + (", or 'runs' taken out of it first" if before else "")
+        possible = f"a --workdir with at least {max(before, 1)}" + (", or that file without its key 'runs'" if before else "")
         raise UserError(f"'{path}' keeps {before} runs and '{workdir}' has {after} that are finished; left as it is; possible: {possible}")
 
 

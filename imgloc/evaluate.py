@@ -237,7 +237,8 @@ def _chosen(scoring: _Scoring, ids: Sequence[str]) -> dict[str, int]:
     """The places of the examples whose steps a user asks for. Raises UserError where there are none such, or the model has no steps."""
     if "steps" not in scoring.outputs:
         name = scoring.config.model.name
-        raise UserError(f"model '{name}' of this run has no output 'steps'; possible: one that reads forward, see README, Step by step")
+        possible = "one that reads forward and says one class, see README, Step by step"
+        raise UserError(f"model '{name}' of this run has no output 'steps'; possible: {possible}")
     if len(ids) > MOST_STEPS:
         raise UserError(f"--steps names {len(ids)} examples; possible: up to {MOST_STEPS}")
     known: list[str] = []

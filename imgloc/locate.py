@@ -38,6 +38,7 @@ class Found(NamedTuple):
     score: float  # its probability
     # x0, y0, x1, y1 in pixels of the picture, of a file as it is stored (`decode.Picture`); None: the run does not locate
     box: tuple[float, float, float, float] | None
+    read: tuple[str, ...] = ()  # the classes of a run that reads several objects, from left to right
 
 
 class Loaded(NamedTuple):
@@ -82,7 +83,8 @@ def stepwise(run: Opened) -> Callable[[PictureLike, str], tuple[SavedSteps, byte
     Raises UserError where the run's model has no output `steps`.
     """
     if "steps" not in predict.output_names(run.model, run.variables, run.view.shape):
-        raise UserError(f"model '{run.name}' of this run has no output 'steps'; possible: one that reads forward, see README, Step by step")
+        possible = "one that reads forward and says one class, see README, Step by step"
+        raise UserError(f"model '{run.name}' of this run has no output 'steps'; possible: {possible}")
     compiled = predict.compiled_steps(run.model, run.device, run.dtype)
 
     def find(picture: PictureLike, name: str) -> tuple[SavedSteps, bytes]:
@@ -124,7 +126,8 @@ def predictor(run: Opened, *, batch_size: int = 32) -> Loaded:
                 if "box" in outputs:
                     of_image = boxes.from_letterbox(outputs["box"][i].astype(np.float64), content.astype(np.float64))
                     box = _four(place.stored_box(boxes.to_pixels(of_image, shape[1], shape[0])))
-                found.append(Found(classes[label], float(probabilities[i, label]), box))
+                said = outputs["sequence"][i].argmax(axis=-1) if "sequence" in outputs else ()
+                found.append(Found(classes[label], float(probabilities[i, label]), box, tuple(classes[k] for k in said)))
         return found
 
     return Loaded(find, classes)
@@ -145,7 +148,7 @@ def as_picture(picture: PictureLike, channels: int) -> decode.Picture:
 
 
 def locate_files(loaded: Loaded, paths: Sequence[str], out: Path | None) -> Iterator[dict[str, object]]:
-    """One answer a file, in order: path, class, score and box, or the reason why there is none.
+    """One answer a file, in order: path, class, score, box and what was read, or the reason why there is none.
 
     The box is in pixels of the file as it is stored. Where EXIF has it shown turned or mirrored, `orientation` says how,
     and `box_upright` is the box as viewers show the picture. With `out`, an annotated copy of each, upright, is
@@ -173,6 +176,8 @@ def locate_files(loaded: Loaded, paths: Sequence[str], out: Path | None) -> Iter
         box = None if found.box is None else np.asarray(found.box)
         answer = {"path": path, "class": found.label, "score": round(found.score, 6)}
         answer["box"] = None if box is None else _rounded(picture.stored_box(box))
+        if found.read:
+            answer["read"] = list(found.read)
         if picture.orientation > 1:
             answer["orientation"] = picture.orientation
             answer["box_upright"] = None if box is None else _rounded(picture.upright_box(box))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from imgloc.cli import main
 from imgloc.data.batches.view import View
 from imgloc.data.sources.scattered_digits import source
 from imgloc.errors import UserError
-from imgloc.models import seed_cnn
+from imgloc.models import ram, seed_cnn
 from imgloc.predict import predict_rows
 from imgloc.report import steps
 from imgloc.types import Example
@@ -206,6 +207,21 @@ def test_memory_stays_under_2_gib_also_for_400_million_pixels(evaluated_run: Pat
     code, peak = done.stderr.split()
     assert code == "1"
     assert 500_000 < int(peak) < 2 * 2**20
+
+
+def test_a_run_that_reads_several_objects_says_them_all(tmp_path: Path) -> None:
+    model = ram.Model(num_classes=3, **ram.TINY, labels=3)
+    rng, classes = np.random.default_rng(0), ("a", "b", "c")
+    pixels = rng.integers(0, 255, (12, 12), np.uint8)
+    shapes = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), np.zeros((1, 12, 12, 1), np.float32))
+    variables = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32), shapes)
+    opened = locate.Opened("ram", model, variables, mesh.make_mesh(jax.local_devices()[:1]), np.float32, View((12, 12, 1)), classes)
+    Image.fromarray(pixels).save(tmp_path / "own.png")
+    (answer,) = locate.locate_files(locate.predictor(opened), [str(tmp_path / "own.png")], None)
+    said = model.apply(variables, pixels[None, ..., None] / np.float32(255), train=False)["sequence"][0].argmax(axis=-1)
+    assert answer["read"] == [classes[k] for k in said]
+    assert (answer["class"], answer["box"]) == (classes[said[0]], None)
+    assert len(set(answer["read"])) > 1, "they would be alike in any order"
 
 
 def test_exit_code_is_0_where_all_went_well(evaluated_run: Path, pictures: list[Path], cache: Path) -> None:

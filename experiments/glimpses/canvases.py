@@ -11,11 +11,16 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from gathering import mistakes_told
 
 from imgloc.data import canvases
 from imgloc.data.digits import SIDE, load_digits
@@ -26,6 +31,7 @@ BATCH, TURNS = 128, 50
 LAYOUTS = {"60x60, 4 pieces": canvases.Layout(60, 4, 8, 1), "100x100, 8 pieces": canvases.Layout(100, 8, 8, 1)}
 
 
+@mistakes_told()
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -85,9 +85,10 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 def print_scores(run: RunDir, name: str, which: str, found: Mapping[str, Mapping[str, Interval]]) -> None:
     """The table of what a checkpoint reaches on a target of this name, where it is saved, and what comes next."""
     count = next(iter(found["model"].values())).n
-    skipped = (read_meta(run.rows(name)) or {}).get("skipped", 0)
-    without = f" ({skipped:,} skipped)" if skipped else ""
-    print(f"{run.path}, {name}, {count:,} examples{without}, {which} checkpoint", flush=True)
+    meta = read_meta(run.rows(name)) or {}
+    without = f" ({meta['skipped']:,} skipped)" if meta.get("skipped") else ""
+    fields = "".join(f", {key}={value}" for key, value in (meta.get("fields") or {}).items())
+    print(f"{run.path}, {name}, {count:,} examples{without}, {which} checkpoint{fields}", flush=True)
     print_table(found)
     shown = "" if name == "test" else f" --split {name}"
     print(f"rows: {run.rows(name)}   results: {run.results}   next: imgloc report {run.path}{shown}")

@@ -17,7 +17,7 @@ def loss(outputs: Outputs, batch: Batch, *, output: str = "means") -> jax.Array:
     """
     features = outputs.get("features", {})
     if output not in features:
-        possible = "model.name=ram with policy=learned, and 2 glimpses or a context"
+        possible = "model.name=ram with policy=learned, and 2 glimpses or a context; or losses.place.weight=0"
         raise UserError(f"loss 'place' needs the feature '{output}'; possible: {possible}")
     if features[output].ndim != 3 or features[output].shape[-1] != 2:
         raise UserError(f"losses.place.output is '{output}', of shape {features[output].shape}; possible: a feature of places (b, s, 2)")

@@ -43,7 +43,7 @@ def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", trace: float 
         raise UserError(f"losses.reinforce.baseline is {baseline}; possible: at least 0")
     features = outputs.get("features", {})
     if not {"log_probability", "baselines"} <= set(features):
-        possible = "model.name=ram with policy=learned, and 2 glimpses or a context"
+        possible = "model.name=ram with policy=learned, and 2 glimpses or a context; or losses.reinforce.weight=0"
         raise UserError(f"loss 'reinforce' needs a policy's log_probability and baselines; possible: {possible}")
     if "sequence" in outputs:
         logits_bxnxk = outputs["sequence"]

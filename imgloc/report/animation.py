@@ -12,6 +12,7 @@ from typing import NamedTuple
 SECONDS_A_STEP = 0.22
 SHORTEST, LONGEST = 3.0, 7.0  # seconds of all steps together; the pause is beside that
 PAUSE = 2.6
+MOVE = 0.25  # seconds that what moves takes at most, before the step that it moves to
 
 
 class Part(NamedTuple):
@@ -38,7 +39,7 @@ class Timeline:
         """Seconds until it begins again."""
         return round(self.reading + PAUSE, 2)
 
-    def percent(self, step: int) -> float:
+    def percent(self, step: float) -> float:
         """The share of the loop, in percent, that has passed when a step begins; of the end of the last where there are no more."""
         return round(100 * self.reading * step / self.steps / self.seconds, 2)
 
@@ -49,8 +50,16 @@ def joined(parts: Sequence[Part]) -> Part:
 
 
 def moving(timeline: Timeline, name: str, declarations: Sequence[str]) -> str:
-    """CSS of the class `timeline.name-name`: at the beginning of step i `declarations[i]` holds, and between steps what lies between."""
-    frames = [f"{timeline.percent(i):g}%{{{text}}}" for i, text in enumerate(declarations) if not _between(declarations, i)]
+    """CSS of the class `timeline.name-name`: during step i `declarations[i]` holds, until it glides to the next in the time that leaves.
+
+    Steps that are no longer than MOVE glide into each other: at the beginning of each its own holds, and then what lies between.
+    """
+    frames, glides = [], MOVE * timeline.steps / timeline.reading  # in steps
+    for i, text in enumerate(declarations):
+        if not _between(declarations, i):
+            frames.append(f"{timeline.percent(i):g}%{{{text}}}")
+            if glides < 1 and i + 1 < len(declarations) and declarations[i + 1] != text:
+                frames.append(f"{timeline.percent(i + 1 - glides):g}%{{{text}}}")
     return _rules(timeline, name, [*frames, f"100%{{{declarations[-1]}}}"], "linear")
 
 

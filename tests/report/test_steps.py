@@ -117,6 +117,15 @@ def test_everything_moves_in_step_and_rests_at_the_end(make_run: MakeRun, tmp_pa
     np.testing.assert_allclose([float(value) for value in share], np.maximum(kept.probabilities[-1], 0.001), atol=1e-4)
 
 
+def test_few_steps_hold_and_then_glide_many_glide_into_each_other() -> None:
+    held = keyframes(animation.moving(animation.Timeline("a", 3), "k", ["x:0", "x:5", "x:5"]))["a-k"]  # three seconds
+    seconds = [(round(at / 100 * (3 + animation.PAUSE), 2), text) for at, text in held]
+    assert seconds == [(0, "x:0"), (1 - animation.MOVE, "x:0"), (1, "x:5"), (2, "x:5"), (5.6, "x:5")]
+    many = animation.Timeline("a", 30)
+    flowing = keyframes(animation.moving(many, "k", [f"x:{i}" for i in range(30)]))["a-k"]
+    assert [at for at, _ in flowing[:-1]] == [many.percent(i) for i in range(30)]
+
+
 #: Windows of a quarter of the sides around 12 places; the second reaches beyond the left edge, the third lies wholly beyond it.
 PLACES = np.stack([np.linspace(0.3, 0.8, S), np.linspace(0.75, 0.25, S) ** 2], axis=1)
 PLACES[1:3] = [[0.05, 0.5], [-0.5, 0.5]]
