@@ -34,11 +34,10 @@ NO_BOXES, NO_LABELS = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
 class Found(NamedTuple):
     """What a run says of one picture."""
 
-    label: str  # the class's name
-    score: float  # its probability
+    label: str  # the class's name; of a run that reads several objects all of theirs, from left to right, a space between
+    score: float  # its probability, or the product of theirs
     # x0, y0, x1, y1 in pixels of the picture, of a file as it is stored (`decode.Picture`); None: the run does not locate
     box: tuple[float, float, float, float] | None
-    read: tuple[str, ...] = ()  # the classes of a run that reads several objects, from left to right
 
 
 class Loaded(NamedTuple):
@@ -117,17 +116,16 @@ def predictor(run: Opened, *, batch_size: int = 32) -> Loaded:
                 stacked[i] = seen.image_hxwxc
                 places.append((content, read.pixels_hxwxc.shape, dataclasses.replace(read, pixels_hxwxc=NO_PIXELS)))
             outputs = jax.device_get(compiled(variables, stacked))
-            probabilities = np.asarray(jax.nn.softmax(outputs["logits"].astype(np.float64)))
+            logits_bxnxk = outputs["sequence"] if "sequence" in outputs else outputs["logits"][:, None]
+            said = np.asarray(jax.nn.softmax(logits_bxnxk.astype(np.float64)))
             for i, (content, shape, place) in enumerate(places):
                 if not all(np.isfinite(value[i]).all() for value in outputs.values()):
                     raise UserError("the run's answer is no number (nan or inf)")
-                label = int(probabilities[i].argmax())
                 box = None
                 if "box" in outputs:
                     of_image = boxes.from_letterbox(outputs["box"][i].astype(np.float64), content.astype(np.float64))
                     box = _four(place.stored_box(boxes.to_pixels(of_image, shape[1], shape[0])))
-                said = outputs["sequence"][i].argmax(axis=-1) if "sequence" in outputs else ()
-                found.append(Found(classes[label], float(probabilities[i, label]), box, tuple(classes[k] for k in said)))
+                found.append(Found(" ".join(classes[k] for k in said[i].argmax(axis=-1)), float(said[i].max(axis=-1).prod()), box))
         return found
 
     return Loaded(find, classes)
@@ -148,7 +146,7 @@ def as_picture(picture: PictureLike, channels: int) -> decode.Picture:
 
 
 def locate_files(loaded: Loaded, paths: Sequence[str], out: Path | None) -> Iterator[dict[str, object]]:
-    """One answer a file, in order: path, class, score, box and what was read, or the reason why there is none.
+    """One answer a file, in order: path, class, score and box, or the reason why there is none.
 
     The box is in pixels of the file as it is stored. Where EXIF has it shown turned or mirrored, `orientation` says how,
     and `box_upright` is the box as viewers show the picture. With `out`, an annotated copy of each, upright, is
@@ -176,8 +174,6 @@ def locate_files(loaded: Loaded, paths: Sequence[str], out: Path | None) -> Iter
         box = None if found.box is None else np.asarray(found.box)
         answer = {"path": path, "class": found.label, "score": round(found.score, 6)}
         answer["box"] = None if box is None else _rounded(picture.stored_box(box))
-        if found.read:
-            answer["read"] = list(found.read)
         if picture.orientation > 1:
             answer["orientation"] = picture.orientation
             answer["box_upright"] = None if box is None else _rounded(picture.upright_box(box))
