@@ -139,13 +139,15 @@ def arms_of(recipe: str, arguments: Sequence[str], name: Callable[[Mapping[str, 
 
 
 def step_times(configs: Mapping[str, Any], rounds: int = 7) -> dict[str, Any]:
-    """Milliseconds of a training step of each config, its batches made meanwhile as in training, and its learned parameters.
+    """Milliseconds of a training step of each config, its batches made meanwhile as in training; its learned parameters; and operations.
 
-    All configs in one process, in turns of about a second; medians over the turns.
+    All configs in one process, in turns of about a second; medians over the turns. Operations are floating-point ones of an answer to one
+    image, by XLA's analysis of what it compiled.
     """
     import jax
+    import numpy as np
 
-    from imgloc import build, loop, prepare, runtime
+    from imgloc import build, loop, prepare, runtime, step
 
     runtime.prepare()
     found: dict[str, Any] = {}
@@ -155,7 +157,10 @@ def step_times(configs: Mapping[str, Any], rounds: int = 7) -> dict[str, Any]:
         config.train.steps = 10**5  # that batches do not end
         parts = prepare.build_parts(config)
         state = prepare.initial_state(config, parts)
-        found[title] = {"parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params))}
+        images = np.zeros((config.train.batch_size, *parts.view.shape), np.uint8)
+        cost = parts.predict.lower(step.eval_variables(state), images).compile().cost_analysis()
+        operations = round(cost["flops"] / config.train.batch_size)
+        found[title] = {"parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)), "operations": operations}
         turns[title] = _timer(parts.train_step, state, loop.open_batches(config, parts, 0), config.train.steps_per_call)
     times: dict[str, list[float]] = {title: [] for title in turns}
     for _ in range(rounds + 1):

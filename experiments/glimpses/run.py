@@ -91,7 +91,7 @@ def table(task: str, found: dict[str, Any]) -> str:
     wanted, times = TASKS[task], found.get("steps", {}).get("arms", {})
     columns = [(split, name) for name in wanted.metrics for split in wanted.splits if name == "top1" or split == LAST]
     heads = [wanted.metrics[name] + (f", {wanted.splits[split]}" if name == "top1" else "") for split, name in columns]
-    heads = [*heads, "published", "parameters", "ms a step, one core", "steps", "training, all told"]
+    heads = [*heads, "published", "parameters", "operations an image", "ms a step, one core", "steps", "training, all told"]
     lines = [f"| {task} | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     every: Runs = []
     for title, arm in ARMS.items():
@@ -104,14 +104,15 @@ def table(task: str, found: dict[str, Any]) -> str:
                  _cell([run["results"][split][name]["mean"] for run in done if name in run["results"].get(split, {})], name)
                  for split, name in columns]  # fmt: skip
         seconds = f"{statistics.median(run['seconds'] for run in done) / 60:.0f} min" if done else "-"
-        cells += [PUBLISHED.get(title, "none found"), f"{known['parameters']:,}" if known else "-", f"{known['ms']:.1f}" if known else "-"]
+        cells += [PUBLISHED.get(title, "none found"), f"{known['parameters']:,}" if known else "-"]
+        cells += [f"{known['operations'] / 1e6:.1f} million" if "operations" in known else "-", f"{known['ms']:.1f}" if known else "-"]
         cells += [_steps(title, runs, known.get("ms")), seconds]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
         every += done
     for title, split in BASELINES.items() if every and "mean_iou" in wanted.metrics else ():
         values = next((run["results"].get(split, {}) for run in found["runs"].get(ALL_TOLD, ()) if "results" in run), {})
         cells = [_cell([values[name]["mean"]], name) if name in values else "-" for _, name in columns]
-        lines.append(f"| {title} | " + " | ".join([*cells, "", "", "", "", ""]) + " |")
+        lines.append(f"| {title} | " + " | ".join([*cells, "", "", "", "", "", ""]) + " |")
     return "\n".join([*lines, "", made_by(every)] if every else lines)
 
 
