@@ -3,6 +3,7 @@
     python experiments/speed/run.py                        # half an hour, nothing else running; wants the extra `bench`
     python experiments/speed/run.py --beside python3.13    # imgloc and linen on another Python in turns with PyTorch on this one
     python experiments/speed/run.py --cells                # every recurrent cell, tuned; under a quarter of an hour
+    python experiments/speed/run.py --attention            # recurrent attention; five minutes
     python experiments/speed/run.py --memory               # imgloc's most resident memory, tuned and not; a few minutes
     python experiments/speed/run.py --table                # what the rows in this folder say
 """
@@ -25,7 +26,7 @@ from imgloc import files
 from imgloc.bench import rounds, works
 
 HERE = Path(__file__).parent
-MEMORY, CELLS = HERE / "memory.jsonl", HERE / "cells.jsonl"
+MEMORY, CELLS, ATTENTION = HERE / "memory.jsonl", HERE / "cells.jsonl", HERE / "attention.jsonl"
 PASSES = (  # each one run in turns by itself; what never wins is not timed everywhere
     ("--implementations=imgloc,linen,torch_eager,torch_channels_last",),
     ("--works=seed_cnn_224,lstm_28", "--implementations=imgloc,keras,keras_inner"),
@@ -76,6 +77,12 @@ def cells() -> None:
     """Every recurrent cell beside linen's, PyTorch's and Keras's, into cells.jsonl."""
     rows = [row for options in CELL_PASSES for row in bench(sys.executable, *options, group="cells")]
     files.write_text(CELLS, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def attention() -> None:
+    """Recurrent attention beside the same model in PyTorch, into attention.jsonl."""
+    which = ("--works=ram_mnist,ram_cluttered", "--implementations=imgloc,torch_eager", f"--processes={ROUNDS}")
+    files.write_text(ATTENTION, "".join(json.dumps(row) + "\n" for row in bench(sys.executable, *which)))
 
 
 def cells_table() -> None:
@@ -129,7 +136,7 @@ def memory_table() -> None:
 
 def table() -> None:
     """Of each file: imgloc's time and its ratio to the best of the others, tuned and out of the box (in brackets)."""
-    for path in sorted(HERE.glob("python*.jsonl")):
+    for path in [*sorted(HERE.glob("python*.jsonl")), *[ATTENTION] * ATTENTION.exists()]:
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         ours = next(row for row in rows if row["implementation"] == "imgloc")
         print(f"Python {ours['python']}, JAX {ours['versions']['jax']}, {ours['machine']}, commit {ours['commit'][:7]}\n")
@@ -168,6 +175,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the results that are there")
     parser.add_argument("--cells", action="store_true", help="measure the recurrent cells")
+    parser.add_argument("--attention", action="store_true", help="measure recurrent attention")
     parser.add_argument("--memory", action="store_true", help="measure memory, tuned and not")
     parser.add_argument("--beside", metavar="PYTHON", help="another interpreter with imgloc installed")
     parsed = parser.parse_args()
@@ -180,6 +188,8 @@ if __name__ == "__main__":
     elif parsed.cells:
         cells()
         cells_table()
+    elif parsed.attention:
+        attention()
     elif parsed.memory:
         memory()
     elif parsed.beside:
