@@ -12,7 +12,8 @@ from typing import NamedTuple
 SECONDS_A_STEP = 0.22
 SHORTEST, LONGEST = 3.0, 7.0  # seconds of all steps together; the pause is beside that
 PAUSE = 2.6
-MOVE = 0.25  # seconds that what moves takes at most, before the step that it moves to
+HELD_FROM = 0.25  # seconds: what moves stands still for most of a step that is longer, as what stands beside it is of that step
+GLIDE = 0.25  # of such a step: its end
 
 
 class Part(NamedTuple):
@@ -50,16 +51,16 @@ def joined(parts: Sequence[Part]) -> Part:
 
 
 def moving(timeline: Timeline, name: str, declarations: Sequence[str]) -> str:
-    """CSS of the class `timeline.name-name`: during step i `declarations[i]` holds, until it glides to the next in the time that leaves.
+    """CSS of the class `timeline.name-name`: at the beginning of step i `declarations[i]` holds, and between steps what lies between.
 
-    Steps that are no longer than MOVE glide into each other: at the beginning of each its own holds, and then what lies between.
+    Where steps are long it holds until the step's last part, which glides to the next.
     """
-    frames, glides = [], MOVE * timeline.steps / timeline.reading  # in steps
+    frames, held = [], timeline.reading / timeline.steps > HELD_FROM
     for i, text in enumerate(declarations):
         if not _between(declarations, i):
             frames.append(f"{timeline.percent(i):g}%{{{text}}}")
-            if glides < 1 and i + 1 < len(declarations) and declarations[i + 1] != text:
-                frames.append(f"{timeline.percent(i + 1 - glides):g}%{{{text}}}")
+            if held and i + 1 < len(declarations) and declarations[i + 1] != text:
+                frames.append(f"{timeline.percent(i + 1 - GLIDE):g}%{{{text}}}")
     return _rules(timeline, name, [*frames, f"100%{{{declarations[-1]}}}"], "linear")
 
 
