@@ -75,7 +75,7 @@ def read_rows(path: Path, *, expected: dict[str, Any]) -> list[Row]:
         raise UserError(f"rows at {path} are incomplete: {error}; run imgloc evaluate again") from error
     if len(rows) != meta["n"]:
         raise UserError(f"rows at {path} are incomplete: {len(rows)} of {meta['n']}; run imgloc evaluate again")
-    if meta.get("fingerprint", files.fingerprint(text)) != files.fingerprint(text):  # rows of earlier versions have none
+    if "fingerprint" in meta and meta["fingerprint"] != files.fingerprint(text):  # rows of earlier versions have none
         raise UserError(f"rows at {path} were changed since they were made; run imgloc evaluate again")
     return rows
 

@@ -50,6 +50,17 @@ def test_results_are_not_overwritten_by_fewer_runs(
     gathering.check_none_lost(saved, 2, 2, "fresh")
 
 
+@pytest.mark.parametrize("share", [None, "RAM, 0 % of boxes"])  # without a share told, nothing says of boxes
+def test_pictures_of_few_runs_are_drawn(share: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    glimpses = next(run for run in EXPERIMENTS if run.parent.name == "glimpses")
+    monkeypatch.setattr(sys, "path", [str(glimpses.parent), *sys.path])
+    drawn = runpy.run_path(str(glimpses), run_name="glimpses")
+    runs = files.read_json(glimpses.parent / "results.json")["runs"]
+    found = {"runs": {share: runs[share]} if share else {}}
+    assert "</svg>" in drawn["shares"](found)
+    assert "</svg>" in drawn["curves"](found)
+
+
 def test_every_commit_that_made_a_run_is_kept_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXPERIMENTS[0].parent.parent))
     gathering = importlib.import_module("gathering")

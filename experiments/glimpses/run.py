@@ -172,7 +172,8 @@ def shares(found: dict[str, Any]) -> str:
             axes.set(xticks=range(len(SHARES)), xticklabels=labels, title=title, xlabel="locations told")
             axes.grid(axis="y", linewidth=0.3)
             axes.set_xlim(-0.5, len(SHARES) - 0.5)
-            axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
+            highest = axes.dataLim.ymax  # inf where nothing was drawn
+            axes.set_ylim(0, 1.05 * highest if 0 < highest < float("inf") else 1)
 
     return _svg(draw, (9.6, 3.2))
 

@@ -205,7 +205,7 @@ class Network(nn.Module):
         return layers | policies[self.policy]
 
     def _window(self, said_bxn: jax.Array) -> Aim:
-        """The window that a differentiable policy asks for, no larger than the image; all 0s are a quarter of it in its middle."""
+        """The window that a differentiable policy asks for, no larger than the image; all 0s are its middle, a quarter of it a side."""
         said = said_bxn.astype(jnp.float32)
         side_b = jnp.exp(-nn.softplus(said[:, 2] + CLOSE))
         blur_b = jnp.exp(said[:, 3]) if self.policy == "gaussian" else None
