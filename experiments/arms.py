@@ -47,6 +47,7 @@ class Plan(NamedTuple):
     tasks: Mapping[str, Task]
     arms: Mapping[str, Arm]
     extra: tuple[str, ...] = ()  # more splits to keep where a run has them
+    operations: bool = False  # whether --measure counts them: of models without a recurrence
 
 
 @mistakes_told()
@@ -59,18 +60,22 @@ def command_line(
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, choices=SEEDS, help="of the runs; without it all three")
     wanted = parser.parse_args()
     results = ROOT / "experiments" / plan.name / "results.json"
-    found: dict[str, Any] = files.read_json(results) if results.exists() else {}
+    if wanted.measure:
+        steps = step_times({title: config_of(plan, title, wanted.folder) for title in wanted.only}, operations=plan.operations)
+    elif not (wanted.table or wanted.gather):
+        make(plan, wanted)
+    found: dict[str, Any] = files.read_json(results) if results.exists() else {}  # now: another command may have written meanwhile
     before = _count(found.get("runs", {}))
     if wanted.measure:
-        steps = step_times({title: config_of(plan, title, wanted.folder) for title in wanted.only})
         found["steps"] = {**steps, "arms": {**found.get("steps", {}).get("arms", {}), **steps["arms"]}}
     elif not wanted.table:
-        if not wanted.gather:
-            make(plan, wanted)
         made = {title: gathered(plan, title, Path(wanted.workdir), wanted.folder) for title in plan.arms}
         found["runs"] = {title: runs for title, runs in made.items() if runs}
     print("\n\n".join(table(task, found) for task in plan.tasks), flush=True)
     if wanted.table:
+        return
+    if not (wanted.measure or wanted.gather) and _count(found["runs"]) < before:
+        print(f"'{results}' keeps {before} runs and is left as it is; above stand those of '{wanted.workdir}'")
         return
     if not wanted.measure:
         check_none_lost(results, before, _count(found["runs"]), wanted.workdir)

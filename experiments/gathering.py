@@ -102,14 +102,14 @@ def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) 
     """What a results.json keeps of a finished run: who made it and how, its validation curve, and its metrics of the splits that it has."""
     provenance, scored = files.read_json(run / "provenance.json"), files.read_json(run / "results.json")
     sessions, checkout = provenance["sessions"], run.absolute().parents[2]  # of runs/NAME/RUN
-    later = [commit for commit in dict.fromkeys(session["commit"] for session in sessions) if commit != sessions[0]["commit"]]
+    commits = dict.fromkeys((session["commit"], session["dirty"]) for session in sessions)
     return {
         "seconds": round(sum(session["seconds"] for session in sessions), 1),
         "processes": len(sessions),
         "command": sessions[0]["command"].replace(f"{checkout}/", "").replace(folder, "FOLDER"),
         "commit": sessions[0]["commit"],
-        **({"later_commits": later} if later else {}),  # that went on with it
-        "dirty": any(session["dirty"] for session in sessions),
+        "dirty": sessions[0]["dirty"],
+        **({"went_on": [{"commit": commit, "dirty": dirty} for commit, dirty in list(commits)[1:]]} if len(commits) > 1 else {}),
         "machine": provenance["machine"],
         "jax": provenance["packages"]["jax"],
         "python": provenance["python"],
@@ -138,11 +138,11 @@ def arms_of(recipe: str, arguments: Sequence[str], name: Callable[[Mapping[str, 
     return configs
 
 
-def step_times(configs: Mapping[str, Any], rounds: int = 7) -> dict[str, Any]:
-    """Milliseconds of a training step of each config, its batches made meanwhile as in training; its learned parameters; and operations.
+def step_times(configs: Mapping[str, Any], rounds: int = 7, *, operations: bool = False) -> dict[str, Any]:
+    """Milliseconds of a training step of each config, its batches made meanwhile as in training, and its learned parameters.
 
-    All configs in one process, in turns of about a second; medians over the turns. Operations are floating-point ones of an answer to one
-    image, by XLA's analysis of what it compiled.
+    All configs in one process, in turns of about a second; medians over the turns. Where wanted, also the floating-point operations of
+    an answer to one image by XLA's analysis of what it compiled: it counts a loop's body once, so a recurrence's are too few.
     """
     import jax
     import numpy as np
@@ -157,10 +157,11 @@ def step_times(configs: Mapping[str, Any], rounds: int = 7) -> dict[str, Any]:
         config.train.steps = 10**5  # that batches do not end
         parts = prepare.build_parts(config)
         state = prepare.initial_state(config, parts)
-        images = np.zeros((config.train.batch_size, *parts.view.shape), np.uint8)
-        cost = parts.predict.lower(step.eval_variables(state), images).compile().cost_analysis()
-        operations = round(cost["flops"] / config.train.batch_size)
-        found[title] = {"parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)), "operations": operations}
+        found[title] = {"parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params))}
+        if operations:
+            images = np.zeros((config.train.batch_size, *parts.view.shape), np.uint8)
+            cost = parts.predict.lower(step.eval_variables(state), images).compile().cost_analysis()
+            found[title]["operations"] = round(cost["flops"] / config.train.batch_size)
         turns[title] = _timer(parts.train_step, state, loop.open_batches(config, parts, 0), config.train.steps_per_call)
     times: dict[str, list[float]] = {title: [] for title in turns}
     for _ in range(rounds + 1):
@@ -214,6 +215,6 @@ def grouped(runs: Runs, name: Callable[[Mapping[str, Any]], str]) -> dict[str, R
 def made_by(runs: Runs) -> str:
     """The commits, machine and versions that made some runs, in a line."""
     one = runs[0]
-    every = {(commit, run["dirty"]) for run in runs for commit in (run["commit"], *run.get("later_commits", ()))}
+    every = {(made["commit"], made["dirty"]) for run in runs for made in (run, *run.get("went_on", ()))}
     commits = ", ".join(sorted(commit[:7] + (" (changed)" if dirty else "") for commit, dirty in every))
     return f"Commits {commits}; {one['machine']}; JAX {one['jax']}, Python {one['python']}."

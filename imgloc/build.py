@@ -261,7 +261,8 @@ def check_outputs(task: str, outputs: Mapping[str, Any], model: str, size: int, 
         raise UserError(f"task '{task}' needs the output '{missing[0]}'; model '{model}' gives {', '.join(outputs)}")
     reserved: dict[str, tuple[Any, ...]] = {"logits": (size, classes), "box": (size, 4), "score": (size,)}
     for name, axis, last in (("looks", "g", 4), ("sequence", "n", classes)):  # as long as it likes
-        reserved[name] = (size, (getattr(outputs.get(name), "shape", ())[1:2] or (axis,))[0], last)
+        shape: tuple[int, ...] = getattr(outputs.get(name), "shape", ())
+        reserved[name] = (size, shape[1] if len(shape) == 3 and shape[1] else axis, last)
     for name, value in {key: value for key, value in outputs.items() if key not in NOT_SCORED}.items():
         _check_output(name, value, model, reserved.get(name), size)
     if "steps" in outputs:

@@ -34,7 +34,7 @@ NO_BOXES, NO_LABELS = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
 class Found(NamedTuple):
     """What a run says of one picture."""
 
-    label: str  # the class's name; of a run that reads several objects all of theirs, from left to right, a space between
+    label: str  # the class's name; of a run that reads several objects (task `read`) theirs, from left to right, a space between
     score: float  # its probability, or the product of theirs
     # x0, y0, x1, y1 in pixels of the picture, of a file as it is stored (`decode.Picture`); None: the run does not locate
     box: tuple[float, float, float, float] | None
@@ -57,6 +57,7 @@ class Opened(NamedTuple):
     dtype: Any  # of the computation
     view: View
     classes: tuple[str, ...]
+    reads: bool = False  # several objects: the task is `read`
 
 
 def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) -> Loaded:
@@ -73,7 +74,7 @@ def opened(path: str | Path, *, checkpoint: str = "best") -> Opened:
     one_device = mesh.make_mesh(jax.local_devices()[:1])
     variables, _ = predict.load_variables(run, config, view.shape, len(classes), checkpoint, one_device)
     model = build.make_model(config.model, len(classes))
-    return Opened(config.model.name, model, variables, one_device, compute_dtype(config.train.dtype), view, classes)
+    return Opened(config.model.name, model, variables, one_device, compute_dtype(config.train.dtype), view, classes, config.task == "read")
 
 
 def stepwise(run: Opened) -> Callable[[PictureLike, str], tuple[SavedSteps, bytes]]:
@@ -116,7 +117,7 @@ def predictor(run: Opened, *, batch_size: int = 32) -> Loaded:
                 stacked[i] = seen.image_hxwxc
                 places.append((content, read.pixels_hxwxc.shape, dataclasses.replace(read, pixels_hxwxc=NO_PIXELS)))
             outputs = jax.device_get(compiled(variables, stacked))
-            logits_bxnxk = outputs["sequence"] if "sequence" in outputs else outputs["logits"][:, None]
+            logits_bxnxk = outputs["sequence"] if run.reads else outputs["logits"][:, None]
             said = np.asarray(jax.nn.softmax(logits_bxnxk.astype(np.float64)))
             for i, (content, shape, place) in enumerate(places):
                 if not all(np.isfinite(value[i]).all() for value in outputs.values()):

@@ -128,6 +128,10 @@ def test_current_rows_are_not_made_again_and_stale_ones_are(evaluated_run: Path,
     evaluate(run, config, target)  # type: ignore[arg-type]
     assert rows.stat().st_mtime_ns > before
     assert files.read_json(meta)["step"] != 59
+    whole = rows.read_text()
+    rows.write_text(whole.replace('"label": ', '"label": 1', 1))
+    evaluate(run, config, target)  # type: ignore[arg-type]
+    assert rows.read_text() == whole
 
 
 def test_how_many_images_were_skipped_is_told_wherever_scores_are(

@@ -71,7 +71,7 @@ def test_every_commit_that_made_a_run_is_kept_and_named(tmp_path: Path, monkeypa
         files.write_json(tmp_path / name / "results.json", {"test": {}})
         files.write_json(tmp_path / name / "finished.json", {"last_step": 9})
     through, resumed, mended = (gathering.kept(tmp_path / name, ["test"], [], "data") for name in ("through", "resumed", "mended"))
-    assert (resumed["commit"], resumed["later_commits"], resumed["dirty"], resumed["seconds"]) == ("b" * 8, ["a" * 8], False, 6.0)
-    assert "later_commits" not in through
+    assert (resumed["commit"], resumed["went_on"], resumed["seconds"]) == ("b" * 8, [{"commit": "a" * 8, "dirty": False}], 6.0)
+    assert "went_on" not in through
     assert gathering.made_by([through, resumed]) == "Commits aaaaaaa, bbbbbbb; a laptop; JAX 0.10, Python 3.12."
-    assert gathering.made_by([mended]).startswith("Commits bbbbbbb (changed), ccccccc (changed);")
+    assert gathering.made_by([mended]).startswith("Commits bbbbbbb, ccccccc (changed);")

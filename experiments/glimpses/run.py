@@ -83,7 +83,7 @@ PUBLISHED = {
 ALL_TOLD = "RAM, 100 % of boxes"
 UNTAUGHT = {"RAM, 0 % of boxes": ("mean_iou", "gt_known_50")}  # metrics of outputs that nothing trained
 BASELINES = {"median box of training": f"{LAST}/median_box", "whole-image box": f"{LAST}/whole_image"}
-PLAN = Plan("glimpses", TASKS, ARMS, tuple(BASELINES.values()))
+PLAN = Plan("glimpses", TASKS, ARMS, tuple(BASELINES.values()), operations=True)
 
 
 def table(task: str, found: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@
     python experiments/speed/run.py --beside python3.13    # imgloc and linen on another Python in turns with PyTorch on this one
     python experiments/speed/run.py --cells                # every recurrent cell, tuned; under a quarter of an hour
     python experiments/speed/run.py --attention            # recurrent attention; five minutes
-    python experiments/speed/run.py --memory               # imgloc's most resident memory, tuned and not; a few minutes
+    python experiments/speed/run.py --memory               # imgloc's most resident memory, tuned and not; ten minutes
     python experiments/speed/run.py --table                # what the rows in this folder say
 """
 
@@ -26,9 +26,10 @@ from imgloc import files
 from imgloc.bench import rounds, works
 
 HERE = Path(__file__).parent
-MEMORY, CELLS, ATTENTION = HERE / "memory.jsonl", HERE / "cells.jsonl", HERE / "attention.jsonl"
+MEMORY, CELLS, ATTENTION = (HERE / f"{name}.jsonl" for name in ("memory", "cells", "attention"))
+ORDINARY = ",".join(work.name for work in works.STEP if work.model not in works.GLIMPSES and not work.accelerator_only)
 PASSES = (  # each one run in turns by itself; what never wins is not timed everywhere
-    ("--implementations=imgloc,linen,torch_eager,torch_channels_last",),
+    (f"--works={ORDINARY}", "--implementations=imgloc,linen,torch_eager,torch_channels_last"),
     ("--works=seed_cnn_224,lstm_28", "--implementations=imgloc,keras,keras_inner"),
     ("--works=efficientnet_lite0_224_b1,efficientnet_lite0_224_b8", "--implementations=imgloc,torch_compiled", "--settings=tuned"),
 )
@@ -136,7 +137,7 @@ def memory_table() -> None:
 
 def table() -> None:
     """Of each file: imgloc's time and its ratio to the best of the others, tuned and out of the box (in brackets)."""
-    for path in [*sorted(HERE.glob("python*.jsonl")), *[ATTENTION] * ATTENTION.exists()]:
+    for path in [*sorted(HERE.glob("python*.jsonl")), *HERE.glob("attention.jsonl")]:
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         ours = next(row for row in rows if row["implementation"] == "imgloc")
         print(f"Python {ours['python']}, JAX {ours['versions']['jax']}, {ours['machine']}, commit {ours['commit'][:7]}\n")
@@ -190,6 +191,7 @@ if __name__ == "__main__":
         cells_table()
     elif parsed.attention:
         attention()
+        table()
     elif parsed.memory:
         memory()
     elif parsed.beside:

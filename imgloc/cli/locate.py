@@ -18,7 +18,8 @@ HELP = "say what is in pictures and where, one JSON line each"
 EXAMPLES = """\
 Each line on standard output is {"path":, "class":, "score":, "box": [x0, y0, x1, y1]} with the box in pixels
 of the file as it is stored, or {"path":, "error":}; exit code 1 says that some pictures failed.
-Of a run that reads several objects "class" is all of theirs, from left to right, and "score" the product of their probabilities.
+A run of the task read says as many classes as its model has labels, whatever the picture holds: "class" is all of them, from left
+to right, a space between, and "score" the product of their probabilities.
 Where EXIF has viewers turn the picture, "orientation" says how and "box_upright" is the box as they show it.
 
 example:

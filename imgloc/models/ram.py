@@ -16,8 +16,8 @@ one class the network may say a sequence of labels, one for each object from lef
 Other policies, for comparison: random, uniform places; gaussian, differentiable filters after DRAW's (Gregor et al., 2015,
 arXiv:1502.04623; without its intensity, its windows no larger than the image, in this network and not in an LSTM's); transformer, the
 sampling of a spatial transformer that shifts and scales (Jaderberg et al., 2015, arXiv:1506.02025). The last two choose the size of
-their window as well and learn by the answer's gradient; their first window is a learned one, the same for all images. Windows begin to
-learn at a quarter of the image a side: of the whole image they show so little of what is small that nothing tells them to draw closer.
+their window as well and learn by the answer's gradient; their first window is a learned one, the same for all images. Windows begin
+at a quarter of the image a side: of the whole image they show so little of what is small that nothing tells them to draw closer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ VARIANTS = {
 FAINT = 0.01  # of a window's largest weight: what weighs less does not count as seen
 LOSSES = {"reinforce": "baselines", "sequence": "sequence"}  # loss: the output that, where a model gives it, no other loss trains
 CHANGEABLE = ("draws",)  # fields that change no parameter: a trained model may be scored with others
-CLOSE = math.log(3)  # exp(-softplus(log 3)) is a quarter
+QUARTER = math.log(3)  # exp(-softplus(log 3)) is a quarter
 LEAST_DEVIATION = 1e-4  # float32 tells places that lie closer together hardly apart
 POLICIES = ("learned", "random", "gaussian", "transformer")
 
@@ -207,7 +207,7 @@ class Network(nn.Module):
     def _window(self, said_bxn: jax.Array) -> Aim:
         """The window that a differentiable policy asks for, no larger than the image; all 0s are its middle, a quarter of it a side."""
         said = said_bxn.astype(jnp.float32)
-        side_b = jnp.exp(-nn.softplus(said[:, 2] + CLOSE))
+        side_b = jnp.exp(-nn.softplus(said[:, 2] + QUARTER))
         blur_b = jnp.exp(said[:, 3]) if self.policy == "gaussian" else None
         return Aim((1 + jnp.tanh(said[:, :2])) / 2, side_b, blur_b)
 
