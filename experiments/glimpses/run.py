@@ -143,13 +143,17 @@ def curves(found: dict[str, Any]) -> str:
                 if ARMS[title].task != task:
                     continue
                 longest = max((run["validation"] for run in runs), key=len)
-                errors = [[1 - run["validation"][i][1] for run in runs if len(run["validation"]) > i] for i in range(len(longest))]
+                errors = [[100 * (1 - run["validation"][i][1]) for run in runs if len(run["validation"]) > i] for i in range(len(longest))]
                 middle = [statistics.median(values) for values in errors]
                 (line,) = axes.plot([point[0] for point in longest], middle, marker="o", markersize=2.5, label=title)
                 lowest, highest = [min(values) for values in errors], [max(values) for values in errors]
                 axes.fill_between([point[0] for point in longest], lowest, highest, color=line.get_color(), alpha=0.15, linewidth=0)
-            axes.set(xlabel="steps", ylabel="error, validation", title=task, yscale="log")
-            axes.grid(which="both", linewidth=0.3)
+            axes.set(xlabel="steps", ylabel="error, validation, %", title=task, yscale="log")
+            low, high = axes.get_ylim()
+            ticks = [tick for tick in (0.5, 1, 1.5, 2, 3, 5, 10, 20, 30, 50, 80) if low <= tick <= high]
+            axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.minorticks_off()
+            axes.grid(linewidth=0.3)
             axes.legend(fontsize=7.5)
 
     return _svg(draw, (4.6 * max(len(tasks), 1), 3.8))
