@@ -27,6 +27,9 @@ def test_a_table_is_printed_as_it_stands_in_the_readme(
     stands = READMES[run].read_text().splitlines()
     assert len(printed) > 2
     assert [line for line in printed if line not in stands] == []
+    begins = {line.split("|")[1] for line in printed}
+    left_behind = [line for line in stands if line.startswith("|") and line.split("|")[1] in begins and line not in printed]
+    assert left_behind == [], "of earlier results"
 
 
 def test_results_are_not_overwritten_by_fewer_runs(
