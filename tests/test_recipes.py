@@ -15,7 +15,10 @@ from tests.test_build import flags_for_data
 
 RECIPES = sorted(path.name for path in (processes.ROOT / "configs").glob("*.py"))
 TRAINED_ELSEWHERE = {"seed_lstm_mnist.py", "seed_cnn_imagenet.py", "digits_lstm.py"}  # by test_seed_programs, and as processes.TINY
-SHORT = ("--config.train.steps=2", "--config.train.eval_every=0", "--config.train.batch_size=8", "--config.data.prefetch=0")
+SHORT = (
+    "--config.train.steps=2", "--config.train.eval_every=0", "--config.train.batch_size=8", "--config.data.prefetch=0",
+    "--config.eval.after_training=",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
