@@ -49,7 +49,7 @@ GAUSSIAN, TRANSFORMER = (
     (f"--config.model.policy={name}", "--config.model.scales=1", "--config.losses.reinforce.weight=0")
     for name in ("gaussian", "transformer")
 )
-SMALL = ("--config.model.stem=(6,12)", "--config.model.middle=16", "--config.model.deep=24")  # 5.5 million operations an image, RAM 5.8
+SMALL = ("--config.model.stem=(6,12)", "--config.model.middle=16", "--config.model.deep=24")  # 5.5 million operations an image, RAM 6.0
 ARMS = {
     "RAM, 6 glimpses of 8x8": Arm("28x28", "ram_mnist", 64_500, (), (AVERAGED,)),
     "RAM, 6 glimpses": ram("60x60", 40_000, "--config.model.glimpses=6"),
