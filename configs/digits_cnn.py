@@ -1,7 +1,7 @@
 """A second-look CNN on scattered digits: the quickstart.
 
-    imgloc train --config configs/digits_cnn.py --workdir runs/digits_cnn
-    imgloc sweep configs/digits_cnn.py --workdir runs/digits_cnn_sweep --split validation
+imgloc train --config configs/digits_cnn.py --workdir runs/digits_cnn
+imgloc sweep configs/digits_cnn.py --workdir runs/digits_cnn_sweep --split validation
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from imgloc.config import base
+from imgloc.config.schema import base
 
 
 def get_config() -> ConfigDict:

@@ -1,12 +1,12 @@
 """An LSTM over rows and columns on scattered digits: the recurrent half, on the same path as digits_cnn.
 
-    imgloc train --config configs/digits_lstm.py --workdir runs/digits_lstm
-    imgloc train --config configs/digits_lstm.py --workdir runs/digits_elman --config.model.cell=elman
+imgloc train --config configs/digits_lstm.py --workdir runs/digits_lstm
+imgloc train --config configs/digits_lstm.py --workdir runs/digits_elman --config.model.cell=elman
 """
 
 from ml_collections import ConfigDict
 
-from imgloc.config import base
+from imgloc.config.schema import base
 
 
 def get_config() -> ConfigDict:

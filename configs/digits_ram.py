@@ -7,7 +7,7 @@ See experiments/renet, where it stands beside convolutions and recurrent sweeps.
 
 from ml_collections import ConfigDict
 
-from imgloc.config import base
+from imgloc.config.schema import base
 
 
 def get_config() -> ConfigDict:

@@ -8,7 +8,7 @@ For about the first two thousand steps its glimpses lie in a corner; then they f
 
 from ml_collections import ConfigDict
 
-from imgloc.config import base
+from imgloc.config.schema import base
 
 
 def get_config() -> ConfigDict:

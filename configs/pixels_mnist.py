@@ -13,7 +13,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from imgloc.config import base
+from imgloc.config.schema import base
 
 SECONDS = 240  # that each cell's steps take
 STEP_MS = {"irnn": 38.8, "lstm": 151.6, "gru": 129.7, "lru": 275.4}  # of one core of an AMD EPYC, before the runs; later ones: results.json

@@ -1,12 +1,12 @@
 """A CNN from scratch on a folder of one's own photographs with boxes, such as the 200 of github.com/datitran/raccoon_dataset.
 
-    imgloc data check FOLDER --format csv
-    imgloc train --config configs/raccoon.py --workdir runs/raccoon --config.data.options.folder=FOLDER --config.data.options.format=csv
+imgloc data check FOLDER --format csv
+imgloc train --config configs/raccoon.py --workdir runs/raccoon --config.data.options.folder=FOLDER --config.data.options.format=csv
 """
 
 from ml_collections import ConfigDict
 
-from imgloc.config import base
+from imgloc.config.schema import base
 
 
 def get_config() -> ConfigDict:

@@ -7,7 +7,7 @@ FOLDER holds MNIST's four idx files.
 
 from ml_collections import ConfigDict
 
-from imgloc.config import base
+from imgloc.config.schema import base
 
 
 def get_config() -> ConfigDict:

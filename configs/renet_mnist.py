@@ -9,7 +9,7 @@ FOLDER holds MNIST's four idx files; the accuracy of the last step's model on th
 
 from ml_collections import ConfigDict
 
-from imgloc.config import base
+from imgloc.config.schema import base
 
 
 def get_config() -> ConfigDict:

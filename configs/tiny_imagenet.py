@@ -1,12 +1,12 @@
 """A ResNet on Tiny ImageNet: one of 200 classes, and the object's box, from 64-pixel photographs.
 
-    imgloc data prepare tiny_imagenet --from tiny-imagenet-200.zip
-    imgloc train --config configs/tiny_imagenet.py --workdir runs/tiny_imagenet
+imgloc data prepare tiny_imagenet --from tiny-imagenet-200.zip
+imgloc train --config configs/tiny_imagenet.py --workdir runs/tiny_imagenet
 """
 
 from ml_collections import ConfigDict
 
-from imgloc.config import base
+from imgloc.config.schema import base
 
 
 def get_config() -> ConfigDict:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from gathering import ROOT, Runs, check_none_lost, kept, mistakes_told, options, step_times, validation_curve
 
 from imgloc import files
+from imgloc.config.resolve import resolve
 
 SEEDS = (0, 1, 2)  # of every arm
 VALIDATIONS = 10  # of a run, evenly spaced: steps are a multiple of them
@@ -91,7 +92,7 @@ def _count(arms: Mapping[str, Runs]) -> int:
 
 def make(plan: Plan, wanted: argparse.Namespace) -> None:
     """Train and score what is missing, seed by seed; nothing where the data of some arm are not there."""
-    from imgloc import build
+    from imgloc.config import build
 
     for title in wanted.only:
         if plan.tasks[plan.arms[title].task].mnist:
@@ -113,11 +114,10 @@ def data_flags(plan: Plan, arm: Arm, folder: str) -> list[str]:
 
 def config_of(plan: Plan, title: str, folder: str) -> Any:
     """The config of an arm."""
-    from imgloc import build
-    from imgloc.config import read_recipe
+    from imgloc.config.recipes import read_recipe
 
     arm = plan.arms[title]
-    return build.resolve(read_recipe(str(ROOT / "configs" / f"{arm.recipe}.py")), [*arm.flags, *data_flags(plan, arm, folder)])
+    return resolve(read_recipe(str(ROOT / "configs" / f"{arm.recipe}.py")), [*arm.flags, *data_flags(plan, arm, folder)])
 
 
 def train(plan: Plan, title: str, seed: int, run: Path, folder: str) -> None:
@@ -157,4 +157,3 @@ def gathered(plan: Plan, title: str, workdir: Path, folder: str) -> Runs:
         if curve:
             runs.append({"seed": seed, "unfinished": curve[-1][0], "validation": curve})
     return runs
-

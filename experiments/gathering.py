@@ -14,9 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from imgloc import files, rundir
+from imgloc.runs.provenance import commit
+from imgloc.runs.provenance import surroundings
+from imgloc import files
+from imgloc.config.resolve import epochs_to_steps
 from imgloc.errors import UserError
-from imgloc.stats import t_interval
+from imgloc.evaluation.statistics import t_interval
+from imgloc.runs import run_dir
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -76,7 +80,7 @@ def check_none_lost(path: Path, before: int, after: int, workdir: str) -> None:
 
 def gathered(recipe: str, workdir: Path, folder: str) -> Runs:
     """What is kept of each finished run of a recipe's sweep, in its order; `folder`, where its data lay, is left out of its command."""
-    from imgloc.config import read_recipe
+    from imgloc.config.recipes import read_recipe
     from imgloc.sweep import folder as folders
     from imgloc.sweep.points import expand, read_sweep
 
@@ -129,7 +133,7 @@ def validation_curve(run: Path, metrics: Sequence[str]) -> list[list[float | Non
 
 def arms_of(recipe: str, arguments: Sequence[str], name: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
     """The configs of a recipe's sweep, one of each name."""
-    from imgloc.config import read_recipe
+    from imgloc.config.recipes import read_recipe
     from imgloc.sweep.points import expand, read_sweep
 
     configs: dict[str, Any] = {}
@@ -147,16 +151,17 @@ def step_times(configs: Mapping[str, Any], rounds: int = 7, *, operations: bool 
     import jax
     import numpy as np
 
-    from imgloc import build, loop, prepare, runtime, step
+    from imgloc.devices import runtime
+    from imgloc.training import loop, setup, step
 
     runtime.prepare()
     found: dict[str, Any] = {}
     turns: dict[str, Callable[[], float]] = {}
     for title, given in configs.items():
-        config = build.in_steps(given)
+        config = epochs_to_steps(given)
         config.train.steps = 10**5  # that batches do not end
-        parts = prepare.build_parts(config)
-        state = prepare.initial_state(config, parts)
+        parts = setup.set_up(config)
+        state = setup.initial_state(config, parts)
         found[title] = {"parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params))}
         if operations:
             images = np.zeros((config.train.batch_size, *parts.view.shape), np.uint8)
@@ -174,8 +179,8 @@ def step_times(configs: Mapping[str, Any], rounds: int = 7, *, operations: bool 
 
 def surroundings() -> dict[str, Any]:
     """The commit, machine and versions that measure."""
-    where = rundir.surroundings()
-    return {**rundir.commit(), "machine": where["machine"], "jax": where["packages"]["jax"], "python": where["python"]}
+    where = surroundings()
+    return {**commit(), "machine": where["machine"], "jax": where["packages"]["jax"], "python": where["python"]}
 
 
 def _timer(train_step: Callable[..., Any], state: Any, batches: Iterator[tuple[Any, ...]], per_call: int) -> Callable[[], float]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from imgloc.locate import Loaded
+    from imgloc.inference.load import Loaded
 
 __all__ = ["__version__", "load"]
 __version__ = importlib.metadata.version("imgloc")
@@ -23,6 +23,6 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
     `predict` takes a list of pictures (paths, Pillow images, uint8 arrays) and gives one
     (label, score, box in pixels) each. Raises UserError where the folder holds no trained run.
     """
-    from imgloc.locate import load as load_run
+    from imgloc.inference.load import load as load_run
 
     return load_run(path, checkpoint=checkpoint, batch_size=batch_size)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+SIZES = {"small": (0.0, 0.25), "medium": (0.25, 0.5), "large": (0.5, 1.01)}  # ranges of sqrt(area) in [0, 1] of the image
+
 
 def area(boxes: Any) -> Any:
     """Areas (...,) of boxes (..., 4); an inverted box has area 0."""
@@ -115,6 +117,17 @@ def from_letterbox(boxes: Any, content: Any) -> Any:
     `content` (..., 4): where in [0, 1] of the letterboxed image the image is shown, as `transforms.fit.letterbox` gives it.
     """
     return clipped(to_window(boxes, content))
+
+
+def from_input(boxes: Any, content_bx4: Any, *, clip: bool) -> Any:
+    """Boxes (b, ..., 4) on the input of a model as boxes of the images; `clip` cuts them at the edges of the image.
+
+    `content_bx4` is the part of each input that shows the image. Where that is all of it, the boxes stay as they are, bit for bit.
+    """
+    xp = boxes.__array_namespace__()
+    content = xp.reshape(content_bx4, (content_bx4.shape[0], *(1,) * (boxes.ndim - 2), 4))
+    whole = xp.all(content == xp.asarray([0.0, 0.0, 1.0, 1.0], dtype=content.dtype), axis=-1, keepdims=True)
+    return xp.where(whole, boxes, from_letterbox(boxes, content) if clip else to_window(boxes, content))
 
 
 def from_voc_inclusive(boxes: Any) -> Any:

@@ -80,3 +80,28 @@ def fingerprint(value: Any) -> str:
     """16 hex digits of the SHA-256 of a JSON value, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+MARKED_WITHIN = 4096  # bytes: where the mark of a file of ours stands
+
+
+def check_replaceable(path: Path, mark: bytes, what: str) -> None:
+    """Raises UserError where a file would replace anything but an earlier one with the same mark near its beginning."""
+    if not os.path.lexists(path):
+        return
+    try:
+        with path.open("rb") as file:
+            ours = mark in file.read(MARKED_WITHIN)
+    except OSError:
+        ours = False
+    if not ours:
+        raise UserError(f"{what} would overwrite '{path}', which imgloc did not make; choose another place")
+
+
+def unique_name(stem: str, taken: set[str]) -> str:
+    """A name that is not taken yet, with a number behind it where needed; it is added to `taken`."""
+    name, number = stem, 2
+    while name.casefold() in taken:  # some file systems do not distinguish a.png from A.png
+        name, number = f"{stem}-{number}", number + 1
+    taken.add(name.casefold())
+    return name

@@ -8,7 +8,7 @@ pixel i covers [i, i + 1).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -20,18 +20,17 @@ IntArray: TypeAlias = npt.NDArray[np.integer[Any]]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Shape: TypeAlias = tuple[int, int, int]  # h, w, c of the images of a batch
 
-#: What a model says of a batch: arrays with leading axis b. Reserved names: `logits` (b, k),
-#: `box` (b, 4), `score` (b,), `sequence` (b, n, k), of a label for each object from left to right, `looks` (b, g, 4), the windows
-#: that it looked through, in their order, `features` (a dict of named intermediates), `steps`: of a model that reads an image bit by
-#: bit, or several times, what it would answer had it stopped there, at up to 64 moments s, the last of which is the end: a dict of
-#: `logits` (b, s, k), where it locates `box` (b, s, 4), where it looks around `looks` (b, s, 4), the window of the moment, and `seen`
-#: (b, s, h', w'), on any grid over the image how much of each part has been read by then, 0 to 1. Training and scoring leave it out,
-#: and so do not compute it (with train=True a model need not give it); the report shows it.
+#: The outputs of a model for a batch: arrays with a leading axis b. Reserved names: `logits` (b, k); `box` (b, 4); `sequence` (b, n, k),
+#: a label for each object from left to right; `fixations` (b, g, 4), the windows that a model with attention has read, in order;
+#: `features`, a dict of named intermediates; `partial_predictions`, for a model that reads an image in several moments s: its
+#: predictions had it stopped at each of them. That is a dict with `logits` (b, s, k), other outputs such as `box` (b, s, 4) and
+#: `fixations` (b, s, 4), the window of the moment, and `seen` (b, s, h', w'), the share of each cell of a grid over the image that has
+#: been read by then, 0 to 1. Training and scoring leave it out and do not compute it; with train=True a model may leave it out.
 Outputs: TypeAlias = Mapping[str, Any]
-MOST_MOMENTS = 64  # that `steps` may tell of
-NOT_SCORED = ("features", "steps")  # outputs that are dicts and that no row is made of
+MAX_MOMENTS = 64  # of `partial_predictions`
+DICT_OUTPUTS = ("features", "partial_predictions")  # outputs that are dicts; no row is made of them
 
-#: One example in a saved table: plain JSON values. See `imgloc.rows`.
+#: One example in a saved table: plain JSON values. See `imgloc.runs.prediction_table`.
 Row: TypeAlias = dict[str, Any]
 
 
@@ -58,6 +57,7 @@ class Example:
     label: int
     id: str
     group: str
+    attributes: Mapping[str, str] = field(default_factory=dict)  # that a data set adds, such as {"camera": "left"}; scored in slices
 
 
 class Source(Protocol):
@@ -89,6 +89,7 @@ class Batch(NamedTuple):
     label_b: Any  # int32, the image's own
     example_mask_b: Any  # bool
     content_bx4: Any  # float32: the part of each image, a box in [0, 1], that shows the example's; all of it unless it is letterboxed
+    soft_label_bxk: Any = None  # float32, rows that sum to 1: set by batch transforms that mix images (CutMix, mixup), in training alone
 
 
 @runtime_checkable
@@ -132,3 +133,28 @@ class TruthKnown(Protocol):
 
 #: Outputs (NumPy) for a batch, padding included.
 Predict: TypeAlias = Callable[[Batch], Outputs]
+
+
+RESIZES = ("stretch", "letterbox")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What examples are made into for a model."""
+
+    shape: Shape  # of the images
+    max_objects: int = 1  # boxes kept of an image; see `collate`
+    resize: str = "stretch"  # to `shape`; or letterbox: sides keep their ratio, what is left is black
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.shape[:2]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to an example of training before a model sees it."""
+
+    augment: Callable[[Example, np.random.Generator], Example]
+    enlarges: float = 1.0  # the most by which a side of what is shown may be enlarged

@@ -23,14 +23,15 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Folders and files whose tests hold formulas, shapes and refusals, whatever a compiler makes of them.
 LITTLE_OPTIMIZED = {
-    "ops", "models", "losses", "recurrent", "cells", "bench", "test_step", "test_contracts", "test_recipes", "test_not_finite",
-    "test_prepare", "test_models", "test_loop", "test_looks",
+    "nn", "models", "losses", "cells", "benchmarks", "test_step", "test_contracts", "test_recipes", "test_non_finite", "test_setup",
+    "test_loop", "test_fixations",
 }  # fmt: skip
 # Files that take longest, in this order: handed out first, so that no worker is left alone with one at the end.
 DEAREST = (
-    "test_devices.py", "test_resume.py", "test_evaluate.py", "sweep/test_run.py", "test_contracts.py", "test_prepare.py", "test_step.py",
-    "test_recipes.py", "test_storage.py", "bench/test_linen_layers.py", "test_loop.py", "test_readme.py", "test_seed_programs.py",
-    "test_not_finite.py", "bench/test_bench_command.py", "test_locate.py", "ops/test_mesh_axes.py",
+    "devices/test_devices.py", "training/test_resume.py", "evaluation/test_evaluate.py", "sweep/test_run.py", "test_contracts.py",
+    "training/test_setup.py", "training/test_step.py", "test_recipes.py", "training/test_storage.py", "benchmarks/test_linen_layers.py",
+    "training/test_loop.py", "test_readme.py", "models/test_three_layer_cnn.py", "training/test_non_finite.py",
+    "benchmarks/test_bench_command.py", "inference/test_locate.py", "nn/test_mesh_axes.py",
 )  # fmt: skip
 
 # Pytest imports tracemalloc at the first warning from a destructor. When that happens while TFDS is being imported, whose lazy

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from imgloc.config.registry import find
 from imgloc.data.annotated.annotations import Annotated, Annotation
-from imgloc.names import find
 from imgloc.types import FloatArray, Uint8Array
 
 COUNT = 40

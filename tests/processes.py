@@ -37,20 +37,24 @@ def environment(cache: Path, devices: int = 1) -> dict[str, str]:
     return variables
 
 
-def start(*arguments: str, cache: Path, devices: int = 1, cwd: Path = ROOT, own_group: bool = False) -> subprocess.Popen[str]:
+def start(
+    *arguments: str, cache: Path, devices: int = 1, cwd: Path = ROOT, own_group: bool = False, module: str = "imgloc"
+) -> subprocess.Popen[str]:
     """Start `python -m imgloc ...`; IMGLOC_TEST in its environment names its --workdir."""
     marked = environment(cache, devices)
     if "--workdir" in arguments:
         marked["IMGLOC_TEST"] = arguments[arguments.index("--workdir") + 1]
     return subprocess.Popen(
-        [sys.executable, "-m", "imgloc", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=cwd, env=marked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=own_group,
     )  # fmt: skip
 
 
-def run(*arguments: str, cache: Path, devices: int = 1, cwd: Path = ROOT, code: int = 0) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, cache: Path, devices: int = 1, cwd: Path = ROOT, code: int = 0, module: str = "imgloc"
+) -> subprocess.CompletedProcess[str]:
     """Run `python -m imgloc ...` to its end and check its exit code."""
-    process = start(*arguments, cache=cache, devices=devices, cwd=cwd)
+    process = start(*arguments, cache=cache, devices=devices, cwd=cwd, module=module)
     out, err = process.communicate(timeout=300)
     assert process.returncode == code, f"exit code {process.returncode}, expected {code}\n{out}\n{err}"
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
@@ -58,9 +62,10 @@ def run(*arguments: str, cache: Path, devices: int = 1, cwd: Path = ROOT, code: 
 
 def train_here(*arguments: str, workdir: Path, stop: Any = None) -> str:
     """What `imgloc train` does, with the same bits but in this process: cheaper, where no signal, exit code or line is at stake."""
-    from imgloc import build, loop
-    from imgloc.config import read_recipe
+    from imgloc.config.recipes import read_recipe
+    from imgloc.config.resolve import resolve
+    from imgloc.training import loop
 
     recipe, *overrides = arguments
-    config = build.resolve(read_recipe(str(ROOT / recipe.removeprefix("--config="))), overrides)
+    config = resolve(read_recipe(str(ROOT / recipe.removeprefix("--config="))), overrides)
     return loop.train(config, str(workdir), stop=stop or SimpleNamespace(requested=False))

@@ -1,6 +1,6 @@
 """A process with four devices: what tests/test_devices.py wants to know of them, written to FOLDER/found.json.
 
-    python -m tests.several_devices FOLDER
+python -m tests.several_devices FOLDER
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from imgloc import runtime
+from imgloc.config.resolve import resolve
+from imgloc.devices import runtime
 
 STEPS, STOPPED_AT = 20, 7
 CNN = (
-    "--config=configs/digits_seed_cnn.py",
+    "--config=configs/digits_three_layer_cnn.py",
     "--config.model.name=tests.small_cnn",
     "--config.optim.warmup_steps=0",
     "--config.optim.ema=0.9",
@@ -44,21 +45,20 @@ class StopAt:
 
 
 def resolved(*overrides: str) -> Any:
-    from imgloc import build
-    from imgloc.config import read_recipe
+    from imgloc.config.recipes import read_recipe
 
-    return build.resolve(read_recipe("configs/digits_seed_cnn.py"), [*CNN[1:], *overrides])
+    return resolve(read_recipe("configs/digits_three_layer_cnn.py"), [*CNN[1:], *overrides])
 
 
 def trained(*overrides: str) -> dict[str, Any]:
     """Losses of all steps, bytes of the state on one device, memory of the compiled step, and in how many parts each array is."""
     import jax
 
-    from imgloc import loop, prepare
+    from imgloc.training import loop, setup
 
     config = resolved(*overrides)
-    parts = prepare.build_parts(config)
-    state = prepare.initial_state(config, parts)
+    parts = setup.set_up(config)
+    state = setup.initial_state(config, parts)
     batches = loop.open_batches(config, parts, 0)
     losses = []
     for index in range(STEPS):
@@ -81,25 +81,28 @@ def trained(*overrides: str) -> dict[str, Any]:
 
 def stopped(workdir: Path, *overrides: str) -> str:
     """Train up to a step in a run folder, which others go on with."""
-    from imgloc import loop
+    from imgloc.training import loop
 
     return loop.train(resolved(*overrides), str(workdir), stop=StopAt(STOPPED_AT))
 
 
 def rows(workdir: Path, *, fsdp: int, batch_size: int) -> Any:
     """Rows of the test split, by the run's last checkpoint."""
-    from imgloc import build, mesh, predict, rundir
-    from imgloc.data.batches.view import View
+    from imgloc.config import build
+    from imgloc.devices import mesh
+    from imgloc.inference import predict
+    from imgloc.runs import run_dir
+    from imgloc.types import InputSpec
 
     devices = mesh.evaluation_mesh(fsdp)
     assert devices.shape["fsdp"] == fsdp
-    run, config = rundir.open_run(str(workdir))
+    run, config = run_dir.open_run(str(workdir))
     variables, _ = predict.load_variables(run, config, (64, 64, 1), 10, "last", devices)
     compiled = predict.compiled_predict(build.make_model(config.model, 10), devices, "float32")
     predictor = predict.model_predict(variables, compiled, devices)
     return predict.predict_rows(
         {"model": predictor}, build.make_source(config.data, "test", 0), build.make_task("locate"), "test",
-        batch_size=batch_size, view=View((64, 64, 1)), threads=1,
+        batch_size=batch_size, view=InputSpec((64, 64, 1)), threads=1,
     )["model"]  # fmt: skip
 
 

@@ -6,8 +6,8 @@ import jax
 from flax import linen as nn
 
 from imgloc import boxes
-from imgloc.ops.conv import Conv
-from imgloc.ops.pool import max_pool
+from imgloc.nn.conv import Conv
+from imgloc.nn.pool import max_pool
 from imgloc.types import Outputs
 
 TINY = {"hidden": 8}

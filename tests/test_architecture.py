@@ -12,56 +12,54 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "imgloc"
 
-#: A room imports from lower levels only; files inside one room may import each other, without cycles.
-LEVELS = {
-    0: ("errors",),
-    1: ("types", "boxes", "files", "stop", "native_errors"),
-    2: ("config", "names", "randomness", "rows", "stats", "draw", "mesh", "distributed", "runtime", "optim", "ops"),
-    3: ("recurrent",),
-    4: ("overrides", "losses", "data", "models", "tasks", "metrics", "rundir", "baselines"),
-    5: ("build", "scores", "journal", "saved_steps"),
-    6: ("step", "summary"),
-    7: ("checkpoint",),
-    8: ("predict",),
-    9: ("prepare", "evaluate", "locate", "report"),
-    10: ("not_finite", "bench"),
-    11: ("loop", "sweep"),
-    12: ("imgloc",),  # the package itself offers load() and the version
-    13: ("cli",),
-    14: ("__main__",),
-}
-LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
+#: The one rule: a file imports from its own room, from rooms before it in this line, and from the files in the package's root.
+ORDER = tuple(
+    [
+        "config",
+        "devices",
+        "nn",
+        "models",
+        "losses",
+        "data",
+        "tasks",
+        "runs",
+        "inference",
+        "evaluation",
+        "training",
+        "report",
+        "sweep",
+        "cli",
+    ]
+)
+ROOT_FILES = ("types", "boxes", "errors", "files", "randomness", "draw")
 WITHOUT_JAX = (
-    "types", "config", "boxes", "errors", "files", "rows", "stats", "scores", "metrics", "report", "draw", "journal", "names", "rundir",
-    "saved_steps",
+    *ROOT_FILES, "config.schema", "config.recipes", "config.registry", "tasks", "runs", "evaluation.metrics", "evaluation.statistics",
+    "evaluation.scoring", "report",
 )  # fmt: skip
 ACCELERATED = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "tensorflow_datasets"}
-FLAG_READERS = {"overrides.py": "--config.key=value", "data/batches/pipeline.py": "tells Grain's workers that flags are parsed"}
-LONG_FUNCTIONS = {("loop.py", "train"), ("config.py", "base")}  # the one loop; a list of keys
-# Tested elsewhere under another name: module -> the tests file that holds it.
+FLAG_READERS = {"config/overrides.py": "--config.key=value", "data/batches/pipeline.py": "marks Grain's flags as parsed in its workers"}
+LONG_FUNCTIONS = {("training/loop.py", "train"), ("config/schema.py", "base")}  # the one loop; a list of keys
+# Files whose tests stand in a file of another name: module -> that file.
 TESTED_ELSEWHERE = {
     "errors": "test_errors_and_files", "files": "test_errors_and_files", "types": "test_architecture",
+    "config/recipes": "test_schema", "config/resolve": "test_build",
+    "devices/mesh": "test_devices", "devices/multihost": "test_devices",
+    "nn/recurrence": "test_masks", "nn/cells/elman": "test_cells", "nn/cells/irnn": "test_cells", "nn/cells/lstm": "test_cells",
+    "nn/cells/gru": "test_cells", "nn/cells/minimal_gru": "test_cells",
     "losses/box_l1": "test_losses", "losses/giou": "test_losses", "losses/cross_entropy": "test_losses",
-    "metrics/classification": "test_metrics", "metrics/localization": "test_metrics",
-    "tasks/classify": "test_tasks", "tasks/locate": "test_tasks", "tasks/read": "test_tasks",
-    "checkpoint": "test_resume", "stop": "test_resume", "baselines": "test_evaluate", "mesh": "test_devices",
     "data/checks/boxes": "test_check", "data/checks/classes": "test_check", "data/checks/images": "test_check",
-    "data/checks/folder": "test_check",
-    "data/images/headers": "test_decode",
-    "distributed": "test_devices", "data/annotated/annotations": "test_faults",
+    "data/checks/folder": "test_check", "data/checks/dataset": "test_check", "data/images/headers": "test_decode",
+    "data/annotated/annotations": "test_faults", "data/annotated/assemble": "test_reader",
     "data/prepared/opening": "test_tfds", "data/prepared/parsing": "test_tfds", "data/prepared/classes": "test_tfds",
-    "data/annotated/assemble": "test_reading",
     "data/augmentations/none": "test_augmentations", "data/augmentations/photographs": "test_augmentations",
     "data/augmentations/light": "test_augmentations",
-    "recurrent/scan": "test_masks", "recurrent/cells/elman": "test_cells", "recurrent/cells/irnn": "test_cells",
-    "recurrent/cells/lstm": "test_cells",
-    "recurrent/cells/gru": "test_cells", "recurrent/cells/minimal_gru": "test_cells", "recurrent/cells/conv_lstm": "test_cells",
-    "recurrent/trunks": "test_sweeps",
-    "bench/models": "test_linen_layers", "bench/torch_models": "test_competitors", "bench/torch_side": "test_competitors",
-    "bench/torch_reading": "test_reading",
-    "bench/keras_models": "test_competitors", "bench/keras_side": "test_competitors", "bench/worker": "test_rounds",
+    "tasks/classify": "test_tasks", "tasks/localize": "test_tasks", "tasks/read_sequence": "test_tasks",
+    "inference/outputs": "test_build",
+    "evaluation/metrics/classification": "test_metrics", "evaluation/metrics/localization": "test_metrics",
+    "evaluation/baselines": "test_evaluate", "runs/partial_predictions": "test_saved_partial_predictions",
+    "training/checkpoint": "test_resume", "training/preemption": "test_resume", "training/objective": "test_step",
 }  # fmt: skip
-TESTED_AS_A_ROOM = {"report": "report/test_page", "cli": "test_cli", "models": "test_contracts"}
+TESTED_AS_A_ROOM = {"report": "report/test_page", "cli": "cli/test_cli", "models": "test_contracts"}
 
 
 @cache
@@ -107,23 +105,31 @@ def imports_of_ours(path: str) -> Iterator[tuple[str, int]]:
 
 def test_there_is_something_to_read() -> None:
     assert len(sources()) > 30
-    assert {"types.py", "ops/conv.py", "models/second_look.py"} <= set(sources())
+    assert {"types.py", "nn/conv.py", "models/second_look.py"} <= set(sources())
     edges = {(path, target) for path in sources() for target, _ in imports_of_ours(path)}
-    assert {("build.py", "config"), ("predict.py", "data.batches.pipeline"), ("__main__.py", "cli.main")} <= edges
+    assert {("config/resolve.py", "config.schema"), ("inference/predict.py", "data.batches.pipeline"), ("__main__.py", "cli.main")} <= edges
 
 
-def test_every_room_has_a_level() -> None:
+def test_the_root_holds_few_files_and_every_room_has_its_place() -> None:
     rooms = {room(module_name(path)) for path in sources()}
-    assert rooms - set(LEVEL_OF) == set(), "say in LEVELS where a new room stands"
+    assert rooms - {"imgloc", "__main__"} == {*ROOT_FILES, *ORDER}, "say in ORDER where a new room stands"
+    assert len([path for path in PACKAGE.iterdir() if path.is_file()]) <= 10
 
 
-def test_imports_go_downward() -> None:
+def test_imports_go_one_way() -> None:
+    place = {
+        **dict.fromkeys(ROOT_FILES, -1),
+        **{name: i for i, name in enumerate(ORDER)},
+        "imgloc": len(ORDER) - 1.5,
+        "__main__": len(ORDER),
+    }
     wrong = []
     for path in sources():
         own = room(module_name(path))
         for target, line in imports_of_ours(path):
-            if room(target) != own and LEVEL_OF[room(target)] >= LEVEL_OF[own]:
-                wrong.append(f"{path}:{line} (level {LEVEL_OF[own]}) imports {target} (level {LEVEL_OF[room(target)]})")
+            there = room(target)
+            if place[there] > place[own] or (there != own and place[there] == place[own] >= 0):
+                wrong.append(f"{path}:{line} imports {target}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -156,20 +162,19 @@ def reached(path: str) -> set[str]:
 def test_scoring_and_reporting_know_nothing_of_jax() -> None:
     wrong = []
     for path in sources():
-        if room(module_name(path)) in WITHOUT_JAX:
+        if f"{module_name(path)}.".startswith(tuple(f"{name}." for name in WITHOUT_JAX)):
             for other in reached(path):
                 wrong += [f"{path} by way of {other}: {n}" for n, _ in imported(sources()[other]) if n.split(".")[0] in ACCELERATED]
     assert not wrong, "\n".join(wrong)
 
 
 def test_scoring_a_table_never_loads_jax() -> None:
-    rooms = [name for name in WITHOUT_JAX if name not in ("report", "metrics")]
-    pages = [module for module in modules() if module.startswith("report.")]
+    names = [module for module in modules() if f"{module}.".startswith(tuple(f"{name}." for name in WITHOUT_JAX))]
     code = "\n".join([
-        "import sys", *(f"import imgloc.{name}" for name in (*rooms, *pages)),
-        "from imgloc import scores",
+        "import sys", *(f"import imgloc.{name}" for name in names),
+        "from imgloc.evaluation import scoring",
         "row = {'id': 'a', 'group': 'a', 'label': 0, 'top_labels': [0], 'boxes': [[0, 0, 1, 1]], 'pred_box': [0, 0, 1, 1]}",
-        "assert scores.means([row])['top1_loc_50'] == 1.0",
+        "assert scoring.means([row])['top1_loc_50'] == 1.0",
         f"print(sorted({ACCELERATED!r} & set(sys.modules)))",
     ])  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
@@ -184,7 +189,7 @@ def test_modules_are_imported_by_name_in_one_place() -> None:
         for node in ast.walk(tree)
         if (isinstance(node, ast.Attribute) and node.attr == "import_module") or (isinstance(node, ast.Name) and node.id == "__import__")
     }
-    assert callers == {"names.py"}
+    assert callers == {"config/registry.py"}
     assert not [path for path, tree in sources().items() for name, _ in imported(tree) if name == "importlib.import_module"]
 
 

@@ -13,14 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imgloc import names, runtime
-from imgloc.build import HANDED_OVER, WeightedLoss, check_outputs
-from imgloc.config import base
-from imgloc.data.batches import view
+from imgloc.config import registry
+from imgloc.config.build import HANDED_OVER
+from imgloc.config.schema import base
+from imgloc.data.batches import input_spec
+from imgloc.devices import runtime
+from imgloc.inference.outputs import check_outputs
 from imgloc.losses import box_l1, cross_entropy
-from imgloc.optim import make_optimizer
-from imgloc.step import apply_train, as_inputs, batch_loss, init_state, key_of, predict_step
-from imgloc.types import NOT_SCORED, Batch, Example, InMemory, TruthKnown
+from imgloc.nn.apply import apply_train, as_inputs, predict_step
+from imgloc.training.objective import WeightedLoss, batch_loss
+from imgloc.training.optim import make_optimizer
+from imgloc.training.step import init_state, key_of
+from imgloc.types import Batch, Example, InMemory, TruthKnown
+from imgloc.types import DICT_OUTPUTS
 
 CLASSES = 3
 SHAPE = (64, 64, 1)
@@ -39,15 +44,15 @@ def some_batch(b: int = 2, objects: int = 1) -> Batch:
 
 def forms() -> list[str]:
     """The models, and as `model/variant` what else they say they can be, in VARIANTS: fields by name."""
-    found = names.names("models")
-    return found + [f"{name}/{variant}" for name in found for variant in getattr(names.find("models", name), "VARIANTS", {})]
+    found = registry.names("models")
+    return found + [f"{name}/{variant}" for name in found for variant in getattr(registry.find("models", name), "VARIANTS", {})]
 
 
 @functools.cache
 def built(name: str) -> tuple[Any, dict[str, Any]]:
     """A model of TINY fields, or of a variant's, and its variables, initialized the way training does."""
     name, _, variant = name.partition("/")
-    module = names.find("models", name)
+    module = registry.find("models", name)
     model = module.Model(num_classes=CLASSES, **(module.VARIANTS[variant] if variant else module.TINY))
     optimizer, _ = make_optimizer(base().optim, 10)
     init = functools.partial(init_state, shape=SHAPE, model=model, optimizer=optimizer, ema_decay=0.0)
@@ -63,7 +68,7 @@ def predicted(name: str) -> dict[str, Any]:
 
 def boxes_of(outputs: Any) -> list[str]:
     """The outputs that are boxes: (b, 4), and no class scores."""
-    found = [k for k, v in outputs.items() if k not in NOT_SCORED and v.ndim == 2 and v.shape[1] == 4]
+    found = [k for k, v in outputs.items() if k not in DICT_OUTPUTS and v.ndim == 2 and v.shape[1] == 4]
     return [k for k in found if "logits" not in k]
 
 
@@ -99,7 +104,7 @@ def check_steps(outputs: Any) -> None:
         np.testing.assert_array_equal(value[:, -1], outputs[key])
 
 
-@pytest.mark.parametrize("name", names.names("models"))
+@pytest.mark.parametrize("name", registry.names("models"))
 def test_a_models_answer_does_not_depend_on_the_rest_of_the_batch(name: str) -> None:
     model, variables = built(name)
     together = predicted(name)
@@ -109,8 +114,8 @@ def test_a_models_answer_does_not_depend_on_the_rest_of_the_batch(name: str) -> 
 
 def training_losses(name: str, outputs: Any) -> list[WeightedLoss]:
     """What a model's outputs are held to, and the losses without which some of it would not learn (`LOSSES` of its module)."""
-    losses = getattr(names.find("models", name), "LOSSES", {})
-    own = [WeightedLoss(loss, 1.0, names.find("losses", loss).loss) for loss, output in losses.items()
+    losses = getattr(registry.find("models", name), "LOSSES", {})
+    own = [WeightedLoss(loss, 1.0, registry.find("losses", loss).loss) for loss, output in losses.items()
            if output in {**outputs, **outputs["features"]}]  # fmt: skip
     boxes = [WeightedLoss(box, 1.0, functools.partial(box_l1.loss, output=box)) for box in boxes_of(outputs)]
     return [WeightedLoss("cross_entropy", 1.0, cross_entropy.loss), *boxes, *own]
@@ -161,9 +166,9 @@ def test_a_model_computes_in_bfloat16(name: str) -> None:
     assert raw["logits"].dtype == jnp.bfloat16, "somewhere in the model float32 takes over"
 
 
-@pytest.mark.parametrize("name", names.names("models"))
+@pytest.mark.parametrize("name", registry.names("models"))
 def test_a_model_has_a_default_for_every_field_and_a_smallest_form(name: str) -> None:
-    module = names.find("models", name)
+    module = registry.find("models", name)
     fields = {f: p for f, p in inspect.signature(module.Model).parameters.items() if f not in HANDED_OVER}
     assert all(p.default is not p.empty for p in fields.values())
     assert set(module.TINY) <= set(fields)
@@ -178,9 +183,9 @@ def keyword_only_options(function: Any, positional: tuple[str, ...]) -> dict[str
     return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
-@pytest.mark.parametrize("name", names.names("losses"))
+@pytest.mark.parametrize("name", registry.names("losses"))
 def test_a_loss_gives_one_finite_number_an_example(name: str) -> None:
-    loss = names.find("losses", name).loss
+    loss = registry.find("losses", name).loss
     options = keyword_only_options(loss, ("outputs", "batch"))
     assert all(p.default is not p.empty for p in options.values())
     batch = some_batch(5, objects=2)
@@ -194,7 +199,7 @@ def test_a_loss_gives_one_finite_number_an_example(name: str) -> None:
     assert found.shape == (5,)
     assert found.dtype == jnp.float32
     assert np.isfinite(found).all()
-    assert getattr(names.find("losses", name), "SIGNED", False) or (np.asarray(found) >= 0).all()
+    assert getattr(registry.find("losses", name), "SIGNED", False) or (np.asarray(found) >= 0).all()
     gradient = jax.jit(jax.grad(lambda o: loss(o, batch).sum()))(outputs)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
     assert any(np.abs(g).max() > 0 for g in jax.tree.leaves(gradient))
@@ -210,17 +215,17 @@ def identical(a: Example, b: Example) -> bool:
 
 def source_maker(name: str, request: pytest.FixtureRequest) -> Any:
     """A source's function; of one that reads what a user has prepared, on a small data set of that kind."""
-    make = names.find("data.sources", name).source
+    make = registry.find("data.sources", name).source
     if name == "tfds":
         return functools.partial(make, name="imagenet2012", folder=str(request.getfixturevalue("imagenet_folder")))
     return functools.partial(make, folder=str(request.getfixturevalue("picture_folder"))) if name == "folder" else make
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-@pytest.mark.parametrize("name", names.names("data.sources"))
+@pytest.mark.parametrize("name", registry.names("data.sources"))
 def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: str, request: pytest.FixtureRequest) -> None:
     make = source_maker(name, request)
-    options = keyword_only_options(names.find("data.sources", name).source, ("split",))
+    options = keyword_only_options(registry.find("data.sources", name).source, ("split",))
     assert "seed" in options
     assert all(p.default is not p.empty for k, p in options.items() if k != "seed")
     source = make(split, seed=0)
@@ -259,13 +264,13 @@ def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: st
             assert np.array_equal(truth.labels_n, example.labels_n)
     assert len(seen) == 5
     if isinstance(source, InMemory):
-        indices, seen = np.array([last, 0, 2, 0]), view.View(example.image_hxwxc.shape, 3)
-        taken = view.fitted(source.take(indices), seen)
-        stacked = view.stack([source[int(i)] for i in indices], 4, seen)
+        indices, seen = np.array([last, 0, 2, 0]), input_spec.View(example.image_hxwxc.shape, 3)
+        taken = input_spec.fitted(source.take(indices), seen)
+        stacked = input_spec.stack([source[int(i)] for i in indices], 4, seen)
         assert all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(taken, stacked, strict=True))
 
 
-@pytest.mark.parametrize("name", names.names("data.sources"))
+@pytest.mark.parametrize("name", registry.names("data.sources"))
 def test_splits_share_no_group_and_only_training_may_be_endless(name: str, request: pytest.FixtureRequest) -> None:
     make = source_maker(name, request)
     train, validation, test = (make(split, seed=0) for split in ("train", "validation", "test"))
@@ -278,9 +283,9 @@ def test_splits_share_no_group_and_only_training_may_be_endless(name: str, reque
     assert len({train.fingerprint, validation.fingerprint, test.fingerprint}) == 3
 
 
-@pytest.mark.parametrize("name", names.names("tasks"))
+@pytest.mark.parametrize("name", registry.names("tasks"))
 def test_a_task_turns_a_batch_into_rows_that_json_holds(name: str) -> None:
-    module = names.find("tasks", name)
+    module = registry.find("tasks", name)
     assert isinstance(module.NEEDS, tuple)
     assert all(isinstance(need, str) for need in module.NEEDS)
     batch = some_batch(3, objects=2)._replace(example_mask_b=np.array([True, True, False]))
@@ -307,9 +312,9 @@ def table() -> list[dict[str, Any]]:
     return rows
 
 
-@pytest.mark.parametrize("name", names.names("metrics"))
+@pytest.mark.parametrize("name", registry.names("evaluation.metrics"))
 def test_a_metric_gives_its_numbers_from_its_columns(name: str) -> None:
-    module = names.find("metrics", name)
+    module = registry.find("evaluation.metrics", name)
     rows = [{column: row[column] for column in (*module.COLUMNS, "id", "group")} for row in table()]
     assert hasattr(module, "per_row") or hasattr(module, "overall")
     if hasattr(module, "per_row"):
@@ -335,12 +340,12 @@ def test_a_metric_gives_its_numbers_from_its_columns(name: str) -> None:
 
 def test_no_two_metrics_share_a_name() -> None:
     found: list[str] = []
-    for name in names.names("metrics"):
-        module = names.find("metrics", name)
+    for name in registry.names("evaluation.metrics"):
+        module = registry.find("evaluation.metrics", name)
         found += [*(module.per_row(table()) if hasattr(module, "per_row") else ()), *getattr(module, "OVERALL", ())]
     assert len(found) == len(set(found))
     assert "/" not in "".join(found)
 
 
 def test_every_room_offers_something() -> None:
-    assert {room: bool(names.names(room)) for room in names.ROOMS} == dict.fromkeys(names.ROOMS, True)
+    assert {room: bool(registry.names(room)) for room in registry.ROOMS} == dict.fromkeys(registry.ROOMS, True)

@@ -37,7 +37,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_is_an_example_of_each() -> None:
     rooms = {str(Path(path).parent) for path in example_files()}
-    assert rooms == {"imgloc/models", "imgloc/losses", "imgloc/data/sources", "imgloc/metrics", "imgloc/recurrent/cells", "configs"}
+    assert rooms == {"imgloc/models", "imgloc/losses", "imgloc/data/sources", "imgloc/metrics", "imgloc/nn/cells", "configs"}
 
 
 def test_the_examples_train_and_are_scored(copy: Path, cache: Path) -> None:
@@ -55,7 +55,7 @@ def test_the_examples_train_and_are_scored(copy: Path, cache: Path) -> None:
 def test_the_example_cell_drifts_towards_what_it_reads(copy: Path, cache: Path) -> None:
     code = """
 import jax, numpy as np
-from imgloc.recurrent.layers import make_layer
+from imgloc.nn.cell import make_layer
 x, mask = np.ones((1, 5, 2), np.float32), np.array([[True, True, False, True, True]])
 states, variables = make_layer("leaky(rate=0.25)", 3).init_with_output(jax.random.key(0), x, mask)
 target = np.tanh(x[0, 0] @ variables["params"]["Dense_0"]["kernel"])

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from imgloc import build, prepare
-from imgloc.config import read_recipe
+from imgloc.config.recipes import read_recipe
+from imgloc.config.resolve import resolve
+from imgloc.training import setup
 from tests import processes
-from tests.test_build import flags_for_data
+from tests.config.test_build import flags_for_data
 
 RECIPES = sorted(path.name for path in (processes.ROOT / "configs").glob("*.py"))
-TRAINED_ELSEWHERE = {"seed_lstm_mnist.py", "seed_cnn_imagenet.py", "digits_lstm.py"}  # by test_seed_programs, and as processes.TINY
+TRAINED_ELSEWHERE = {
+    "row_lstm_mnist.py",
+    "three_layer_cnn_imagenet.py",
+    "digits_lstm.py",
+}  # by test_three_layer_cnn; as processes.TINY
 SHORT = (
     "--config.train.steps=2", "--config.train.eval_every=0", "--config.train.batch_size=8", "--config.data.prefetch=0",
     "--config.eval.after_training=",
@@ -26,7 +31,7 @@ def test_every_recipe_fits_together_and_takes_two_steps(recipe: str, tmp_path: P
     """As written, a step and an evaluation fit by their shapes; compiled is the smallest model of its kind."""
     given = read_recipe(str(processes.ROOT / "configs" / recipe))
     data = flags_for_data(Path(recipe), request)
-    prepare.build_parts(build.resolve(given, [*SHORT, *data]))
+    setup.set_up(resolve(given, [*SHORT, *data]))
     if recipe in TRAINED_ELSEWHERE:
         return
     tiny = importlib.import_module(f"imgloc.models.{given.model.name}").TINY

@@ -65,8 +65,8 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> Path:
 
 def prepare(folder: Path) -> None:
     """The archive, prepared by ourselves as TFDS keeps it."""
-    from imgloc.data.prepared import preparing
+    from imgloc.data.prepared import writer
 
     folder.mkdir(parents=True, exist_ok=True)
     archive = write_zip(folder / "archive.zip", entries())
-    preparing.prepare("tiny_imagenet", origin=str(archive), folder=str(folder))
+    writer.prepare("tiny_imagenet", origin=str(archive), folder=str(folder))

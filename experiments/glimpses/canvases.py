@@ -40,6 +40,7 @@ def main() -> None:
     on_host = canvases.on_host(digits)
     print("| milliseconds for 128 canvases | NumPy | XLA |\n|---|---|---|")
     for title, layout in LAYOUTS.items():
+
         def by_numpy(first: int, layout: canvases.Layout = layout) -> Uint8Array:
             return np.stack([one_by_numpy(digits, index, layout) for index in range(first, first + BATCH)])
 

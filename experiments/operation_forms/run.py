@@ -1,8 +1,8 @@
 """Times every form of a convolution and of an LSTM on this machine's CPU, for the choices in imgloc/ops.
 
-    python experiments/operation_forms/run.py               # all cases, about five minutes; writes results.json
-    python experiments/operation_forms/run.py --programs    # populations and compiler options, a minute; writes programs.json
-    python experiments/operation_forms/run.py --table       # what both say
+python experiments/operation_forms/run.py               # all cases, about five minutes; writes results.json
+python experiments/operation_forms/run.py --programs    # populations and compiler options, a minute; writes programs.json
+python experiments/operation_forms/run.py --table       # what both say
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from imgloc import files, runtime
+from imgloc.runs.provenance import commit
+from imgloc.runs.provenance import surroundings
+from imgloc import files
+from imgloc.devices import runtime
 
 RESULTS, PROGRAMS = (Path(__file__).parent / name for name in ("results.json", "programs.json"))
 REPEATS, SECONDS = 25, 0.25  # of each form in turns: at most so many, and no more once it has taken so long
@@ -66,7 +69,7 @@ def time_convolution(case: tuple[int, ...]) -> list[dict[str, Any]]:
     import jax
     import jax.numpy as jnp
 
-    from imgloc.ops.conv_forms import FORMS, ROLES
+    from imgloc.nn.conv_forms import FORMS, ROLES
 
     geometry, batch = geometry_of(case), case[0]
     keys = jax.random.split(jax.random.key(0), 3)
@@ -96,7 +99,7 @@ def case_of(row: Mapping[str, Any]) -> tuple[int, ...]:
 
 def geometry_of(case: tuple[int, ...]) -> Any:
     """Geometry of a case, with SAME padding."""
-    from imgloc.ops.conv_forms import Geometry, resolve_pads
+    from imgloc.nn.conv_forms import Geometry, resolve_pads
 
     _, size, channels, features, kernel, stride, dilation, groups = case
     window = dilation * (kernel - 1) + 1
@@ -110,8 +113,8 @@ def time_lstm(case: tuple[int, ...]) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
-    from imgloc.recurrent.affine import FORMS
-    from imgloc.recurrent.cells.lstm import lstm
+    from imgloc.nn.affine import FORMS
+    from imgloc.nn.cells.lstm import lstm
 
     batch, steps, inputs, features = case
     shapes = ((batch, steps, inputs), (inputs, 4 * features), (features, 4 * features), (4 * features,))
@@ -129,8 +132,8 @@ def time_population(case: tuple[int, ...], *, shared: bool) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
-    from imgloc.ops.conv import conv
-    from imgloc.ops.conv_forms import native
+    from imgloc.nn.conv import conv
+    from imgloc.nn.conv_forms import native
 
     members, batch, size, channels, features, kernel = case
     geometry = geometry_of((*case[1:], 1, 1, 1))
@@ -146,8 +149,8 @@ def time_population(case: tuple[int, ...], *, shared: bool) -> dict[str, Any]:
 
 
 def time_options(name: str) -> dict[str, Any]:
-    """A whole step of a work of `imgloc bench` with imgloc's compiler options and without."""
-    from imgloc.bench import jax_side, works
+    """A whole step of a work of `python -m benchmarks` with imgloc's compiler options and without."""
+    from benchmarks import jax_side, works
 
     work = works.find_work("step", name)
     both = {said: jax_side.make(work, platform="cpu", tuned=tuned) for said, tuned in (("with options", True), ("without", False))}
@@ -157,16 +160,16 @@ def time_options(name: str) -> dict[str, Any]:
 
 def around() -> dict[str, Any]:
     """Commit, versions and machine of what is measured now."""
-    from imgloc import rundir
+    from imgloc.runs import run_dir
 
-    where = rundir.surroundings()
-    return {**rundir.commit(), "python": where["python"], "jaxlib": importlib.metadata.version("jaxlib"), "machine": where["machine"]}
+    where = surroundings()
+    return {**commit(), "python": where["python"], "jaxlib": importlib.metadata.version("jaxlib"), "machine": where["machine"]}
 
 
 def measure_programs() -> None:
     """Populations and compiler options, into programs.json."""
     populations = [time_population(case, shared=shared) for shared in (False, True) for case in POPULATIONS]
-    options = [time_options(name) for name in ("seed_cnn_224", "digits_cnn_64", "resnet18_64")]
+    options = [time_options(name) for name in ("three_layer_cnn_224", "digits_cnn_64", "resnet18_64")]
     files.write_json(PROGRAMS, {**around(), "populations": populations, "options": options})
 
 
@@ -187,7 +190,7 @@ def title(results: Mapping[str, Any]) -> str:
 
 def table() -> None:
     """Of each row the forms' times, the chosen one marked."""
-    from imgloc.ops.conv_choice import choose
+    from imgloc.nn.conv_choice import choose
 
     results = json.loads(RESULTS.read_text())
     print(f"{title(results)}; ms, * chosen\n")

@@ -36,7 +36,7 @@ def timed(title: str, task: str, recipe: str, ms: float, *flags: str) -> tuple[s
 
 def trunk(name: str, lr: float, ms: float) -> tuple[str, Arm]:
     """The localizer with a trunk."""
-    return timed(f"localizer, {name}", "digits", "digits_trunks", ms, f"--config.model.trunk={name}", f"--config.optim.lr={lr}")
+    return timed(f"localizer, {name}", "digits", "digits_backbones", ms, f"--config.model.trunk={name}", f"--config.optim.lr={lr}")
 
 
 FOUR = {"top1_loc_50": "both right", "top1": "class right", "mean_iou": "mean IoU", "gt_known_50": "box right"}
@@ -53,7 +53,7 @@ ARMS = dict((
     trunk("cnn_irnn", 5e-3, 92.8),
     trunk("conv_lstm", 1e-2, 116),
     timed("RAM, 6 glimpses", "digits", "digits_ram", 29.2),
-    timed("CNN of the seed", "mnist", "seed_cnn_mnist", 7.21),
+    timed("CNN of the seed", "mnist", "three_layer_cnn_mnist", 7.21),
     timed("ReNet", "mnist", "renet_mnist", 144),
 ))  # fmt: skip
 BASELINES = {"median box of training": "test/median_box", "whole-image box": "test/whole_image"}
@@ -69,9 +69,7 @@ def table(task: str, found: dict[str, Any]) -> str:
     every: Runs = []
     for title, runs in finished_of(task, found).items():
         known = times.get(title, {"parameters": 0, "ms": float("nan")})
-        cells = [
-            over_seeds([run["results"][split][name]["mean"] for run in runs]) for split in wanted.splits for name in wanted.metrics
-        ]
+        cells = [over_seeds([run["results"][split][name]["mean"] for run in runs]) for split in wanted.splits for name in wanted.metrics]
         cells += [f"{known['parameters']:,}", f"{runs[0]['steps']:,}", f"{known['ms']:.1f}"]
         lines.append(f"| {title} | " + " | ".join([*cells, f"{statistics.median(run['seconds'] for run in runs):.0f} s"]) + " |")
         every += runs

@@ -22,11 +22,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from imgloc import draw, files, rows, saved_steps
-from imgloc.metrics.localization import best_iou
+from imgloc import draw, files
+from imgloc.evaluation.metrics.localization import best_iou
+from imgloc.evaluation.scoring import gallery_rows
 from imgloc.report.page import write_report
-from imgloc.rundir import RunDir
-from imgloc.scores import gallery_rows
+from imgloc.runs import partial_predictions, prediction_table
+from imgloc.runs.run_dir import RunDir
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -62,8 +63,7 @@ def summary(folder: Path) -> dict[str, object]:
         "jax": provenance["packages"]["jax"],
         "python": provenance["python"],
         "results": {
-            split: {metric: values[metric] for metric in METRICS}
-            for split, values in files.read_json(folder / "results.json").items()
+            split: {metric: values[metric] for metric in METRICS} for split, values in files.read_json(folder / "results.json").items()
         },
     }
 
@@ -90,8 +90,8 @@ def spread(values: list[float]) -> str:
 
 def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> None:
     """Half of the median cases' pictures and all of the worst: true boxes and predicted ones."""
-    meta = rows.read_meta(folder / "rows" / "test.jsonl")
-    table = rows.read_rows(folder / "rows" / "test.jsonl", expected=meta or {})
+    meta = prediction_table.read_meta(folder / "rows" / "test.jsonl")
+    table = prediction_table.read_rows(folder / "rows" / "test.jsonl", expected=meta or {})
     chosen = gallery_rows(table, files.read_json(folder / "config.json")["eval"]["gallery"])
     shown = [*chosen["median"][:columns], *chosen["worst"][:columns]]
     page = Image.new("RGB", (columns * side, 2 * side))
@@ -105,12 +105,12 @@ def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> No
 
 def steps(folder: Path, target: Path, among: int = 24) -> None:
     """The animated picture of an answer whose class and box are right: of the surest ones, that whose class changed most often."""
-    meta = rows.read_meta(folder / "rows" / "test.jsonl")
-    table = rows.read_rows(folder / "rows" / "test.jsonl", expected=meta or {})
+    meta = prediction_table.read_meta(folder / "rows" / "test.jsonl")
+    table = prediction_table.read_rows(folder / "rows" / "test.jsonl", expected=meta or {})
     right = [row for row in table if row["top_labels"][0] == row["label"] and best_iou(row) >= 0.75]
     surest = [row["id"] for row in sorted(right, key=lambda row: row["top_scores"][0])[-among:]]
     subprocess.run([sys.executable, "-m", "imgloc", "evaluate", str(folder), "--steps", *surest], cwd=ROOT, check=True)
-    shown = [files.read_json(saved_steps.place(RunDir(folder), "test", example)) for example in surest]
+    shown = [files.read_json(partial_predictions.path_of(RunDir(folder), "test", example)) for example in surest]
     changes = [sum(a != b for a, b in itertools.pairwise(one["top_labels"])) for one in shown]
     with tempfile.TemporaryDirectory() as pictures:
         write_report([str(folder)], folder / "report.html", pictures=Path(pictures))
@@ -132,9 +132,7 @@ def main() -> None:
     if wanted.table:
         print(table(files.read_json(HERE / "results.json")))
         return
-    found = {
-        config: {str(seed): summary(make_run(config, seed)) for seed in SEEDS} for config in MODELS.values()
-    }
+    found = {config: {str(seed): summary(make_run(config, seed)) for seed in SEEDS} for config in MODELS.values()}
     files.write_json(HERE / "results.json", found)
     print(table(found))
     if wanted.picture:

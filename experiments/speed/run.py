@@ -1,11 +1,11 @@
-"""Times imgloc beside plain linen layers, PyTorch and Keras with `imgloc bench`, and prints the tables of the README.
+"""Times imgloc beside plain linen layers, PyTorch and Keras with `python -m benchmarks`, and prints the tables of the README.
 
-    python experiments/speed/run.py                        # half an hour, nothing else running; wants the extra `bench`
-    python experiments/speed/run.py --beside python3.13    # imgloc and linen on another Python in turns with PyTorch on this one
-    python experiments/speed/run.py --cells                # every recurrent cell, tuned; under a quarter of an hour
-    python experiments/speed/run.py --attention            # recurrent attention; five minutes
-    python experiments/speed/run.py --memory               # imgloc's most resident memory, tuned and not; ten minutes
-    python experiments/speed/run.py --table                # what the rows in this folder say
+python experiments/speed/run.py                        # half an hour, nothing else running; wants the extra `bench`
+python experiments/speed/run.py --beside python3.13    # imgloc and linen on another Python in turns with PyTorch on this one
+python experiments/speed/run.py --cells                # every recurrent cell, tuned; under a quarter of an hour
+python experiments/speed/run.py --attention            # recurrent attention; five minutes
+python experiments/speed/run.py --memory               # imgloc's most resident memory, tuned and not; ten minutes
+python experiments/speed/run.py --table                # what the rows in this folder say
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks import rounds, works
 from imgloc import files
-from imgloc.bench import rounds, works
 
 HERE = Path(__file__).parent
 MEMORY, CELLS, ATTENTION = (HERE / f"{name}.jsonl" for name in ("memory", "cells", "attention"))
 ORDINARY = ",".join(work.name for work in works.STEP if work.model not in works.GLIMPSES and not work.accelerator_only)
 PASSES = (  # each one run in turns by itself; what never wins is not timed everywhere
     (f"--works={ORDINARY}", "--implementations=imgloc,linen,torch_eager,torch_channels_last"),
-    ("--works=seed_cnn_224,lstm_28", "--implementations=imgloc,keras,keras_inner"),
+    ("--works=three_layer_cnn_224,lstm_28", "--implementations=imgloc,keras,keras_inner"),
     ("--works=efficientnet_lite0_224_b1,efficientnet_lite0_224_b8", "--implementations=imgloc,torch_compiled", "--settings=tuned"),
 )
 KERAS_CELLS = ",".join(work.name for work in works.CELLS if not works.lack(work, "keras_inner"))
@@ -45,10 +45,10 @@ Row = dict[str, Any]
 
 
 def bench(python: str, *options: str, group: str = "step") -> list[Row]:
-    """The rows of one `imgloc bench` of a group of works under an interpreter."""
+    """The rows of one `python -m benchmarks` of a group of works under an interpreter."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "rows.jsonl"
-        subprocess.run([python, "-m", "imgloc", "bench", group, *options, f"--json={target}"], check=True)
+        subprocess.run([python, "-m", "benchmarks", group, *options, f"--json={target}"], check=True)
         return [json.loads(line) for line in target.read_text().splitlines()]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from imgloc.cli import data_choice
+from imgloc.data.checks.dataset import check_data
 from imgloc.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,9 +41,8 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     if parsed.most < 0:
         raise UserError(f"--most is {parsed.most}; possible: from 0 on")
     config = data_choice.chosen_config(parsed, rest)
-    from imgloc import build
 
-    found = build.check_data(config.data, config.seed, thorough=True)
+    found = check_data(config.data, config.seed, thorough=True)
     assert found is not None, "a thorough check of examples is always possible"
     print(as_json(found) if parsed.json else "\n".join(lines(found, most=len(found.faults) if parsed.all else parsed.most)))
     return 1 if found.serious else 0

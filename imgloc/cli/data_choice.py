@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from imgloc.config.recipes import read_recipe
+from imgloc.config.resolve import override
 from imgloc.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -35,13 +37,12 @@ def chosen_config(parsed: argparse.Namespace, rest: Sequence[str]) -> ConfigDict
         for flag in ("format", "convention"):
             if getattr(parsed, flag):
                 raise UserError(f"--{flag} goes with a folder; with a recipe: --config.data.options.{flag}=...")
-        from imgloc import build
-        from imgloc import config as configs
+        from imgloc.config import schema as configs
 
-        return build.overridden(configs.read_recipe(parsed.config), rest)
+        return override(read_recipe(parsed.config), rest)
     if rest:
         raise UserError(f"unknown option '{rest[0]}'; possible: --format, --convention; --config.KEY=VALUE goes with --config RECIPE")
-    from imgloc import config as configs
+    from imgloc.config import schema as configs
 
     config = configs.base()
     config.data.source = "folder"
@@ -70,7 +71,7 @@ def chosen_splits(name: str) -> tuple[str, ...]:
 
 def opened(config: ConfigDict, splits: Sequence[str]) -> Iterator[tuple[str, Source | UserError]]:
     """The splits of a config's data by name, with why it is none where a split cannot be had. Raises UserError where none can."""
-    from imgloc import build
+    from imgloc.config import build
 
     errors = []
     for split in splits:

@@ -38,7 +38,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Prepare, or check what is prepared."""
     if rest:
         raise UserError(f"unknown arguments: {' '.join(rest)}; see imgloc data prepare --help")
-    from imgloc.data.prepared.preparing import prepare
+    from imgloc.data.prepared.writer import prepare
 
     progress = Progress(parsed.name)
     try:

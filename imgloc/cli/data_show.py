@@ -43,19 +43,19 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     out = Path(parsed.out)
     sheet.check_out(out)
     config = data_choice.chosen_config(parsed, rest)
-    from imgloc import build
-    from imgloc.data.batches import specimens
+    from imgloc.config import build
+    from imgloc.data.batches import preview
 
     source = build.make_source(config.data, parsed.split, config.seed)
     if parsed.augmented:
-        view = build.make_view(config.data, source.info.channels)
+        view = build.make_input_spec(config.data, source.info.channels)
         augmentation = build.make_augmentation(config.data.augment, view)
-        examples = list(specimens.as_trained(source, parsed.count, seed=parsed.seed, view=view, augmentation=augmentation))
-        fit = f"{config.data.fit} to {view.size[1]} x {view.size[0]}"
+        examples = list(preview.as_trained(source, parsed.count, seed=parsed.seed, view=view, augmentation=augmentation))
+        fit = f"{config.data.resize} to {view.size[1]} x {view.size[0]}"
         how = f"as training of seed {parsed.seed} sees them: augmentation {config.data.augment.name}, {fit}"
     else:
         at_least = (sheet.SIDE, sheet.SIDE)
-        examples = specimens.drawn(source, parsed.count, seed=parsed.seed, at_least=at_least)
+        examples = preview.drawn(source, parsed.count, seed=parsed.seed, at_least=at_least)
         how = f"drawn at random (seed {parsed.seed})"
     total = "endless" if source.info.endless else f"{len(source):,}"
     note = f"{len(examples)} of the {total} images of split {parsed.split}, {how}, with their true boxes"

@@ -12,7 +12,7 @@ from imgloc.cli import data_choice
 from imgloc.errors import UserError
 
 if TYPE_CHECKING:
-    from imgloc.summary import Split
+    from imgloc.data.summary import Split
 
 HELP = "print what a data set holds, and what answers that never look at an image score on it"
 EXAMPLES = """\
@@ -39,7 +39,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     splits = data_choice.chosen_splits(parsed.split)
     of_median = [part for name in parsed.median_of.split("+") for part in data_choice.chosen_splits(name.strip())]
     config = data_choice.chosen_config(parsed, rest)
-    from imgloc import summary
+    from imgloc.data import summary
 
     found: dict[str, Split] = {}
     missing: dict[str, str] = {}
@@ -71,7 +71,7 @@ def as_json(split: Split, boxes: Mapping[str, Sequence[float]]) -> dict[str, Any
     """A split's numbers with the scores of fixed boxes."""
     import numpy as np
 
-    from imgloc import summary
+    from imgloc.data import summary
 
     scores = {name: {"box": box, **summary.fixed_box_scores(split, np.array(box))} for name, box in boxes.items()}
     return summary.described(split) | {"baselines": scores}

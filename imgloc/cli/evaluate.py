@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from imgloc.cli.processes import add_distributed
+from imgloc.config.resolve import resolve
 from imgloc.errors import UserError
-from imgloc.rows import PREDICTORS, read_meta
-from imgloc.stats import Interval
+from imgloc.evaluation.statistics import Interval
+from imgloc.runs.prediction_table import PREDICTORS, read_meta
 
 if TYPE_CHECKING:
-    from imgloc.rundir import RunDir
+    from imgloc.runs.run_dir import RunDir
 
 HELP = "score a run on a split: per-example rows, results.json with 95 % intervals, a table beside the baselines"
 EXAMPLES = """\
@@ -46,15 +47,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Evaluate and print the table."""
-    from imgloc import rundir, runtime
+    from imgloc.devices import runtime
+    from imgloc.runs import run_dir
 
-    folder, config = rundir.open_run(parsed.run)
+    folder, config = run_dir.open_run(parsed.run)
     runtime.prepare()
 
-    from imgloc import build
-    from imgloc.distributed import join
-    from imgloc.evaluate import evaluate, open_target
-    from imgloc.overrides import override_keys
+    from imgloc.config import build
+    from imgloc.config.overrides import override_keys
+    from imgloc.devices.multihost import join
+    from imgloc.evaluation.evaluate import evaluate
+    from imgloc.evaluation.target import open_target
 
     other = None
     if rest:
@@ -64,7 +67,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
             other_data = "--config.data.source and --config.data.options.KEY, to score on other data"
             possible = ", ".join([other_data, *(f"--config.{key}" for key in free)])
             raise UserError(f"'--config.{foreign[0]}' cannot change a trained run; possible: {possible}")
-        other = build.resolve(config, rest)
+        other = resolve(config, rest)
         if not parsed.name:
             what = "another answer" if override_keys(rest)[0] in free else "other data"
             raise UserError(f"{what} needs a name for its rows and results; add --name NAME")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from imgloc.errors import UserError
 
 if TYPE_CHECKING:
-    from imgloc.saved_steps import SavedSteps
+    from imgloc.runs.partial_predictions import SavedPartialPredictions
 
 HELP = "say what is in pictures and where, one JSON line each"
 EXAMPLES = """\
@@ -42,13 +42,14 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Locate; 1 where some pictures failed."""
     if rest:
         raise UserError(f"unknown option '{rest[0]}'; possible: --out, --checkpoint, --steps")
-    from imgloc import rundir, runtime
+    from imgloc.devices import runtime
+    from imgloc.runs import run_dir
 
-    rundir.open_run(parsed.run)
+    run_dir.open_run(parsed.run)
     out, pictures = _folder("out", parsed.out), _folder("steps", parsed.steps)
     runtime.prepare()
 
-    from imgloc.locate import locate_files, opened, predictor, stepwise
+    from imgloc.inference.locate import locate_files, opened, predictor, stepwise
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of what it mends itself: each picture has its line
     trained = opened(parsed.run, checkpoint=parsed.checkpoint)
@@ -81,10 +82,12 @@ def _with_steps(answer: dict[str, object], draw: Callable[[Path], str]) -> dict[
         return {"path": answer["path"], "error": str(error)}
 
 
-def _drawing(find: Callable[[Path, str], tuple[SavedSteps, bytes]], classes: Sequence[str], folder: Path) -> Callable[[Path], str]:
+def _drawing(
+    find: Callable[[Path, str], tuple[SavedPartialPredictions, bytes]], classes: Sequence[str], folder: Path
+) -> Callable[[Path], str]:
     """Writes the animated picture of a file and says where; never over anything but an earlier one."""
     from imgloc import files
-    from imgloc.report.steps import is_ours, own_picture
+    from imgloc.report.partial_predictions import is_ours, own_picture
 
     taken: set[str] = set()
 

@@ -9,14 +9,12 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from imgloc.cli import bench, data, evaluate, locate, report, sweep, train
+from imgloc.cli import data, evaluate, locate, report, sweep, train
 from imgloc.cli.parsers import add_commands, tell_in_one_line
 from imgloc.errors import UserError, of_storage, one_line
 
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how the message of a JaxRuntimeError begins where an array does not fit
-COMMANDS = {
-    "train": train, "sweep": sweep, "evaluate": evaluate, "locate": locate, "report": report, "data": data, "bench": bench
-}  # fmt: skip
+COMMANDS = {"train": train, "sweep": sweep, "evaluate": evaluate, "locate": locate, "report": report, "data": data}
 
 DESCRIPTION = """\
 imgloc says what is in an image and where: train a localizer, score it with

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from imgloc.config.recipes import read_recipe
     from imgloc.sweep.folder import SweepDir
 
 HELP = "train and score every point that a recipe's sweep() yields; ends with a table over seeds"
@@ -37,20 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Run the sweep; 0 also where a SIGTERM was obeyed, 1 where a point failed, 130 where Ctrl-C was obeyed."""
-    from imgloc import config as configs
-    from imgloc import files, runtime
+    from imgloc import files
+    from imgloc.devices import runtime
 
     runtime.prepare()
 
     from rich.console import Console
     from rich.text import Text
 
-    from imgloc.stop import StopRequest
     from imgloc.sweep import folder, points, run, table
+    from imgloc.training.preemption import StopRequest
 
     sweep = folder.open_sweep(parsed.workdir)
     yielded = points.read_sweep(parsed.recipe)
-    expanded = points.expand(configs.read_recipe(parsed.recipe), yielded, rest)
+    expanded = points.expand(read_recipe(parsed.recipe), yielded, rest)
     todo = folder.unscored(sweep, expanded, parsed.split)
     console = Console(stderr=True)
     if parsed.check:

@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgloc.cli.processes import add_distributed
+from imgloc.config.recipes import read_recipe
+from imgloc.config.resolve import resolve
+from imgloc.data.checks.dataset import check_data
 from imgloc.errors import UserError, of_storage
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-    from imgloc.evaluate import Target
+    from imgloc.evaluation.target import Target
 
 HELP = "train a config in a run folder; the same command goes on with an unfinished run"
 EXAMPLES = """\
 Any key of the config can be set: --config.optim.lr=1e-3 --config.seed=1 --config.data.image_size='(64, 64)'
-What there is to set, with its defaults and meanings, stands in imgloc/config.py and in the recipe.
+What there is to set, with its defaults and meanings, stands in imgloc/config/schema.py and in the recipe.
 
 A run that was stopped (SIGTERM, Ctrl-C, a crash) goes on from its last checkpoint with the
 same command and ends with the same bits as if it had never stopped.
@@ -41,24 +44,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Train; 0 also where a SIGTERM was obeyed, 130 where Ctrl-C was (the state is saved either way)."""
-    from imgloc import config as configs
-    from imgloc import runtime
-    from imgloc.stop import StopRequest
+    from imgloc.devices import runtime
+    from imgloc.training.preemption import StopRequest
 
     if not parsed.workdir:
         raise UserError("--workdir is empty; it wants a folder")
     stop = StopRequest()
-    recipe = configs.read_recipe(parsed.config)
+    recipe = read_recipe(parsed.config)
     runtime.prepare()
 
-    from imgloc import build
-    from imgloc.distributed import join
-    from imgloc.evaluate import after_training
-    from imgloc.journal import NotFinite
-    from imgloc.loop import train
-    from imgloc.rundir import RunDir
+    from imgloc.devices.multihost import join
+    from imgloc.evaluation.target import after_training
+    from imgloc.runs.run_dir import RunDir
+    from imgloc.training.loop import train
+    from imgloc.training.metric_queue import NotFinite
 
-    config = build.resolve(recipe, rest)
+    config = resolve(recipe, rest)
     then = after_training(config, RunDir(Path(parsed.workdir)))  # before training: its data may not be there
     if parsed.distributed is not None:
         join(parsed.distributed)
@@ -89,10 +90,9 @@ def tell_of_faults(config: ConfigDict, recipe: str, rest: Sequence[str]) -> None
     """Say on stderr, by the first process, what is seriously wrong with the data, where its source can tell that quickly."""
     import jax
 
-    from imgloc import build
     from imgloc.data.checks.faults import KINDS
 
-    found = build.check_data(config.data, config.seed, thorough=False) if jax.process_index() == 0 else None
+    found = check_data(config.data, config.seed, thorough=False) if jax.process_index() == 0 else None
     if found is None or not found.serious:
         return
     count, first = len(found.serious), found.serious[0]
@@ -106,11 +106,11 @@ def tell_of_faults(config: ConfigDict, recipe: str, rest: Sequence[str]) -> None
 
 def score(folder: str, target: Target, which: str) -> None:
     """Score a finished run as `imgloc evaluate` does, by all processes together; the first one prints its table."""
-    from imgloc import rundir
     from imgloc.cli.evaluate import print_scores
-    from imgloc.evaluate import evaluate
+    from imgloc.evaluation.evaluate import evaluate
+    from imgloc.runs import run_dir
 
-    run, config = rundir.open_run(folder)
+    run, config = run_dir.open_run(folder)
     found = evaluate(run, config, target, which=which)
     if found:
         print_scores(run, target.name, which, found)

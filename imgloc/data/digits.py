@@ -146,7 +146,7 @@ def _read_tfds(folder: str, split: str) -> tuple[Uint8Array, IntArray]:
         source = builder.as_data_source(split=split)
     except Exception as error:  # TFDS raises a type of its own for each reason that data is not there
         raise UserError(
-            f"TFDS has no prepared mnist in {folder or 'its default folder'}; prepare it with: python -c \"import "
+            f'TFDS has no prepared mnist in {folder or "its default folder"}; prepare it with: python -c "import '
             "tensorflow_datasets as tfds; tfds.builder('mnist', file_format='array_record').download_and_prepare()\""
         ) from error
     records = [source[i] for i in range(len(source))]

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from imgloc import boxes
+from imgloc.interfaces import Loss
 from imgloc.types import Batch, Outputs
 
 
@@ -16,3 +17,6 @@ def loss(outputs: Outputs, batch: Batch, *, output: str = "box") -> jax.Array:
     """
     similarity_b = boxes.giou(outputs[output], batch.boxes_bxnx4[:, 0])
     return jnp.where(batch.object_mask_bxn[:, 0], 1.0 - similarity_b, 0.0)
+
+
+LOSS = Loss(loss, outputs={"{output}": ("b", 4)}, truths=("boxes_bxnx4", "object_mask_bxn"))

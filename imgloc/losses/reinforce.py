@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from imgloc.errors import UserError, chosen
+from imgloc.interfaces import Loss
 from imgloc.losses.sequence import in_reading_order
 from imgloc.types import Batch, FloatArray, Outputs
-
-SIGNED = True  # a loss that may be below 0
 
 
 def _probability(logits_bxnxk: jax.Array, label_bxn: jax.Array) -> jax.Array:
@@ -25,26 +24,20 @@ REWARDS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
 }
 
 
-def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", trace: float = 1.0, baseline: float = 1.0) -> jax.Array:
-    """[b]: REINFORCE (Williams, 1992): minus each drawn place's log-probability times its advantage, added up; below 0 where that pays.
+def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", gae_lambda: float = 1.0, value_weight: float = 1.0) -> jax.Array:
+    """[b]: REINFORCE (Williams, 1992), the negative log-probability of each drawn place times its advantage, summed; may be negative.
 
-    The reward is 1 for a right class, else 0; with `reward` "probability" it is the probability of the right class: what that reward
-    would be on average if the class were drawn. Of a sequence of labels each has a reward of its own (Ba et al., 2015,
-    arXiv:1412.7755); an image without an object has none. A place's advantage is what all rewards after it exceed the model's baseline
-    by; with `trace` below 1, what they and the baselines of the places after it do, those that are s places later weighed by trace^s:
-    less scatter, for a bias where baselines err (Schulman et al., 2016, arXiv:1506.02438, with no discount). Plus `baseline` times the
-    squared errors of the baselines, which expect all rewards after their place. Needs the features log_probability (b, s) and
-    baselines (b, s) of `imgloc.models.ram`.
+    The reward is 1 for a right class, else 0; with `reward` "probability" it is the probability of the right class. In a sequence
+    each label has its own reward (Ba et al., 2015, arXiv:1412.7755); an image without an object has none. The advantage of a place is
+    the sum of later rewards minus the baseline of the model, a generalized advantage estimate with decay `gae_lambda` and no discount
+    (Schulman et al., 2016, arXiv:1506.02438). The squared errors of the baselines are added, times `value_weight`.
     """
     rewarded = chosen("reward (losses.reinforce.reward)", reward, REWARDS)
-    if not 0 <= trace <= 1:
-        raise UserError(f"losses.reinforce.trace is {trace}; possible: 0 to 1")
-    if baseline < 0:  # baselines would flee from what they are to expect
-        raise UserError(f"losses.reinforce.baseline is {baseline}; possible: at least 0")
-    features = outputs.get("features", {})
-    if not {"log_probability", "baselines"} <= set(features):
-        possible = "model.name=ram with policy=learned, and 2 glimpses or a context; or losses.reinforce.weight=0"
-        raise UserError(f"loss 'reinforce' needs a policy's log_probability and baselines; possible: {possible}")
+    if not 0 <= gae_lambda <= 1:
+        raise UserError(f"losses.reinforce.gae_lambda must be from 0 to 1, got {gae_lambda}")
+    if value_weight < 0:  # the baselines would move away from the rewards
+        raise UserError(f"losses.reinforce.value_weight must be at least 0, got {value_weight}")
+    features = outputs["features"]
     if "sequence" in outputs:
         logits_bxnxk = outputs["sequence"]
         label_bxn, told_bxn = in_reading_order(batch, logits_bxnxk.shape[1])
@@ -54,8 +47,8 @@ def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", trace: float 
     baselines_bxs = features["baselines"]
     reward_bxs = reward_bxn @ _follows(reward_bxn.shape[1], baselines_bxs.shape[1])
     to_come_bxs = jnp.cumsum(reward_bxs[:, ::-1], axis=1)[:, ::-1]
-    gained_bxs = _advantages(reward_bxs, jax.lax.stop_gradient(baselines_bxs), trace) * features["log_probability"]
-    loss_b: jax.Array = (baseline * (to_come_bxs - baselines_bxs) ** 2 - gained_bxs).sum(axis=-1) * told_bxn.any(axis=1)
+    gained_bxs = _advantages(reward_bxs, jax.lax.stop_gradient(baselines_bxs), gae_lambda) * features["log_probability"]
+    loss_b: jax.Array = (value_weight * (to_come_bxs - baselines_bxs) ** 2 - gained_bxs).sum(axis=-1) * told_bxn.any(axis=1)
     return loss_b
 
 
@@ -67,10 +60,18 @@ def _follows(labels: int, places: int) -> FloatArray:
     return follows
 
 
-def _advantages(reward_bxs: jax.Array, baselines_bxs: jax.Array, trace: float) -> jax.Array:
+def _advantages(reward_bxs: jax.Array, baselines_bxs: jax.Array, gae_lambda: float) -> jax.Array:
     """[b, s]: of each place, summed up from the last one backwards."""
     surprise_bxs = reward_bxs + jnp.pad(baselines_bxs[:, 1:], ((0, 0), (0, 1))) - baselines_bxs
     found = [surprise_bxs[:, -1]]
     for i in range(surprise_bxs.shape[1] - 2, -1, -1):
-        found.append(surprise_bxs[:, i] + trace * found[-1])
+        found.append(surprise_bxs[:, i] + gae_lambda * found[-1])
     return jnp.stack(found[::-1], axis=1)
+
+
+LOSS = Loss(
+    loss,
+    outputs={"logits": ("b", "k"), "features/log_probability": ("b", "c"), "features/baselines": ("b", "c")},
+    truths=("label_b", "boxes_bxnx4", "labels_bxn", "object_mask_bxn"),
+    may_be_negative=True,
+)

@@ -8,6 +8,7 @@ import optax
 
 from imgloc import boxes
 from imgloc.errors import UserError
+from imgloc.interfaces import Loss
 from imgloc.types import Batch, Outputs
 
 
@@ -16,8 +17,6 @@ def loss(outputs: Outputs, batch: Batch) -> jax.Array:
 
     Of an image with more objects than data.max_objects, the largest that are kept are taught, as if they were all.
     """
-    if "sequence" not in outputs:
-        raise UserError("loss 'sequence' needs the output 'sequence'; possible: model.name=ram with model.labels above 0")
     logits_bxsxk = outputs["sequence"]
     places, kept = logits_bxsxk.shape[1], batch.labels_bxn.shape[1]
     if kept < places:  # places that are never taught; and rows would not tell that they are wrong
@@ -35,3 +34,6 @@ def in_reading_order(batch: Batch, count: int) -> tuple[jax.Array, jax.Array]:
     labels_bxs, told_bxs = (jnp.take_along_axis(jnp.asarray(a), order_bxn, axis=1) for a in (batch.labels_bxn, mask_bxn))
     missing = ((0, 0), (0, count - order_bxn.shape[1]))
     return jnp.pad(labels_bxs, missing), jnp.pad(told_bxs, missing)
+
+
+LOSS = Loss(loss, outputs={"sequence": ("b", "n", "k")}, truths=("boxes_bxnx4", "labels_bxn", "object_mask_bxn"))

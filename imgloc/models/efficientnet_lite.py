@@ -15,9 +15,9 @@ import jax
 from flax import linen as nn
 
 from imgloc.errors import UserError
-from imgloc.ops.conv import Conv
-from imgloc.ops.heads import class_and_box
-from imgloc.ops.output_stride import check_output_stride, next_stride
+from imgloc.models.heads.class_and_box import class_and_box
+from imgloc.nn.conv import Conv
+from imgloc.nn.output_stride import check_output_stride, next_stride
 from imgloc.types import Outputs
 
 TINY = {"width": 0.1, "depth": 0.25, "head": 64}

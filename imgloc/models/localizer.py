@@ -16,12 +16,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc.errors import UserError, check_at_least, check_dropout, chosen
-from imgloc.ops.conv import Conv
-from imgloc.ops.heads import class_and_box, class_and_edges
-from imgloc.ops.pool import global_max_pool
-from imgloc.recurrent.steps import ending_with
-from imgloc.recurrent.sweeps import IRNN
-from imgloc.recurrent.trunks import Cnn, ConvLstm, ReNets, conv_norm_relu
+from imgloc.models.backbones.maps import Cnn, ConvLstm, ReNets, conv_norm_relu
+from imgloc.models.heads.class_and_box import class_and_box, class_and_edges
+from imgloc.nn.conv import Conv
+from imgloc.nn.directional import IRNN
+from imgloc.nn.partial_predictions import ending_with
+from imgloc.nn.pool import global_max_pool
 from imgloc.types import Outputs
 
 TINY = {
@@ -49,7 +49,7 @@ class Model(nn.Module):
     looks: int = 4  # of conv_lstm
     sweeps: tuple[int, ...] = (32, 32)  # units of each direction of renet's layers
     patches: tuple[int, ...] = (4, 1)  # sides of the squares that renet's layers read their input in
-    cell: str = ""  # of renet and cnn_irnn: a file of imgloc/recurrent/cells, with settings of its Layer in brackets; empty: the papers'
+    cell: str = ""  # of renet and cnn_irnn: a file of imgloc/nn/cells, with settings of its Layer in brackets; empty: the papers'
     summary: str = "max"  # what the class is read from: each channel's largest value in the last maps; or all: their values, as in ReNet
     hidden: int = 128  # units of the dense layer before the class
     dropout: float = 0.0  # around the dense layer
@@ -70,7 +70,7 @@ class Model(nn.Module):
         again = None if fine is None else jnp.repeat(fine, s, axis=0)
         looks = head(again, last_bxsxhxwxd.reshape(b * s, *last_bxsxhxwxd.shape[2:]), train=train)
         steps = {name: ending_with(array.reshape(b, s, -1), outputs[name]) for name, array in looks.items() if name != "features"}
-        return {**outputs, "steps": {**steps, "seen": jnp.ones((b, s, 1, 1))}}
+        return {**outputs, "partial_predictions": {**steps, "seen": jnp.ones((b, s, 1, 1))}}
 
     def _trunk(self) -> Cnn | ConvLstm | ReNets:
         """The trunk of the fields. Raises UserError where there is none, and for a cell that it does not take."""

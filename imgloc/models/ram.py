@@ -31,8 +31,8 @@ from flax import linen as nn
 
 from imgloc import boxes
 from imgloc.errors import UserError, check_at_least, chosen
-from imgloc.ops import glimpse
-from imgloc.types import MOST_MOMENTS, Outputs
+from imgloc.nn import glimpse
+from imgloc.types import MAX_MOMENTS, Outputs
 
 TINY = {"glimpses": 2, "size": 4, "scales": 2, "units": 8, "sensed": 8}
 VARIANTS = {
@@ -95,16 +95,16 @@ class Model(nn.Module):
             return outputs
         looks_bxgx4 = path.looks[::count]
         if self.labels:
-            return {**outputs, "looks": looks_bxgx4}
-        steps = {**answers, "looks": looks_bxgx4, "seen": jax.lax.cummax(path.shown[::count], axis=1)}
-        return {**outputs, "looks": looks_bxgx4, "steps": steps}
+            return {**outputs, "fixations": looks_bxgx4}
+        steps = {**answers, "fixations": looks_bxgx4, "seen": jax.lax.cummax(path.shown[::count], axis=1)}
+        return {**outputs, "fixations": looks_bxgx4, "partial_predictions": steps}
 
     def _check(self) -> None:
         check_at_least(1, glimpses=self.glimpses, size=self.size, scales=self.scales, units=self.units, sensed=self.sensed)
         check_at_least(0, draws=self.draws, labels=self.labels, context=self.context)
         chosen("policy (model.policy)", self.policy, dict.fromkeys(POLICIES))
-        if self.glimpses * max(self.labels, 1) > MOST_MOMENTS:
-            raise UserError(f"model.glimpses is {self.glimpses}, with all labels; possible: {MOST_MOMENTS} glimpses at most in all")
+        if self.glimpses * max(self.labels, 1) > MAX_MOMENTS:
+            raise UserError(f"model.glimpses is {self.glimpses}, with all labels; possible: {MAX_MOMENTS} glimpses at most in all")
         if self.context and self.policy != "learned":
             raise UserError(f"model.context is for policy=learned, got {self.policy}; possible: model.context=0")
         if self.policy == "learned" and not self.context and self.glimpses * max(self.labels, 1) < 2:
@@ -260,6 +260,7 @@ def log_normal(drawn_bx2: jax.Array, mean_bx2: jax.Array, deviation: float) -> j
 
 def _random(keys_b: jax.Array, glimpses: int) -> tuple[jax.Array, jax.Array]:
     """Uniform places and normal numbers, (b, g, 2) each."""
+
     def draw(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         uniform, normal = jax.random.split(key)
         return jax.random.uniform(uniform, (glimpses, 2), jnp.float32), jax.random.normal(normal, (glimpses, 2), jnp.float32)

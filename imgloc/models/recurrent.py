@@ -17,9 +17,9 @@ from flax import linen as nn
 
 from imgloc import boxes
 from imgloc.errors import check_at_least, check_dropout
-from imgloc.recurrent.layers import check_states, make_layer
-from imgloc.recurrent.orders import columns, rows
-from imgloc.recurrent.steps import ending_with, evenly, for_each, read_by
+from imgloc.nn.cell import check_states, make_layer
+from imgloc.nn.image_sequence import columns, rows
+from imgloc.nn.partial_predictions import ending_with, evenly, for_each, read_by
 from imgloc.types import Outputs
 
 TINY = {"features": 8, "hidden": 8}
@@ -33,7 +33,7 @@ class Model(nn.Module):
     """
 
     num_classes: int
-    cell: str = "lstm"  # a file of imgloc/recurrent/cells, with settings of its Layer in brackets
+    cell: str = "lstm"  # a file of imgloc/nn/cells, with settings of its Layer in brackets
     features: int = 128  # units of each pass
     hidden: int = 128  # units of the dense layer before the class
     dropout: float = 0.0
@@ -68,7 +68,7 @@ class Model(nn.Module):
             return {**outputs, "features": features}
         forming = answer(*_so_far(_passes_so_far(by_row, seen_rows), _passes_so_far(by_column, seen_columns)))
         steps = {name: ending_with(forming[name], outputs[name]) for name in outputs}
-        return {**outputs, "features": features, "steps": {**steps, "seen": for_each(_seen(*images.shape[1:3]), len(images))}}
+        return {**outputs, "features": features, "partial_predictions": {**steps, "seen": for_each(_seen(*images.shape[1:3]), len(images))}}
 
 
 class Pass(NamedTuple):

@@ -13,10 +13,10 @@ import jax
 from flax import linen as nn
 
 from imgloc.errors import UserError, unknown
-from imgloc.ops.conv import Conv
-from imgloc.ops.heads import class_and_box, class_and_edges
-from imgloc.ops.output_stride import check_output_stride, next_stride
-from imgloc.ops.pool import max_pool
+from imgloc.models.heads.class_and_box import class_and_box, class_and_edges
+from imgloc.nn.conv import Conv
+from imgloc.nn.output_stride import check_output_stride, next_stride
+from imgloc.nn.pool import max_pool
 from imgloc.types import Outputs
 
 TINY = {"width": 8}

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc import boxes
-from imgloc.ops import glimpse
-from imgloc.ops.conv import Conv
-from imgloc.ops.heads import soft_edges
-from imgloc.ops.pool import global_max_pool, max_pool
+from imgloc.models.heads.class_and_box import soft_edges
+from imgloc.nn import glimpse
+from imgloc.nn.conv import Conv
+from imgloc.nn.pool import global_max_pool, max_pool
 from imgloc.types import Outputs
 
 TINY = {"stem": (4, 4), "middle": 4, "deep": 8, "look": (4, 4, 4), "hidden": 8, "crop": 8}

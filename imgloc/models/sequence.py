@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc.errors import chosen
-from imgloc.recurrent.orders import as_sequence, read_at
-from imgloc.recurrent.stack import Stack
-from imgloc.recurrent.steps import ending_with, evenly, for_each, read_by
+from imgloc.nn.image_sequence import as_sequence, read_at
+from imgloc.nn.partial_predictions import ending_with, evenly, for_each, read_by
+from imgloc.nn.stack import Stack
 from imgloc.types import IntArray, Outputs
 
 TINY = {"features": 8}
@@ -27,7 +27,7 @@ class Model(nn.Module):
     """
 
     num_classes: int
-    cell: str = "lstm"  # a file of imgloc/recurrent/cells, with settings of its Layer in brackets
+    cell: str = "lstm"  # a file of imgloc/nn/cells, with settings of its Layer in brackets
     features: int = 128  # of each layer, both directions together
     layers: int = 1
     bidirectional: bool = False
@@ -57,7 +57,7 @@ class Model(nn.Module):
         steps = evenly(states.shape[1], STEPS_SHOWN)
         seen = read_by(read_at(self.read, images.shape[1], images.shape[2], self.permutation), steps)
         forming = ending_with(classes(so_far(states, steps)), logits)
-        return {**outputs, "steps": {"logits": forming, "seen": for_each(seen, len(images))}}
+        return {**outputs, "partial_predictions": {"logits": forming, "seen": for_each(seen, len(images))}}
 
 
 def _last(states_bxtxd: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from imgloc import scores
+from imgloc.evaluation import scoring
 from imgloc.report import terms
 from imgloc.report.figures import Line, line_chart
 from imgloc.report.load import RunReport
@@ -121,7 +121,7 @@ def baseline_line(number: int) -> tuple[str, str]:
 
 def success(report: RunReport, predictor: str, *, with_class: bool) -> FloatArray:
     """Shares [101] in [0, 1] of images with IoU of at least 0, 0.01, ..., 1; images without a true box do not count."""
-    values = scores.per_row(report.scored[predictor].rows)
+    values = scoring.per_row(report.scored[predictor].rows)
     counted = ~np.isnan(values["mean_iou"])
     iou_n, right_n = values["mean_iou"][counted], values["top1"][counted] > 0
     if with_class:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from imgloc import boxes, scores
-from imgloc.metrics.localization import best_iou
+from imgloc import boxes
+from imgloc.evaluation import scoring
+from imgloc.evaluation.metrics.localization import best_iou
 from imgloc.report.confusion import class_name
 from imgloc.report.load import RunReport
 from imgloc.types import Row
@@ -49,7 +50,7 @@ class Card:
 
 def gallery(report: RunReport, split: str) -> dict[str, list[Card]]:
     """Cards of the cases that evaluation kept pictures of, under best, median and worst."""
-    chosen = scores.gallery_rows(report.model.rows, report.config.eval.gallery)
+    chosen = scoring.gallery_rows(report.model.rows, report.config.eval.gallery)
     return {name: [card(report, row, report.run.thumbnail(split, str(row["id"]))) for row in found] for name, found in chosen.items()}
 
 

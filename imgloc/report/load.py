@@ -10,13 +10,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from imgloc import config as configs
-from imgloc import rows, scores
+from imgloc.config import schema as configs
 from imgloc.errors import UserError
-from imgloc.journal import read_journal
-from imgloc.rows import PREDICTORS
-from imgloc.rundir import RunDir, open_run
-from imgloc.stats import Interval
+from imgloc.evaluation import scoring
+from imgloc.evaluation.statistics import Interval
+from imgloc.runs import prediction_table
+from imgloc.runs.metrics_log import read_metrics
+from imgloc.runs.prediction_table import PREDICTORS
+from imgloc.runs.run_dir import RunDir, open_run
 from imgloc.types import Row
 
 
@@ -78,20 +79,20 @@ def load_run(path: str, label: str, split: str) -> RunReport:
             raise UserError(f"rows of '{predictor}' in {run.path} are of other data than the model's; run: imgloc evaluate {run.path}")
     _check_step(run, scored["model"].meta)
     provenance = run.read(run.provenance) if run.provenance.is_file() else {}
-    return RunReport(label, run, config, classes, scored, read_journal(run.metrics), provenance)
+    return RunReport(label, run, config, classes, scored, read_metrics(run.metrics), provenance)
 
 
 def _load_rows(run: RunDir, config: ConfigDict, split: str, predictor: str, classes: Sequence[str]) -> Scored:
     path = run.rows(split, predictor)
-    if rows.read_meta(path) is None:
+    if prediction_table.read_meta(path) is None:
         others = sorted(other.stem for other in path.parent.glob("*.jsonl") if "." not in other.stem)
         have = f", or --split {others[0]}, whose rows are there" if others else ""
         raise UserError(f"no rows of split '{split}' at {path}; run: imgloc evaluate {run.path} --split {split}{have}")
-    found = rows.read_rows(path, expected={"config": configs.fingerprint(config)})
+    found = prediction_table.read_rows(path, expected={"config": configs.fingerprint(config)})
     if not found:
         raise UserError(f"rows at {path} are empty; a report wants at least one example")
-    intervals = scores.intervals(found, classes, resamples=config.eval.resamples)
-    return Scored(found, rows.read_meta(path) or {}, intervals)
+    intervals = scoring.intervals(found, classes, resamples=config.eval.resamples)
+    return Scored(found, prediction_table.read_meta(path) or {}, intervals)
 
 
 def _check_step(run: RunDir, meta: dict[str, Any]) -> None:

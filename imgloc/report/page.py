@@ -9,10 +9,10 @@ from typing import Any
 
 import jinja2
 
-from imgloc import config as configs
 from imgloc import files
+from imgloc.config import schema as configs
 from imgloc.errors import UserError
-from imgloc.report import curves, steps, tables, terms
+from imgloc.report import curves, partial_predictions, tables, terms
 from imgloc.report.confusion import SHOWN, confusion
 from imgloc.report.gallery import gallery
 from imgloc.report.load import RunReport, load_run, unique_labels
@@ -56,7 +56,9 @@ def write_report(runs: Sequence[str], out: Path, *, split: str = "test", picture
 
 
 def _write_pictures(reports: Sequence[RunReport], split: str, folder: Path) -> None:
-    written = [steps.write_pictures(report, split, folder, f"{report.label}-" if len(reports) > 1 else "") for report in reports]
+    written = [
+        partial_predictions.write_pictures(report, split, folder, f"{report.label}-" if len(reports) > 1 else "") for report in reports
+    ]
     if not any(written):
         paths = " ".join(str(report.run.path) for report in reports)
         possible = "imgloc evaluate RUN --steps ID, where the model has an output 'steps'"
@@ -71,7 +73,7 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, Any]:
     lines = [curves.run_line(i) for i in range(len(reports))]
     shown = tables.baselines(located) if boxes else []
     losses, others = curves.training_charts(reports)
-    figures = [(report.label, steps.figures(report, split, index)) for index, report in enumerate(reports)]
+    figures = [(report.label, partial_predictions.figures(report, split, index)) for index, report in enumerate(reports)]
     return {
         "split": split,
         "several": len(reports) > 1,

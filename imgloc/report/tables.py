@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from imgloc import scores
+from imgloc.boxes import SIZES
 from imgloc.report import terms
 from imgloc.report.load import RunReport
 from imgloc.report.terms import Cell
-from imgloc.rows import PREDICTORS
+from imgloc.runs.prediction_table import PREDICTORS
 
 SLICE_METRICS = ("top1", "mean_iou", "gt_known_50", "top1_loc_50")
 
@@ -98,7 +98,7 @@ def class_rows(reports: Sequence[RunReport]) -> list[SliceRow]:
 def size_rows(reports: Sequence[RunReport]) -> list[SliceRow]:
     """Small, medium and large objects, by the side of a square of their area."""
     notes = {}
-    for name, (low, high) in scores.SIZES.items():
+    for name, (low, high) in SIZES.items():
         above = f"{100 * low:g} %"
         notes[name] = f"below {100 * high:g} %" if low <= 0 else f"{above} and more" if high > 1 else f"{above} to {100 * high:g} %"
     return _slice_rows(reports, "size", notes)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from imgloc.stats import Interval
+from imgloc.evaluation.statistics import Interval
 
 ORDER = ("top1", "mean_iou", "gt_known", "top1_loc", "last_look_hit", "last_look_iou", "look_hits", "sequence_right", "labels_right")
 TITLES = {

@@ -16,11 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgloc import config as configs
-from imgloc import files, rundir
+from imgloc import files
+from imgloc.config import schema as configs
 from imgloc.errors import UserError, of_storage
-from imgloc.rows import read_meta
-from imgloc.rundir import RunDir
+from imgloc.runs import run_dir
+from imgloc.runs.prediction_table import read_meta
+from imgloc.runs.run_dir import RunDir
 from imgloc.sweep.points import Point
 
 
@@ -90,14 +91,14 @@ def run_of(sweep: SweepDir, point: Point, known: Mapping[str, RunDir] | None = N
     run = RunDir(sweep.path / point.name)
     if not run.config.is_file():
         run = (runs_by_identity(sweep) if known is None else known).get(point.identity, run)
-    rundir.state(run, point.config)
+    run_dir.state(run, point.config)
     return run
 
 
 def is_trained(run: RunDir, point: Point) -> bool:
     """Whether the training of a point is done, and what its config has scored at the end of it."""
     after = point.config.eval.after_training
-    return rundir.state(run, point.config) == "finished" and (not after or after in run.known_results())
+    return run_dir.state(run, point.config) == "finished" and (not after or after in run.known_results())
 
 
 def is_scored(run: RunDir, point: Point, split: str) -> bool:

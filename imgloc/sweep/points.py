@@ -20,10 +20,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from imgloc import build, files
-from imgloc import config as configs
+from imgloc import files
+from imgloc.config import schema as configs
+from imgloc.config.overrides import override_keys
+from imgloc.config.recipes import load_recipe
+from imgloc.config.resolve import epochs_to_steps, override
 from imgloc.errors import UserError, reason
-from imgloc.overrides import override_keys
+from imgloc.evaluation.target import after_training, open_target
 
 MOST = 10_000  # points of a sweep: more is an endless generator
 LONGEST_NAME = 100  # characters; file systems take 255 bytes
@@ -46,7 +49,7 @@ class Point:
 
 def read_sweep(path: str) -> list[Any]:
     """What `sweep()` of a recipe file yields, in order. Raises UserError where it has none or that fails."""
-    sweep = getattr(configs.load_recipe(path), "sweep", None)
+    sweep = getattr(load_recipe(path), "sweep", None)
     if not callable(sweep):
         raise UserError(f"config file '{path}' has no sweep(); possible: a function that yields overrides such as {EXAMPLE}")
     points: list[Any] = []
@@ -99,13 +102,13 @@ def _point(recipe: ConfigDict, overrides: Mapping[Any, Any], arguments: Sequence
             raise UserError(f"'{key}' is also set by --config.{key}; possible: one of the two")
     values = {key: plain(value) for key, value in overrides.items()}
     flags = (*arguments, *(f"--config.{key}={value if isinstance(value, str) else repr(value)}" for key, value in values.items()))
-    config = build.overridden(recipe, flags)
+    config = override(recipe, flags)
     for key, value in values.items():
         meant = functools.reduce(getattr, key.split("."), config)
         configs.check_type(key, value, meant)  # '0.1' passes as a flag for a number; here a number is meant as one
         if plain(meant) != value:
             raise UserError(f"config key '{key}' became {meant!r}; got {value!r}")
-    config = build.in_steps(config)
+    config = epochs_to_steps(config)
     identity = configs.fingerprint(config)
     return Point(values, flags, config, identity, _name(values, config, identity), title)
 
@@ -172,7 +175,7 @@ def check(points: Sequence[Point], split: str, say: Callable[[str], None]) -> No
     The same checks that `imgloc train` and `imgloc evaluate` make before they write anything; configs that differ in
     nothing but seed and strengths are traced once. Raises UserError that names the point.
     """
-    from imgloc import evaluate, prepare
+    from imgloc.training import setup
 
     traced: set[str] = set()
     for number, point in enumerate(points, start=1):
@@ -181,11 +184,11 @@ def check(points: Sequence[Point], split: str, say: Callable[[str], None]) -> No
             continue
         say(f"checking point {number} of {len(points)}: {point.name}")
         try:
-            parts = prepare.build_parts(point.config)
+            parts = setup.set_up(point.config)
             if point.config.train.init_from:
-                prepare.initial_state(point.config, parts)
-            evaluate.open_target(point.config, split)
-            evaluate.after_training(point.config)
+                setup.initial_state(point.config, parts)
+            open_target(point.config, split)
+            after_training(point.config)
         except UserError as error:
             raise UserError(f"{point.title}: {error}") from error
         traced.add(key)

@@ -12,13 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgloc import build, files
-from imgloc import config as configs
+from imgloc import files
+from imgloc.config import schema as configs
+from imgloc.config.recipes import read_recipe
+from imgloc.config.resolve import resolve
 from imgloc.errors import UserError, reason
-from imgloc.stop import FOLLOW_STDIN, StopRequest
 from imgloc.sweep import folder
 from imgloc.sweep.folder import SweepDir
 from imgloc.sweep.points import Point
+from imgloc.training.preemption import FOLLOW_STDIN, StopRequest
 
 POLL = 0.5  # seconds between looks at a process, and at points that others work on
 Show = Callable[[Point, str, str], None]  # of a point: its state (a name in table.STATES) and a note
@@ -105,16 +107,14 @@ def check_recipe(recipe: str, point: Point) -> None:
     """Refuse to go on where the recipe file no longer gives the config that was checked when the sweep began."""
     changed = f"'{recipe}' has changed since this sweep began"
     try:
-        now = configs.fingerprint(build.resolve(configs.read_recipe(recipe), point.arguments))
+        now = configs.fingerprint(resolve(read_recipe(recipe), point.arguments))
     except UserError as error:
         raise UserError(f"{changed}: {error}") from error
     if now != point.identity:
         raise UserError(f"{changed}; '{point.name}' would be another run. Sweep again, or undo that")
 
 
-def run_process(
-    arguments: Sequence[str], log: Path, lock: int, stop: StopRequest, tick: Callable[[str], None] | None = None
-) -> str:
+def run_process(arguments: Sequence[str], log: Path, lock: int, stop: StopRequest, tick: Callable[[str], None] | None = None) -> str:
     """Run `imgloc ARGUMENTS` to its end, its output added to a log; returns its error in one line, or nothing.
 
     `tick` is told the last line that it printed, every POLL seconds.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from imgloc.stats import t_interval
+from imgloc.evaluation.statistics import t_interval
 from imgloc.sweep import folder
 from imgloc.sweep.folder import SweepDir
 from imgloc.sweep.points import Point, without_seed

@@ -1,46 +1,125 @@
-"""Say what is in the image."""
+"""Classification: one class for each image."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from imgloc.types import Batch, Outputs, Row
+from imgloc import boxes
+from imgloc.interfaces import Card, Overlay, Task, ToPixels
+from imgloc.types import Batch, FloatArray, Outputs, Row
 
-NEEDS = ("logits",)
-TOP = 5
-DIGITS = 5  # of windows
+TOP = 5  # classes that a row keeps
+DIGITS = 5  # of fixations: a hundred-thousandth of the image is finer than any picture
 
 
-def rows(outputs: Outputs, batch: Batch) -> list[Row]:
-    """The truth, the `TOP` likeliest classes and, of a model that looks around, its windows; padding is left out (NumPy)."""
+class Answer(NamedTuple):
+    """The answer for one image."""
+
+    label: str  # the name of the class
+    score: float  # its probability
+    box: tuple[float, ...] | None = None  # x0, y0, x1, y1 in pixels of the file as it is stored; None where the task has no box
+
+
+def postprocess(outputs: Outputs, content_bx4: FloatArray) -> dict[str, Any]:
+    """The `TOP` likeliest labels with their probabilities, (b, t), and the fixations (b, g, 4) where a model has them."""
     logits_bxk = np.asarray(outputs["logits"], dtype=np.float64)
     exponent = np.exp(logits_bxk - logits_bxk.max(axis=-1, keepdims=True))
     probabilities_bxk = exponent / exponent.sum(axis=-1, keepdims=True)
-    order_bxt = np.argsort(-probabilities_bxk, axis=-1, kind="stable")[:, :TOP]
-    return [
-        {
-            **truth(batch, i),
-            "top_labels": [int(k) for k in order_bxt[i]],
-            "top_scores": [float(np.float32(probabilities_bxk[i, k])) for k in order_bxt[i]],
-            **({"looks": rounded(outputs["looks"][i])} if "looks" in outputs else {}),
-        }
-        for i in np.flatnonzero(batch.example_mask_b)
-    ]
+    labels_bxt = np.argsort(-probabilities_bxk, axis=-1, kind="stable")[:, :TOP]
+    predictions = {"labels": labels_bxt, "scores": np.take_along_axis(probabilities_bxk, labels_bxt, axis=-1).astype(np.float32)}
+    if "fixations" in outputs:  # not cut at the edges of the image, so that the centers stay where they were
+        predictions["fixations"] = boxes.from_input(np.asarray(outputs["fixations"]), content_bx4, clip=False)
+    return predictions
 
 
-def rounded(windows_gx4: Any) -> list[list[float]]:
-    """Windows as rows hold them: a hundred-thousandth of the image is finer than any picture, and many windows take little room."""
-    found: list[list[float]] = (np.asarray(windows_gx4, np.float64).round(DIGITS) + 0.0).tolist()  # without -0.0
-    return found
+def partial_to_image(outputs: Outputs, content_bx4: FloatArray) -> dict[str, Any]:
+    """`box`, cut at the edges of the image, and `fixations`, (b, s, 4), where a model has them."""
+    positions = (("box", True), ("fixations", False))
+    return {name: boxes.from_input(outputs[name], content_bx4, clip=clip) for name, clip in positions if name in outputs}
 
 
-def truth(batch: Batch, i: Any) -> Row:
-    """The truth columns of example i."""
+def truth_columns(batch: Batch, i: int) -> Row:
+    """`label`, `boxes` and `labels` of example i."""
     present = batch.object_mask_bxn[i]
     return {
         "label": int(batch.label_b[i]),
         "boxes": [[float(edge) for edge in box] for box in batch.boxes_bxnx4[i][present]],
         "labels": [int(label) for label in batch.labels_bxn[i][present]],
     }
+
+
+def prediction_columns(predictions: Mapping[str, Any], i: int) -> Row:
+    """`top_labels`, `top_scores` and, of a model with attention, `fixations`."""
+    columns: Row = {
+        "top_labels": [int(k) for k in predictions["labels"][i]],
+        "top_scores": [float(score) for score in predictions["scores"][i]],
+    }
+    if "fixations" in predictions:
+        columns["fixations"] = (np.asarray(predictions["fixations"][i], np.float64).round(DIGITS) + 0.0).tolist()  # without -0.0
+    return columns
+
+
+def answer(row: Row, classes: Sequence[str], to_pixels: ToPixels) -> Answer:
+    """The likeliest class and its probability."""
+    return Answer(classes[row["top_labels"][0]], row["top_scores"][0])
+
+
+def line(found: Answer, upright: Answer | None) -> dict[str, Any]:
+    """`class`, `score` and `box`, which is null for a task without boxes, as is `box_upright` of a turned picture."""
+    values: dict[str, Any] = {"class": found.label, "score": round(found.score, 6), "box": _rounded(found.box)}
+    return values if upright is None else {**values, "box_upright": _rounded(upright.box)}
+
+
+def _rounded(box: tuple[float, ...] | None) -> list[float] | None:
+    return None if box is None else [round(edge, 3) for edge in box]
+
+
+def true_boxes(row: Row) -> tuple[Overlay, ...]:
+    """The true boxes of a row."""
+    return tuple(Overlay(box, kind="true") for box in row["boxes"])
+
+
+def card(row: Row, name: Callable[[int], str]) -> Card:
+    """The true and the likeliest class, and the probability of the latter."""
+    label = row["top_labels"][0]
+    probability = f"{100 * row['top_scores'][0]:.0f} %"
+    return Card(name(row["label"]), name(label), label == row["label"], (probability,), true_boxes(row))
+
+
+def is_correct(rows: Sequence[Row]) -> FloatArray:
+    """[n]: 1.0 where the likeliest class is the true one, else 0.0."""
+    return np.array([float(row["top_labels"][0] == row["label"]) for row in rows])
+
+
+def rank(rows: Sequence[Row]) -> FloatArray:
+    """[n]: the probability of the likeliest class where it is right; where it is wrong, minus that probability."""
+    correct_n = is_correct(rows)
+    score_n = np.array([row["top_scores"][0] for row in rows])
+    return np.where(correct_n > 0, score_n, -score_n)
+
+
+def confusion(row: Row) -> tuple[int, int]:
+    """The true and the predicted class."""
+    return row["label"], row["top_labels"][0]
+
+
+TASK = Task(
+    outputs={"logits": ("b", "k")},
+    optional_outputs={"fixations": ("b", "g", 4)},
+    postprocess=postprocess,
+    truth_columns=truth_columns,
+    prediction_columns=prediction_columns,
+    answer=answer,
+    line=line,
+    card=card,
+    rank=rank,
+    headline_metrics=("top1",),
+    best_metric="top1",
+    confusion=confusion,
+    partial_to_image=partial_to_image,
+    summary="the class of each image",
+    ranking="by the probability of the predicted class, right or wrong",
+)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgloc import names
+from imgloc.config import registry
 from imgloc.data.augmentations import light, none, photographs
 from imgloc.data.transforms.pixels import resized as resized_pixels
 from imgloc.types import Example
@@ -30,7 +30,7 @@ OFF = {
     "light": {"scale": 0.0, "translate": 0.0, "flip": 0.0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0},
     "none": {},
 }
-EVERY = pytest.mark.parametrize("name", names.names("data.augmentations"))
+EVERY = pytest.mark.parametrize("name", registry.names("data.augmentations"))
 
 
 def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -39,7 +39,7 @@ def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 @EVERY
 def test_an_augmentation_is_a_function_of_its_options(name: str) -> None:
-    module = names.find("data.augmentations", name)
+    module = registry.find("data.augmentations", name)
     parameters = inspect.signature(module.augment).parameters
     assert [k for k, p in parameters.items() if p.kind is not p.KEYWORD_ONLY] == ["example", "random"]
     options = options_of(module.augment)
@@ -59,7 +59,7 @@ def test_an_augmentation_is_a_function_of_its_options(name: str) -> None:
 def test_the_same_generator_gives_the_same_bits_and_boxes_are_valid(
     name: str, example: Example, seed: int, size: tuple[int, int] | None, all_parts: bool
 ) -> None:
-    augment = names.find("data.augmentations", name).augment
+    augment = registry.find("data.augmentations", name).augment
     options = ALL.get(name, {}) if all_parts else {}
     before = example.image_hxwxc.copy(), example.boxes_nx4.copy()
     first, second = (augment(example, np.random.default_rng(seed), size=size, **options) for _ in range(2))
@@ -76,7 +76,7 @@ def test_the_same_generator_gives_the_same_bits_and_boxes_are_valid(
 @EVERY
 def test_boxes_follow_pixels(name: str) -> None:
     """Whatever the recipe does by default: a bright object stays above, a dark ground below half of full intensity."""
-    augment, rng = names.find("data.augmentations", name).augment, np.random.default_rng(0)
+    augment, rng = registry.find("data.augmentations", name).augment, np.random.default_rng(0)
     example = drawn((70, 90), [(10, 15, 45, 40), (60, 20, 85, 65)])
     results = [augment(example, rng, size=size) for size in (None, (50, 60), (100, 100)) for _ in range(30)]
     assert sum(assert_boxes_follow(result) for result in results) > 90
@@ -84,7 +84,7 @@ def test_boxes_follow_pixels(name: str) -> None:
 
 @EVERY
 def test_other_generators_give_other_pixels(name: str) -> None:
-    augment = names.find("data.augmentations", name).augment
+    augment = registry.find("data.augmentations", name).augment
     example = drawn((40, 40), [(10, 15, 35, 30)])
     images = {augment(example, np.random.default_rng(seed)).image_hxwxc.tobytes() for seed in range(10)}
     assert len(images) == (1 if name == "none" else 10)
@@ -92,7 +92,7 @@ def test_other_generators_give_other_pixels(name: str) -> None:
 
 @pytest.mark.parametrize("name", OFF)
 def test_with_all_parts_off_the_example_is_left_alone(name: str) -> None:
-    module, example = names.find("data.augmentations", name), drawn((40, 50), [(10, 15, 35, 30)])
+    module, example = registry.find("data.augmentations", name), drawn((40, 50), [(10, 15, 35, 30)])
     assert all(module.augment(example, np.random.default_rng(seed), **OFF[name]) is example for seed in range(8))
     assert module.enlarges(**OFF[name]) == 1.0
     resized = module.augment(example, np.random.default_rng(0), size=(20, 30), **OFF[name])

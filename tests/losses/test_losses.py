@@ -12,9 +12,8 @@ import scipy.special
 import shapely
 from jax.test_util import check_grads
 
-from imgloc.build import WeightedLoss
 from imgloc.losses import box_l1, cross_entropy, giou
-from imgloc.step import batch_loss
+from imgloc.training.objective import WeightedLoss, batch_loss
 from imgloc.types import Batch
 
 RNG = np.random.default_rng(0)

@@ -67,6 +67,7 @@ def test_a_place_is_rewarded_for_its_own_label_and_for_later_ones() -> None:
 
 def test_an_image_without_an_object_has_no_reward_to_learn_by() -> None:
     untold = BATCH._replace(object_mask_bxn=np.array([[True, True, False], [False] * 3, [True, False, False]]))
+
     def loss(features: Any) -> Any:
         return reinforce.loss({"sequence": LOGITS, "features": features}, untold)
 

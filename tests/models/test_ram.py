@@ -12,7 +12,7 @@ import pytest
 
 from imgloc.losses import cross_entropy, reinforce
 from imgloc.models.ram import Model, _averaged
-from imgloc.ops import glimpse
+from imgloc.nn import glimpse
 from imgloc.types import Batch
 
 SMALL: dict[str, Any] = {"glimpses": 3, "size": 4, "scales": 2, "units": 8, "sensed": 8}

@@ -11,10 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from imgloc import config as configs
-from imgloc import files, rows, rundir, scores
+from imgloc.runs.provenance import begin_session
+from imgloc.runs.provenance import note_session
+from imgloc.runs.provenance import provenance
+from imgloc import files
 from imgloc.boxes import to_pixels
-from imgloc.rundir import RunDir
+from imgloc.config import schema as configs
+from imgloc.evaluation import scoring
+from imgloc.runs import prediction_table, run_dir
+from imgloc.runs.run_dir import RunDir
 
 MakeRun = Callable[..., Path]
 
@@ -90,16 +95,16 @@ def make_run(tmp_path: Path) -> MakeRun:
         files.write_json(run.data, {"classes": list(classes)})
         files.write_json(run.finished, {"last_step": 3000, "best_step": 2500})
         layout = {"data": 1, "fsdp": 1, "processes": 1}
-        made_of = rundir.provenance({"train": "aa", "validation": "0011aabb"}, ["cpu:0"], layout, configs.fingerprint(config))
+        made_of = provenance({"train": "aa", "validation": "0011aabb"}, ["cpu:0"], layout, configs.fingerprint(config))
         files.write_json(run.provenance, {**made_of, "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": True})
-        rundir.begin_session(run, 0, ["cpu:0"], layout)
-        rundir.note_session(run, 3000, 142.5)
+        begin_session(run, 0, ["cpu:0"], layout)
+        note_session(run, 3000, 142.5)
         files.write_text(run.metrics, _journal(seed, 3000, boxes))
-        rows.write_rows(run.rows("test"), truth, meta)
-        rows.write_rows(run.rows("test", "whole_image"), _baseline(truth, [0.0, 0.0, 1.0, 1.0], boxes), meta)
-        rows.write_rows(run.rows("test", "median_box"), _baseline(truth, [0.25, 0.25, 0.7, 0.7], boxes), meta)
+        prediction_table.write_rows(run.rows("test"), truth, meta)
+        prediction_table.write_rows(run.rows("test", "whole_image"), _baseline(truth, [0.0, 0.0, 1.0, 1.0], boxes), meta)
+        prediction_table.write_rows(run.rows("test", "median_box"), _baseline(truth, [0.25, 0.25, 0.7, 0.7], boxes), meta)
         if thumbnails:
-            for chosen in scores.gallery_rows(truth, 6).values():
+            for chosen in scoring.gallery_rows(truth, 6).values():
                 for row in chosen:
                     _thumbnail(run.thumbnail("test", str(row["id"])), row)
         return run.path

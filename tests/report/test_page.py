@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from imgloc import config as configs
-from imgloc import files, rows, scores
+from imgloc import files
+from imgloc.config import schema as configs
 from imgloc.errors import UserError
+from imgloc.evaluation import scoring
 from imgloc.report import terms
 from imgloc.report.page import write_report
-from imgloc.rundir import RunDir, open_run
+from imgloc.runs import prediction_table
+from imgloc.runs.run_dir import RunDir, open_run
 
 MakeRun = Callable[..., Path]
 
@@ -101,8 +103,8 @@ def test_numbers_are_those_of_scores(make_run: MakeRun, tmp_path: Path) -> None:
     page = page_of(write_report([str(path)], tmp_path / "report.html"))
     run, config = open_run(str(path))
     for column, predictor in enumerate(("model", "whole_image", "median_box")):
-        found = rows.read_rows(run.rows("test", predictor), expected={"config": configs.fingerprint(config)})
-        intervals = scores.intervals(found, list("0123456789"), resamples=50)
+        found = prediction_table.read_rows(run.rows("test", predictor), expected={"config": configs.fingerprint(config)})
+        intervals = scoring.intervals(found, list("0123456789"), resamples=50)
         whole = {name: interval for name, interval in intervals.items() if "/" not in name}
         assert set(page.cells) == set(whole)
         assert len(whole) == 8
@@ -142,7 +144,7 @@ def test_runs_of_different_data_are_told_apart(make_run: MakeRun, tmp_path: Path
     runs = [make_run("a"), make_run("b", seed=1)]
     run = RunDir(runs[1])
     for predictor in ("model", "whole_image", "median_box"):
-        meta = rows.meta_path(run.rows("test", predictor))
+        meta = prediction_table.meta_path(run.rows("test", predictor))
         files.write_json(meta, {**files.read_json(meta), "data": "other"})
     assert "do not compare" in write_report([str(path) for path in runs], tmp_path / "report.html").read_text()
 
@@ -185,7 +187,7 @@ def test_rows_of_a_step_that_an_unfinished_run_has_left_are_refused(make_run: Ma
 
 
 def _change_meta(path: Path, predictor: str, **values: object) -> None:
-    meta = rows.meta_path(RunDir(path).rows("test", predictor))
+    meta = prediction_table.meta_path(RunDir(path).rows("test", predictor))
     files.write_json(meta, {**files.read_json(meta), **values})
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgloc import scores
-from imgloc.metrics import sequences
+from imgloc.evaluation import scoring
+from imgloc.evaluation.metrics import sequence
+from imgloc.evaluation.statistics import Interval
 from imgloc.report import curves, tables, terms
 from imgloc.report.gallery import card as card_of
 from imgloc.report.gallery import gallery
 from imgloc.report.load import load_run, unique_labels
-from imgloc.stats import Interval
 
 MakeRun = Callable[..., Path]
 
@@ -43,7 +43,7 @@ def test_settings_put_differences_first() -> None:
 
 def test_success_curve_agrees_with_metrics(make_run: MakeRun) -> None:
     report = load_run(str(make_run("a")), "a", "test")
-    means = scores.means(report.model.rows)
+    means = scoring.means(report.model.rows)
     for with_class, family in ((False, "gt_known"), (True, "top1_loc")):
         share = curves.success(report, "model", with_class=with_class)
         assert np.all(np.diff(share) <= 0)
@@ -66,7 +66,7 @@ def test_a_card_of_a_row_that_reads_is_right_where_its_metric_says_so(make_run: 
     for case, predicted in cases:
         made = card_of(report, case, Path("none"))
         assert made.predicted == predicted
-        assert made.right == (sequences.per_row([case])["sequence_right"][0] == 1)
+        assert made.right == (sequence.per_row([case])["sequence_right"][0] == 1)
     nothing = card_of(report, {**row, "read": [0, 1], "boxes": [], "labels": []}, Path("none"))
     assert (nothing.true, nothing.predicted, nothing.right) == (first, first, True)
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from imgloc import config as configs
 from imgloc import files
-from imgloc.rows import write_rows
-from imgloc.rundir import RunDir
+from imgloc.config import schema as configs
+from imgloc.config.recipes import read_recipe
+from imgloc.runs.prediction_table import write_rows
+from imgloc.runs.run_dir import RunDir
 from imgloc.sweep import points
 from imgloc.sweep.points import Point
 
@@ -21,7 +22,7 @@ RECIPE = "tests/sweep/recipe.py"
 def some() -> list[Point]:
     """Two learning rates with two seeds each."""
     yielded = [{"optim.lr": rate, "seed": seed} for rate in (0.1, 0.2) for seed in (0, 1)]
-    return points.expand(configs.read_recipe(RECIPE), yielded)
+    return points.expand(read_recipe(RECIPE), yielded)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from imgloc.config import base
+from imgloc.config.schema import base
 
 
 def get_config() -> ConfigDict:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from imgloc import config as configs
 from imgloc import files
-from imgloc.rundir import RunDir
+from imgloc.config.recipes import read_recipe
+from imgloc.runs.run_dir import RunDir
 from imgloc.sweep import folder, points
 from imgloc.sweep.folder import SweepDir
 from imgloc.sweep.points import Point
@@ -70,7 +70,7 @@ def test_a_point_is_scored_when_its_results_are_of_its_finished_run(tmp_path: Pa
 
 def test_a_point_that_is_scored_after_training_is_trained_when_that_is_done(tmp_path: Path, pretend: Pretend) -> None:
     """A sweep killed between the two leaves the same results as one left alone."""
-    (point,) = points.expand(configs.read_recipe(RECIPE), [{"eval.after_training": "test@last"}])
+    (point,) = points.expand(read_recipe(RECIPE), [{"eval.after_training": "test@last"}])
     run = RunDir(tmp_path / point.name)
     pretend(run, point)
     assert not folder.is_trained(run, point)

@@ -9,18 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgloc import build, prepare
-from imgloc import config as configs
+from imgloc.config import build
+from imgloc.config import schema as configs
+from imgloc.config.recipes import read_recipe
+from imgloc.config.resolve import resolve
 from imgloc.errors import UserError
 from imgloc.sweep import points
 from imgloc.sweep.points import Point
+from imgloc.training import setup
 from tests.refusals import assert_refused
 
 RECIPE = "tests/sweep/recipe.py"
 
 
 def expanded(*yielded: Any, arguments: Sequence[str] = (), recipe: str = RECIPE) -> list[Point]:
-    return points.expand(configs.read_recipe(recipe), yielded, arguments)
+    return points.expand(read_recipe(recipe), yielded, arguments)
 
 
 def name(overrides: dict[str, Any], recipe: str = RECIPE) -> str:
@@ -31,7 +34,7 @@ def name(overrides: dict[str, Any], recipe: str = RECIPE) -> str:
 def test_a_point_is_the_config_that_its_flags_make() -> None:
     (point,) = expanded({"optim.lr": 0.5, "data.image_size": (8, 12), "train.best_metric": "top1"}, arguments=["--config.seed=4"])
     by_hand = ["--config.optim.lr=0.5", "--config.data.image_size=(8, 12)", "--config.train.best_metric=top1", "--config.seed=4"]
-    assert configs.to_json(point.config) == configs.to_json(build.resolve(configs.read_recipe(RECIPE), by_hand))
+    assert configs.to_json(point.config) == configs.to_json(resolve(read_recipe(RECIPE), by_hand))
     assert point.config.seed == 4
     assert point.identity == configs.fingerprint(point.config)
 
@@ -208,13 +211,13 @@ def test_what_is_scored_after_training_is_checked_too(monkeypatch: pytest.Monkey
 
 def test_points_of_the_same_shapes_are_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
     traced: list[Any] = []
-    real = prepare.build_parts
+    real = setup.set_up
 
     def counted(config: Any) -> Any:
         traced.append(configs.to_json(config))
         return real(config)
 
-    monkeypatch.setattr(prepare, "build_parts", counted)
+    monkeypatch.setattr(setup, "build_parts", counted)
     same = [{"optim.lr": rate, "seed": seed} for rate in (0.1, 0.2) for seed in (0, 1)]
     found = expanded(*same, {"optim.clip_norm": 1.0}, {"optim.clip_norm": 2.0}, {"model.scale": 2.0})
     points.check(found, "test", lambda line: None)

@@ -17,11 +17,11 @@ import pytest
 from imgloc.cli import main
 from imgloc.cli import sweep as cli
 from imgloc.errors import UserError
-from imgloc.rundir import RunDir
-from imgloc.stop import StopRequest
+from imgloc.runs.run_dir import RunDir
 from imgloc.sweep import folder, run
 from imgloc.sweep.folder import SweepDir
 from imgloc.sweep.points import Point
+from imgloc.training.preemption import StopRequest
 from tests import processes
 
 RECIPE = "tests/sweep/recipe.py"
@@ -194,7 +194,7 @@ def test_the_command_lists_what_failed_and_ends_with_1(
     overrides = [dict(point.overrides) for point in fake.points]
     recipe.write_text(f"from tests.sweep.recipe import get_config\ndef sweep(): return {overrides!r}\n")
     monkeypatch.setattr(cli, "check_in_a_process", lambda parsed, rest: 0)
-    monkeypatch.setattr("imgloc.stop.StopRequest", Stop)
+    monkeypatch.setattr("imgloc.training.preemption.StopRequest", Stop)
     fake.broken.add(fake.points[1].name)
     assert main.main(["sweep", str(recipe), "--workdir", str(fake.sweep.path)]) == 1
     out = capsys.readouterr().out

@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 from rich.console import Console
 
-from imgloc.rundir import RunDir
+from imgloc.runs.run_dir import RunDir
 from imgloc.sweep import table
 from imgloc.sweep.folder import SweepDir
 from imgloc.sweep.points import Point

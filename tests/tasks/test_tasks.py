@@ -7,7 +7,7 @@ import json
 import numpy as np
 import scipy.special
 
-from imgloc.tasks import classify, locate, read
+from imgloc.tasks import classify, localize, read_sequence
 from imgloc.types import Batch
 
 CLASSES = 7
@@ -49,31 +49,31 @@ def test_extreme_logits_give_finite_probabilities() -> None:
 
 def test_truth_holds_the_objects_that_are_there() -> None:
     outputs, given = batch([True] * 4)
-    for i, row in enumerate(locate.rows(outputs, given)):
+    for i, row in enumerate(localize.rows(outputs, given)):
         assert row["label"] == given.label_b[i]
         np.testing.assert_array_equal(np.reshape(row["boxes"], (-1, 4)), given.boxes_bxnx4[i][given.object_mask_bxn[i]])
         assert row["labels"] == given.labels_bxn[i][given.object_mask_bxn[i]].tolist()
-    assert locate.rows(outputs, given)[2]["boxes"] == []
+    assert localize.rows(outputs, given)[2]["boxes"] == []
 
 
 def test_padding_gives_no_row_wherever_it_stands() -> None:
     masks = [True, False, True, True, False]
     outputs, given = batch(masks)
     outputs["logits"][~np.array(masks)] = np.nan
-    found = locate.rows(outputs, given)
+    found = localize.rows(outputs, given)
     assert len(found) == 3
     for row, i in zip(found, [0, 2, 3], strict=True):
         assert row["label"] == given.label_b[i]
         assert row["top_labels"][0] == outputs["logits"][i].argmax()
         np.testing.assert_array_equal(row["pred_box"], outputs["box"][i])
-    assert locate.rows(*batch([False, False])) == []
+    assert localize.rows(*batch([False, False])) == []
 
 
 def test_windows_are_kept_where_there_are_any_small_and_in_their_order() -> None:
     outputs, given = batch([True, False, True])
     looks = np.random.default_rng(1).uniform(-1, 2, (3, 5, 4)).astype(np.float32)
     looks[2, 0] = [-1e-9, 0.1, 1 / 3, 1]
-    for task in (classify, locate):
+    for task in (classify, localize):
         assert all("looks" not in row for row in task.rows(outputs, given))
         found = task.rows({**outputs, "looks": looks}, given)
         for row, i in zip(found, [0, 2], strict=True):
@@ -83,7 +83,7 @@ def test_windows_are_kept_where_there_are_any_small_and_in_their_order() -> None
 
 def test_locate_adds_the_box_to_classify() -> None:
     outputs, given = batch([True] * 3)
-    plain, located = classify.rows(outputs, given), locate.rows(outputs, given)
+    plain, located = classify.rows(outputs, given), localize.rows(outputs, given)
     assert [{k: v for k, v in row.items() if k != "pred_box"} for row in located] == plain
     json.dumps(located, allow_nan=False)  # plain values
 
@@ -91,10 +91,10 @@ def test_locate_adds_the_box_to_classify() -> None:
 def test_read_adds_the_likeliest_class_of_each_place() -> None:
     outputs, given = batch([True, False, True])
     outputs["sequence"] = np.random.default_rng(2).standard_normal((3, 4, CLASSES)).astype(np.float32)
-    plain, found = classify.rows(outputs, given), read.rows(outputs, given)
+    plain, found = classify.rows(outputs, given), read_sequence.rows(outputs, given)
     assert [{k: v for k, v in row.items() if k != "read"} for row in found] == plain
     likeliest = [[max(range(CLASSES), key=lambda k: scores[k]) for scores in outputs["sequence"][i]] for i in (0, 2)]
     assert [row["read"] for row in found] == likeliest
     del outputs["sequence"]
-    assert read.rows(outputs, given) == plain, "a baseline, which is scored beside a model, reads nothing"
+    assert read_sequence.rows(outputs, given) == plain, "a baseline, which is scored beside a model, reads nothing"
     json.dumps(found, allow_nan=False)

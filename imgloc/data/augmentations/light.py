@@ -22,9 +22,7 @@ def augment(
     """
     check("scale", scale, 0.0, 4.0)
     zooms = (1 / (1 + scale), 1 + scale)
-    example = geometry.scale_and_translate(
-        example, random, scale=zooms, translate=translate, size=size, visible=visible, keep=keep
-    )
+    example = geometry.scale_and_translate(example, random, scale=zooms, translate=translate, size=size, visible=visible, keep=keep)
     example = geometry.flip(example, random, chance=flip)
     return color.jitter(example, random, brightness=brightness, contrast=contrast, saturation=saturation)
 

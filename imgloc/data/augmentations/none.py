@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from imgloc.data.transforms import fit
+from imgloc.data.transforms import resize
 from imgloc.types import Example
 
 
 def augment(example: Example, random: np.random.Generator, *, size: tuple[int, int] | None = None) -> Example:
     """The example, its image squashed to `size` (height, width) where that is given."""
-    return fit.resize(example, size=size) if size else example
+    return resize.resize(example, size=size) if size else example
 
 
 def enlarges(*, size: tuple[int, int] | None = None) -> float:

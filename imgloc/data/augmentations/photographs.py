@@ -29,9 +29,7 @@ def augment(
     """
     check("smallest", smallest, 1e-4, 1.0)
     check("largest", largest, smallest, 1.0)
-    example = geometry.random_resized_crop(
-        example, random, area=(smallest, largest), aspect=aspect, size=size, visible=visible, keep=keep
-    )
+    example = geometry.random_resized_crop(example, random, area=(smallest, largest), aspect=aspect, size=size, visible=visible, keep=keep)
     example = geometry.flip(example, random, chance=flip)
     example = geometry.rotate(example, random, degrees=rotate, visible=visible, keep=keep)
     example = color.jitter(example, random, brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)

@@ -20,14 +20,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import grain
+import jax
 import numpy as np
 from absl import flags
 
-from imgloc.data.batches.order import MOST_UNREADABLE, TrainOrder, read_or_tell
-from imgloc.data.batches.view import View, fitted, stack
+from imgloc.data.batches.collate import collate, fit_batch
+from imgloc.data.batches.sampler import MOST_UNREADABLE, IndexSampler, read_or_report
 from imgloc.errors import UserError
 from imgloc.randomness import generator
-from imgloc.types import Batch, Example, InMemory, Source
+from imgloc.types import Augmentation, Batch, Example, InMemory, InputSpec, Source
 
 T = TypeVar("T")
 SAMPLE = 10_000  # examples that stand for an endless or a very long source where each is looked at once
@@ -35,19 +36,11 @@ VERY_LONG = 100_000  # examples, more than which are not all looked at before a 
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """What is done to an example of training before a model sees it."""
-
-    augment: Callable[[Example, np.random.Generator], Example]
-    enlarges: float = 1.0  # the most by which a side of what is shown may be enlarged
-
-
-@dataclass(frozen=True)
-class Made:
+class BatchDataset:
     """The batches of an order, a step each."""
 
-    order: TrainOrder
-    view: View
+    order: IndexSampler
+    view: InputSpec
     augmentation: Augmentation | None = None
 
     def __len__(self) -> int:
@@ -55,10 +48,10 @@ class Made:
 
     def __getitem__(self, step: int) -> Batch:
         numbers = [self.order.number(step * self.order.share + place) for place in range(self.order.share)]
-        if self.augmentation is None and self.view.fit == "squash" and isinstance(self.order.source, InMemory):
+        if self.augmentation is None and self.view.resize == "stretch" and isinstance(self.order.source, InMemory):
             indices = [self.order.index(number) for number in numbers]
-            return fitted(self.order.source.take(np.array(indices, np.int64)), self.view)
-        return stack([self.example(number) for number in numbers], len(numbers), self.view)
+            return fit_batch(self.order.source.take(np.array(indices, np.int64)), self.view)
+        return collate([self.example(number) for number in numbers], len(numbers), self.view)
 
     def example(self, number: int) -> Example:
         """The example of a number as it is augmented, by a key of its own, and before it is fitted to the view."""
@@ -69,7 +62,7 @@ class Made:
         return self.augmentation.augment(example, generator(self.order.seed, "augmentation", number))
 
 
-def train_batches(made: Made, *, threads: int, workers: int) -> Generator[Batch, None, None]:
+def train_batches(made: BatchDataset, *, threads: int, workers: int) -> Generator[Batch, None, None]:
     """This process's share of each step's batch, made ahead by threads, or by worker processes where `workers` > 0.
 
     Closing it ends threads and workers and gives their shared memory back.
@@ -88,7 +81,7 @@ def train_batches(made: Made, *, threads: int, workers: int) -> Generator[Batch,
     try:
         for batch in itertools.islice(batches, count):
             # A copy: what JAX still holds at the end would be left behind in shared memory, and each array takes a file handle.
-            yield Batch(*(np.array(array) for array in batch)) if workers > 0 else batch
+            yield jax.tree.map(np.array, batch) if workers > 0 else batch
     finally:
         if hasattr(batches, "close"):  # Grain's iterators of lately
             batches.close()
@@ -101,7 +94,7 @@ def in_calls(batches: Iterator[Batch], counts: Iterable[int], size: int) -> Iter
     """
     for count in counts:
         found = list(itertools.islice(batches, count))
-        stacked = Batch(*(np.stack(arrays) for arrays in zip(*found, *[found[-1]] * (size - count), strict=True)))
+        stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *found, *[found[-1]] * (size - count))
         yield stacked, np.int32(count)
 
 
@@ -125,7 +118,7 @@ def finite_size(source: Source) -> int:
 
 def readable(source: Source, indices: Iterable[int], at_least: tuple[int, int] | None = None) -> Iterator[Example]:
     """The examples of these indices, but those whose images cannot be decoded, which are told; see `order.read`."""
-    found = (read_or_tell(source, index, at_least) for index in indices)
+    found = (read_or_report(source, index, at_least) for index in indices)
     return (example for example in found if example is not None)
 
 
@@ -143,7 +136,7 @@ def sample(source: Source) -> range:
 
 
 def eval_batches(
-    source: Source, size: int, view: View, *, threads: int = 1, place: int = 0, count: int = 1
+    source: Source, size: int, view: InputSpec, *, threads: int = 1, place: int = 0, count: int = 1
 ) -> Iterator[tuple[list[Example], Batch]]:
     """`finite_size` examples in order, each once, with the batch they are stacked in; the last batch is padded.
 
@@ -156,12 +149,12 @@ def eval_batches(
 
     def next_batch() -> tuple[list[Example], Batch]:
         examples = [example for future in waiting.popleft() if (example := future.result()) is not None]
-        return examples, stack(examples, share, view, truth_in_view=False)
+        return examples, collate(examples, share, view, truth_in_view=False)
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         for start in range(0, total, size):
             first = start + place * share
-            waiting.append([pool.submit(read_or_tell, source, i, view.size) for i in range(first, min(first + share, total))])
+            waiting.append([pool.submit(read_or_report, source, i, view.size) for i in range(first, min(first + share, total))])
             if len(waiting) > 1:
                 yield next_batch()
         while waiting:

@@ -1,7 +1,7 @@
 """The commonest images, by the quickest decoder: JPEGs of colour or grey through simplejpeg (libjpeg-turbo).
 
 Its pixels are Pillow's to the last bit (both are libjpeg-turbo); a 64-pixel JPEG takes about half of Pillow's time,
-one of 500 pixels 85 %. `imgloc bench read` measures it beside Pillow and OpenCV.
+one of 500 pixels 85 %. `python -m benchmarks read` measures it beside Pillow and OpenCV.
 """
 
 from __future__ import annotations

@@ -62,9 +62,7 @@ def shards_of(name: str, plan: Plan, shard_bytes: int) -> list[Shard]:
     return found
 
 
-def write(
-    builder: Any, plan: Plan, *, shard_bytes: int = SHARD_BYTES, wrote: Callable[[int], None] = lambda _: None
-) -> tuple[Path, int]:
+def write(builder: Any, plan: Plan, *, shard_bytes: int = SHARD_BYTES, wrote: Callable[[int], None] = lambda _: None) -> tuple[Path, int]:
     """Write all shards that are not there yet, then TFDS's metadata; returns the folder and how many shards were there already.
 
     `builder` is TFDS's, its features described; its data_dir says where. `wrote` is told of examples as they come to be there.

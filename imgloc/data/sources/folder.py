@@ -15,7 +15,7 @@ from imgloc import boxes as box_arithmetic
 from imgloc.data.annotated import truth
 from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
 from imgloc.data.annotated.listing import Listing, list_folder
-from imgloc.data.annotated.reading import read_folder
+from imgloc.data.annotated.reader import read_folder
 from imgloc.data.checks.folder import Findings, check_folder, in_order
 from imgloc.data.images import decode
 from imgloc.data.images.headers import read_file, read_file_header
@@ -53,9 +53,7 @@ def source(
     return part(annotated, listing, split, cut={"validation": validation, "test": test}, classes=classes, channels=channels)
 
 
-def part(
-    annotated: Annotated, listing: Listing, split: str, *, cut: Mapping[str, float], classes: Sequence[str], channels: int
-) -> Folder:
+def part(annotated: Annotated, listing: Listing, split: str, *, cut: Mapping[str, float], classes: Sequence[str], channels: int) -> Folder:
     """A split of what a folder's files say; `cut`: the shares of training images that become validation and test. See `source`."""
     for name in classes:
         if name not in annotated.classes:
@@ -70,9 +68,7 @@ def part(
     sizes = [listing.files[entry.file][0] for entry in entries]
     fingerprint = _fingerprint(split, chosen, channels, entries, sizes)
     # Another folder's 0001.jpg is another image: its size tells them apart, cheaply and wherever the folder lies.
-    entries = tuple(
-        replace(entry, group=entry.group or f"{entry.file} ({size} bytes)") for entry, size in zip(entries, sizes, strict=True)
-    )
+    entries = tuple(replace(entry, group=entry.group or f"{entry.file} ({size} bytes)") for entry, size in zip(entries, sizes, strict=True))
     return Folder(str(listing.root), split, entries, chosen, channels, fingerprint)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from imgloc import boxes as box_arithmetic
 from imgloc import files
 from imgloc.data.annotated.listing import list_folder
-from imgloc.data.annotated.reading import read_folder
+from imgloc.data.annotated.reader import read_folder
 from imgloc.data.checks.folder import Findings, in_order
 from imgloc.data.images import decode
 from imgloc.data.prepared.classes import class_names, numbered

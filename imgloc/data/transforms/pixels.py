@@ -1,7 +1,7 @@
 """The pixel work of all transforms, by OpenCV: images (h, w, 3 or 1) uint8, boxes nowhere.
 
 Chosen for its speed: resampling, flips and colour matrices take about a tenth of what they take by way of Pillow (13.0, beside
-OpenCV 5.0, one thread). `imgloc bench read` measures what that makes of a whole pipeline.
+OpenCV 5.0, one thread). `python -m benchmarks read` measures what that makes of a whole pipeline.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ import pytest
 from absl import flags
 
 from imgloc.data.batches import pipeline
-from imgloc.data.batches.order import TrainOrder
-from imgloc.data.batches.pipeline import SAMPLE, Made, ahead, eval_batches, finite_size, in_calls, train_batches
-from imgloc.data.batches.view import View, stack
+from imgloc.data.batches.collate import collate
+from imgloc.data.batches.pipeline import SAMPLE, BatchDataset, ahead, eval_batches, finite_size, in_calls, train_batches
+from imgloc.data.batches.sampler import IndexSampler
 from imgloc.data.sources.mnist import source as mnist
 from imgloc.data.sources.scattered_digits import source as scattered_digits
-from imgloc.types import Batch, Example, Info, InMemory, IntArray
+from imgloc.types import Batch, Example, Info, InMemory, InputSpec, IntArray
 
 SHAPE = (16, 16, 1)
 
@@ -48,12 +48,12 @@ class Numbered:
         return Example(image, boxes, 10 + np.arange(count, dtype=np.int32), index % 2, str(index), str(index))
 
 
-def indices(order: TrainOrder) -> list[int]:
+def indices(order: IndexSampler) -> list[int]:
     return [int(order.example(order.number(i)).id) for i in range(len(order))]
 
 
-def order_of(source: Any, **changes: Any) -> TrainOrder:
-    return TrainOrder(**{"source": source, "seed": 0, "batch_size": 6, "start_step": 0, "stop_step": 10, **changes})
+def order_of(source: Any, **changes: Any) -> IndexSampler:
+    return IndexSampler(**{"source": source, "seed": 0, "batch_size": 6, "start_step": 0, "stop_step": 10, **changes})
 
 
 def assert_same_batches(a: Any, b: Any) -> None:
@@ -97,17 +97,19 @@ def test_shares_of_processes_make_up_the_batch(endless: bool, count: int) -> Non
 
 def test_batches_are_the_order_stacked() -> None:
     order = order_of(Numbered(10), stop_step=4)
-    made = list(train_batches(Made(order, View(SHAPE, 2)), threads=2, workers=0))
+    made = list(train_batches(BatchDataset(order, InputSpec(SHAPE, 2)), threads=2, workers=0))
     assert len(made) == 4
     examples = [order.example(order.number(i)) for i in range(24)]
-    assert_same_batches(made, [stack(examples[i : i + 6], 6, View(SHAPE, 2)) for i in range(0, 24, 6)])
+    assert_same_batches(made, [collate(examples[i : i + 6], 6, InputSpec(SHAPE, 2)) for i in range(0, 24, 6)])
 
 
 def test_resumed_batches_and_any_number_of_threads_are_the_same() -> None:
     source = scattered_digits("train", seed=0)
 
     def batches(start: int, threads: int) -> list[Batch]:
-        return list(train_batches(Made(order_of(source, start_step=start, stop_step=5), View(SHAPE)), threads=threads, workers=0))
+        return list(
+            train_batches(BatchDataset(order_of(source, start_step=start, stop_step=5), InputSpec(SHAPE)), threads=threads, workers=0)
+        )
 
     whole = batches(0, 1)
     assert_same_batches(whole, batches(0, 4))
@@ -131,12 +133,12 @@ class Held(Numbered):
         )  # fmt: skip
 
 
-def without_taking(monkeypatch: pytest.MonkeyPatch, order: TrainOrder, shape: Any, max_objects: int) -> list[Batch]:
+def without_taking(monkeypatch: pytest.MonkeyPatch, order: IndexSampler, shape: Any, max_objects: int) -> list[Batch]:
     """An order's batches, example by example."""
     with monkeypatch.context() as patched:
         patched.setattr(pipeline, "fitted", None)  # would fail if it were called
         patched.setattr(pipeline, "InMemory", type(None))
-        return list(train_batches(Made(order, View(shape, max_objects)), threads=1, workers=0))
+        return list(train_batches(BatchDataset(order, InputSpec(shape, max_objects)), threads=1, workers=0))
 
 
 @pytest.mark.parametrize("shape", [(8, 12, 1), (6, 7, 3)])
@@ -150,18 +152,18 @@ def test_batches_taken_whole_are_those_made_of_examples(
     assert not isinstance(Numbered(10), InMemory)
     for place in ({}, {"process_index": 0, "process_count": 3}, {"process_index": 2, "process_count": 3}, {"start_step": 3}):
         order = order_of(source, **place)
-        taken = list(train_batches(Made(order, View(shape, max_objects)), threads=2, workers=0))
+        taken = list(train_batches(BatchDataset(order, InputSpec(shape, max_objects)), threads=2, workers=0))
         assert len(taken) == 10 - order.start_step
         assert_same_batches(taken, without_taking(monkeypatch, order, shape, max_objects))
 
 
 def test_digits_taken_whole_are_those_made_of_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     digits = mnist("validation", seed=0)  # 400 of them: steps 60 to 70 of 6 cross the end of the first epoch
-    whole = list(train_batches(Made(order_of(digits, stop_step=70), View((28, 28, 1))), threads=1, workers=0))
+    whole = list(train_batches(BatchDataset(order_of(digits, stop_step=70), InputSpec((28, 28, 1))), threads=1, workers=0))
     for index in range(2):
         order = order_of(digits, start_step=60, stop_step=70, process_index=index, process_count=2)
         made = without_taking(monkeypatch, order, (28, 28, 1), 1)
-        assert_same_batches(made, train_batches(Made(order, View((28, 28, 1))), threads=2, workers=0))
+        assert_same_batches(made, train_batches(BatchDataset(order, InputSpec((28, 28, 1))), threads=2, workers=0))
         share = slice(3 * index, 3 * index + 3)
         assert_same_batches(made, [Batch(*(array[share] for array in batch)) for batch in whole[60:]])
 
@@ -181,15 +183,15 @@ def test_worker_processes_make_the_batches_that_threads_make(split: str) -> None
         flags.FLAGS.mark_as_parsed()  # Grain hands absl's flags to its processes
     source = mnist(split, seed=0) if split == "validation" else scattered_digits(split, seed=0)
     order = order_of(source, start_step=65, stop_step=68)  # across the end of an epoch of the 400 of validation
-    threads = list(train_batches(Made(order, View(SHAPE)), threads=1, workers=0))
-    workers = list(train_batches(Made(order, View(SHAPE)), threads=1, workers=1))
+    threads = list(train_batches(BatchDataset(order, InputSpec(SHAPE)), threads=1, workers=0))
+    workers = list(train_batches(BatchDataset(order, InputSpec(SHAPE)), threads=1, workers=1))
     assert len(workers) == 3
     assert_same_batches(threads, workers)
 
 
 def test_stacking_pads_with_zeros_and_masks_them_out() -> None:
     source = Numbered(10)
-    batch = stack([source[3], source[5]], 4, View((8, 12, 1), 2))
+    batch = collate([source[3], source[5]], 4, InputSpec((8, 12, 1), 2))
     assert batch.example_mask_b.tolist() == [True, True, False, False]
     assert batch.object_mask_bxn.tolist() == [[True, True], [True, False], [False, False], [False, False]]
     for array in batch:
@@ -202,13 +204,13 @@ def test_stacking_pads_with_zeros_and_masks_them_out() -> None:
 
 def test_the_largest_objects_come_first_and_the_smallest_are_left_out() -> None:
     example = Numbered(10)[3]  # sides 0.1, 0.45, 0.8 with labels 10, 11, 12
-    batch = stack([example], 1, View(SHAPE, 2))
+    batch = collate([example], 1, InputSpec(SHAPE, 2))
     np.testing.assert_allclose(batch.boxes_bxnx4[0, :, 2], [0.8, 0.45])
     assert batch.labels_bxn[0].tolist() == [12, 11]
-    room = stack([example], 1, View(SHAPE, 5))
+    room = collate([example], 1, InputSpec(SHAPE, 5))
     np.testing.assert_allclose(room.boxes_bxnx4[0, :, 2], [0.8, 0.45, 0.1, 0, 0], rtol=1e-6)
     assert room.object_mask_bxn[0].tolist() == [True, True, True, False, False]
-    nothing = stack([Numbered(10)[4]], 1, View(SHAPE))
+    nothing = collate([Numbered(10)[4]], 1, InputSpec(SHAPE))
     assert not nothing.object_mask_bxn.any()
     assert not nothing.boxes_bxnx4.any()
 
@@ -217,7 +219,7 @@ def test_the_largest_objects_come_first_and_the_smallest_are_left_out() -> None:
 def test_images_get_the_wanted_size_and_channels(channels_in: int, shape: tuple[int, int, int]) -> None:
     example = Numbered(10)[1]
     image = np.full((8, 12, channels_in), 90, np.uint8)
-    batch = stack([Example(image, example.boxes_nx4, example.labels_n, 0, "x", "x")], 1, View(shape))
+    batch = collate([Example(image, example.boxes_nx4, example.labels_n, 0, "x", "x")], 1, InputSpec(shape))
     np.testing.assert_array_equal(batch.images_bxhxwxc, np.full((1, *shape), 90, np.uint8))
     np.testing.assert_array_equal(batch.boxes_bxnx4[0], example.boxes_nx4)  # shares of the image do not change
 
@@ -225,7 +227,7 @@ def test_images_get_the_wanted_size_and_channels(channels_in: int, shape: tuple[
 @pytest.mark.parametrize("size", [1, 7, 10, 11])
 def test_evaluation_gives_each_example_once_whatever_the_batch_size(size: int) -> None:
     ids, levels = [], []
-    for examples, batch in eval_batches(Numbered(10), size, View(SHAPE, 2), threads=2):
+    for examples, batch in eval_batches(Numbered(10), size, InputSpec(SHAPE, 2), threads=2):
         assert batch.images_bxhxwxc.shape == (size, *SHAPE)
         assert batch.example_mask_b.sum() == len(examples)
         ids += [int(example.id) for example in examples]
@@ -235,7 +237,7 @@ def test_evaluation_gives_each_example_once_whatever_the_batch_size(size: int) -
 
 @pytest.mark.parametrize("size", [2, 4, 6, 12])
 def test_processes_share_each_batch_of_an_evaluation(size: int) -> None:
-    shares = [list(eval_batches(Numbered(9), size, View(SHAPE, 2), place=place, count=2)) for place in (0, 1)]
+    shares = [list(eval_batches(Numbered(9), size, InputSpec(SHAPE, 2), place=place, count=2)) for place in (0, 1)]
     assert len(shares[0]) == len(shares[1])  # of a collective all have part
     assert {len(batch.example_mask_b) for share in shares for _, batch in share} == {size // 2}
     ids = [int(example.id) for batches in zip(*shares, strict=True) for examples, _ in batches for example in examples]
@@ -246,7 +248,7 @@ def test_evaluation_of_an_endless_source_ends() -> None:
     assert finite_size(Numbered(10)) == 10
     assert finite_size(Numbered(2 * SAMPLE)) == 2 * SAMPLE
     assert finite_size(Numbered(10, endless=True)) == SAMPLE
-    batches = eval_batches(Numbered(10, endless=True), SAMPLE - 1, View((1, 1, 1)))
+    batches = eval_batches(Numbered(10, endless=True), SAMPLE - 1, InputSpec((1, 1, 1)))
     assert [batch.example_mask_b.sum() for _, batch in batches] == [SAMPLE - 1, 1]
 
 
@@ -268,7 +270,7 @@ def test_ahead_keeps_the_order_and_puts_that_many_early(depth: int) -> None:
 
 
 def test_calls_hold_their_batches_in_order_and_fill_up_with_the_last() -> None:
-    batches = [stack([Numbered(9)[i]], 1, View(SHAPE, 2)) for i in range(5)]
+    batches = [collate([Numbered(9)[i]], 1, InputSpec(SHAPE, 2)) for i in range(5)]
     calls = list(in_calls(iter(batches), [2, 3], 3))
     assert [count for _, count in calls] == [2, 3]
     levels = [[int(image[0, 0, 0, 0]) for image in stacked.images_bxhxwxc] for stacked, _ in calls]

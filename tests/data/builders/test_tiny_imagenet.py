@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from imgloc import boxes
 from imgloc.data.prepared.members import open_members
-from imgloc.data.prepared.preparing import prepare
+from imgloc.data.prepared.writer import prepare
 from imgloc.data.sources import tfds
 from imgloc.errors import UserError
 from tests import tiny_imagenet_shaped as shaped

@@ -19,7 +19,7 @@ import pytest
 from imgloc import files
 from imgloc.data.prepared import records
 from imgloc.data.prepared.members import open_members
-from imgloc.data.prepared.preparing import prepare
+from imgloc.data.prepared.writer import prepare
 from imgloc.data.sources import tfds
 from tests import processes
 from tests import tiny_imagenet_shaped as shaped
@@ -86,7 +86,7 @@ def test_stopped_anywhere_it_goes_on_and_ends_with_the_same_bytes(archive: Path,
 
 def test_another_process_writes_the_same_bytes(archive: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
     call = f"prepare('tiny_imagenet', origin={str(archive)!r}, folder='.', shard_bytes={SHARD})"
-    code = f"from imgloc.data.prepared.preparing import prepare; {call}"
+    code = f"from imgloc.data.prepared.writer import prepare; {call}"
     environment = {**os.environ, "PYTHONPATH": str(processes.ROOT), "PYTHONHASHSEED": "1"}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env=environment)
     assert contents(tmp_path / "tiny_imagenet" / "1.0.0") == whole

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgloc import build
-from imgloc.config import base
+from imgloc.config.schema import base
+from imgloc.data.checks.dataset import check_data
 from imgloc.data.checks.examples import check_sources
 from imgloc.data.prepared.fields import TABLE
 from imgloc.data.prepared.opening import Part
@@ -244,7 +244,7 @@ def test_records_in_two_splits_are_told_before_training(imagenet_folder: Path) -
         config = base().data
         config.source = "tfds"
         config.options.update(name="imagenet2012", folder=str(imagenet_folder), **options)
-        found = build.check_data(config, 0, thorough=False)
+        found = check_data(config, 0, thorough=False)
         assert found is not None
         return [(fault.kind, fault.where, fault.what) for fault in found.faults]
 

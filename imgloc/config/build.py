@@ -1,0 +1,117 @@
+"""Objects that a config names: its model, source, input spec, augmentation and task."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from imgloc.config.registry import ROOMS, find, names
+from imgloc.errors import UserError, reason
+from imgloc.randomness import generator
+from imgloc.types import Augmentation, Batch, Example, InputSpec, Source
+
+if TYPE_CHECKING:
+    from flax import linen as nn
+
+HANDED_OVER = ("num_classes", "parent", "name")  # model fields that no config sets
+
+
+def member(room: str, name: str, member: str) -> Callable[..., Any]:
+    """What a module of a room has to offer: its `Model`, `loss`, `source`, `rows`."""
+    module = find(room, name)
+    found = getattr(module, member, None)
+    if not callable(found):
+        raise UserError(f"{ROOMS[room]} '{name}' has no {member}; see README, Add your own")
+    function: Callable[..., Any] = found
+    return function
+
+
+def model_fields(model: type[nn.Module]) -> dict[str, Any]:
+    """A linen module's fields and their defaults."""
+    made = {f.name: f.default_factory() for f in dataclasses.fields(model) if f.default_factory is not dataclasses.MISSING}
+    return {f.name: made.get(f.name, f.default) for f in dataclasses.fields(model) if f.name not in HANDED_OVER}
+
+
+def keyword_options(function: Callable[..., Any], *, but: str = "") -> dict[str, Any]:
+    """The keyword-only options of a loss, source or augmentation with their defaults, `but` for the one that is handed over."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != but}
+
+
+def model_class(name: str) -> type[nn.Module]:
+    """The linen module of a model file. Raises UserError where there is none."""
+    from flax import linen as nn
+
+    if not name:
+        raise UserError(f"config.model.name is empty; possible: {', '.join(names('models'))}")
+    model = member("models", name, "Model")
+    if not (isinstance(model, type) and issubclass(model, nn.Module)):
+        raise UserError(f"model '{name}' has a Model that is no flax.linen Module; see README, Add your own")
+    return model
+
+
+def make_model(model: ConfigDict, num_classes: int) -> nn.Module:
+    """The linen module that a config names, for a data set's number of classes. Raises UserError for fields that it has not."""
+    fields = {key: value for key, value in model.items() if key != "name"}
+    made = model_class(model.name)
+    foreign = sorted(set(fields) - set(model_fields(made)))
+    if foreign:  # `complete` has refused them in a recipe
+        told = f"model '{model.name}' has no {', '.join(foreign)}; possible: {', '.join(model_fields(made))}"
+        raise UserError(f"{told}. A run that has was made by another version: its provenance.json says by which commit")
+    return made(num_classes=num_classes, **fields)
+
+
+def changeable(model: str) -> tuple[str, ...]:
+    """Fields of a model that change how it answers and none of its variables: a trained one may be scored with others."""
+    module = find("models", model)
+    return tuple(getattr(module, "CHANGEABLE", ()))
+
+
+def make_source(data: ConfigDict, split: str, seed: int) -> Source:
+    """One split of the data set that a config names."""
+    make = member("data.sources", data.source, "source")
+    try:
+        source: Source = make(split, seed=seed, **data.options)
+        size = len(source)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a source of somebody's own does
+        raise UserError(f"source '{data.source}' fails for split '{split}': {reason(error)}") from error
+    if not size:
+        raise UserError(f"split '{split}' of source '{data.source}' has no examples")
+    return source
+
+
+def make_input_spec(data: ConfigDict, channels: int) -> InputSpec:
+    """How a config's model sees examples."""
+    return InputSpec((*data.image_size, channels), data.max_objects, data.resize)
+
+
+def make_augmentation(augment: ConfigDict, spec: InputSpec) -> Augmentation | None:
+    """What a config has done to training examples, its options checked; None: nothing.
+
+    A crop is brought to the view's size in the same pass; one that is to be letterboxed keeps its own.
+    """
+    if augment.name == "none":
+        return None
+    options: dict[str, Any] = {"size": spec.size if spec.resize == "stretch" else None}
+    options |= {key: tuple(value) if isinstance(value, (list, tuple)) else value for key, value in augment.items() if key != "name"}
+    function, enlarges = (member("data.augmentations", augment.name, name) for name in ("augment", "enlarges"))
+    blank = Example(np.zeros((32, 32, 3), np.uint8), np.array([[0.25, 0.25, 0.75, 0.75]], np.float32), np.zeros(1, np.int32), 0, "", "")
+    function(blank, generator(0, "augmentation", 0), **options)  # options that cannot be are told before anything begins
+    return Augmentation(functools.partial(function, **options), enlarges(**options))
+
+
+def make_batch_transforms(entries: Sequence[Mapping[str, Any]]) -> tuple[Callable[..., Batch], ...]:
+    """The batch transforms that a config names, in order, with their options bound."""
+    made = []
+    for entry in entries:
+        options = {key: value for key, value in entry.items() if key != "name"}
+        made.append(functools.partial(member("data.batch_transforms", entry["name"], "transform"), **options))
+    return tuple(made)

@@ -1,0 +1,56 @@
+"""Names become modules: the one place that imports a model, loss, source, data set, task or metric by its name."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from types import ModuleType
+from typing import TypeVar
+
+from imgloc.errors import UserError, reason, unknown
+
+T = TypeVar("T")
+ROOMS = {
+    "models": "model", "losses": "loss", "data.sources": "source", "data.augmentations": "augmentation", "data.formats": "format",
+    "data.builders": "data set", "data.batch_transforms": "batch transform", "tasks": "task", "evaluation.metrics": "metric",
+    "evaluation.slicings": "slicing", "evaluation.baselines": "baseline", "nn.cells": "cell",
+}  # fmt: skip
+OBJECTS = {  # the object that a file of these rooms declares
+    "losses": "LOSS", "tasks": "TASK", "evaluation.metrics": "METRICS", "evaluation.slicings": "SLICING",
+    "evaluation.baselines": "BASELINE",
+}  # fmt: skip
+
+
+def names(room: str) -> list[str]:
+    """The names that a room of imgloc offers: its files."""
+    package = importlib.import_module(f"imgloc.{room}")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
+
+
+def find(room: str, name: str) -> ModuleType:
+    """The module of a name: a file in that room of imgloc, or a dotted module of one's own.
+
+    Raises UserError where there is none.
+    """
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise unknown(ROOMS[room], name, names(room))
+    if "." not in name:
+        if name not in names(room):
+            raise unknown(ROOMS[room], name, names(room))
+        return importlib.import_module(f"imgloc.{room}.{name}")
+    if os.getcwd() not in sys.path:  # a command started by its script does not look into the folder it is run in
+        sys.path.append(os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # whatever a module of somebody's own does when it is imported
+        raise UserError(f"cannot import {ROOMS[room]} '{name}': {reason(error)}; possible: a module found from this folder") from error
+
+
+def declared(room: str, name: str, kind: type[T]) -> T:
+    """The object that a file of a room declares, such as `LOSS`. Raises UserError where it has none of this kind."""
+    value = getattr(find(room, name), OBJECTS[room], None)
+    if not isinstance(value, kind):
+        raise UserError(f"{ROOMS[room]} '{name}' has no {OBJECTS[room]} of type {kind.__name__}; see README, Add your own")
+    return value

@@ -1,0 +1,127 @@
+"""From a recipe and command-line overrides to a complete config: every option filled in and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from imgloc.config import overrides
+from imgloc.config import schema as configs
+from imgloc.config.build import keyword_options, make_source, member, model_class, model_fields
+from imgloc.config.registry import declared, names
+from imgloc.errors import UserError, unknown
+from imgloc.interfaces import Loss, Task
+from imgloc.types import RESIZES
+
+
+def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
+    """A recipe and its command-line overrides as a complete, checked config, with its epochs as steps; see `override`."""
+    return epochs_to_steps(override(recipe, arguments))
+
+
+def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
+    """A recipe and its command-line overrides as a complete, checked config.
+
+    Naming another model or source by a flag drops the recipe's fields for the one it named; naming train.steps, its epochs.
+    """
+    configs.check_keys(recipe)
+    recipe = configs.copied(recipe)
+    given = overrides.override_keys(arguments)
+    if "train.steps" in given:
+        if "train.epochs" in given:
+            raise UserError("--config.train.steps and --config.train.epochs both say how long to train; possible: one of them")
+        recipe.train.epochs = 0.0
+    sections = (recipe.model, "model.name", recipe.model), (recipe.data, "data.source", recipe.data.options)
+    for section, key, owned in (*sections, (recipe.data.augment, "data.augment.name", recipe.data.augment)):
+        wanted = overrides.flag_value(arguments, key)
+        leaf = key.split(".")[-1]
+        if wanted is not None and wanted != section[leaf]:
+            for name in [name for name in owned if name != leaf]:
+                del owned[name]
+            section[leaf] = wanted
+    config = complete(recipe)
+    config = complete(overrides.apply_flags(config, arguments))
+    configs.check_keys(config)
+    configs.check_ranges(config)
+    return config
+
+
+def epochs_to_steps(config: ConfigDict) -> ConfigDict:
+    """The config with its epochs, where it has some, as steps, the last batch's worth rounded up; batches run across epochs."""
+    if config.train.epochs == 0:
+        return config
+    source = make_source(config.data, "train", config.seed)
+    if source.info.endless:
+        key = f"config key 'train.epochs' is {config.train.epochs}"
+        raise UserError(f"{key}, but the training examples of '{config.data.source}' never end; possible: 0, and train.steps")
+    config = configs.copied(config)
+    config.train.steps = math.ceil(config.train.epochs * len(source) / config.train.batch_size)
+    config.train.epochs = 0.0
+    configs.check_ranges(config)
+    return config
+
+
+def complete(config: ConfigDict) -> ConfigDict:
+    """The config with every option of its model, source and losses filled in from their defaults."""
+    config = configs.copied(config)
+    _fill("model", config.model, model_fields(model_class(config.model.name)), also=("name",))
+    source = member("data.sources", config.data.source, "source")
+    _fill("data.options", config.data.options, keyword_options(source, but="seed"), also=())
+    augment = member("data.augmentations", config.data.augment.name, "augment")
+    _fill("data.augment", config.data.augment, keyword_options(augment, but="size"), also=("name",))
+    if config.data.resize not in RESIZES:
+        raise unknown("fit (data.resize)", config.data.resize, RESIZES)
+    if not config.losses:
+        raise UserError(f"config.losses is empty; possible entries: {', '.join(names('losses'))}")
+    for key in config.losses:
+        entry = _entry(config.losses, "losses", key)
+        options = keyword_options(declared("losses", entry.name, Loss).function)
+        _fill(f"losses.{key}", entry, {"weight": 1.0, **options}, also=("name",))
+    config.data.batch_transforms = tuple(_batch_transform(entry) for entry in config.data.batch_transforms)
+    task = declared("tasks", config.task, Task)
+    config.train.best_metric = config.train.best_metric or task.best_metric
+    return config
+
+
+def _entry(section: ConfigDict, where: str, key: str) -> ConfigDict:
+    """An entry of a section whose entries each name a file; its own name is the default."""
+    entry = section[key]
+    if not isinstance(entry, ConfigDict):
+        raise UserError(f"config key '{where}.{key}' is a section of options, such as {{}}; got {entry!r}")
+    entry.name = entry.name if "name" in entry else key
+    configs.check_type(f"{where}.{key}.name", entry.name, "")
+    return entry
+
+
+def _batch_transform(entry: Any) -> dict[str, Any]:
+    """An entry of `data.batch_transforms`, a name or a dict of a name and options, with every option."""
+    where = "data.batch_transforms"
+    entry = {"name": entry} if isinstance(entry, str) else entry
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+        raise UserError(f"an entry of config key '{where}' is a name, or a dict with a name and options; got {entry!r}")
+    section = ConfigDict(dict(entry))
+    _fill(f"{where} ({section.name})", section, keyword_options(member("data.batch_transforms", section.name, "transform")), also=("name",))
+    complete_entry: dict[str, Any] = section.to_dict()
+    return complete_entry
+
+
+def _fill(where: str, section: ConfigDict, defaults: Mapping[str, Any], also: Sequence[str]) -> None:
+    for key in section:
+        if key not in defaults and key not in also:
+            raise unknown("config key", f"{where}.{key}", [f"{where}.{name}" for name in (*defaults, *also)])
+        if key in defaults and defaults[key] not in (dataclasses.MISSING, inspect.Parameter.empty):
+            configs.check_type(f"{where}.{key}", section[key], defaults[key])
+    for key, default in defaults.items():
+        if key not in section:
+            if default in (dataclasses.MISSING, inspect.Parameter.empty):
+                raise UserError(f"config key '{where}.{key}' has no default; set it")
+            section[key] = default
+        elif isinstance(default, float):
+            number = float(section[key])
+            del section[key]  # ml_collections keeps the type of what is there
+            section[key] = number

@@ -1,0 +1,157 @@
+"""From a trained run to saved rows, images for the gallery and results.json."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from imgloc import files
+from imgloc.config import build
+from imgloc.config import schema as configs
+from imgloc.data import summary as summaries
+from imgloc.data.batches import pipeline
+from imgloc.devices import mesh
+from imgloc.devices.multihost import ending_at_once
+from imgloc.errors import UserError
+from imgloc.evaluation import examples, predictors, scoring
+from imgloc.evaluation.statistics import Interval
+from imgloc.evaluation.target import Target
+from imgloc.inference import predict
+from imgloc.inference.load import TrainedModel, find_bundle, load_model
+from imgloc.runs.prediction_table import read_meta, read_rows, write_rows
+from imgloc.runs.provenance import command_line, commit
+from imgloc.runs.run_dir import RunDir
+from imgloc.types import DICT_OUTPUTS
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What rows and partial predictions are made from."""
+
+    run: RunDir
+    config: ConfigDict
+    target: Target
+    trained: TrainedModel
+    meta: dict[str, Any]
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """The names of the predictors of the task, the model first."""
+        return predictors.predictor_names(self.trained.bundle.task)
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """The names of the outputs of the model."""
+        return frozenset(predict.abstract_outputs(self.trained.model, self.trained.variables, self.trained.spec.shape))
+
+
+def evaluate(
+    run: RunDir, config: ConfigDict, target: Target, *, which: str = "best", partial: Sequence[str] = ()
+) -> dict[str, dict[str, Interval]]:
+    """Score the model of a run and the baselines on a target; current rows are not made again.
+
+    Writes the rows, the images of the gallery and results.json. For a model with partial predictions it writes those of some
+    examples of the gallery, and of the examples with the ids `partial`. Returns {predictor: {metric: interval}}.
+    Of several processes each predicts its share, and the first one writes and returns; the others return {}.
+    """
+    files.check_writable(run.path)
+    scoring_of = _open(run, config, target, which)
+    chosen = examples.find(scoring_of.target, scoring_of.outputs, scoring_of.trained.name, partial) if partial else {}
+    current = {name: _is_current(scoring_of, name) for name in scoring_of.predictors}
+    mesh.barrier("rows were read")  # before the first process writes new ones
+    with ending_at_once():
+        if not all(current.values()):
+            if jax.process_index() == 0:
+                _drop_results(run, [_key(target, name) for name in scoring_of.predictors])
+            _write_all_rows(scoring_of)
+        if chosen:
+            examples.write_partial_predictions(run, target, scoring_of.trained, scoring_of.meta, dict.fromkeys(chosen, "chosen"), chosen)
+    if jax.process_index() > 0:
+        return {}
+
+    task, classes = scoring_of.trained.task, scoring_of.trained.classes
+    found = {}
+    for name in scoring_of.predictors:
+        rows = read_rows(run.rows(target.name, name), expected=scoring_of.meta)
+        found[name] = scoring.intervals(rows, classes, task, samples=config.eval.bootstrap_samples)
+    scored = {_key(target, name): scoring.to_json(intervals) for name, intervals in found.items()}
+    files.write_json(run.results, run.known_results() | scored)
+    return found
+
+
+def _open(run: RunDir, config: ConfigDict, target: Target, which: str) -> Scoring:
+    devices = mesh.evaluation_mesh(config.devices.fsdp)
+    trained = load_model(find_bundle(run.path, which), devices, dict(target.fields))
+    meta = {
+        "config": configs.fingerprint(config),
+        "checkpoint": which,
+        "step": trained.bundle.step,
+        "data": target.source.fingerprint,
+        "split": target.name,
+        "fields": dict(target.fields) or None,  # None is expected too: rows made with some are not those of a run made without
+    }
+    return Scoring(run, config, target, trained, meta)
+
+
+def _key(target: Target, predictor: str) -> str:
+    """The key of a predictor in results.json."""
+    return target.name if predictor == predictors.MODEL else f"{target.name}/{predictor}"
+
+
+def _drop_results(run: RunDir, keys: Collection[str]) -> None:
+    """Remove results whose rows are about to be written, so that old ones never stand beside new rows."""
+    known = run.known_results()
+    if any(key in known for key in keys):
+        files.write_json(run.results, {key: value for key, value in known.items() if key not in keys})
+
+
+def _is_current(scoring_of: Scoring, predictor: str) -> bool:
+    path = scoring_of.run.rows(scoring_of.target.name, predictor)
+    try:
+        read_rows(path, expected=scoring_of.meta)
+    except UserError:
+        return False
+    return predictor != predictors.MODEL or (read_meta(path) or {}).get("outputs") == _row_outputs(scoring_of)
+
+
+def _row_outputs(scoring_of: Scoring) -> list[str]:
+    return sorted(scoring_of.outputs.difference(DICT_OUTPUTS))
+
+
+def _write_all_rows(scoring_of: Scoring) -> None:
+    run, config, target, trained = scoring_of.run, scoring_of.config, scoring_of.target, scoring_of.trained
+    compiled = predict.compiled_predict(trained.model, trained.task, trained.devices, trained.dtype)
+    every = {
+        predictors.MODEL: predict.model_predict(trained.variables, compiled, trained.devices),
+        **predictors.baseline_predictors(trained.bundle.task, _fitted_baselines(run, config)),
+    }
+    rows_of = predict.predict_rows(
+        every, target.source, trained.task, target.name, threads=config.data.threads,
+        batch_size=mesh.round_up(config.eval.batch_size, trained.devices), spec=trained.spec,
+    )  # fmt: skip
+    examples.write_gallery(run, target, trained, scoring_of.meta, scoring_of.outputs, rows_of[predictors.MODEL], config.eval.gallery)
+    if jax.process_index() > 0:
+        return
+    skipped = pipeline.finite_size(target.source) - len(rows_of[predictors.MODEL])
+    for name, rows in rows_of.items():
+        own = {"outputs": _row_outputs(scoring_of)} if name == predictors.MODEL else {}
+        meta = {**scoring_of.meta, **own, "skipped": skipped, "command": command_line(), **commit()}
+        write_rows(run.rows(target.name, name), rows, meta)
+
+
+def _fitted_baselines(run: RunDir, config: ConfigDict) -> Mapping[str, Any]:
+    """What the baselines of the task learn from the training split; it is read again only where its data has changed."""
+    source = build.make_source(config.data, "train", config.seed)
+    known = run.read(run.baselines) if run.baselines.is_file() else {}
+    if known.get("data") != source.fingerprint or set(known.get("fitted", {})) != set(predictors.baselines(config.task)):
+        truths = [truth for truth in summaries.truths(source, pipeline.sample(source)) if truth is not None]
+        fitted = predictors.fit_baselines(config.task, truths, len(source.info.classes))
+        known = {"data": source.fingerprint, "fitted": fitted}
+        if jax.process_index() == 0:
+            files.write_json(run.baselines, known)
+    fitted_now: Mapping[str, Any] = known["fitted"]
+    return fitted_now

@@ -1,0 +1,114 @@
+"""What evaluation keeps of single examples: images for the gallery, and partial predictions."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import shutil
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from imgloc import draw, files
+from imgloc.data.batches import pipeline
+from imgloc.errors import UnreadableImage, UserError
+from imgloc.evaluation import scoring
+from imgloc.evaluation.target import Target
+from imgloc.inference.load import TrainedModel
+from imgloc.inference.locate_files import check_has_partial_predictions
+from imgloc.inference.predict import compiled_partial_predictions, partial_predictions
+from imgloc.runs import partial_predictions as saved
+from imgloc.runs.run_dir import RunDir
+from imgloc.types import Row, Source, TruthKnown
+
+PARTIAL_OF = 2  # best, median and worst examples each whose partial predictions are kept, where the model has them
+MAX_CHOSEN = 24  # examples whose partial predictions a user can ask for at once
+
+
+def write_gallery(
+    run: RunDir,
+    target: Target,
+    trained: TrainedModel,
+    meta: Mapping[str, Any],
+    outputs: Collection[str],
+    rows: Sequence[Row],
+    count: int,
+) -> None:
+    """Write the images of the rows that the gallery shows, and the partial predictions of a few of them."""
+    ordered = sorted(rows, key=lambda row: str(row["id"]))  # as they are saved: the gallery chooses among equals by position
+    if jax.process_index() == 0:
+        shutil.rmtree(saved.folder(run, target.name), ignore_errors=True)
+    if "partial_predictions" in outputs:
+        picked = scoring.gallery_rows(ordered, trained.task, PARTIAL_OF)
+        why = {str(row["id"]): kind for kind in ("worst", "median", "best") for row in picked[kind]}
+        write_partial_predictions(run, target, trained, meta, why, dict(_indices(target.source, why)))
+    if jax.process_index() > 0:
+        return
+    shutil.rmtree(run.thumbnails(target.name), ignore_errors=True)
+    chosen = {row["id"] for picked in scoring.gallery_rows(ordered, trained.task, count).values() for row in picked}
+    size = pipeline.finite_size(target.source)
+    # Where some examples have no row, the position of a row is not the index of its example.
+    indices = [index for index, row in enumerate(rows) if row["id"] in chosen] if len(rows) == size else range(size)
+    for example in pipeline.readable(target.source, indices, (draw.THUMBNAIL, draw.THUMBNAIL)):
+        if example.id in chosen:
+            files.write_bytes(run.thumbnail(target.name, example.id), draw.thumbnail(example.image_hxwxc))
+
+
+def find(target: Target, outputs: Collection[str], model: str, ids: Sequence[str]) -> dict[str, int]:
+    """The indices of the examples with these ids.
+
+    Raises UserError where there are none, or where the model has no partial predictions.
+    """
+    check_has_partial_predictions(outputs, model)
+    if len(ids) > MAX_CHOSEN:
+        raise UserError(f"--partial-predictions names {len(ids)} examples; possible: up to {MAX_CHOSEN}")
+    known: list[str] = []
+    found = dict(_indices(target.source, ids, known))
+    for missing in (name for name in ids if name not in found):
+        near = difflib.get_close_matches(missing, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"possible: such as {known[0]!r}"
+        raise UserError(f"no example '{missing}' in split '{target.name}' (--partial-predictions); {hint}")
+    return found
+
+
+def _indices(source: Source, ids: Collection[str], known: list[str] | None = None) -> Iterator[tuple[str, int]]:
+    """(id, index) of the examples with these ids; every id that is read on the way is added to `known`."""
+    missing = set(ids)
+    for index in range(pipeline.finite_size(source)):
+        if not missing:
+            return
+        with contextlib.suppress(UnreadableImage):
+            own = (source.known(index) if isinstance(source, TruthKnown) else source[index]).id
+            if known is not None:
+                known.append(own)
+            if own in missing:
+                missing.remove(own)
+                yield own, index
+
+
+def write_partial_predictions(
+    run: RunDir, target: Target, trained: TrainedModel, meta: Mapping[str, Any], why: Mapping[str, str], indices: Mapping[str, int]
+) -> None:
+    """Save the partial predictions of some examples.
+
+    Where one contains NaN or infinity, an example of the gallery is left out with a line on stderr; raises UserError for an example
+    that the user chose.
+    """
+    examples = list(pipeline.readable(target.source, indices.values(), trained.spec.size))
+    if not examples:  # none can be decoded; the pipeline has printed that
+        return
+    compiled = compiled_partial_predictions(trained.model, trained.devices, trained.dtype)
+    every = partial_predictions(compiled, trained.task, trained.variables, trained.devices, examples, trained.spec)
+    for example, (partial, content_4) in zip(examples, every, strict=True):
+        try:
+            summary = saved.summarized(example.id, why[example.id], partial, content_4, example.label)
+        except UserError as error:
+            if why[example.id] == "chosen":
+                raise
+            if jax.process_index() == 0:
+                sys.stderr.write(f"imgloc: {error}; they are left out of the report\n")
+            continue
+        if jax.process_index() == 0:
+            saved.write(run, target.name, summary, draw.thumbnail(example.image_hxwxc), meta)

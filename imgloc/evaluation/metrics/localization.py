@@ -1,0 +1,54 @@
+"""Accuracy of boxes, alone and together with the class.
+
+Definitions of the ILSVRC localization task (Russakovsky et al., 2015, arXiv:1409.0575, section 4.2): a prediction is right where
+its IoU with any true box of its kind is at least the threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from imgloc.interfaces import Metric, MetricFamily
+from imgloc.tasks.classify import is_correct
+from imgloc.tasks.localize import ious
+from imgloc.types import FloatArray, Row
+
+THRESHOLDS = (30, 50, 70)  # per cent of IoU
+
+
+def per_row(rows: Sequence[Row]) -> Mapping[str, FloatArray]:
+    """`mean_iou`, `gt_known_loc_T` and `top1_loc_T`, [n] each; NaN where the image has no true box."""
+    iou_n, correct_n = ious(rows), is_correct(rows)
+    known = {t: np.where(np.isnan(iou_n), np.nan, iou_n >= t / 100) for t in THRESHOLDS}
+    return {
+        "mean_iou": iou_n,
+        **{f"gt_known_loc_{t}": known[t] for t in THRESHOLDS},
+        **{f"top1_loc_{t}": known[t] * correct_n for t in THRESHOLDS},
+    }
+
+
+METRICS = MetricFamily(
+    columns=("label", "boxes", "top_labels", "pred_box"),
+    metrics=(
+        Metric("mean_iou", "Mean IoU", "IoU of the predicted and the true box, averaged over images", unit="IoU"),
+        *(
+            Metric(
+                f"gt_known_loc_{t}",
+                f"GT-known localization, IoU \u2265 {t / 100:g}",
+                f"share of images whose box has an IoU of at least {t} %, whatever the class",
+            )
+            for t in THRESHOLDS
+        ),
+        *(
+            Metric(
+                f"top1_loc_{t}",
+                f"Top-1 localization, IoU \u2265 {t / 100:g}",
+                f"share of images whose class is right and whose box has an IoU of at least {t} %",
+            )
+            for t in THRESHOLDS
+        ),
+    ),
+    per_row=per_row,
+)

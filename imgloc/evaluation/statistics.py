@@ -1,0 +1,68 @@
+"""Intervals of metrics: over examples that come in groups, and over a few seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgloc.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The value of a metric, its 95 % interval, and the number of examples that it is over."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def bootstrap_weights(groups: Sequence[str], *, samples: int, seed: int) -> tuple[FloatArray, IntArray]:
+    """Draw whole groups with replacement: (weights r x g, the group index of each example n)."""
+    names, group_n = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    generator = np.random.default_rng(seed)
+    weights_rxg = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=samples)
+    return weights_rxg.astype(np.float64), group_n  # as floats: a product of integers is slow
+
+
+def interval_of_sums(
+    statistics_nxs: FloatArray, weights_rxg: FloatArray, group_n: IntArray, value: Callable[[FloatArray], FloatArray]
+) -> Interval | None:
+    """A metric of n examples with its 95 % percentile interval; None where it does not apply to any of them.
+
+    `value` computes the metric [...] from sums [..., s] of the statistics, NaN where it does not apply. This is a cluster
+    bootstrap: the examples of one group are drawn together (Efron and Tibshirani, 1993, chapter 8). A sample in which the metric
+    does not apply, as with a small slice, does not count. Values that are all equal, or all of one group, have an interval of width 0.
+    """
+    counted_n = (statistics_nxs != 0).any(axis=-1)
+    whole = float(value(statistics_nxs.sum(axis=0)))
+    if math.isnan(whole):
+        return None
+    present, index_n = np.unique(group_n, return_inverse=True)
+    sums_gxs = np.zeros((len(present), statistics_nxs.shape[1]))
+    np.add.at(sums_gxs, index_n, statistics_nxs)
+    weights = weights_rxg if len(present) == weights_rxg.shape[1] else weights_rxg[:, present]
+    drawn_r = value(weights @ sums_gxs)
+    drawn_r = drawn_r[~np.isnan(drawn_r)]
+    low, high = np.percentile(drawn_r, [2.5, 97.5]) if len(drawn_r) else (whole, whole)
+    return Interval(mean=whole, low=float(low), high=float(high), n=int(counted_n.sum()))
+
+
+def t_interval(values: Sequence[float]) -> Interval:
+    """Mean of a few independent values (one a seed) and its 95 % interval by Student's t (Student, 1908, Biometrika 6:1).
+
+    Raises ValueError for fewer than two values, which have no spread.
+    """
+    from scipy import stats
+
+    n = len(values)
+    if n < 2:
+        raise ValueError(f"a t interval needs at least 2 values, got {n}")
+    mean = math.fsum(values) / n
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = float(stats.t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
+    return Interval(mean=mean, low=mean - half, high=mean + half, n=n)

@@ -1,0 +1,71 @@
+"""The data that a run is scored on, and the refusal to score it on data that it has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from imgloc.config import build
+from imgloc.config import schema as configs
+from imgloc.errors import UserError
+from imgloc.runs import run_dir
+from imgloc.runs.run_dir import RunDir
+from imgloc.types import Source
+
+OWN_SPLITS = ("train", "validation")  # whose groups a run may be scored on only under their own name
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a run is scored on: a split of its own data, or of other data under a name of its own."""
+
+    name: str  # of rows and results: `test`, or `test@NAME`
+    source: Source
+    fields: Mapping[str, Any] = field(default_factory=dict)  # of the model, that differ from those it was trained with
+
+
+def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, other: ConfigDict | None = None, name: str = "") -> Target:
+    """The split to score a run on: of its own data, or of the `other` config's, called `name`, by the model that that one names.
+
+    `run` is its folder, where it may have begun: it knows what its donors have seen, who are looked up else.
+    Raises UserError where it shares groups with what the run was trained or chosen on.
+    """
+    fields: dict[str, Any] = {}
+    if other is not None:
+        trained = dict(config.model)
+        fields = {key: value for key, value in other.model.items() if trained.get(key) != value}
+        other = None if other.data == config.data else other
+    data = config.data if other is None else other.data
+    source = build.make_source(data, split, config.seed)
+    full_name = f"{split}@{name}" if name else split
+    if other is None and split in OWN_SPLITS:
+        return Target(full_name, source, fields)
+    seen, classes = _seen(config, run_dir.donors(config, run))
+    if source.info.classes != classes:
+        raise UserError(f"that data has the classes {', '.join(source.info.classes)}; the run knows {', '.join(classes)}")
+    shared = source.groups & seen
+    if shared:
+        raise UserError(
+            f"refused: {len(shared):,} of the {len(source.groups):,} groups (such as digits) of split '{split}' "
+            "were used to train or choose this run; score it on data it has not seen"
+        )
+    return Target(full_name, source, fields)
+
+
+def after_training(config: ConfigDict, run: RunDir | None = None) -> tuple[Target, str] | None:
+    """What a config has scored when training has finished, and by which checkpoint; see `open_target`."""
+    split, _, which = config.eval.after_training.partition("@")
+    return (open_target(config, split, run=run, name=which), which or "best") if split else None
+
+
+def _seen(config: ConfigDict, donors: Sequence[Mapping[str, Any]]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The groups that a run, and the runs that it was warm-started from, were trained or chosen on; and its classes."""
+    own = [build.make_source(config.data, part, config.seed) for part in OWN_SPLITS]
+    groups = own[0].groups | own[1].groups
+    for donor in donors:
+        data = configs.from_json(donor["data"])
+        groups |= frozenset().union(*(build.make_source(data, part, donor["seed"]).groups for part in OWN_SPLITS))
+    return groups, own[0].info.classes

@@ -1,0 +1,130 @@
+"""A trained model as a bundle: a folder of two files that prediction needs, and nothing else.
+
+    bundle.json            what the model is: task, classes, input, step and the config of its run
+    variables.safetensors  its parameters, averages applied, and its other variables, by path
+
+Nothing in a bundle is executable. It can be copied and used without its run.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import msgspec
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from imgloc import files
+from imgloc.config import schema
+from imgloc.devices import mesh
+from imgloc.errors import UserError, one_line
+
+FORMAT = 1
+HEADER, VARIABLES = "bundle.json", "variables.safetensors"
+
+
+class Input(msgspec.Struct, frozen=True):
+    """The images that a model takes."""
+
+    height: int
+    width: int
+    channels: int
+    resize: str  # stretch or letterbox
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """What bundle.json holds."""
+
+    format: int
+    imgloc: str  # the version that wrote it
+    task: str
+    classes: tuple[str, ...]
+    input: Input
+    step: int
+    config: dict[str, Any]  # of the run
+
+    @property
+    def resolved(self) -> ConfigDict:
+        """The config of the run."""
+        return schema.from_json(self.config)
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a bundle."""
+    return (folder / HEADER).is_file()
+
+
+def write_bundle(folder: Path, config: ConfigDict, *, classes: tuple[str, ...], channels: int, step: int, variables: Any) -> None:
+    """Write a bundle of variables (NumPy arrays) over an earlier one. Raises OSError where the folder cannot be written."""
+    height, width = config.data.image_size
+    bundle = Bundle(
+        format=FORMAT,
+        imgloc=importlib.metadata.version("imgloc"),
+        task=config.task,
+        classes=classes,
+        input=Input(height, width, channels, config.data.resize),
+        step=step,
+        config=schema.to_json(config),
+    )
+    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in named(variables).items()}
+    # The step stands in both files: after a crash between the two renames they disagree, and are refused.
+    files.write_bytes(folder / VARIABLES, save(arrays, metadata={"step": str(step)}))
+    files.write_bytes(folder / HEADER, msgspec.json.format(msgspec.json.encode(bundle), indent=2) + b"\n")
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """What a bundle is. Raises UserError where there is none, or it is damaged or of another version."""
+    try:
+        bundle = msgspec.json.decode((folder / HEADER).read_bytes(), type=Bundle)
+    except FileNotFoundError:
+        raise UserError(f"no trained model in '{folder}': it has no {HEADER}; possible: RUN/model of a run of imgloc train") from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise UserError(f"cannot read '{folder / HEADER}': {one_line(error)}") from error
+    if bundle.format != FORMAT:
+        raise UserError(f"'{folder}' is a bundle of format {bundle.format}, expected {FORMAT}; use imgloc {bundle.imgloc}")
+    return bundle
+
+
+def load_variables(folder: Path, bundle: Bundle, expected: Any, devices: Mesh) -> Any:
+    """The variables of a bundle, on the devices, one array at a time.
+
+    `expected` has the shapes and dtypes that the model needs. Raises UserError where the file lacks an array, has another one,
+    or has one of another shape or dtype.
+    """
+    wanted = named(expected)
+    try:
+        with safe_open(folder / VARIABLES, framework="numpy") as file:
+            if file.metadata() != {"step": str(bundle.step)}:
+                raise UserError(f"the files of '{folder}' do not belong together; run the same imgloc train command again")
+            stored = set(file.keys())
+            if stored != set(wanted):
+                name = min(stored ^ set(wanted))
+                which = "lacks" if name in wanted else "has an unknown"
+                model = bundle.resolved.model.name
+                raise UserError(f"'{folder / VARIABLES}' {which} array '{name}'; expected the arrays of model '{model}'")
+            loaded = {name: _put(file.get_tensor(name), name, wanted[name], devices) for name in wanted}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read '{folder / VARIABLES}': {one_line(error)}") from error
+    return jax.tree_util.tree_map_with_path(lambda path, _: loaded[_name(path)], expected)
+
+
+def _put(array: Any, name: str, like: Any, devices: Mesh) -> jax.Array:
+    if array.shape != like.shape or array.dtype != like.dtype:
+        got, expected = f"{array.shape} {array.dtype}", f"{like.shape} {like.dtype}"
+        raise UserError(f"array '{name}' of the bundle is {got}, the model needs {expected}")
+    return jax.make_array_from_callback(array.shape, mesh.split_parameter(array.shape, devices), lambda index: array[index])
+
+
+def named(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by their path, `params/a/b`."""
+    return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(tuple(path), simple=True, separator="/")

@@ -1,0 +1,166 @@
+"""What a file declares to be found by its name: a task, a metric, a slicing, a loss, a baseline.
+
+Each of these is one frozen object with a fixed name in one file (`TASK`, `METRICS`, `SLICING`, `LOSS`, `BASELINE`). Everything
+that other files need to know of it is a field of that object, so that adding one edits no other file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from imgloc.types import Batch, BoolArray, FloatArray, Outputs, Row, Truth
+
+#: The shape of an output: numbers, and letters for axes of any length. The same letter means the same length everywhere;
+#: `b` is the batch and `k` the number of classes.
+AxisNames: TypeAlias = tuple[str | int, ...]
+ToPixels: TypeAlias = Callable[[Sequence[float]], tuple[float, ...]]  # a box xyxy in [0, 1] to pixels of the image file
+
+
+def mean(sums: FloatArray) -> FloatArray:
+    """The mean [...] from sums [..., 2] of values and of counts; NaN where the count is 0."""
+    count = sums[..., 1]
+    return np.where(count > 0, sums[..., 0] / np.where(count > 0, count, 1.0), np.nan)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What one number of a table means.
+
+    `value` computes it from sums [..., s] of the statistics of rows. The sums of a bootstrap resample are weighted, so any
+    metric that is a function of sums over rows has an interval: a mean, a calibration error, an average precision.
+    """
+
+    key: str  # in rows, results.json and metrics.jsonl
+    title: str
+    meaning: str  # one sentence
+    unit: str = "share"  # share (shown in per cent), IoU, or any other unit
+    higher_is_better: bool = True
+    value: Callable[[FloatArray], FloatArray] = mean
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, else -1: the best value is the highest of `sign * value`."""
+        return 1 if self.higher_is_better else -1
+
+    def text(self, value: float) -> str:
+        """The value for a table: per cent with one decimal for a share, else three decimals."""
+        shown = f"{value:.3f}"
+        # The digits that the commands print: 100 * value would round ties (99.25) in another way.
+        return f"{Decimal(shown).scaleb(2):f}" if self.unit == "share" else shown
+
+
+@dataclass(frozen=True)
+class MetricFamily:
+    """The metrics of one file (`METRICS`), computed together from rows that have the columns.
+
+    Exactly one of the two functions is given. `per_row` returns one value [n] for each metric, NaN where the metric does not
+    apply; the metric is their mean. `statistics` returns [n, s] for each metric, which `Metric.value` reads after summation.
+    """
+
+    columns: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    per_row: Callable[[Sequence[Row]], Mapping[str, FloatArray]] | None = None
+    statistics: Callable[[Sequence[Row]], Mapping[str, FloatArray]] | None = None
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """A division of rows into parts that are scored separately (`SLICING`), such as classes or box sizes."""
+
+    key: str  # the metrics of a part are METRIC/KEY/PART in results.json
+    title: str
+    meaning: str  # one sentence
+    parts: Callable[[Sequence[Row], Sequence[str]], Mapping[str, BoolArray]]  # rows and class names -> part -> mask [n]
+    notes: Mapping[str, str]  # what a part contains, for parts with a fixed name
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A training loss (`LOSS`): `function(outputs, batch, **options)` returns one number an example, [b].
+
+    `outputs` names what the loss reads of the model, with shapes; `features/NAME` is an entry of the output `features`. A name
+    in braces is the value of that option: `{output}`. `truths` names the fields of the batch that it reads.
+    """
+
+    function: Callable[..., Any]
+    outputs: Mapping[str, AxisNames]
+    truths: tuple[str, ...]
+    may_be_negative: bool = False
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A predictor that never looks at an image (`BASELINE`), evaluated beside the model of every run of its tasks.
+
+    `fit` returns JSON values from the truths of the training split and the number of classes; `predict` returns outputs for a
+    batch from these values.
+    """
+
+    title: str
+    meaning: str  # one sentence
+    tasks: tuple[str, ...]
+    fit: Callable[[Sequence[Truth], int], Any]
+    predict: Callable[[Any, Batch], Outputs]
+
+
+class Overlay(NamedTuple):
+    """A box to draw on a picture."""
+
+    box: Sequence[float]  # xyxy in [0, 1] of the picture
+    caption: str = ""
+    kind: str = "predicted"  # or true
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a report shows of one example beside its picture."""
+
+    true: str
+    predicted: str
+    correct: bool
+    notes: tuple[str, ...] = ()  # such as a probability or an IoU
+    overlays: tuple[Overlay, ...] = ()
+
+
+class Curve(NamedTuple):
+    """The share of examples whose value reaches each threshold from 0 to 1; NaN where an example does not count."""
+
+    title: str
+    threshold: str  # what the values are
+    values: Callable[[Sequence[Row]], FloatArray]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of answer (`TASK`): what a model must output, and everything that is made of it.
+
+    Outputs of a model become predictions of the image, predictions become columns of rows, and rows become metrics, tables,
+    pictures and the lines of `imgloc locate`. Only the task knows the meaning of these columns.
+    """
+
+    outputs: Mapping[str, AxisNames]  # that a model must have
+    optional_outputs: Mapping[str, AxisNames]  # that are used where a model has them
+    #: (outputs of a batch as NumPy arrays, content_bx4) -> predictions of the images, with a leading axis b. `content_bx4` is the
+    #: part of the model's input that shows the image, a box in [0, 1]; boxes are mapped back through it.
+    postprocess: Callable[[Outputs, FloatArray], Mapping[str, Any]]
+    truth_columns: Callable[[Batch, int], Row]  # of example i of a batch
+    prediction_columns: Callable[[Mapping[str, Any], int], Row]  # of example i of the predictions
+    answer: Callable[[Row, Sequence[str], ToPixels], Any]  # what the Python API returns for an image: a NamedTuple
+    line: Callable[[Any, Any], dict[str, Any]]  # what `imgloc locate` prints: of an answer, and of the upright one or None
+    card: Callable[[Row, Callable[[int], str]], Card]  # of a row and a function from labels to class names
+    rank: Callable[[Sequence[Row]], FloatArray]  # [n], higher is better: the order of the gallery
+    headline_metrics: tuple[str, ...]  # keys, the most important first; slices, sweeps and summaries show these
+    best_metric: str  # whose best value on validation chooses the checkpoint
+    slicings: tuple[str, ...] = ("classes", "sizes", "attributes")  # files of imgloc/evaluation/slicings
+    overlays: Callable[[Row, Sequence[str]], Sequence[Overlay]] = lambda *_: ()  # drawn by `imgloc locate --out`
+    #: (partial predictions, content_bx4) -> those of them that are positions, mapped back to the images; see `postprocess`.
+    partial_to_image: Callable[[Outputs, FloatArray], Outputs] = lambda *_: {}
+    curves: tuple[Curve, ...] = ()
+    confusion: Callable[[Row], tuple[int, int]] | None = None  # (true, predicted) class of a row, for a confusion matrix
+    summary: str = "the answer for each image"  # completes "How well ... is predicted"
+    ranking: str = "from the best to the worst"  # completes "Ordered ..."

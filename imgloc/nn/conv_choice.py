@@ -1,0 +1,52 @@
+"""Which form of a convolution a CPU is quickest at, by direction and sizes.
+
+The rules say what experiments/operation_forms measured; a test holds them against its results.
+"""
+
+from __future__ import annotations
+
+import math
+
+from imgloc.nn.conv_forms import Geometry
+
+OUTER = 27  # taps times channels up to which elementwise sums win: 3x3 over RGB
+TINY = 2  # pixels a side up to which XLA's own convolution collapses: 100 times slower at 2x2
+SMALL = 14  # pixels a side up to which the product wins for the gradient of the images
+FEW = 4  # channels of the images up to which it does at any size
+
+
+def choose(role: str, geometry: Geometry) -> str:
+    """The name of a form in `conv_forms.FORMS` for a role in `conv_forms.ROLES`."""
+    if geometry.depthwise:
+        return "shifted"
+    return {"output": _output, "image_gradient": _image_gradient, "kernel_gradient": _kernel_gradient}[role](geometry)
+
+
+def _output(geometry: Geometry) -> str:
+    if _pointwise(geometry):
+        return "native"
+    if geometry.groups == 1 and math.prod(geometry.kernel[:3]) <= OUTER:
+        return "outer"
+    return "gathered" if max(geometry.image[:2]) <= TINY else "native"
+
+
+def _image_gradient(geometry: Geometry) -> str:
+    if max(geometry.strides) > 1 or geometry.groups > 1:
+        return "gathered"
+    if _pointwise(geometry):
+        return "native"
+    return "gathered" if max(geometry.image[:2]) <= SMALL or geometry.image[2] <= FEW else "native"
+
+
+def _kernel_gradient(geometry: Geometry) -> str:
+    return "gathered" if geometry.groups > 1 or max(geometry.out[:2]) == 1 else "native"
+
+
+def _pointwise(geometry: Geometry) -> bool:
+    """Whether XLA makes a matrix product of it by itself."""
+    return geometry.kernel[:2] == (1, 1)
+
+
+def batched_form(geometry: Geometry) -> str:
+    """The form under a vmap over kernels: one that becomes batched products."""
+    return "shifted" if geometry.depthwise else "gathered"

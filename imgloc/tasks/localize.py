@@ -1,0 +1,88 @@
+"""Localization: one class and one box for each image."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from imgloc import boxes
+from imgloc.interfaces import Card, Curve, Overlay, ToPixels
+from imgloc.tasks import classify
+from imgloc.tasks.classify import Answer
+from imgloc.types import FloatArray, Outputs, Row
+
+
+def postprocess(outputs: Outputs, content_bx4: FloatArray) -> dict[str, Any]:
+    """Predictions of `classify`, and the box (b, 4) of each image, cut at its edges."""
+    box_bx4 = boxes.from_input(np.asarray(outputs["box"], np.float32), content_bx4, clip=True)
+    return {**classify.postprocess(outputs, content_bx4), "box": box_bx4}
+
+
+def prediction_columns(predictions: Mapping[str, Any], i: int) -> Row:
+    """Columns of `classify`, and `pred_box`."""
+    return {**classify.prediction_columns(predictions, i), "pred_box": [float(edge) for edge in predictions["box"][i]]}
+
+
+def answer(row: Row, classes: Sequence[str], to_pixels: ToPixels) -> Answer:
+    """The likeliest class, its probability and the box."""
+    return classify.answer(row, classes, to_pixels)._replace(box=to_pixels(row["pred_box"]))
+
+
+def overlays(row: Row, classes: Sequence[str]) -> tuple[Overlay, ...]:
+    """The predicted box with its class and probability."""
+    return (Overlay(row["pred_box"], f"{classes[row['top_labels'][0]]} {row['top_scores'][0]:.0%}"),)
+
+
+def card(row: Row, name: Callable[[int], str]) -> Card:
+    """The card of `classify` with the predicted box and its IoU."""
+    base, iou = classify.card(row, name), best_iou(row)
+    notes = base.notes if np.isnan(iou) else (*base.notes, f"IoU {iou:.2f}")
+    return dataclasses.replace(base, notes=notes, overlays=(*base.overlays, Overlay(row["pred_box"])))
+
+
+def best_iou(row: Row) -> float:
+    """IoU of the predicted box with the true box that it overlaps most; NaN where the image has no box."""
+    truth = np.asarray(row["boxes"], dtype=np.float64).reshape(-1, 4)
+    if not len(truth):
+        return float("nan")
+    prediction = np.broadcast_to(np.asarray(row["pred_box"], dtype=np.float64), truth.shape)
+    return float(np.max(boxes.iou(prediction, truth)))
+
+
+def ious(rows: Sequence[Row]) -> FloatArray:
+    """[n]: `best_iou` of each row."""
+    return np.array([best_iou(row) for row in rows])
+
+
+def ious_with_class(rows: Sequence[Row]) -> FloatArray:
+    """[n]: `best_iou` of each row whose class is right, -1 where the class is wrong."""
+    iou_n = ious(rows)
+    return np.where(np.isnan(iou_n) | (classify.is_correct(rows) > 0), iou_n, -1.0)
+
+
+def rank(rows: Sequence[Row]) -> FloatArray:
+    """[n]: the IoU, less 1 where the class is wrong. Rows without any box are ranked as `classify` ranks them."""
+    iou_n = ious(rows)
+    if np.isnan(iou_n).all():
+        return classify.rank(rows)
+    return np.nan_to_num(iou_n) + classify.is_correct(rows) - 1
+
+
+TASK = dataclasses.replace(
+    classify.TASK,
+    outputs={"logits": ("b", "k"), "box": ("b", 4)},
+    postprocess=postprocess,
+    prediction_columns=prediction_columns,
+    answer=answer,
+    overlays=overlays,
+    card=card,
+    rank=rank,
+    headline_metrics=("top1", "mean_iou", "gt_known_loc_50", "top1_loc_50"),
+    best_metric="top1_loc_50",
+    curves=(Curve("Box right", "IoU", ious), Curve("Box and class right", "IoU", ious_with_class)),
+    summary="the class and the box of each image",
+    ranking="by IoU where the class is right, by IoU less 1 where it is wrong",
+)

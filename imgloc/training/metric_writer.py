@@ -1,0 +1,107 @@
+"""The journal of a run: metrics.jsonl, TensorBoard event files derived from it, and the progress line."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from imgloc import files
+from imgloc.runs.metrics_log import read_metrics
+from imgloc.runs.run_dir import RunDir
+
+
+class MetricWriter:
+    """Appends records to metrics.jsonl and the event files.
+
+    Opening at a step drops what was written past it, so that after a resume each step stands there once.
+    """
+
+    def __init__(self, run: RunDir, step: int, *, write: bool = True) -> None:
+        self._path = run.metrics
+        self.records = [record for record in read_metrics(self._path) if record["step"] <= step]
+        self._write = write  # of several processes one writes, all keep the records
+        if not write:
+            return
+        files.write_text(self._path, "".join(json.dumps(record) + "\n" for record in self.records))
+        # Event files cannot be cut, so they are written again from the records that stay.
+        shutil.rmtree(run.events, ignore_errors=True)
+        self._events = EventFile(run.events)
+        for record in self.records:
+            self._events.add(record)
+        with files.naming(self._path):
+            self._file: TextIO = self._path.open("a")
+
+    def add(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        """One line of metrics.jsonl; values that are not finite are written as null."""
+        finite = {key: float(value) if math.isfinite(value) else None for key, value in values.items()}
+        record = {"step": step, "kind": kind, **finite}
+        self.records.append(record)
+        if not self._write:
+            return
+        with files.naming(self._path):
+            self._file.write(json.dumps(record) + "\n")
+        self._events.add(record)
+
+    def flush(self) -> None:
+        """Everything added so far is in the files when this returns. Raises OSError, as all writing does, with the file's name."""
+        if self._write:
+            with files.naming(self._path):
+                self._file.flush()
+            self._events.flush()
+
+    def __enter__(self) -> MetricWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if not self._write:
+            return
+        failed: OSError | None = None
+        for close in (self._file.close, self._events.close):
+            try:
+                close()
+            except OSError as error:
+                failed = error
+        if failed is not None and value is None:  # else what happened first is what is told
+            raise OSError(failed.errno, failed.strerror, str(self._path)) from failed
+
+
+class EventFile:
+    """Scalars for TensorBoard, written as they come: tensorboardX's own writer has a thread, which dies in silence on a full disk."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.record_writer import RecordWriter
+        from tensorboardX.summary import scalar
+
+        self._event, self._scalar = Event, scalar
+        self._path = folder / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
+        with files.naming(self._path):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._writer = RecordWriter(str(self._path))
+            self._write(file_version="brain.Event:2")
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """A record of the journal, its values under `kind/name`."""
+        for key, value in record.items():
+            if key not in ("step", "kind") and value is not None:
+                self._write(step=record["step"], summary=self._scalar(f"{record['kind']}/{key}", value))
+
+    def _write(self, **fields: Any) -> None:
+        with files.naming(self._path):
+            self._writer.write(self._event(wall_time=time.time(), **fields).SerializeToString())
+
+    def flush(self) -> None:
+        """Everything added so far is in the file when this returns."""
+        with files.naming(self._path):
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._writer.close()

@@ -1,0 +1,67 @@
+"""Squashing and letterboxing: boxes follow pixels, and the way back from a letterboxed image."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgloc import boxes
+from imgloc.data.transforms import resize
+from imgloc.types import Example
+from tests.data.transforms.rectangles import assert_boxes_follow, assert_valid, drawn, examples, sizes
+from tests.refusals import assert_refused
+
+
+@settings(max_examples=60)
+@given(examples(), sizes)
+def test_boxes_follow_pixels(example: Example, size: tuple[int, int]) -> None:
+    squashed = resize.resize(example, size=size)
+    boxed, content = resize.letterbox(example, size=size)
+    for result in (squashed, boxed):
+        assert result.image_hxwxc.shape[:2] == size
+        assert_valid(result, example)
+        assert_boxes_follow(result)
+    assert np.array_equal(squashed.boxes_nx4, example.boxes_nx4)
+    np.testing.assert_allclose(boxes.from_letterbox(boxed.boxes_nx4, content), example.boxes_nx4, atol=1e-5)
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 90), st.integers(1, 90), sizes)
+def test_a_letterboxed_image_fills_one_side_keeps_its_shape_and_is_centred(height: int, width: int, size: tuple[int, int]) -> None:
+    white = dataclasses.replace(drawn((height, width), []), image_hxwxc=np.full((height, width, 3), 255, np.uint8))
+    boxed, content = resize.letterbox(white, size=size, color=(9, 8, 7))
+    x0, y0, x1, y1 = np.rint(boxes.to_pixels(content, size[1], size[0])).astype(int)
+    shown = np.zeros(size, bool)
+    shown[y0:y1, x0:x1] = True
+    assert (boxed.image_hxwxc[shown] == 255).all()
+    assert (boxed.image_hxwxc[~shown] == (9, 8, 7)).all()
+    assert y1 - y0 == size[0] or x1 - x0 == size[1]
+    scale = min(size[0] / height, size[1] / width)
+    assert abs((y1 - y0) - max(1, height * scale)) <= 0.5 + 1e-9
+    assert abs((x1 - x0) - max(1, width * scale)) <= 0.5 + 1e-9
+    assert 0 <= size[1] - x1 - x0 <= 1
+    assert 0 <= size[0] - y1 - y0 <= 1
+
+
+def test_the_way_back_takes_many_boxes_at_once_and_cuts_what_lies_on_the_padding() -> None:
+    _, content = resize.letterbox(drawn((20, 40), []), size=(40, 40))
+    assert content.dtype == np.float32
+    np.testing.assert_allclose(content, [0, 0.25, 1, 0.75])
+    predicted = np.array([[[0, 0.25, 1, 0.75], [0.5, 0.5, 0.75, 0.75]], [[0, 0, 1, 1], [0.2, 0.1, 0.4, 0.2]]], np.float32)
+    back = boxes.from_letterbox(predicted, content)
+    np.testing.assert_allclose(back, [[[0, 0, 1, 1], [0.5, 0.5, 0.75, 1]], [[0, 0, 1, 1], [0.2, 0, 0.4, 0]]], atol=1e-6)
+
+
+def test_what_has_the_size_is_not_touched() -> None:
+    example = drawn((10, 12), [(2, 2, 6, 6)])
+    assert resize.resize(example, size=(10, 12)) is example
+
+
+def test_mistakes_are_refused() -> None:
+    example = drawn((10, 12), [])
+    assert_refused(lambda: resize.resize(example, size=(0, 5)), "'size' is (0, 5)")
+    assert_refused(lambda: resize.letterbox(example, size=(5, 5.5)), "'size' is (5, 5.5)")
+    assert_refused(lambda: resize.letterbox(example, size=(5, 5), color=(1, 2)), "'color' is (1, 2)")
