@@ -1,6 +1,6 @@
-"""imgloc: say what is in an image and where.
+"""imgloc: image localization with JAX.
 
-imgloc.load("runs/a") gives a trained run's predict function and its classes.
+`imgloc.load("runs/a")` returns the predict function of a trained model and its classes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ __version__ = importlib.metadata.version("imgloc")
 
 
 def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) -> Loaded:
-    """A trained run, ready for use: `predict, classes = imgloc.load("runs/a")`.
+    """A trained model, ready for use: `predict, classes = imgloc.load("runs/a")`.
 
-    `predict` takes a list of pictures (paths, Pillow images, uint8 arrays) and gives one
-    (label, score, box in pixels) each. Raises UserError where the folder holds no trained run.
+    `path` is a run folder, or a trained model: `RUN/model` or a copy of it. `predict` takes a list of images (paths, Pillow images,
+    uint8 arrays) and returns the answer of the task for each, such as (label, score, box in pixels). Raises UserError where there is
+    no trained model.
     """
-    from imgloc.inference.load import load as load_run
+    from imgloc.inference.load import load as load_model
 
-    return load_run(path, checkpoint=checkpoint, batch_size=batch_size)
+    return load_model(path, checkpoint=checkpoint, batch_size=batch_size)

@@ -162,5 +162,5 @@ class Task:
     partial_to_image: Callable[[Outputs, FloatArray], Outputs] = lambda *_: {}
     curves: tuple[Curve, ...] = ()
     confusion: Callable[[Row], tuple[int, int]] | None = None  # (true, predicted) class of a row, for a confusion matrix
-    summary: str = "the answer for each image"  # completes "How well ... is predicted"
+    summary: str = "the answer for each image"  # completes "Predictions of ..."
     ranking: str = "from the best to the worst"  # completes "Ordered ..."

@@ -7,31 +7,34 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from imgloc.cli.processes import add_distributed
+from imgloc.config.registry import declared
 from imgloc.config.resolve import resolve
 from imgloc.errors import UserError
+from imgloc.evaluation import predictors, scoring
+from imgloc.evaluation.predictors import MODEL
 from imgloc.evaluation.statistics import Interval
-from imgloc.runs.prediction_table import PREDICTORS, read_meta
+from imgloc.interfaces import Task
+from imgloc.runs.prediction_table import read_meta
 
 if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
     from imgloc.runs.run_dir import RunDir
 
 HELP = "score a run on a split: per-example rows, results.json with 95 % intervals, a table beside the baselines"
 EXAMPLES = """\
 --config.data.KEY=VALUE with --name scores the run on other data; data it was trained on is refused.
---config.model.KEY=VALUE with --name changes how a trained model answers, where its model says so: draws of ram.
+--config.model.KEY=VALUE with --name changes how a trained model answers, where its model says so: num_rollouts of ram.
 Rows and results lie in the run folder; those of --checkpoint last under SPLIT@last. Rows that are
 current (same config, checkpoint and data) are not made again.
 
 examples:
   imgloc evaluate runs/a --split test
-  imgloc evaluate runs/lstm --steps test-00012 test-00731 && imgloc report runs/lstm
+  imgloc evaluate runs/lstm --partial-predictions test-00012 test-00731 && imgloc report runs/lstm
   imgloc evaluate runs/a --name full --config.data.options.digits=idx --config.data.options.folder=MNIST
-  imgloc evaluate runs/ram --name averaged --config.model.draws=10
+  imgloc evaluate runs/ram --name averaged --config.model.num_rollouts=10
 """
-NAMES = dict(zip(PREDICTORS, ("this run", "whole-image box", "median box"), strict=True))
-CAPTION = "mean [95 % interval]; top1: class right"
-CAPTION_OF_BOXES = "gt_known_50: box right (IoU at least .5); top1_loc_50: both right"
-CAPTION_OF_LOOKS = "look_hits: share of looks whose centres lie in a true box; last_look_hit: the last one's does"
+CAPTION = "value [95 % interval]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="train, validation or test (default)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--name", default="", help="what to call other data than the run's own in rows and results")
-    text = "examples whose answer the report is to show as it forms, of a model that reads step by step"
-    parser.add_argument("--steps", nargs="+", action="extend", default=[], metavar="ID", help=text)
+    text = "save the partial predictions of these examples for the report (models that read an image in several moments)"
+    parser.add_argument("--partial-predictions", nargs="+", action="extend", default=[], metavar="ID", help=text)
     add_distributed(parser)
 
 
@@ -61,7 +64,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     other = None
     if rest:
-        free = [f"model.{key}" for key in build.changeable(config.model.name)]
+        free = [f"model.{key}" for key in build.evaluation_fields(config.model.name)]
         foreign = [key for key in override_keys(rest) if key not in ("data.source", *free) and not key.startswith("data.options.")]
         if foreign:
             other_data = "--config.data.source and --config.data.options.KEY, to score on other data"
@@ -79,42 +82,40 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     target = open_target(config, parsed.split, run=folder, other=other, name=name)
     if parsed.distributed is not None:  # what can be refused without the other processes was
         join(parsed.distributed)
-    found = evaluate(folder, config, target, which=parsed.checkpoint, steps=parsed.steps)
+    found = evaluate(folder, config, target, which=parsed.checkpoint, partial=parsed.partial_predictions)
     if found:  # of several processes the first one tells
-        print_scores(folder, target.name, parsed.checkpoint, found)
+        print_scores(folder, config, target.name, parsed.checkpoint, found)
     return 0
 
 
-def print_scores(run: RunDir, name: str, which: str, found: Mapping[str, Mapping[str, Interval]]) -> None:
-    """The table of what a checkpoint reaches on a target of this name, where it is saved, and what comes next."""
-    count = next(iter(found["model"].values())).n
+def print_scores(run: RunDir, config: ConfigDict, name: str, which: str, found: Mapping[str, Mapping[str, Interval]]) -> None:
+    """Print the table of a checkpoint on a target of this name, where its rows are, and the next command."""
+    count = max((interval.n for interval in found[MODEL].values()), default=0)
     meta = read_meta(run.rows(name)) or {}
-    without = f" ({meta['skipped']:,} skipped)" if meta.get("skipped") else ""
+    skipped = f" ({meta['skipped']:,} skipped)" if meta.get("skipped") else ""
     fields = "".join(f", {key}={value}" for key, value in (meta.get("fields") or {}).items())
-    print(f"{run.path}, {name}, {count:,} examples{without}, {which} checkpoint{fields}", flush=True)
-    print_table(found)
-    shown = "" if name == "test" else f" --split {name}"
-    print(f"rows: {run.rows(name)}   results: {run.results}   next: imgloc report {run.path}{shown}")
+    print(f"{run.path}, {name}, {count:,} examples{skipped}, {which} checkpoint{fields}", flush=True)
+    print_table(found, config.task)
+    split = "" if name == "test" else f" --split {name}"
+    print(f"rows: {run.rows(name)}   results: {run.results}   next: imgloc report {run.path}{split}")
 
 
-def print_table(found: Mapping[str, Mapping[str, Interval]]) -> None:
-    """Mean and interval of every whole metric, a column a predictor; where nothing says of boxes, one of the commonest class."""
+def print_table(found: Mapping[str, Mapping[str, Interval]], task_name: str) -> None:
+    """Print every whole metric with its interval, one column for each predictor; slices are in results.json and in the report."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    boxes = "mean_iou" in found["model"]
-    shown = NAMES if boxes else {"model": NAMES["model"], "whole_image": "commonest class"}
-    captions = [CAPTION, *[CAPTION_OF_BOXES] * boxes, *[CAPTION_OF_LOOKS] * ("look_hits" in found["model"])]
-    table = Table(caption="\n".join(captions), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    task, baselines = declared("tasks", task_name, Task), predictors.baselines(task_name)
+    meanings = [f"{key}: {scoring.metric_of(key).meaning}" for key in task.headline_metrics if key in found[MODEL]]
+    table = Table(caption="\n".join([CAPTION, *meanings]), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.caption_justify = "left"
     table.add_column("metric")
-    for name in shown.values():
-        table.add_column(name, justify="right")
-    for metric in found["model"]:
-        if "/" not in metric:  # slices are in results.json and in the report
-            cells = [found[predictor].get(metric) for predictor in shown]
-            table.add_row(metric, *(f"{c.mean:.3f} [{c.low:.3f}, {c.high:.3f}]" if c else "" for c in cells))
+    for name in found:
+        table.add_column("this run" if name == MODEL else baselines[name].title, justify="right")
+    for key in scoring.in_order(found[MODEL], task):
+        cells = [intervals.get(key) for intervals in found.values()]
+        table.add_row(key, *(f"{c.mean:.3f} [{c.low:.3f}, {c.high:.3f}]" if c else "" for c in cells))
     console = Console()
     console = console if console.is_terminal else Console(width=120)
     console.print(table)

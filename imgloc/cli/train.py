@@ -113,4 +113,4 @@ def score(folder: str, target: Target, which: str) -> None:
     run, config = run_dir.open_run(folder)
     found = evaluate(run, config, target, which=which)
     if found:
-        print_scores(run, target.name, which, found)
+        print_scores(run, config, target.name, which, found)

@@ -67,10 +67,9 @@ def make_model(model: ConfigDict, num_classes: int) -> nn.Module:
     return made(num_classes=num_classes, **fields)
 
 
-def changeable(model: str) -> tuple[str, ...]:
-    """Fields of a model that change how it answers and none of its variables: a trained one may be scored with others."""
-    module = find("models", model)
-    return tuple(getattr(module, "CHANGEABLE", ()))
+def evaluation_fields(model: str) -> tuple[str, ...]:
+    """Fields of a model that change none of its variables: a trained one may be scored with other values of them."""
+    return tuple(getattr(find("models", model), "EVALUATION_FIELDS", ()))
 
 
 def make_source(data: ConfigDict, split: str, seed: int) -> Source:

@@ -12,8 +12,9 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from imgloc.config.renames import unknown
 from imgloc.config.schema import copied, leaves
-from imgloc.errors import UserError, one_line, unknown
+from imgloc.errors import UserError, one_line
 
 
 def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:

@@ -9,7 +9,8 @@ import sys
 from types import ModuleType
 from typing import TypeVar
 
-from imgloc.errors import UserError, reason, unknown
+from imgloc.config.renames import unknown
+from imgloc.errors import UserError, reason
 
 T = TypeVar("T")
 ROOMS = {

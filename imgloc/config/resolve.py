@@ -14,7 +14,8 @@ from imgloc.config import overrides
 from imgloc.config import schema as configs
 from imgloc.config.build import keyword_options, make_source, member, model_class, model_fields
 from imgloc.config.registry import declared, names
-from imgloc.errors import UserError, unknown
+from imgloc.config.renames import unknown
+from imgloc.errors import UserError
 from imgloc.interfaces import Loss, Task
 from imgloc.types import RESIZES
 

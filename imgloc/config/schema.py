@@ -16,7 +16,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from imgloc import files
-from imgloc.errors import UserError, unknown
+from imgloc.config.renames import unknown
+from imgloc.errors import UserError
 
 POSITIVE = ("train.steps", "train.batch_size", "train.grad_accum_steps", "train.steps_per_call", "train.log_every", "train.save_every",
             "data.max_objects", "eval.batch_size", "eval.bootstrap_samples")  # fmt: skip
@@ -110,13 +111,10 @@ def check_keys(config: ConfigDict) -> None:
 
 
 def _check_section(config: ConfigDict, declared: ConfigDict, prefix: str) -> None:
-    missing = [key for key in declared if key not in config]
-    if missing:
-        raise UserError(f"config has no key '{prefix}{missing[0]}'; start from imgloc.config.schema.base()")
     free = prefix + "*" in ("model.*", "losses.*", "data.options.*", "data.augment.*")
     for key, value in config.items():
         if not isinstance(key, str) or not key.isidentifier():
-            raise UserError(f"config key {prefix}{key!r} is no name; possible: letters, digits and _")
+            raise UserError(f"config key {prefix}{key!r} is not a name; possible: letters, digits and _")
         if key not in declared:
             if free:
                 continue
@@ -128,6 +126,9 @@ def _check_section(config: ConfigDict, declared: ConfigDict, prefix: str) -> Non
             _check_section(value, default, f"{prefix}{key}.")
         else:
             check_type(prefix + key, value, default)
+    missing = [key for key in declared if key not in config]
+    if missing:
+        raise UserError(f"config has no key '{prefix}{missing[0]}'; start from imgloc.config.schema.base()")
 
 
 def check_ranges(config: ConfigDict) -> None:

@@ -1,4 +1,4 @@
-"""The picture of an animation: what has not been read lies under a veil, the predicted box moves, and so does what is looked at."""
+"""The image of an animation: parts that have not been read are veiled; the predicted box and the fixations move."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from imgloc.report.animation import Part, Timeline, joined, switching, visible
 from imgloc.report.gallery import SMALL
-from imgloc.report.outlines import looked, looking, outlined, rectangle
+from imgloc.report.outlines import fixation_path, outlined, rectangle, still_path
 from imgloc.runs.partial_predictions import READ, SavedPartialPredictions
 from imgloc.types import Row
 
@@ -20,7 +20,7 @@ VEIL = 0.82  # opacity over what has not been read
 class Shown:
     """What is drawn: the steps of an example, its row, its picture and the names of the classes."""
 
-    steps: SavedPartialPredictions
+    partial: SavedPartialPredictions
     row: Row
     picture: bytes  # PNG
     names: dict[int, str]  # of all classes that are spoken of
@@ -49,15 +49,15 @@ def veil(shown: Shown) -> Part:
 
     So an image that is read once by rows, once by columns is a layer of rows on one of columns, not cells each with a course of its own.
     """
-    steps, parts = shown.steps, []
-    for digit, alpha in _layers(steps):
+    partial, parts = shown.partial, []
+    for digit, alpha in _layers(partial):
         groups: dict[str, list[int]] = {}
-        for cell in range(len(steps.seen[0])):
-            groups.setdefault("".join("01"[step[cell] <= digit] for step in steps.seen), []).append(cell)
+        for cell in range(len(partial.seen[0])):
+            groups.setdefault("".join("01"[step[cell] <= digit] for step in partial.seen), []).append(cell)
         paths = []
         for number, (course, cells) in enumerate((course, cells) for course, cells in groups.items() if "1" in course):
             name = f"v{digit}-{number}"
-            path = f'<path class="v {shown.timeline.name}-{name}" d="{_cells(steps, cells)}" style="{visible(course[-1] == "1")}"/>'
+            path = f'<path class="v {shown.timeline.name}-{name}" d="{_cells(partial, cells)}" style="{visible(course[-1] == "1")}"/>'
             paths.append(Part(path, switching(shown.timeline, name, [visible(on == "1") for on in course]) if "0" in course else ""))
         svg, css = joined(paths)
         parts.append(Part(f'<g opacity="{alpha:g}">{svg}</g>', css))  # of all together: where they overlap it shows no seam
@@ -65,10 +65,10 @@ def veil(shown: Shown) -> Part:
     return Part(_over_picture(shown, svg), css)
 
 
-def _layers(steps: SavedPartialPredictions) -> list[tuple[str, float]]:
+def _layers(partial: SavedPartialPredictions) -> list[tuple[str, float]]:
     """Layers of the veil: one lies over what has been read up to a digit. Those that lie over a cell add up to what `_unread` says."""
     found, above = [], 0.0
-    for digit in sorted({digit for step in steps.seen for digit in step if _unread(digit)}, reverse=True):
+    for digit in sorted({digit for step in partial.seen for digit in step if _unread(digit)}, reverse=True):
         found.append((digit, round(1 - (1 - _unread(digit)) / (1 - above), 3)))
         above = _unread(digit)
     return found
@@ -80,16 +80,16 @@ def _unread(digit: str) -> float:
 
 def _over_picture(shown: Shown, svg: str) -> str:
     """Elements in units of the grid, laid over the part of it that the picture shows, and cut at its edges."""
-    x0, y0, x1, y1 = shown.steps.content
-    columns, rows = shown.steps.x[-1], shown.steps.y[-1]
+    x0, y0, x1, y1 = shown.partial.content
+    columns, rows = shown.partial.x[-1], shown.partial.y[-1]
     part = f"{x0 * columns:g} {y0 * rows:g} {(x1 - x0) * columns:g} {(y1 - y0) * rows:g}"
     width, height = shown.size
     return f'<svg width="{width:g}" height="{height:g}" viewBox="{part}" preserveAspectRatio="none">{svg}</svg>'
 
 
-def _cells(steps: SavedPartialPredictions, cells: list[int]) -> str:
+def _cells(partial: SavedPartialPredictions, cells: list[int]) -> str:
     """A path of cells of the grid, by number; those beside each other are one rectangle, and so are equal ones below each other."""
-    columns = len(steps.x) - 1
+    columns = len(partial.x) - 1
     rectangles: dict[tuple[int, int, int], tuple[int, int]] = {}  # first and last column, row after the last -> first row, last one
     i = 0
     while i < len(cells):
@@ -100,34 +100,35 @@ def _cells(steps: SavedPartialPredictions, cells: list[int]) -> str:
         top, _ = rectangles.pop((left, right, row), (row, row))
         rectangles[left, right, row + 1] = top, row
         i = j + 1
-    x, y = steps.x, steps.y
+    x, y = partial.x, partial.y
     return "".join(
         f"M{x[left]} {y[top]}H{x[right + 1]}V{y[bottom + 1]}H{x[left]}z" for (left, right, _), (top, bottom) in rectangles.items()
     )
 
 
 def marks(shown: Shown) -> Part:
-    """What is outlined: the true boxes, the predicted one as it moves, and where the model looks at each step."""
-    size, steps = shown.size, shown.steps
+    """The true boxes, the predicted box as it moves, and the fixations."""
+    size, partial = shown.size, shown.partial
     truth = shown.row.get("boxes", []) if "true" in marked(shown) else []
-    return joined([outlined(truth, steps.boxes, size, shown.timeline), looking(steps.looks, size, shown.timeline)])
+    return joined([outlined(truth, partial.boxes, size, shown.timeline), fixation_path(partial.fixations, size, shown.timeline)])
 
 
 def marked(shown: Shown) -> frozenset[str]:
-    """What `marks` outlines, for a legend: true, predicted, look. The true boxes stand beside what a model says of a place."""
-    found = {"predicted"} if shown.steps.boxes else set()
-    found |= {"look"} if shown.steps.looks else set()
+    """The kinds that `marks` outlines, for a legend: true, predicted, fixation. True boxes are drawn only beside predictions of a place."""
+    found = {"predicted"} if shown.partial.boxes else set()
+    found |= {"fixation"} if shown.partial.fixations else set()
     return frozenset(found | {"true"} if found and shown.row.get("boxes") else found)
 
 
 def still(shown: Shown, step: int) -> str:
     """The picture as it is at one step, without the true boxes; it refers to the image of `picture`."""
-    steps = shown.steps
+    partial = shown.partial
     digits: dict[str, list[int]] = {}
-    for cell, digit in enumerate(steps.seen[step]):
+    for cell, digit in enumerate(partial.seen[step]):
         digits.setdefault(digit, []).append(cell)
     covered = [(digit, cells) for digit, cells in digits.items() if _unread(digit)]
-    veils = "".join(f'<path class="v" opacity="{_unread(digit):g}" d="{_cells(steps, cells)}"/>' for digit, cells in covered)
+    veils = "".join(f'<path class="v" opacity="{_unread(digit):g}" d="{_cells(partial, cells)}"/>' for digit, cells in covered)
     thin = 'style="stroke-width:1.4;stroke-dasharray:none"'
-    box = f'<rect class="p" {thin} {rectangle(steps.boxes[step], shown.size)}/>' if steps.boxes else ""
-    return f'<use href="#{shown.timeline.name}-image"/>{_over_picture(shown, veils)}{box}{looked(steps.looks[: step + 1], shown.size)}'
+    box = f'<rect class="p" {thin} {rectangle(partial.boxes[step], shown.size)}/>' if partial.boxes else ""
+    path = still_path(partial.fixations[: step + 1], shown.size)
+    return f'<use href="#{shown.timeline.name}-image"/>{_over_picture(shown, veils)}{box}{path}'

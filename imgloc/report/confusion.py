@@ -29,10 +29,17 @@ class Confusion:
     commonest: list[tuple[str, str, int, str]]
 
 
-def confusion(report: RunReport, index: int) -> Confusion:
-    """Counts of (true, predicted) class over the model's rows; of many classes, the most frequent true ones are drawn."""
-    pairs = Counter((row["label"], row["top_labels"][0]) for row in report.model.rows)
-    totals: Counter[int] = Counter(row["label"] for row in report.model.rows)
+def confusion(report: RunReport, index: int) -> Confusion | None:
+    """Counts of (true, predicted) class over the model's rows; of many classes, the most frequent true ones are drawn.
+
+    None for a task without a confusion matrix.
+    """
+    if report.task.confusion is None:
+        return None
+    pairs = Counter(map(report.task.confusion, report.model.rows))
+    totals: Counter[int] = Counter()
+    for (true, _), count in pairs.items():
+        totals[true] += count
     everything = sorted({label for pair in pairs for label in pair})
     kept = sorted(sorted(everything, key=lambda k: (-totals[k], k))[:SHOWN])
     capped = len(everything) > len(kept)
@@ -41,11 +48,11 @@ def confusion(report: RunReport, index: int) -> Confusion:
     for (true, predicted), count in pairs.items():
         if true in place:
             share_txp[place[true], place.get(predicted, len(kept))] += count / totals[true]
-    names = [class_name(report, label) for label in kept]
+    names = [report.class_name(label) for label in kept]
     figure = confusion_heat_map(share_txp, names, [*names, "other"] if capped else names)
     wrong = sorted(((count, pair) for pair, count in pairs.items() if pair[0] != pair[1]), key=lambda item: (-item[0], item[1]))
     commonest = [
-        (class_name(report, true), class_name(report, predicted), count, f"{100 * count / totals[true]:.1f}")
+        (report.class_name(true), report.class_name(predicted), count, f"{100 * count / totals[true]:.1f}")
         for count, (true, predicted) in wrong[:COMMONEST]
     ]
     told = "; ".join(f"{true} taken for {predicted} {count} times" for true, predicted, count, _ in commonest[:3])
@@ -53,8 +60,3 @@ def confusion(report: RunReport, index: int) -> Confusion:
     errors = sum(count for count, _ in wrong)
     svg = inline(figure, f"confusion-{index}", label)
     return Confusion(report.label, svg, len(kept), len(everything), errors, len(report.model.rows), commonest)
-
-
-def class_name(report: RunReport, label: int) -> str:
-    """The name of a class; its number where the data set names none."""
-    return report.classes[label] if 0 <= label < len(report.classes) else str(label)

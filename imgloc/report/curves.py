@@ -10,7 +10,6 @@ import numpy as np
 from markupsafe import Markup
 
 from imgloc.evaluation import scoring
-from imgloc.report import terms
 from imgloc.report.figures import Line, line_chart
 from imgloc.report.load import RunReport
 from imgloc.report.svg import RUN_COLORS, inline
@@ -37,10 +36,10 @@ def run_line(index: int) -> tuple[str, str]:
 
 def training_charts(reports: Sequence[RunReport]) -> tuple[list[Chart], list[Chart]]:
     """(losses and validation metrics, everything else that was logged), one chart a value, in reading order."""
-    keys = {key: None for report in reports for record in report.journal for key in _keys(record)}
+    keys = {key: None for report in reports for record in report.metrics_log for key in _keys(record)}
     validation = [name for kind, name in keys if kind == "validation"]
     losses = sorted(key for key in keys if key[0] == "train" and (key[1] == "loss" or key[1].startswith("loss/")))
-    ordered = losses + [("validation", name) for name in terms.in_order(validation)]
+    ordered = losses + [("validation", name) for name in scoring.in_order(validation, reports[0].task)]
     ordered += [("validation", name) for name in sorted(validation) if "/" in name]
     rest = [key for key in sorted(keys) if key not in ordered]
     return [_training_chart(reports, key) for key in ordered], [_training_chart(reports, key) for key in rest]
@@ -58,7 +57,7 @@ def _training_chart(reports: Sequence[RunReport], key: Key) -> Chart:
     kind, name = key
     lines = []
     for index, report in enumerate(reports):
-        records = [r for r in report.journal if r.get("kind", "train") == kind and name in r and "step" in r]
+        records = [r for r in report.metrics_log if r.get("kind", "train") == kind and name in r and "step" in r]
         records = records[:: max(1, -(-len(records) // POINTS))]
         if records:
             values = [float(r[name]) if _number(r[name]) else float("nan") for r in records]
@@ -73,7 +72,7 @@ def _training_chart(reports: Sequence[RunReport], key: Key) -> Chart:
 
 
 def _with(reports: Sequence[RunReport], key: Key) -> list[RunReport]:
-    return [r for r in reports if any(key[1] in record and record.get("kind", "train") == key[0] for record in r.journal)]
+    return [r for r in reports if any(key[1] in record and record.get("kind", "train") == key[0] for record in r.metrics_log)]
 
 
 def _last(values: Sequence[float]) -> str:
@@ -85,32 +84,35 @@ def _training_title(kind: str, name: str) -> str:
     if kind == "train":
         names = {"loss": "Training loss", "lr": "Learning rate", "grad_norm": "Gradient norm"}
         return names.get(name, f"Training loss: {name[5:]}" if name.startswith("loss/") else name)
-    return f"Validation: {terms.title(name)}"
+    return f"Validation: {scoring.metric_of(name).title}"
 
 
 def _slug(name: str) -> str:
     return "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}" for c in name)
 
 
-def success_charts(reports: Sequence[RunReport], baselines: Sequence[tuple[str, int, str]]) -> list[Chart]:
-    """Share of images whose IoU reaches each threshold, without and with the right class.
+def threshold_charts(reports: Sequence[RunReport], baselines: Sequence[tuple[str, int, str]]) -> list[Chart]:
+    """The share of examples that reaches each threshold, one chart for each curve of the tasks.
 
-    `baselines`: (name shown, index of the run whose rows are drawn, predictor).
+    `baselines`: (name to show, index of the run whose rows are drawn, name of the baseline).
     """
     charts = []
-    for name, title, with_class in (("success", "Box right", False), ("success-class", "Box and class right", True)):
+    curves = {curve.title: curve for report in reports for curve in report.task.curves}
+    for curve in curves.values():
+        drawn = [(report.label, run_line(i), report.model.rows) for i, report in enumerate(reports) if curve in report.task.curves]
+        for number, (label, i, name) in enumerate(baselines):
+            if curve in reports[i].task.curves:
+                drawn.append((label, baseline_line(number), reports[i].scored[name].rows))
         lines, ends = [], []
-        for index, report in enumerate(reports):
-            share = success(report, "model", with_class=with_class)
-            lines.append(Line(*run_line(index), list(THRESHOLDS), list(share)))
-            ends.append(f"{report.label} {100 * share[50]:.1f} %")
-        for number, (label, index, predictor) in enumerate(baselines):
-            share = success(reports[index], predictor, with_class=with_class)
-            lines.append(Line(*baseline_line(number), list(THRESHOLDS), list(share)))
-            ends.append(f"{label} {100 * share[50]:.1f} %")
-        figure = line_chart(lines, x_label="IoU threshold", y_label="share of images", unit_square=True)
-        label = f"{title}: share of images against the IoU threshold; at 0.5: {', '.join(ends)}"
-        charts.append(Chart(title, "", inline(figure, name, label)))
+        for label, style, rows in drawn:
+            share = reached(curve.values(rows))
+            if not np.isnan(share).all():
+                lines.append(Line(*style, list(THRESHOLDS), list(share)))
+                ends.append(f"{label} {100 * share[50]:.1f} %")
+        if lines:
+            figure = line_chart(lines, x_label=f"{curve.threshold} threshold", y_label="share of images", unit_square=True)
+            label = f"{curve.title}: share of images against the {curve.threshold} threshold; at 0.5: {', '.join(ends)}"
+            charts.append(Chart(curve.title, "", inline(figure, f"curve-{_slug(curve.title)}", label)))
     return charts
 
 
@@ -119,12 +121,10 @@ def baseline_line(number: int) -> tuple[str, str]:
     return f"base-{number % 2}", "--" if number % 2 == 0 else ":"
 
 
-def success(report: RunReport, predictor: str, *, with_class: bool) -> FloatArray:
-    """Shares [101] in [0, 1] of images with IoU of at least 0, 0.01, ..., 1; images without a true box do not count."""
-    values = scoring.per_row(report.scored[predictor].rows)
-    counted = ~np.isnan(values["mean_iou"])
-    iou_n, right_n = values["mean_iou"][counted], values["top1"][counted] > 0
-    if with_class:
-        iou_n = np.where(right_n, iou_n, -1.0)
-    found: FloatArray = (iou_n[None, :] >= THRESHOLDS[:, None]).mean(axis=1)
-    return found
+def reached(values_n: FloatArray) -> FloatArray:
+    """Shares [101] in [0, 1] of values that are at least 0, 0.01, ..., 1; NaN values do not count; NaN where none counts."""
+    counted = values_n[~np.isnan(values_n)]
+    if not len(counted):
+        return np.full(len(THRESHOLDS), np.nan)
+    shares: FloatArray = (counted[None, :] >= THRESHOLDS[:, None]).mean(axis=1)
+    return shares

@@ -1,4 +1,4 @@
-"""What is outlined on a picture: boxes, and the path of a model that looks around, a window and a place at each step."""
+"""Outlines on an image: boxes, and for a model with attention the window of each fixation and the path between them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ STYLE = (
     "{n} .h,{n} .i,{n} .t,{n} .p,{n} .l,{n} .w,{n} .d{{fill:none;vector-effect:non-scaling-stroke}}"
     "{n} .t{{stroke:#10c08f;stroke-width:1.5}}{n} .p{{stroke:#f06a00;stroke-width:2;stroke-dasharray:6 3}}"
 )
-#: Of the windows and the path, where a model looks around.
-LOOKS = (
+#: Of windows and the path of fixations.
+FIXATIONS = (
     "{n} .i{{stroke-width:3.2;stroke-linecap:round}}{n} .l{{stroke:#ffdf3a;stroke-width:2}}{n} .w{{stroke:#ffdf3a;stroke-width:1.2}}"
     "{n} .d{{stroke:#ffdf3a;stroke-width:4;stroke-linecap:round}}{n} .d.i{{stroke:#000;stroke-width:6}}{n} .e{{stroke-width:7.5}}"
     "{n} .e.i{{stroke-width:10}}"
 )
 
 
-def style(name: str, *, looks: bool) -> str:
+def style(name: str, *, fixations: bool) -> str:
     """CSS of everything outlined in the elements of a class."""
-    return (STYLE + LOOKS * looks).format(n=f".{name}")
+    return (STYLE + FIXATIONS * fixations).format(n=f".{name}")
 
 
 def rectangle(box: Sequence[float], size: Size) -> str:
@@ -56,12 +56,12 @@ def outlined(truth: Sequence[Sequence[float]], found: Sequence[Sequence[float]],
     return Part(true + predicted, moving(timeline, "b", [placed(box, size) for box in found]))
 
 
-def looking(looks: Sequence[Sequence[float]], size: Size, timeline: Timeline) -> Part:
-    """The window of each step, the path to its centre, and that centre. They jump: between two looks nothing is seen."""
-    if not looks:
+def fixation_path(fixations: Sequence[Sequence[float]], size: Size, timeline: Timeline) -> Part:
+    """The window of each fixation, its center and the path to it. They jump: the model sees nothing between two fixations."""
+    if not fixations:
         return Part("")
-    windows, centers = _inside(looks), _centers(looks, size)
-    count, name = len(looks), timeline.name
+    windows, centers = _inside(fixations), _centers(fixations, size)
+    count, name = len(fixations), timeline.name
     # A line and the place at its end appear together, each over a halo that must not hide the line before.
     lines, places = [_line(centers, i) for i in range(count)], [_dot(centers[i]) for i in range(count)]
     path = "".join(
@@ -79,27 +79,27 @@ def looking(looks: Sequence[Sequence[float]], size: Size, timeline: Timeline) ->
     return joined([Part(window), Part(_cut(path, size), "".join(moves))])
 
 
-def looked(looks: Sequence[Sequence[float]], size: Size) -> str:
-    """The last of some looks and the path that led there, as they stand still and small."""
-    if not looks:
+def still_path(fixations: Sequence[Sequence[float]], size: Size) -> str:
+    """The window of the last fixation and the path to it, small and not animated."""
+    if not fixations:
         return ""
-    centers = _centers(looks, size)
+    centers = _centers(fixations, size)
     line = "".join(f"{'L' if i else 'M'}{x:.1f} {y:.1f}" for i, (x, y) in enumerate(centers))
     drawn = [("i", 2.2, line), ("w", 0.9, line), ("d i", 5.2, _dot(centers[-1])), ("d", 3.8, _dot(centers[-1]))]
     path = "".join(f'<path class="{kind}" style="stroke-width:{width}" d="{way}"/>' for kind, width, way in drawn)
-    last = rectangle(_inside(looks[-1:])[0], size)
+    last = rectangle(_inside(fixations[-1:])[0], size)
     window = "".join(f'<rect class="{kind}" style="stroke-width:{width}" {last}/>' for kind, width in (("h", 2.6), ("l", 1.2)))
     return window + _cut(path, size)
 
 
-def _inside(looks: Sequence[Sequence[float]]) -> list[list[float]]:
+def _inside(fixations: Sequence[Sequence[float]]) -> list[list[float]]:
     """The parts of windows that lie in the picture; a window wholly beyond it has no sides, and is not drawn."""
-    found: list[list[float]] = boxes.clipped(np.asarray(looks, np.float64)).tolist()
-    return found
+    windows: list[list[float]] = boxes.clipped(np.asarray(fixations, np.float64)).tolist()
+    return windows
 
 
-def _centers(looks: Sequence[Sequence[float]], size: Size) -> list[tuple[float, float]]:
-    return [((x0 + x1) / 2 * size[0], (y0 + y1) / 2 * size[1]) for x0, y0, x1, y1 in looks]
+def _centers(fixations: Sequence[Sequence[float]], size: Size) -> list[tuple[float, float]]:
+    return [((x0 + x1) / 2 * size[0], (y0 + y1) / 2 * size[1]) for x0, y0, x1, y1 in fixations]
 
 
 def _line(centers: Sequence[tuple[float, float]], i: int) -> str:

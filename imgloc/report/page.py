@@ -12,13 +12,14 @@ import jinja2
 from imgloc import files
 from imgloc.config import schema as configs
 from imgloc.errors import UserError
-from imgloc.report import curves, partial_predictions, tables, terms
+from imgloc.evaluation import scoring
+from imgloc.interfaces import Metric
+from imgloc.report import curves, partial_predictions, tables
 from imgloc.report.confusion import SHOWN, confusion
 from imgloc.report.gallery import gallery
 from imgloc.report.load import RunReport, load_run, unique_labels
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
-HEADLINES = ("top1", "mean_iou", "top1_loc_50")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Summary:
 
     label: str
     facts: list[tuple[str, str]]
-    headlines: list[tuple[str, terms.Cell, bool]]
+    headlines: list[tuple[Metric, tables.Cell]]
 
 
 def write_report(runs: Sequence[str], out: Path, *, split: str = "test", pictures: Path | None = None) -> Path:
@@ -61,48 +62,48 @@ def _write_pictures(reports: Sequence[RunReport], split: str, folder: Path) -> N
     ]
     if not any(written):
         paths = " ".join(str(report.run.path) for report in reports)
-        possible = "imgloc evaluate RUN --steps ID, where the model has an output 'steps'"
-        raise UserError(f"--pictures: no answers step by step were kept of {paths}; possible: {possible}")
+        possible = "imgloc evaluate RUN --partial-predictions ID, for a model with partial predictions"
+        raise UserError(f"--pictures: no partial predictions were saved in {paths}; possible: {possible}")
 
 
 def _content(reports: Sequence[RunReport], split: str) -> dict[str, Any]:
     """Everything the template shows."""
-    boxes = any(report.has_boxes for report in reports)
-    located = [report for report in reports if report.has_boxes]
     columns = tables.result_columns(reports)
     lines = [curves.run_line(i) for i in range(len(reports))]
-    shown = tables.baselines(located) if boxes else []
+    baselines = tables.baselines(reports)
     losses, others = curves.training_charts(reports)
+    thresholds = curves.threshold_charts(reports, baselines)
     figures = [(report.label, partial_predictions.figures(report, split, index)) for index, report in enumerate(reports)]
+    galleries = [(report.label, gallery(report, split)) for report in reports]
+    results = tables.result_rows(reports, columns)
     return {
         "split": split,
         "several": len(reports) > 1,
-        "boxes": boxes,
+        "task_summaries": list(dict.fromkeys(report.task.summary for report in reports)),
+        "rankings": list(dict.fromkeys(report.task.ranking for report in reports)),
         "summaries": [_summary(report) for report in reports],
         "same_data": all(report.model.meta.get("data") == reports[0].model.meta.get("data") for report in reports),
-        "resamples": sorted({report.config.eval.resamples for report in reports}),
+        "bootstrap_samples": sorted({report.config.eval.bootstrap_samples for report in reports}),
         "columns": columns,
-        "results": tables.result_rows(columns),
-        "explanations": terms.explanations(metric for column in columns for metric in column.intervals),
+        "results": results,
+        "explanations": [(metric.title, metric.meaning) for metric, _ in results if metric.meaning],
         "run_key": [(report.label, *line) for report, line in zip(reports, lines, strict=True)],
         "charts": losses,
         "other_charts": others,
-        "success": curves.success_charts(located, shown) if boxes else [],
-        "success_key": [(report.label, *curves.run_line(i)) for i, report in enumerate(located)]
-        + [(name, *curves.baseline_line(i)) for i, (name, _, _) in enumerate(shown)],
-        "slice_metrics": tables.slice_metrics(reports),
-        "classes": tables.class_rows(reports),
-        "sizes": tables.size_rows(reports) if boxes else [],
-        "confusions": [confusion(report, index) for index, report in enumerate(reports)],
+        "threshold_charts": thresholds,
+        "threshold_key": [(report.label, *curves.run_line(i)) for i, report in enumerate(reports)]
+        + [(name, *curves.baseline_line(i)) for i, (name, _, _) in enumerate(baselines)],
+        "slice_metrics": tables.headline_metrics(reports),
+        "slice_tables": tables.slice_tables(reports),
+        "confusions": [found for index, report in enumerate(reports) if (found := confusion(report, index)) is not None],
         "shown_classes": SHOWN,
-        "galleries": [(report.label, gallery(report, split)) for report in reports],
-        "steps": [(label, found) for label, found in figures if found],
-        "marks": {mark for _, found in figures for figure in found for mark in figure.marks},
+        "galleries": galleries,
+        "drawn_kinds": {box.kind for _, shown in galleries for examples in shown.values() for each in examples for box in each.boxes},
+        "partial_predictions": [(label, shown) for label, shown in figures if shown],
+        "marks": {mark for _, shown in figures for figure in shown for mark in figure.marks},
         "configs": tables.settings([configs.to_json(report.config) for report in reports]),
         "provenances": tables.settings([report.provenance for report in reports]),
         "labels": [report.label for report in reports],
-        "title_of": terms.title,
-        "is_share": terms.is_share,
     }
 
 
@@ -115,9 +116,9 @@ def _summary(report: RunReport) -> Summary:
     facts.append(("images", f"{len(report.model.rows):,}{skipped}"))
     if provenance.get("commit") not in (None, "unknown"):
         facts.append(("commit", str(provenance["commit"])[:10] + (", with uncommitted changes" if provenance.get("dirty") else "")))
-    found = [(metric, terms.cell(metric, report.model.intervals.get(metric))) for metric in HEADLINES]
-    headlines = [(terms.title(metric), cell, terms.is_share(metric)) for metric, cell in found if cell is not None]
-    return Summary(report.label, facts, headlines)
+    metrics = [scoring.metric_of(key) for key in report.task.headline_metrics]
+    headlines = [(metric, tables.cell(metric, report.model.intervals.get(metric.key))) for metric in metrics]
+    return Summary(report.label, facts, [(metric, cell) for metric, cell in headlines if cell is not None])
 
 
 def _render(content: dict[str, Any]) -> str:

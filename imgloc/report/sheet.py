@@ -52,17 +52,9 @@ def check_out(out: Path) -> None:
     if out.suffix.lower() not in (".html", ".htm", ".png") or (out.exists() and not out.is_file()):
         reason = "is a folder" if out.is_dir() else "is no place for a page of pictures"
         raise UserError(f"--out '{out}' {reason}; possible: a file that ends in .html or .png")
-    if out.suffix.lower() == ".png" and out.exists() and not _is_ours(out):
-        raise UserError(f"--out '{out}' is a picture that imgloc did not make; possible: a name that is free")
+    if out.suffix.lower() == ".png":
+        files.check_replaceable(out, MARK.encode(), "--out")
     files.check_writable(out.parent)
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        with Image.open(path) as image:
-            return image.info.get("Software") == MARK
-    except (OSError, ValueError, SyntaxError):
-        return False
 
 
 def write_sheet(examples: Sequence[Example], classes: Sequence[str], out: Path, *, title: str, note: str) -> None:

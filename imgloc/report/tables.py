@@ -7,29 +7,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from imgloc.boxes import SIZES
-from imgloc.report import terms
+from imgloc.evaluation import scoring
+from imgloc.evaluation.statistics import Interval
+from imgloc.interfaces import Metric
 from imgloc.report.load import RunReport
-from imgloc.report.terms import Cell
-from imgloc.runs.prediction_table import PREDICTORS
 
-SLICE_METRICS = ("top1", "mean_iou", "gt_known_50", "top1_loc_50")
+
+@dataclass(frozen=True)
+class Cell:
+    """An interval as text, and where it lies on a track from 0 to 1 in per cent (None: outside of it)."""
+
+    mean: str
+    range: str
+    left: float | None
+    width: float
+    dot: float
 
 
 @dataclass(frozen=True)
 class Column:
-    """One predictor of the result table; `line` is its colour in the figures."""
+    """One predictor of the result table; `line` is the index of its run, None for a baseline."""
 
     name: str
     note: str
-    line: int | None  # the index of its run; None for a baseline
-    intervals: Mapping[str, Any]
+    line: int | None
+    intervals: Mapping[str, Interval]
     n: int
 
 
 @dataclass(frozen=True)
 class SliceRow:
-    """One run on one class or size."""
+    """One run on one part of a slicing."""
 
     name: str
     note: str
@@ -37,6 +45,16 @@ class SliceRow:
     first: bool
     n: int
     cells: list[Cell | None]
+
+
+@dataclass(frozen=True)
+class SliceTable:
+    """The results on every part of a slicing, run beside run."""
+
+    key: str
+    title: str
+    meaning: str
+    rows: list[SliceRow]
 
 
 @dataclass(frozen=True)
@@ -48,20 +66,32 @@ class Setting:
     differs: bool
 
 
+def cell(metric: Metric, interval: Interval | None) -> Cell | None:
+    """An interval as a table shows it; None where the metric does not apply."""
+    if interval is None:
+        return None
+    low, high = interval.low, interval.high
+    return Cell(
+        mean=metric.text(interval.mean),
+        range=f"[{metric.text(low)}, {metric.text(high)}]",
+        left=round(100 * low, 2) if low >= 0 and high <= 1 else None,
+        width=round(100 * (high - low), 2),
+        dot=round(100 * interval.mean, 2),
+    )
+
+
 def baselines(reports: Sequence[RunReport]) -> list[tuple[str, int, str]]:
-    """(name shown, index of a run, predictor): each baseline once where all runs have the same numbers of it."""
-    found = []
-    for predictor in PREDICTORS[1:]:
-        name = terms.BASELINES[predictor][0]
-        same = all(report.scored[predictor].intervals == reports[0].scored[predictor].intervals for report in reports)
-        if same:
-            found.append((name, 0, predictor))
+    """(name to show, index of a run, name of a baseline): a baseline once where all runs have the same numbers of it."""
+    entries = []
+    for name in dict.fromkeys(name for report in reports for name in report.baselines):
+        having = [(index, report) for index, report in enumerate(reports) if name in report.baselines]
+        first = having[0][1]
+        title = first.baselines[name].title
+        if all(report.scored[name].intervals == first.scored[name].intervals for _, report in having):
+            entries.append((title, having[0][0], name))
         else:
-            found += [(f"{name} ({report.label})", index, predictor) for index, report in enumerate(reports)]
-    if not any(report.has_boxes for report in reports):  # without boxes the two differ in nothing
-        kept = [entry for entry in found if entry[2] == "whole_image"]
-        found = [(name.replace(terms.BASELINES["whole_image"][0], terms.COMMONEST[0]), i, predictor) for name, i, predictor in kept]
-    return found
+            entries += [(f"{title} ({report.label})", index, name) for index, report in having]
+    return entries
 
 
 def result_columns(reports: Sequence[RunReport]) -> list[Column]:
@@ -71,62 +101,67 @@ def result_columns(reports: Sequence[RunReport]) -> list[Column]:
         meta = report.model.meta
         note = f"{meta.get('checkpoint', 'model')} checkpoint, step {meta['step']}" if meta.get("step") is not None else ""
         columns.append(Column(report.label, note, index, report.model.intervals, len(report.model.rows)))
-    for name, index, predictor in baselines(reports):
-        note = terms.BASELINES[predictor][1] if reports[index].has_boxes else terms.COMMONEST[1]
-        scored = reports[index].scored[predictor]
-        columns.append(Column(name, note, None, scored.intervals, len(scored.rows)))
+    for title, index, name in baselines(reports):
+        scored = reports[index].scored[name]
+        columns.append(Column(title, reports[index].baselines[name].meaning, None, scored.intervals, len(scored.rows)))
     return columns
 
 
-def result_rows(columns: Sequence[Column]) -> list[tuple[str, list[Cell | None]]]:
+def result_rows(reports: Sequence[RunReport], columns: Sequence[Column]) -> list[tuple[Metric, list[Cell | None]]]:
     """(metric, its cell in each column) for every metric that any column has."""
-    metrics = terms.in_order({metric for column in columns for metric in column.intervals})
-    return [(metric, [terms.cell(metric, column.intervals.get(metric)) for column in columns]) for metric in metrics]
+    keys = scoring.in_order((key for column in columns for key in column.intervals), reports[0].task)
+    metrics = [scoring.metric_of(key) for key in keys]
+    return [(metric, [cell(metric, column.intervals.get(metric.key)) for column in columns]) for metric in metrics]
 
 
-def slice_metrics(reports: Sequence[RunReport]) -> list[str]:
-    """The metrics that slices are shown by."""
-    return [metric for metric in SLICE_METRICS if any(metric in report.model.intervals for report in reports)]
+def headline_metrics(reports: Sequence[RunReport]) -> list[Metric]:
+    """The headline metrics of the tasks of these runs, those that some run has."""
+    keys = dict.fromkeys(key for report in reports for key in report.task.headline_metrics if key in report.model.intervals)
+    return [scoring.metric_of(key) for key in keys]
 
 
-def class_rows(reports: Sequence[RunReport]) -> list[SliceRow]:
-    """Every class that occurs in a run, in the order of the data set, run beside run."""
-    names = list(dict.fromkeys(name for report in reports for name in report.classes))
-    return _slice_rows(reports, "class", dict.fromkeys(names, ""))
+def slice_tables(reports: Sequence[RunReport]) -> list[SliceTable]:
+    """A table for each slicing of the tasks of these runs that has a part in some run."""
+    slicings = {slicing.key: slicing for report in reports for slicing in scoring.slicings(report.task)}
+    tables = []
+    for slicing in slicings.values():
+        prefix = f"/{slicing.key}/"
+        parts = {key.split(prefix, 1)[1]: None for report in reports for key in report.model.intervals if prefix in key}
+        rows = _slice_rows(reports, slicing.key, {part: slicing.notes.get(part, "") for part in _in_order(reports, slicing.notes, parts)})
+        if rows:
+            tables.append(SliceTable(slicing.key, slicing.title, slicing.meaning, rows))
+    return tables
 
 
-def size_rows(reports: Sequence[RunReport]) -> list[SliceRow]:
-    """Small, medium and large objects, by the side of a square of their area."""
-    notes = {}
-    for name, (low, high) in SIZES.items():
-        above = f"{100 * low:g} %"
-        notes[name] = f"below {100 * high:g} %" if low <= 0 else f"{above} and more" if high > 1 else f"{above} to {100 * high:g} %"
-    return _slice_rows(reports, "size", notes)
+def _in_order(reports: Sequence[RunReport], notes: Mapping[str, str], parts: Mapping[str, None]) -> list[str]:
+    """Parts in the order of their slicing's notes, then of the classes, then as they are."""
+    order = [*notes, *(name for report in reports for name in report.classes)]
+    return sorted(parts, key=lambda part: order.index(part) if part in order else len(order))
 
 
 def _slice_rows(reports: Sequence[RunReport], kind: str, notes: Mapping[str, str]) -> list[SliceRow]:
-    metrics, found = slice_metrics(reports), []
+    metrics, rows = headline_metrics(reports), []
     for name, note in notes.items():
         first = True
         for report in reports:
-            here = {metric: report.model.intervals.get(f"{metric}/{kind}/{name}") for metric in metrics}
-            sizes = [interval.n for interval in here.values() if interval is not None]
+            intervals = {metric: report.model.intervals.get(f"{metric.key}/{kind}/{name}") for metric in metrics}
+            sizes = [interval.n for interval in intervals.values() if interval is not None]
             if sizes:
-                cells = [terms.cell(metric, interval) for metric, interval in here.items()]
-                found.append(SliceRow(name, note, report.label, first, max(sizes), cells))
+                cells = [cell(metric, interval) for metric, interval in intervals.items()]
+                rows.append(SliceRow(name, note, report.label, first, max(sizes), cells))
                 first = False
-    return found
+    return rows
 
 
 def settings(objects: Sequence[Mapping[str, Any]]) -> list[Setting]:
     """Dotted keys of nested JSON objects side by side; keys whose values differ come first."""
     flat = [_flatten(item) for item in objects]
     keys = list(dict.fromkeys(key for item in flat for key in item))
-    found = []
+    rows = []
     for key in keys:
         values = [item.get(key, "\u2014") for item in flat]
-        found.append(Setting(key, values, len(set(values)) > 1))
-    return sorted(found, key=lambda setting: not setting.differs)
+        rows.append(Setting(key, values, len(set(values)) > 1))
+    return sorted(rows, key=lambda setting: not setting.differs)
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, str]:
@@ -137,10 +172,10 @@ def _flatten(value: Any, prefix: str = "") -> dict[str, str]:
         children = [(str(i), item) for i, item in enumerate(value)]
     if not children:
         return {prefix: _text(value)}
-    found: dict[str, str] = {}
+    flat: dict[str, str] = {}
     for key, item in children:
-        found |= _flatten(item, f"{prefix}.{key}" if prefix else key)
-    return found
+        flat |= _flatten(item, f"{prefix}.{key}" if prefix else key)
+    return flat
 
 
 def _text(value: Any) -> str:

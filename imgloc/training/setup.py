@@ -20,10 +20,11 @@ from imgloc import files
 from imgloc.config import build
 from imgloc.config import schema as configs
 from imgloc.config.registry import declared
+from imgloc.config.renames import unknown
 from imgloc.data.batches import pipeline
 from imgloc.data.batches.collate import collate
 from imgloc.devices import mesh, runtime
-from imgloc.errors import UserError, of_storage, reason, unknown
+from imgloc.errors import UserError, of_storage, reason
 from imgloc.evaluation import scoring
 from imgloc.inference import predict
 from imgloc.inference.load import find_bundle, load_model
