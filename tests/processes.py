@@ -21,7 +21,7 @@ TINY = (
     "--config.train.log_every=5",
     "--config.train.eval_every=20",
     "--config.train.save_every=10",
-    "--config.eval.resamples=200",
+    "--config.eval.bootstrap_samples=200",
 )
 
 

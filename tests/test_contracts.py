@@ -15,20 +15,52 @@ import pytest
 
 from imgloc.config import registry
 from imgloc.config.build import HANDED_OVER
+from imgloc.config.registry import declared
 from imgloc.config.schema import base
-from imgloc.data.batches import input_spec
 from imgloc.devices import runtime
+from imgloc.evaluation import scoring
 from imgloc.inference.outputs import check_outputs
-from imgloc.losses import box_l1, cross_entropy
+from imgloc.inference.predict import task_rows
+from imgloc.interfaces import AxisNames, Baseline, Loss, MetricFamily, Slicing, Task
 from imgloc.nn.apply import apply_train, as_inputs, predict_step
 from imgloc.training.objective import WeightedLoss, batch_loss
 from imgloc.training.optim import make_optimizer
 from imgloc.training.step import init_state, key_of
-from imgloc.types import Batch, Example, InMemory, TruthKnown
-from imgloc.types import DICT_OUTPUTS
+from imgloc.types import DICT_OUTPUTS, Batch, Example, InMemory, Truth, TruthKnown
 
 CLASSES = 3
 SHAPE = (64, 64, 1)
+LENGTHS = {"k": CLASSES, "n": 2}  # of axes by their letter; any other is 3 long
+
+
+def tasks() -> dict[str, Task]:
+    return {name: declared("tasks", name, Task) for name in registry.names("tasks")}
+
+
+def random_array(shape: AxisNames, b: int, seed: int) -> np.ndarray:
+    """Numbers in (0, 1) for an output of a declared shape; four numbers at the end are a box."""
+    sizes = [axis if isinstance(axis, int) else LENGTHS.get(axis, 3) for axis in shape[1:]]
+    array = np.random.default_rng(seed).uniform(0.05, 0.95, (b, *sizes)).astype(np.float32)
+    return np.sort(array.reshape(b, -1, 2, 2), axis=2).reshape(array.shape) if sizes and sizes[-1] == 4 else array
+
+
+def random_outputs(shapes: Any, b: int, seed: int = 1) -> dict[str, Any]:
+    """Outputs of declared shapes; `features/NAME` is an entry of `features`."""
+    outputs: dict[str, Any] = {}
+    for number, (name, shape) in enumerate(shapes.items()):
+        place, key = (outputs.setdefault("features", {}), name.split("/")[1]) if "/" in name else (outputs, name)
+        place[key] = random_array(shape, b, seed + number)
+    return outputs
+
+
+def rows_of(name: str, count: int = 30) -> list[dict[str, Any]]:
+    """Rows of a task with everything that a model may give it: two to a group, some images without objects, some predictions right."""
+    task, batch = tasks()[name], some_batch(count, objects=2)
+    objects = np.arange(count) % 5 > 0
+    batch = batch._replace(object_mask_bxn=batch.object_mask_bxn & objects[:, None])
+    outputs = random_outputs({**task.outputs, **task.optional_outputs}, count)
+    rows = task_rows(task, outputs, batch)
+    return [{"id": f"{i:02d}", "group": f"g{i // 2}", "split": "test", **row} for i, row in enumerate(rows)]
 
 
 def some_batch(b: int = 2, objects: int = 1) -> Batch:
@@ -75,7 +107,6 @@ def boxes_of(outputs: Any) -> list[str]:
 @pytest.mark.parametrize("name", forms())
 def test_a_model_gives_finite_outputs_and_valid_boxes(name: str) -> None:
     outputs = predicted(name)
-    assert outputs["logits"].shape == (2, CLASSES)
     for path, value in jax.tree_util.tree_leaves_with_path(outputs):
         assert np.isfinite(value).all(), jax.tree_util.keystr(path)
         assert (len(value), value.dtype) == (2, np.float32), jax.tree_util.keystr(path)
@@ -84,22 +115,26 @@ def test_a_model_gives_finite_outputs_and_valid_boxes(name: str) -> None:
         assert (low >= 0).all(), box
         assert (high >= low).all(), box
         assert (high <= 1).all(), box
-    assert not np.array_equal(outputs["logits"][0], outputs["logits"][1]), "the image has no say"
-    check_outputs("classify", outputs, name, 2, CLASSES)
-    check_steps(outputs)
+    served = {key: task for key, task in tasks().items() if set(task.outputs) <= set(outputs)}
+    assert served, "the outputs are those of no task"
+    for key, task in served.items():
+        check_outputs(task, key, outputs, name, 2, CLASSES)
+        for needed in task.outputs:
+            assert not np.array_equal(outputs[needed][0], outputs[needed][1]), f"{needed} does not depend on the image"
+    check_partial_predictions(outputs)
 
 
-def check_steps(outputs: Any) -> None:
-    """Where a model has steps: not too many to be looked at, what has been read stays read, and the last one is its answer, bit for bit."""
-    forming = dict(outputs.get("steps", {}))
+def check_partial_predictions(outputs: Any) -> None:
+    """What has been read stays read, and the last of partial predictions is the prediction, bit for bit."""
+    forming = dict(outputs.get("partial_predictions", {}))
     seen = forming.pop("seen", np.ones((2, 1, 1, 1)))
     assert seen.shape[1] <= 64
     assert seen.min() >= 0
     assert seen.max() <= 1
     assert (np.diff(seen, axis=1) >= 0).all()
     assert (seen[:, -1].max(axis=(1, 2)) == 1).all()
-    if "looks" in forming:
-        np.testing.assert_array_equal(forming.pop("looks"), outputs["looks"])
+    if "fixations" in forming:
+        np.testing.assert_array_equal(forming.pop("fixations"), outputs["fixations"])
     for key, value in forming.items():
         np.testing.assert_array_equal(value[:, -1], outputs[key])
 
@@ -112,13 +147,28 @@ def test_a_models_answer_does_not_depend_on_the_rest_of_the_batch(name: str) -> 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1:], b, rtol=1e-4, atol=1e-5), together, dict(alone))
 
 
-def training_losses(name: str, outputs: Any) -> list[WeightedLoss]:
-    """What a model's outputs are held to, and the losses without which some of it would not learn (`LOSSES` of its module)."""
-    losses = getattr(registry.find("models", name), "LOSSES", {})
-    own = [WeightedLoss(loss, 1.0, registry.find("losses", loss).loss) for loss, output in losses.items()
-           if output in {**outputs, **outputs["features"]}]  # fmt: skip
-    boxes = [WeightedLoss(box, 1.0, functools.partial(box_l1.loss, output=box)) for box in boxes_of(outputs)]
-    return [WeightedLoss("cross_entropy", 1.0, cross_entropy.loss), *boxes, *own]
+def training_losses(outputs: Any) -> list[WeightedLoss]:
+    """Every loss whose declared outputs a model gives in training, once for each output that its option `output` may name."""
+    given = {**{k: v for k, v in outputs.items() if k not in DICT_OUTPUTS}, **{f"features/{k}": v for k, v in outputs["features"].items()}}
+    losses = []
+    for name in registry.names("losses"):
+        loss = declared("losses", name, Loss)
+        default = {k: p.default for k, p in inspect.signature(loss.function).parameters.items() if p.kind is p.KEYWORD_ONLY}
+        named = boxes_of(outputs) if default.get("output") == "box" else [default.get("output", "")]
+        for output in named:
+            options = {**default, **({"output": output} if output else {})}
+            if all(needed.format(**options) in given for needed in loss.outputs):
+                losses.append(WeightedLoss(f"{name} {output}", 1.0, functools.partial(loss.function, **options)))
+    assert losses, "no loss can train this model"
+    return losses
+
+
+def trained_outputs(name: str) -> Any:
+    """Shapes of the outputs of a model in training."""
+    model, variables = built(name)
+    state = {k: v for k, v in variables.items() if k != "params"}
+    forward = functools.partial(apply_train, key=jax.random.key(0), model=model)
+    return jax.eval_shape(forward, variables["params"], state, some_batch())[0]
 
 
 @pytest.mark.parametrize("name", forms())
@@ -129,7 +179,7 @@ def test_a_gradient_reaches_every_parameter(name: str) -> None:
     # Zeros where training starts hide what lies before them: any other point will do. In NumPy: JAX compiles each shape anew.
     rng = np.random.default_rng(1)
     params = jax.tree.map(lambda a: a + 0.05 * rng.standard_normal(a.shape, np.float32), jax.device_get(params))
-    batch, losses = some_batch(4, objects=2), training_losses(name.partition("/")[0], predicted(name))
+    batch, losses = some_batch(4, objects=2), training_losses(trained_outputs(name))
 
     @jax.jit
     def gradient(params: Any, key: Any) -> Any:
@@ -163,7 +213,8 @@ def test_a_model_computes_in_bfloat16(name: str) -> None:
         return model.apply({"params": half, **rest}, as_inputs(batch.images_bxhxwxc, jnp.bfloat16), train=False)
 
     raw = jax.eval_shape(apply, variables["params"])
-    assert raw["logits"].dtype == jnp.bfloat16, "somewhere in the model float32 takes over"
+    halves = [key for key, value in raw.items() if key not in DICT_OUTPUTS and value.dtype == jnp.bfloat16]
+    assert halves, "somewhere in the model float32 takes over"
 
 
 @pytest.mark.parametrize("name", registry.names("models"))
@@ -183,29 +234,49 @@ def keyword_only_options(function: Any, positional: tuple[str, ...]) -> dict[str
     return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
+def loss_and_outputs(name: str) -> tuple[Loss, Any]:
+    loss = declared("losses", name, Loss)
+    options = keyword_only_options(loss.function, ("outputs", "batch"))
+    assert all(p.default is not p.empty for p in options.values())
+    defaults = {key: p.default for key, p in options.items()}
+    return loss, random_outputs({needed.format(**defaults): shape for needed, shape in loss.outputs.items()}, 5)
+
+
 @pytest.mark.parametrize("name", registry.names("losses"))
 def test_a_loss_gives_one_finite_number_an_example(name: str) -> None:
-    loss = registry.find("losses", name).loss
-    options = keyword_only_options(loss, ("outputs", "batch"))
-    assert all(p.default is not p.empty for p in options.values())
-    batch = some_batch(5, objects=2)
-    outputs = {"logits": jnp.asarray(np.random.default_rng(1).standard_normal((5, CLASSES)), jnp.float32)}
-    outputs["box"] = jnp.asarray(some_batch(5)[1][:, 0] * 0.9)
-    outputs["score"] = jnp.linspace(0.1, 0.9, 5)
-    if name == "sequence":
-        outputs["sequence"] = jnp.asarray(np.random.default_rng(2).standard_normal((5, 2, CLASSES)), jnp.float32)
-    outputs["features"] = {"log_probability": -jnp.ones((5, 2)), "baselines": jnp.full((5, 2), 0.3), "means": jnp.full((5, 2, 2), 0.4)}
-    found = jax.jit(loss)(outputs, batch)
-    assert found.shape == (5,)
-    assert found.dtype == jnp.float32
-    assert np.isfinite(found).all()
-    assert getattr(registry.find("losses", name), "SIGNED", False) or (np.asarray(found) >= 0).all()
-    gradient = jax.jit(jax.grad(lambda o: loss(o, batch).sum()))(outputs)
+    loss, outputs = loss_and_outputs(name)
+    batch, outputs = some_batch(5, objects=2), jax.tree.map(jnp.asarray, outputs)
+    values = jax.jit(loss.function)(outputs, batch)
+    assert values.shape == (5,)
+    assert values.dtype == jnp.float32
+    assert np.isfinite(values).all()
+    assert loss.may_be_negative or (np.asarray(values) >= 0).all()
+    gradient = jax.jit(jax.grad(lambda o: loss.function(o, batch).sum()))(outputs)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
     assert any(np.abs(g).max() > 0 for g in jax.tree.leaves(gradient))
     order = np.array([4, 2, 0, 1, 3])
-    shuffled = jax.jit(loss)(jax.tree.map(lambda a: a[order], outputs), Batch(*(a[order] for a in batch)))
-    np.testing.assert_allclose(shuffled, found[order], rtol=1e-5)
+    shuffled = jax.jit(loss.function)(jax.tree.map(lambda a: a[order], outputs), jax.tree.map(lambda a: a[order], batch))
+    np.testing.assert_allclose(shuffled, values[order], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", registry.names("losses"))
+def test_a_loss_reads_the_truths_that_it_declares_and_no_others(name: str) -> None:
+    loss, outputs = loss_and_outputs(name)
+    batch, outputs = some_batch(5, objects=2), jax.tree.map(jnp.asarray, outputs)
+    batch = batch._replace(object_mask_bxn=np.array([[True, True]] * 4 + [[True, False]]))
+    rng = np.random.default_rng(9)
+    others = {
+        "images_bxhxwxc": 255 - batch.images_bxhxwxc, "boxes_bxnx4": batch.boxes_bxnx4[:, ::-1] * 0.5,
+        "labels_bxn": (batch.labels_bxn + 1) % CLASSES,
+        "object_mask_bxn": ~batch.object_mask_bxn, "label_b": (batch.label_b + 1) % CLASSES, "content_bx4": batch.content_bx4 * 0.5,
+        "soft_label_bxk": rng.dirichlet(np.ones(CLASSES), 5).astype(np.float32),
+    }  # fmt: skip
+    assert set(loss.truths) <= set(others)
+    values = np.asarray(loss.function(outputs, batch))
+    undeclared = batch._replace(**{field: value for field, value in others.items() if field not in loss.truths})
+    np.testing.assert_array_equal(loss.function(outputs, undeclared), values)
+    changed = loss.function(outputs, batch._replace(**{field: others[field] for field in loss.truths}))
+    assert not np.array_equal(changed, values), "the truths that it declares change nothing"
 
 
 def identical(a: Example, b: Example) -> bool:
@@ -264,10 +335,11 @@ def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: st
             assert np.array_equal(truth.labels_n, example.labels_n)
     assert len(seen) == 5
     if isinstance(source, InMemory):
-        indices, seen = np.array([last, 0, 2, 0]), input_spec.View(example.image_hxwxc.shape, 3)
-        taken = input_spec.fitted(source.take(indices), seen)
-        stacked = input_spec.stack([source[int(i)] for i in indices], 4, seen)
-        assert all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(taken, stacked, strict=True))
+        indices, spec = np.array([last, 0, 2, 0]), InputSpec(example.image_hxwxc.shape, 3)
+        taken = collate.fit_batch(source.take(indices), spec)
+        stacked = collate.collate([source[int(i)] for i in indices], 4, spec)
+        arrays = zip(jax.tree.leaves(taken), jax.tree.leaves(stacked), strict=True)
+        assert all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in arrays)
 
 
 @pytest.mark.parametrize("name", registry.names("data.sources"))
@@ -284,67 +356,133 @@ def test_splits_share_no_group_and_only_training_may_be_endless(name: str, reque
 
 
 @pytest.mark.parametrize("name", registry.names("tasks"))
-def test_a_task_turns_a_batch_into_rows_that_json_holds(name: str) -> None:
-    module = registry.find("tasks", name)
-    assert isinstance(module.NEEDS, tuple)
-    assert all(isinstance(need, str) for need in module.NEEDS)
+def test_a_task_turns_a_batch_into_rows_and_rows_into_what_is_shown(name: str) -> None:
+    task = tasks()[name]
     batch = some_batch(3, objects=2)._replace(example_mask_b=np.array([True, True, False]))
-    outputs = {"logits": np.eye(3, dtype=np.float32), "box": batch.boxes_bxnx4[:, 0], "score": np.ones(3, np.float32)}
-    outputs["sequence"] = np.ones((3, 2, 3), np.float32)
-    rows = module.rows({need: outputs[need] for need in module.NEEDS}, batch)
+    outputs = random_outputs(task.outputs, 3)
+    rows = task_rows(task, outputs, batch)
     assert len(rows) == 2
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
-    assert all({"label", "boxes", "labels"} <= set(row) for row in rows)
-    assert [row["label"] for row in rows] == batch.label_b[:2].tolist()
+    classes = [f"class {k}" for k in range(CLASSES)]
+    check_outputs(task, name, outputs, "a model", 3, CLASSES)
+    for row in rows:
+        answer = task.answer(row, classes, lambda box: tuple(64 * edge for edge in box))
+        for line in (task.line(answer, None), task.line(answer, answer)):
+            assert json.loads(json.dumps(line, allow_nan=False)) == line
+            assert "path" not in line
+        card = task.card(row, classes.__getitem__)
+        assert card.true
+        assert card.predicted
+        for overlay in (*card.overlays, *task.overlays(row, classes)):
+            assert len(overlay.box) == 4
+            assert overlay.kind in ("true", "predicted")
+        if task.confusion is not None:
+            assert all(0 <= label < CLASSES for label in task.confusion(row))
+    rank_n = task.rank(rows)
+    assert rank_n.shape == (2,)
+    assert np.isfinite(rank_n).all()
+    for curve in task.curves:
+        assert curve.values(rows).shape == (2,)
+    metrics = scoring.means([{**row, "group": "a"} for row in rows])
+    assert {*task.headline_metrics, task.best_metric} <= set(metrics)
 
 
-def table() -> list[dict[str, Any]]:
-    """Rows with every column that tasks write."""
-    rng = np.random.default_rng(3)
-    rows = []
-    for i in range(30):
-        row: dict[str, Any] = {"id": f"{i:02d}", "group": f"g{i // 2}", "split": "test", "label": int(rng.integers(CLASSES))}
-        box = [0.1, 0.1, float(rng.uniform(0.5, 0.9)), 0.8]
-        row |= {"boxes": [box] if i % 5 else [], "labels": [row["label"]] if i % 5 else [], "top_labels": rng.permutation(CLASSES).tolist()}
-        row |= {"top_scores": [0.6, 0.3, 0.1], "pred_box": [0.1, 0.1, 0.7, 0.8], "read": [i % CLASSES]}
-        row["looks"] = [[-0.1, 0.2, 0.4, 0.7], [low := float(rng.uniform(-0.2, 0.9)), low, low + 0.2, low + 0.2]]
-        rows.append(row)
-    return rows
+@pytest.mark.parametrize("name", registry.names("tasks"))
+def test_partial_predictions_of_a_task_are_mapped_back_as_its_predictions_are(name: str) -> None:
+    task, content = tasks()[name], np.array([[0.0, 0.25, 1.0, 0.75]], np.float32)
+    outputs = random_outputs({**task.outputs, **task.optional_outputs}, 1)
+    moments = {key: np.repeat(value[:, None], 2, axis=1) for key, value in outputs.items()}
+    for key, value in task.partial_to_image(moments, content).items():
+        assert value.shape == moments[key].shape
+        assert not np.array_equal(value, moments[key])
 
 
 @pytest.mark.parametrize("name", registry.names("evaluation.metrics"))
 def test_a_metric_gives_its_numbers_from_its_columns(name: str) -> None:
-    module = registry.find("evaluation.metrics", name)
-    rows = [{column: row[column] for column in (*module.COLUMNS, "id", "group")} for row in table()]
-    assert hasattr(module, "per_row") or hasattr(module, "overall")
-    if hasattr(module, "per_row"):
-        found = module.per_row(rows)
-        backwards = module.per_row(rows[::-1])
-        assert found
-        for key, values in found.items():
-            assert values.shape == (30,), key
-            assert np.issubdtype(values.dtype, np.floating), key
-            assert np.isfinite(values[~np.isnan(values)]).all()
-            assert not np.isnan(values).all()
-            np.testing.assert_array_equal(backwards[key], values[::-1])
-            np.testing.assert_array_equal(module.per_row(rows[3:4])[key], values[3:4])
-    if hasattr(module, "overall"):
-        for key in module.OVERALL:
-            whole = module.overall(rows, key, np.ones(len(rows)))
-            assert isinstance(whole, float)
+    family = declared("evaluation.metrics", name, MetricFamily)
+    keys = [metric.key for metric in family.metrics]
+    assert (family.per_row is None) != (family.statistics is None)
+    assert all(metric.title and metric.meaning and metric.title != metric.key for metric in family.metrics)
+    tables = [rows for rows in map(rows_of, registry.names("tasks")) if all(column in rows[0] for column in family.columns)]
+    assert tables, "no task writes these columns"
+    for table in tables:
+        rows = [{column: row[column] for column in (*family.columns, "id", "group")} for row in table]
+        compute = family.per_row or family.statistics
+        assert compute is not None
+        values = compute(rows)
+        assert list(values) == keys
+        for metric in family.metrics:
+            array = values[metric.key]
+            assert array.shape[0] == 30
+            assert np.issubdtype(array.dtype, np.floating)
+            assert not np.isnan(array).all()
+            np.testing.assert_array_equal(compute(rows[::-1])[metric.key], array[::-1])
+            np.testing.assert_array_equal(compute(rows[3:4])[metric.key], array[3:4])
             # A row of weight 2 is a row that is there twice, one of weight 0 is not there.
-            weights = np.random.default_rng(0).integers(0, 3, len(rows)).astype(float)
+            weights = np.random.default_rng(0).integers(0, 3, len(rows))
             repeated = [row for row, weight in zip(rows, weights, strict=True) for _ in range(int(weight))]
-            assert module.overall(rows, key, weights) == pytest.approx(module.overall(repeated, key, np.ones(len(repeated))))
+            sums = scoring.statistics(rows)[metric.key]
+            assert metric.value(weights @ sums) == pytest.approx(metric.value(scoring.statistics(repeated)[metric.key].sum(axis=0)))
+            assert np.isnan(metric.value(np.zeros(sums.shape[1]))), "a sample without rows has no value"
 
 
 def test_no_two_metrics_share_a_name() -> None:
-    found: list[str] = []
-    for name in registry.names("evaluation.metrics"):
-        module = registry.find("evaluation.metrics", name)
-        found += [*(module.per_row(table()) if hasattr(module, "per_row") else ()), *getattr(module, "OVERALL", ())]
-    assert len(found) == len(set(found))
-    assert "/" not in "".join(found)
+    keys = [
+        metric.key for name in registry.names("evaluation.metrics") for metric in declared("evaluation.metrics", name, MetricFamily).metrics
+    ]
+    assert len(keys) == len(set(keys))
+    assert "/" not in "".join(keys)
+
+
+@pytest.mark.parametrize("name", registry.names("evaluation.slicings"))
+def test_a_slicing_gives_masks_of_rows(name: str) -> None:
+    slicing = declared("evaluation.slicings", name, Slicing)
+    rows = [{**row, "attributes": {"light": "day" if i % 2 else "night"}} for i, row in enumerate(rows_of("localize"))]
+    masks = slicing.parts(rows, [f"class {k}" for k in range(CLASSES)])
+    assert masks
+    assert slicing.title
+    assert slicing.meaning
+    assert "/" not in slicing.key
+    for mask in masks.values():
+        assert mask.shape == (30,)
+        assert mask.dtype == np.bool_
+        assert mask.any()
+
+
+@pytest.mark.parametrize("name", registry.names("evaluation.baselines"))
+def test_a_baseline_gives_the_outputs_of_its_tasks_from_what_json_holds(name: str) -> None:
+    baseline = declared("evaluation.baselines", name, Baseline)
+    batch, rng = some_batch(4, objects=2), np.random.default_rng(0)
+    truths = [Truth(batch.boxes_bxnx4[i], batch.labels_bxn[i], int(rng.integers(CLASSES)), str(i)) for i in range(4)]
+    for known in (truths, []):
+        fitted = baseline.fit(known, CLASSES)
+        assert json.loads(json.dumps(fitted, allow_nan=False)) == fitted
+        outputs = baseline.predict(fitted, batch)
+        for key in baseline.tasks:
+            check_outputs(tasks()[key], key, outputs, name, 4, CLASSES)
+            assert len(task_rows(tasks()[key], outputs, batch)) == 4
+        blank = batch._replace(images_bxhxwxc=np.zeros_like(batch.images_bxhxwxc))
+        jax.tree.map(np.testing.assert_array_equal, baseline.predict(fitted, blank), outputs)
+    assert baseline.tasks
+    assert baseline.title
+    assert baseline.meaning
+
+
+@pytest.mark.parametrize("name", registry.names("data.batch_transforms"))
+def test_a_batch_transform_is_a_pure_function_of_batch_and_key(name: str) -> None:
+    transform = registry.find("data.batch_transforms", name).transform
+    options = keyword_only_options(transform, ("batch", "key"))
+    assert all(p.default is not p.empty for p in options.values())
+    batch = some_batch(4, objects=2)._replace(example_mask_b=np.array([True, True, True, False]))
+    first, again = (jax.jit(transform)(batch, jax.random.key(1)) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    others = [jax.jit(transform)(batch, jax.random.key(number)) for number in range(2, 6)]
+    assert any(not np.array_equal(first.images_bxhxwxc, other.images_bxhxwxc) for other in others)
+    for before, after in zip(batch[:7], first[:7], strict=True):
+        assert (before.shape, before.dtype) == (after.shape, after.dtype)
+    np.testing.assert_array_equal(first.example_mask_b, batch.example_mask_b)
+    if first.soft_label_bxk is not None:
+        np.testing.assert_allclose(np.asarray(first.soft_label_bxk).sum(axis=-1), 1, rtol=1e-5)
 
 
 def test_every_room_offers_something() -> None:

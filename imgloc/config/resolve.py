@@ -47,6 +47,7 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
             section[leaf] = wanted
     config = complete(recipe)
     config = complete(overrides.apply_flags(config, arguments))
+    config.train.best_metric = config.train.best_metric or declared("tasks", config.task, Task).best_metric
     configs.check_keys(config)
     configs.check_ranges(config)
     return config
@@ -84,8 +85,6 @@ def complete(config: ConfigDict) -> ConfigDict:
         options = keyword_options(declared("losses", entry.name, Loss).function)
         _fill(f"losses.{key}", entry, {"weight": 1.0, **options}, also=("name",))
     config.data.batch_transforms = tuple(_batch_transform(entry) for entry in config.data.batch_transforms)
-    task = declared("tasks", config.task, Task)
-    config.train.best_metric = config.train.best_metric or task.best_metric
     return config
 
 

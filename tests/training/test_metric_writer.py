@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgloc.runs.run_dir import RunDir
-from imgloc.training.metric_writer import MetricWriter
-from imgloc.training.metric_queue import MetricQueue
-from imgloc.training.metric_queue import NotFinite
-from imgloc.training.progress import Progress
 from imgloc.runs.metrics_log import read_metrics
+from imgloc.runs.run_dir import RunDir
+from imgloc.training.metric_queue import MetricQueue, NotFinite
+from imgloc.training.metric_writer import MetricWriter
+from imgloc.training.progress import Progress
 
 
 def test_opening_at_a_step_drops_what_was_written_past_it(tmp_path: Path) -> None:

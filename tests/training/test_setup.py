@@ -10,14 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imgloc.evaluation.target import after_training
-from imgloc.evaluation.target import open_target
 from imgloc import files
 from imgloc.cli import main
 from imgloc.config import schema as configs
 from imgloc.devices import mesh
 from imgloc.errors import UserError
-from imgloc.evaluation import evaluate
+from imgloc.evaluation.target import after_training, open_target
 from imgloc.inference import predict
 from imgloc.runs import run_dir
 from imgloc.training import checkpoint

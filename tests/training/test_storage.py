@@ -16,9 +16,9 @@ import pytest
 import imgloc
 from imgloc.cli import main
 from imgloc.runs import run_dir
+from imgloc.runs.metrics_log import read_metrics
 from imgloc.training import checkpoint
 from imgloc.training.metric_writer import MetricWriter
-from imgloc.runs.metrics_log import read_metrics
 from tests import processes
 from tests.training.test_resume import assert_same_bits, step_saved
 

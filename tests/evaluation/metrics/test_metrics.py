@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from imgloc.evaluation.metrics import classification, localization
+from imgloc.tasks.localize import best_iou
 
 
 def overlap(a: list[float], b: list[float]) -> float:
@@ -47,7 +48,7 @@ def test_top1_is_a_count() -> None:
 def test_localization_is_a_count() -> None:
     rows = random_rows(400)
     found = localization.per_row(rows)
-    assert set(found) == {"mean_iou", *(f"{name}_{t}" for name in ("gt_known", "top1_loc") for t in (30, 50, 70))}
+    assert set(found) == {"mean_iou", *(f"{name}_{t}" for name in ("gt_known_loc", "top1_loc") for t in (30, 50, 70))}
     for i, row in enumerate(rows):
         if not row["boxes"]:
             assert all(math.isnan(found[name][i]) for name in found)
@@ -56,7 +57,7 @@ def test_localization_is_a_count() -> None:
         assert found["mean_iou"][i] == pytest.approx(best, abs=1e-12)
         right = row["top_labels"][0] == row["label"]
         for percent in (30, 50, 70):
-            assert found[f"gt_known_{percent}"][i] == (best >= percent / 100)
+            assert found[f"gt_known_loc_{percent}"][i] == (best >= percent / 100)
             assert found[f"top1_loc_{percent}"][i] == (best >= percent / 100 and right)
     for name in found:
         if name != "mean_iou":
@@ -65,13 +66,13 @@ def test_localization_is_a_count() -> None:
 
 def test_any_true_box_will_do() -> None:
     row = {"label": 1, "top_labels": [1], "pred_box": [0.5, 0.5, 1.0, 1.0], "boxes": [[0.0, 0.0, 0.4, 0.4], [0.5, 0.5, 1.0, 1.0]]}
-    assert localization.best_iou(row) == 1.0
+    assert best_iou(row) == 1.0
     assert localization.per_row([row])["top1_loc_70"][0] == 1.0
     assert localization.per_row([{**row, "top_labels": [0, 1]}])["top1_loc_70"][0] == 0.0
-    assert localization.per_row([{**row, "top_labels": [0, 1]}])["gt_known_70"][0] == 1.0
+    assert localization.per_row([{**row, "top_labels": [0, 1]}])["gt_known_loc_70"][0] == 1.0
 
 
 def test_a_threshold_is_reached_by_equality() -> None:
     row = {"label": 0, "top_labels": [0], "pred_box": [0.0, 0.0, 0.5, 1.0], "boxes": [[0.0, 0.0, 1.0, 1.0]]}
     found = localization.per_row([row])
-    assert (found["mean_iou"][0], found["gt_known_50"][0], found["gt_known_70"][0]) == (0.5, 1.0, 0.0)
+    assert (found["mean_iou"][0], found["gt_known_loc_50"][0], found["gt_known_loc_70"][0]) == (0.5, 1.0, 0.0)

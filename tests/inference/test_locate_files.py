@@ -1,9 +1,7 @@
-"""A run on pictures: JSON lines, pixels of the picture itself, the others go on where one fails."""
+"""A trained model on image files: JSON lines, boxes in pixels of the file, and one line for each file that fails."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import json
 import subprocess
 import sys
@@ -18,21 +16,15 @@ import pytest
 from PIL import Image
 
 import imgloc
-from imgloc.inference.load import Loaded
 from imgloc import draw
 from imgloc.cli import main
-from imgloc.config import build
 from imgloc.data.sources.scattered_digits import source
-from imgloc.devices import mesh
-from imgloc.errors import UserError
-from imgloc.inference import locate
-from imgloc.inference.predict import predict_rows
+from imgloc.inference import locate_files
+from imgloc.inference.load import Prepared
 from imgloc.models import ram, three_layer_cnn
-from imgloc.report import partial_predictions
-from imgloc.types import Example, InputSpec
+from imgloc.types import InputSpec
 from tests import processes
-from tests.data.checks.test_examples import Listed
-from tests.inference.test_predict import predictor
+from tests.inference.trained import boxed, predicting, trained_model
 from tests.png import png
 from tests.refusals import assert_refused
 
@@ -85,55 +77,48 @@ def test_the_command_gives_a_line_a_picture_and_annotated_copies(
         assert not drawn[middle, : max(0, x0 - 3)].any()
 
 
-def test_the_answer_to_a_picture_of_one_s_own_step_by_step(
+def test_partial_predictions_of_an_image_of_one_s_own(
     evaluated_run: Path, pictures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "steps"
+    folder = tmp_path / "partial"
     folder.mkdir()
     (folder / "large.svg").write_text("<svg>drawn by hand</svg>")
-    assert main.main(["locate", str(evaluated_run), *map(str, pictures), "--steps", str(folder)]) == 1
+    arguments = ["locate", str(evaluated_run), *map(str, pictures), "--partial-predictions", str(folder)]
+    assert main.main(arguments) == 1
     grey, large, again = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert (grey["steps"], again["steps"]) == (str(folder / "grey.svg"), str(folder / "grey-2.svg"))
+    assert (grey["partial_predictions"], again["partial_predictions"]) == (str(folder / "grey.svg"), str(folder / "grey-2.svg"))
     assert "would overwrite" in large["error"]
     assert (folder / "large.svg").read_text() == "<svg>drawn by hand</svg>"
     root = ElementTree.parse(folder / "grey.svg").getroot()
-    assert root.findtext("{*}title") == "grey.png: the answer as it forms"
-    assert f"after 32 of 32 steps {grey['class']} with {100 * grey['score']:.0f} %" in (root.findtext("{*}desc") or "")
-    assert partial_predictions.is_ours(folder / "grey.svg"), "over its own earlier pictures"
+    assert (root.findtext("{*}title") or "").startswith("grey.png: ")
+    assert f"{grey['class']} with {100 * grey['score']:.0f} %" in (root.findtext("{*}desc") or "")
+    assert main.main(arguments) == 1
+    assert (folder / "grey.svg").is_file(), "an earlier one of ours is replaced"
     all_at_once = three_layer_cnn.Model(num_classes=10, **three_layer_cnn.TINY)
-    variables = jax.eval_shape(lambda: all_at_once.init(jax.random.key(0), np.zeros((1, 64, 64, 1), np.float32), train=False))
-    run = locate.Opened("three_layer_cnn", all_at_once, variables, mesh.make_mesh(), np.float32, InputSpec((64, 64, 1)), ("a",))
-    assert_refused(lambda: locate.stepwise(run), "model 'three_layer_cnn' of this run has no output 'steps'")
+    run = trained_model(all_at_once, InputSpec((64, 64, 1)), ("a",), name="three_layer_cnn")
+    assert_refused(lambda: locate_files.partial_predictor(run), "model 'three_layer_cnn' has no output 'partial_predictions'")
 
 
-def stub(box: tuple[float, float, float, float], seen: list[np.ndarray]) -> Loaded:
-    """A run that finds the same box, as shares of the sides, in every picture that it is given."""
-
-    def predict(pictures: Any) -> list[locate.Found]:
-        seen.extend(pictures)
-        return [locate.Found("a", 0.5, tuple(np.array(box) * [*p.shape[1::-1], *p.shape[1::-1]])) for p in pictures]
-
-    return Loaded(predict, ("a",))
-
-
-def test_the_box_lies_in_the_pixels_of_the_file(tmp_path: Path) -> None:
-    """A stub finds what is bright; the file's own pixels in the box that is told are the bright ones."""
+def test_the_box_lies_in_the_pixels_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stub returns the bright part of its input; the pixels of the file in the printed box are the bright ones."""
     stored = np.zeros((40, 60), np.uint8)
     stored[10:20, 30:54] = 255
+
+    def bright(image: Prepared) -> dict[str, Any]:
+        rows, columns = np.nonzero(image.input_hxwxc.max(axis=-1) > 100)
+        height, width = image.input_hxwxc.shape[:2]
+        return boxed([columns.min() / width, rows.min() / height, (columns.max() + 1) / width, (rows.max() + 1) / height])
+
     for orientation in (1, 3, 6, 7):
         exif = Image.Exif()
         exif[0x0112] = orientation
         path = tmp_path / f"{orientation}.png"
         Image.fromarray(stored).save(path, exif=exif)
-
-        def find_bright(pictures: Any) -> list[locate.Found]:
-            rows, columns = np.nonzero(pictures[0].max(axis=-1) > 100)
-            return [locate.Found("a", 0.5, (float(columns.min()), float(rows.min()), columns.max() + 1.0, rows.max() + 1.0))]
-
-        (answer,) = locate.locate_files(Loaded(find_bright, ("a",)), [str(path)], tmp_path / "out")
+        upright = {1: (60, 40), 3: (60, 40), 6: (40, 60), 7: (40, 60)}[orientation]
+        trained = predicting(monkeypatch, bright, InputSpec((*upright[::-1], 3)))
+        (answer,) = locate_files.locate_files(trained, [str(path)], tmp_path / "out")
         assert answer["box"] == [30, 10, 54, 20]
         with Image.open(tmp_path / "out" / path.name) as copy:
-            upright = {1: (60, 40), 3: (60, 40), 6: (40, 60), 7: (40, 60)}[orientation]
             assert copy.width / copy.height == upright[0] / upright[1]
         if orientation == 1:
             assert set(answer) == {"path", "class", "score", "box"}
@@ -143,7 +128,29 @@ def test_the_box_lies_in_the_pixels_of_the_file(tmp_path: Path) -> None:
             assert answer["box_upright"] == expected
 
 
-def test_a_loaded_run_tells_boxes_in_stored_pixels_too(evaluated_run: Path, tmp_path: Path) -> None:
+def test_files_are_predicted_in_batches_and_keep_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def columns(images: Any, size: int) -> list[Any]:
+        sizes.append(len(images))
+        return [None if image.input_hxwxc.max() == 99 else boxed([0, 0, image.input_hxwxc.max() / 255, 1]) for image in images]
+
+    trained = predicting(monkeypatch, lambda image: {}, InputSpec((4, 4, 3)))
+    monkeypatch.setattr(locate_files, "column_predictor", lambda trained: columns)
+    paths = []
+    for i in range(70):
+        path = tmp_path / f"{i}.png"
+        path.write_bytes(b"no image") if i == 40 else Image.fromarray(np.full((4, 4), 100 + i if i != 50 else 99, np.uint8)).save(path)
+        paths.append(str(path))
+    answers = list(locate_files.locate_files(trained, paths, None))
+    assert [answer["path"] for answer in answers] == paths
+    assert sizes == [32, 31, 6]
+    assert "not an image" in answers[40]["error"]
+    assert answers[50] == {"path": paths[50], "error": "the output of the model contains NaN or infinity"}
+    assert [answer["box"][2] for answer in answers[:40]] == pytest.approx([4 * (100 + i) / 255 for i in range(40)], abs=1e-3)
+
+
+def test_a_loaded_model_returns_boxes_in_stored_pixels_too(evaluated_run: Path, tmp_path: Path) -> None:
     canvas = source("test", seed=0)[0].image_hxwxc[..., 0]
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -154,11 +161,12 @@ def test_a_loaded_run_tells_boxes_in_stored_pixels_too(evaluated_run: Path, tmp_
     np.testing.assert_allclose(turned.box, [y0, 64 - x1, y1, 64 - x0], atol=1e-4)
 
 
-def test_awkward_files_each_get_a_line(data_folder: Path, tmp_path: Path) -> None:
+def test_awkward_files_each_get_a_line(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = json.loads((data_folder / "awkward" / "awkward.json").read_text())
-    seen: list[np.ndarray] = []
+    seen: list[Prepared] = []
+    trained = predicting(monkeypatch, lambda image: seen.append(image) or boxed([0.25, 0.5, 0.75, 1.0]), InputSpec((8, 8, 3)))
     paths = [str(data_folder / "awkward" / name) for name in facts]
-    answers = list(locate.locate_files(stub((0.25, 0.5, 0.75, 1.0), seen), paths, None))
+    answers = list(locate_files.locate_files(trained, paths, None))
     assert [answer["path"] for answer in answers] == paths
     failed = {Path(str(answer["path"])).name for answer in answers if "error" in answer}
     assert failed == {name for name, fact in facts.items() if fact.get("decodes") is False or not fact.get("opens", True)}
@@ -211,19 +219,16 @@ def test_memory_stays_under_2_gib_also_for_400_million_pixels(evaluated_run: Pat
     assert 500_000 < int(peak) < 2 * 2**20
 
 
-def test_a_run_that_reads_several_objects_says_them_all(tmp_path: Path) -> None:
+def test_a_model_that_reads_several_objects_prints_all_of_them(tmp_path: Path) -> None:
     model = ram.Model(num_classes=3, **ram.TINY, labels=3)
-    rng, classes = np.random.default_rng(0), ("a", "b", "c")
-    pixels = rng.integers(0, 255, (12, 12), np.uint8)
-    shapes = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), np.zeros((1, 12, 12, 1), np.float32))
-    variables = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32), shapes)
-    device = mesh.make_mesh(jax.local_devices()[:1])
-    opened = locate.Opened("ram", model, variables, device, np.float32, InputSpec((12, 12, 1)), classes, reads=True)
+    pixels = np.random.default_rng(0).integers(0, 255, (12, 12), np.uint8)
+    trained = trained_model(model, InputSpec((12, 12, 1)), ("a", "b", "c"), task="read_sequence")
     Image.fromarray(pixels).save(tmp_path / "own.png")
-    (answer,) = locate.locate_files(locate.predictor(opened), [str(tmp_path / "own.png")], None)
-    said = jax.nn.softmax(model.apply(variables, pixels[None, ..., None] / np.float32(255), train=False)["sequence"][0])
-    assert (answer["class"], answer["box"]) == (" ".join(classes[k] for k in said.argmax(axis=-1)), None)
-    assert answer["score"] == pytest.approx(float(said.max(axis=-1).prod()), rel=1e-4)
+    (answer,) = locate_files.locate_files(trained, [str(tmp_path / "own.png")], None)
+    sequence = model.apply(trained.variables, pixels[None, ..., None] / np.float32(255), train=False)["sequence"][0]
+    probabilities = jax.nn.softmax(sequence)
+    assert (answer["class"], answer["box"]) == (" ".join("abc"[k] for k in probabilities.argmax(axis=-1)), None)
+    assert answer["score"] == pytest.approx(float(probabilities.max(axis=-1).prod()), rel=1e-4)
     assert len(set(answer["class"].split())) > 1, "they would be alike in any order"
 
 
@@ -231,75 +236,20 @@ def test_exit_code_is_0_where_all_went_well(evaluated_run: Path, pictures: list[
     assert len(processes.run("locate", str(evaluated_run), str(pictures[0]), cache=cache).stdout.splitlines()) == 1
 
 
-def test_load_gives_a_predict_function_and_the_classes(evaluated_run: Path, pictures: list[Path]) -> None:
-    predict, classes = imgloc.load(evaluated_run)
-    assert classes == tuple("0123456789")
-    canvas = source("test", seed=0)[0].image_hxwxc
-    answers = predict([canvas, canvas[..., 0], Image.fromarray(canvas[..., 0]), pictures[0], str(pictures[0])])
-    assert len(set(answers)) == 1
-    row = json.loads((evaluated_run / "rows" / "test.jsonl").read_text().splitlines()[0])
-    assert row["id"] == "test-00000000"
-    np.testing.assert_allclose(answers[0].box, np.array(row["pred_box"]) * 64, atol=1e-3)
-    assert answers[0].label == str(row["top_labels"][0])
-    assert answers[0].score == pytest.approx(row["top_scores"][0], abs=1e-5)
-    assert len(predict([canvas] * 40)) == 40
-    assert predict([]) == []
-
-
-def test_a_stretched_picture_has_its_box_stretched(evaluated_run: Path) -> None:
-    predict, _ = imgloc.load(evaluated_run)
-    canvas = source("test", seed=0)[0].image_hxwxc
-    wide = np.asarray(Image.fromarray(canvas[..., 0]).resize((128, 64), Image.Resampling.NEAREST))
-    alone, stretched = predict([canvas])[0], predict([wide])[0]
-    np.testing.assert_allclose(np.array(stretched.box) / [2, 1, 2, 1], alone.box, atol=1.0)
-
-
-def test_a_letterboxed_picture_has_the_box_that_its_row_has(evaluated_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    canvas = source("test", seed=0)[0].image_hxwxc
-    wide = np.asarray(Image.fromarray(canvas[..., 0]).resize((128, 64), Image.Resampling.NEAREST))[..., None]
-    squashed = imgloc.load(evaluated_run)[0]([wide])[0]
-    make_view = build.make_input_spec
-    monkeypatch.setattr(build, "make_view", lambda *given: dataclasses.replace(make_view(*given), resize="letterbox"))
-    found = imgloc.load(evaluated_run)[0]([wide])[0]
-
-    example = Example(wide, np.array([[0.1, 0.1, 0.9, 0.9]], np.float32), np.zeros(1, np.int32), 0, "wide", "wide")
-    rows = predict_rows(
-        {"model": predictor(evaluated_run)[0]}, Listed((example,)), build.make_task("locate"), "test",
-        batch_size=1, view=InputSpec((64, 64, 1), 1, "letterbox"), threads=1,
-    )  # fmt: skip
-    np.testing.assert_allclose(found.box, np.array(rows["model"][0]["pred_box"]) * [128, 64, 128, 64], atol=1e-2)
-    np.testing.assert_allclose(rows["model"][0]["boxes"], example.boxes_nx4, atol=0, err_msg="truth is of the image, not of the view")
-    assert np.abs(np.array(found.box) - squashed.box).max() > 0.5
-
-
-@pytest.mark.parametrize(
-    "picture", [np.zeros((4, 4), np.float32), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4), np.uint8), np.zeros(4, np.uint8)]
-)
-def test_arrays_that_are_no_picture_are_refused(picture: np.ndarray) -> None:
-    with pytest.raises(UserError, match="a picture is"):
-        locate.as_picture(picture, 1)
-
-
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="not a run folder"):
-        imgloc.load(tmp_path)
-
-
-def test_an_annotated_copy_is_written_over_nothing_but_an_earlier_one(tmp_path: Path) -> None:
-    def find(pictures: Any) -> list[locate.Found]:
-        return [locate.Found("a", 0.5, None)]
+def test_an_annotated_copy_replaces_nothing_but_an_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = predicting(monkeypatch, lambda image: boxed([0.25, 0.25, 0.75, 0.75]), InputSpec((8, 8, 3)))
 
     def located(*names: str) -> list[dict[str, Any]]:
-        return list(locate.locate_files(Loaded(find, ("a",)), [str(tmp_path / name) for name in names], tmp_path))
+        return list(locate_files.locate_files(trained, [str(tmp_path / name) for name in names], tmp_path))
 
     grey = Image.fromarray(np.full((8, 8), 99, np.uint8))
     for name in ("photo.jpg", "photo.png", "other.jpg", "other.png", "third.jpg"):
         grey.save(tmp_path / name)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    first, second = located("photo.jpg", "photo.png")  # the copy of the first would lie where the second is
+    first, second = located("photo.jpg", "photo.png")  # the copy of the first would replace the second
     assert f"would overwrite the picture '{tmp_path / 'photo.png'}'" in first["error"]
     assert second["class"] == "a"
-    assert "which is no annotated copy" in located("other.jpg")[0]["error"]
+    assert "which imgloc did not make" in located("other.jpg")[0]["error"]
     for _ in range(2):
         assert located("third.jpg")[0]["class"] == "a"
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
