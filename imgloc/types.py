@@ -9,10 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Bool, Float32, Int32, UInt8
+
+if TYPE_CHECKING:
+    import jax
+
+    Array: TypeAlias = jax.Array | npt.NDArray[Any]
+else:
+    Array = Any  # anything with a shape and a dtype: this file does not import JAX
 
 Uint8Array: TypeAlias = npt.NDArray[np.uint8]
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -80,16 +88,19 @@ class Source(Protocol):
 
 
 class Batch(NamedTuple):
-    """Examples of one size, stacked. Object 0 is the largest of the image's own class, if any is; `example_mask_b` is False for padding."""
+    """Examples of one size, stacked: NumPy arrays, or JAX arrays inside a step.
 
-    images_bxhxwxc: Any  # uint8
-    boxes_bxnx4: Any  # float32
-    labels_bxn: Any  # int32
-    object_mask_bxn: Any  # bool
-    label_b: Any  # int32, the image's own
-    example_mask_b: Any  # bool
-    content_bx4: Any  # float32: the part of each image, a box in [0, 1], that shows the example's; all of it unless it is letterboxed
-    soft_label_bxk: Any = None  # float32, rows that sum to 1: set by batch transforms that mix images (CutMix, mixup), in training alone
+    Object 0 is the largest of the image's own class, if there is one; `example_mask_b` is False for padding, which is zeros.
+    """
+
+    images_bxhxwxc: UInt8[Array, "b h w c"]
+    boxes_bxnx4: Float32[Array, "b n 4"]
+    labels_bxn: Int32[Array, "b n"]
+    object_mask_bxn: Bool[Array, "b n"]
+    label_b: Int32[Array, " b"]  # the image's own
+    example_mask_b: Bool[Array, " b"]
+    content_bx4: Float32[Array, "b 4"]  # the part of each image, a box in [0, 1], that shows the example's; all of it unless letterboxed
+    soft_label_bxk: Float32[Array, "b k"] | None = None  # rows that sum to 1, from batch transforms that mix images (CutMix, mixup)
 
 
 @runtime_checkable

@@ -41,7 +41,8 @@ TESTED_ELSEWHERE = {
     "tasks/classify": "test_tasks", "tasks/localize": "test_tasks", "tasks/read_sequence": "test_tasks",
     "evaluation/metrics/classification": "test_metrics", "evaluation/metrics/localization": "test_metrics",
     "evaluation/target": "test_evaluate", "evaluation/examples": "test_evaluate", "evaluation/predictors": "test_evaluate",
-    "runs/partial_predictions": "test_saved_partial_predictions", "runs/provenance": "test_run_dir", "runs/metrics_log": "test_metric_writer",
+    "runs/partial_predictions": "test_saved_partial_predictions", "runs/provenance": "test_run_dir",
+    "runs/metrics_log": "test_metric_writer",
     "training/checkpoint": "test_resume", "training/preemption": "test_resume",
 }  # fmt: skip
 TESTED_AS_A_ROOM = {
@@ -71,8 +72,12 @@ def modules() -> dict[str, str]:
 
 
 def imported(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Dotted names that a file imports anywhere, functions included; `from a import b` gives `a.b`."""
+    """Dotted names that a file imports anywhere, functions included; `from a import b` gives `a.b`. Not those for type checking alone."""
+    guards = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    typing_only = {inner for guard in guards for statement in guard.body for inner in ast.walk(statement)}
     for node in ast.walk(tree):
+        if node in typing_only:
+            continue
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

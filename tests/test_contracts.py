@@ -17,6 +17,7 @@ from imgloc.config import registry
 from imgloc.config.build import HANDED_OVER
 from imgloc.config.registry import declared
 from imgloc.config.schema import base
+from imgloc.data.batches import collate
 from imgloc.devices import runtime
 from imgloc.evaluation import scoring
 from imgloc.inference.outputs import check_outputs
@@ -26,7 +27,7 @@ from imgloc.nn.apply import apply_train, as_inputs, predict_step
 from imgloc.training.objective import WeightedLoss, batch_loss
 from imgloc.training.optim import make_optimizer
 from imgloc.training.step import init_state, key_of
-from imgloc.types import DICT_OUTPUTS, Batch, Example, InMemory, Truth, TruthKnown
+from imgloc.types import DICT_OUTPUTS, Batch, Example, InMemory, InputSpec, Truth, TruthKnown
 
 CLASSES = 3
 SHAPE = (64, 64, 1)

@@ -37,19 +37,35 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_is_an_example_of_each() -> None:
     rooms = {str(Path(path).parent) for path in example_files()}
-    assert rooms == {"imgloc/models", "imgloc/losses", "imgloc/data/sources", "imgloc/metrics", "imgloc/nn/cells", "configs"}
+    assert rooms == {
+        "imgloc/models", "imgloc/losses", "imgloc/data/sources", "imgloc/data/batch_transforms", "imgloc/tasks", "imgloc/evaluation/metrics",
+        "imgloc/evaluation/baselines", "imgloc/nn/cells", "configs",
+    }  # fmt: skip
 
 
-def test_the_examples_train_and_are_scored(copy: Path, cache: Path) -> None:
+def test_every_command_knows_the_task_of_the_examples(copy: Path, cache: Path) -> None:
     (commands,) = re.findall(r"<!-- run -->\n```bash\n(.*?)```", README, flags=re.DOTALL)
+    printed = {}
     for line in commands.strip().splitlines():
         command, *arguments = line.split()
         assert command == "imgloc"
-        processes.run(*arguments, cache=cache, cwd=copy)
-    results = json.loads((copy / "runs" / "rectangles" / "results.json").read_text())
-    assert results["test"]["center_inside"]["mean"] > results["test/median_box"]["center_inside"]["mean"]
-    assert results["test"]["top1"]["mean"] > 0.8
-    assert "center_inside/class/lying" in results["test"]
+        printed[arguments[0]] = processes.run(*arguments, cache=cache, cwd=copy).stdout
+    run = copy / "runs" / "rectangles"
+    results = json.loads((run / "results.json").read_text())
+    assert set(results) == {"test", "test/mean_count"}
+    assert results["test"]["count_error"]["mean"] < 0.7 * results["test/mean_count"]["count_error"]["mean"]
+    assert "count_error/size/small" in results["test"]
+    assert "mean count" in printed["evaluate"]
+    validations = [record for record in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if record["kind"] == "validation"]
+    best = min(validations, key=lambda record: record["count_error"])
+    assert len({record["count_error"] for record in validations}) == len(validations) == 4
+    assert json.loads((run / "model" / "bundle.json").read_text())["step"] == best["step"], "the lowest error is the best"
+    page = (run / "report.html").read_text()
+    for text in ("Count error", "Predictions of the number of objects in each image", "by the absolute error of the count"):
+        assert text in page
+    assert json.loads(printed["locate"]) == {"path": "runs/rectangles/thumbnails/test/test-0.png", "count": json.loads(printed["locate"])["count"]}
+    assert "count_error" in printed["sweep"]
+    assert "2 of 2 points finished" in printed["sweep"]
 
 
 def test_the_example_cell_drifts_towards_what_it_reads(copy: Path, cache: Path) -> None:
@@ -57,7 +73,7 @@ def test_the_example_cell_drifts_towards_what_it_reads(copy: Path, cache: Path) 
 import jax, numpy as np
 from imgloc.nn.cell import make_layer
 x, mask = np.ones((1, 5, 2), np.float32), np.array([[True, True, False, True, True]])
-states, variables = make_layer("leaky(rate=0.25)", 3).init_with_output(jax.random.key(0), x, mask)
+states, variables = make_layer({"name": "leaky", "rate": 0.25}, 3).init_with_output(jax.random.key(0), x, mask)
 target = np.tanh(x[0, 0] @ variables["params"]["Dense_0"]["kernel"])
 np.testing.assert_allclose(states[0], target * (1 - 0.75 ** np.array([1, 2, 2, 3, 4]))[:, None], rtol=1e-5)
 """
@@ -69,7 +85,7 @@ np.testing.assert_allclose(states[0], target * (1 - 0.75 ** np.array([1, 2, 2, 3
 def test_the_examples_hold_the_contracts_and_the_style(copy: Path, cache: Path) -> None:
     check = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"]
     check += ["tests/test_contracts.py", "tests/test_architecture.py"]
-    chosen = ["-k", "two_layers or leaky or center or rectangles or levels"]
+    chosen = ["-k", "two_layers or leaky or count or rectangles or brightness or one_way"]
     done = subprocess.run([*check, *chosen], cwd=copy, env=processes.environment(cache), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     lint = [sys.executable, "-m", "ruff", "check", *example_files()]
