@@ -97,21 +97,26 @@ def load_variables(folder: Path, bundle: Bundle, expected: Any, devices: Mesh) -
     `expected` has the shapes and dtypes that the model needs. Raises UserError where the file lacks an array, has another one,
     or has one of another shape or dtype.
     """
-    wanted = named(expected)
+    path, wanted = folder / VARIABLES, named(expected)
     try:
-        with safe_open(folder / VARIABLES, framework="numpy") as file:
+        with safe_open(path, framework="numpy") as file:
             if file.metadata() != {"step": str(bundle.step)}:
                 raise UserError(f"the files of '{folder}' do not belong together; run the same imgloc train command again")
             stored = set(file.keys())
-            if stored != set(wanted):
-                name = min(stored ^ set(wanted))
-                which = "lacks" if name in wanted else "has an unknown"
-                model = bundle.resolved.model.name
-                raise UserError(f"'{folder / VARIABLES}' {which} array '{name}'; expected the arrays of model '{model}'")
-            loaded = {name: _put(file.get_tensor(name), name, wanted[name], devices) for name in wanted}
+        if stored != set(wanted):
+            name = min(stored ^ set(wanted))
+            which, model = "lacks" if name in wanted else "has an unknown", bundle.resolved.model.name
+            raise UserError(f"'{path}' {which} array '{name}'; expected the arrays of model '{model}'")
+        loaded = {name: _put(_read(path, name), name, wanted[name], devices) for name in wanted}
     except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read '{folder / VARIABLES}': {one_line(error)}") from error
+        raise UserError(f"cannot read '{path}': {one_line(error)}") from error
     return jax.tree_util.tree_map_with_path(lambda path, _: loaded[_name(path)], expected)
+
+
+def _read(path: Path, name: str) -> Any:
+    """One array. The file is opened for each: the pages that safetensors maps of it stay in memory until it is closed."""
+    with safe_open(path, framework="numpy") as file:
+        return file.get_tensor(name)
 
 
 def _put(array: Any, name: str, like: Any, devices: Mesh) -> jax.Array:
