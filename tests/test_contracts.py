@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from imgloc.config import registry
-from imgloc.config.build import HANDED_OVER
+from imgloc.config.build import CALLER_FIELDS
 from imgloc.config.registry import declared
 from imgloc.config.schema import base
 from imgloc.data.batches import collate
@@ -221,7 +221,7 @@ def test_a_model_computes_in_bfloat16(name: str) -> None:
 @pytest.mark.parametrize("name", registry.names("models"))
 def test_a_model_has_a_default_for_every_field_and_a_smallest_form(name: str) -> None:
     module = registry.find("models", name)
-    fields = {f: p for f, p in inspect.signature(module.Model).parameters.items() if f not in HANDED_OVER}
+    fields = {f: p for f, p in inspect.signature(module.Model).parameters.items() if f not in CALLER_FIELDS}
     assert all(p.default is not p.empty for p in fields.values())
     assert set(module.TINY) <= set(fields)
     assert inspect.getdoc(module.Model)

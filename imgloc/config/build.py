@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -19,27 +19,26 @@ from imgloc.types import Augmentation, Batch, Example, InputSpec, Source
 if TYPE_CHECKING:
     from flax import linen as nn
 
-HANDED_OVER = ("num_classes", "parent", "name")  # model fields that no config sets
+CALLER_FIELDS = ("num_classes", "parent", "name")  # fields of a model that no config sets
 
 
 def member(room: str, name: str, member: str) -> Callable[..., Any]:
-    """What a module of a room has to offer: its `Model`, `loss`, `source`, `rows`."""
+    """The callable that a file of a room offers under a fixed name, such as `Model` or `source`."""
     module = find(room, name)
-    found = getattr(module, member, None)
-    if not callable(found):
+    function = getattr(module, member, None)
+    if not callable(function):
         raise UserError(f"{ROOMS[room]} '{name}' has no {member}; see README, Add your own")
-    function: Callable[..., Any] = found
-    return function
+    return cast(Callable[..., Any], function)
 
 
 def model_fields(model: type[nn.Module]) -> dict[str, Any]:
     """A linen module's fields and their defaults."""
     made = {f.name: f.default_factory() for f in dataclasses.fields(model) if f.default_factory is not dataclasses.MISSING}
-    return {f.name: made.get(f.name, f.default) for f in dataclasses.fields(model) if f.name not in HANDED_OVER}
+    return {f.name: made.get(f.name, f.default) for f in dataclasses.fields(model) if f.name not in CALLER_FIELDS}
 
 
 def keyword_options(function: Callable[..., Any], *, but: str = "") -> dict[str, Any]:
-    """The keyword-only options of a loss, source or augmentation with their defaults, `but` for the one that is handed over."""
+    """The keyword-only options of a function with their defaults, without the option `but`."""
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != but}
 
@@ -49,22 +48,22 @@ def model_class(name: str) -> type[nn.Module]:
     from flax import linen as nn
 
     if not name:
-        raise UserError(f"config.model.name is empty; possible: {', '.join(names('models'))}")
+        raise UserError(f"model.name is empty; possible: {', '.join(names('models'))}")
     model = member("models", name, "Model")
     if not (isinstance(model, type) and issubclass(model, nn.Module)):
-        raise UserError(f"model '{name}' has a Model that is no flax.linen Module; see README, Add your own")
+        raise UserError(f"model '{name}' has a Model that is not a flax.linen Module; see README, Add your own")
     return model
 
 
 def make_model(model: ConfigDict, num_classes: int) -> nn.Module:
-    """The linen module that a config names, for a data set's number of classes. Raises UserError for fields that it has not."""
+    """The linen module that a config names, for a number of classes. Raises UserError for fields that the model does not have."""
     fields = {key: value for key, value in model.items() if key != "name"}
-    made = model_class(model.name)
-    foreign = sorted(set(fields) - set(model_fields(made)))
-    if foreign:  # `complete` has refused them in a recipe
-        told = f"model '{model.name}' has no {', '.join(foreign)}; possible: {', '.join(model_fields(made))}"
-        raise UserError(f"{told}. A run that has was made by another version: its provenance.json says by which commit")
-    return made(num_classes=num_classes, **fields)
+    module = model_class(model.name)
+    unknown_fields = sorted(set(fields) - set(model_fields(module)))
+    if unknown_fields:  # in a recipe, `complete` has refused them
+        lacks = f"model '{model.name}' has no field {', '.join(unknown_fields)}; possible: {', '.join(model_fields(module))}"
+        raise UserError(f"{lacks}. The run was made with another version: its provenance.json names the commit")
+    return module(num_classes=num_classes, **fields)
 
 
 def evaluation_fields(model: str) -> tuple[str, ...]:
@@ -80,7 +79,7 @@ def make_source(data: ConfigDict, split: str, seed: int) -> Source:
         size = len(source)
     except UserError:
         raise
-    except Exception as error:  # whatever a source of somebody's own does
+    except Exception as error:  # a user's source may raise anything
         raise UserError(f"source '{data.source}' fails for split '{split}': {reason(error)}") from error
     if not size:
         raise UserError(f"split '{split}' of source '{data.source}' has no examples")
@@ -88,14 +87,14 @@ def make_source(data: ConfigDict, split: str, seed: int) -> Source:
 
 
 def make_input_spec(data: ConfigDict, channels: int) -> InputSpec:
-    """How a config's model sees examples."""
+    """The input spec of a config's model."""
     return InputSpec((*data.image_size, channels), data.max_objects, data.resize)
 
 
 def make_augmentation(augment: ConfigDict, spec: InputSpec) -> Augmentation | None:
-    """What a config has done to training examples, its options checked; None: nothing.
+    """The augmentation that a config names, its options checked; None where there is none.
 
-    A crop is brought to the view's size in the same pass; one that is to be letterboxed keeps its own.
+    A crop is resized to the input spec in the same pass, except where it will be letterboxed.
     """
     if augment.name == "none":
         return None
@@ -103,7 +102,7 @@ def make_augmentation(augment: ConfigDict, spec: InputSpec) -> Augmentation | No
     options |= {key: tuple(value) if isinstance(value, (list, tuple)) else value for key, value in augment.items() if key != "name"}
     function, enlarges = (member("data.augmentations", augment.name, name) for name in ("augment", "enlarges"))
     blank = Example(np.zeros((32, 32, 3), np.uint8), np.array([[0.25, 0.25, 0.75, 0.75]], np.float32), np.zeros(1, np.int32), 0, "", "")
-    function(blank, generator(0, "augmentation", 0), **options)  # options that cannot be are told before anything begins
+    function(blank, generator(0, "augmentation", 0), **options)  # wrong options raise before anything begins
     return Augmentation(functools.partial(function, **options), enlarges(**options))
 
 

@@ -1,4 +1,4 @@
-"""`--config.key=value` on a command line: ml_collections' flags, with our one-line refusals."""
+"""`--config.KEY=VALUE` on a command line: the flags of ml_collections, with errors of one line."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from imgloc.errors import UserError, one_line
 
 
 def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
-    """The config with `--config.key=value` arguments applied, by ml_collections' flags.
+    """The config with `--config.KEY=VALUE` arguments applied.
 
-    Raises UserError for unknown keys, wrong types and anything that is not such a flag.
+    Raises UserError for unknown keys, values of a wrong type, and other arguments.
     """
     for argument in arguments:
         if argument.startswith("-") and not argument.startswith("--config."):
             raise UserError(f"unknown option '{argument}'; possible: --config.KEY=VALUE, and those of --help")
-    config = copied(config)  # flags change it in place
+    config = copied(config)  # the flags change it in place
     for name in override_keys(arguments):
         _check_path(config, name)
     values = flags.FlagValues()
@@ -37,28 +37,28 @@ def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     except flags.IllegalFlagValueError as error:
         key, _, got = one_line(error).removeprefix("flag --config.").partition("=")
         default = functools.reduce(getattr, key.split("."), config)
-        raise UserError(f"config key '{key}' wants {type(default).__name__} such as {default!r}; got {got}") from error
+        raise UserError(f"{key} must be of type {type(default).__name__}, such as {default!r}, got {got}") from error
     except (flags.Error, TypeError, ValueError, KeyError, AttributeError) as error:
         raise UserError(one_line(error)) from error
     if rest:
         raise UserError(f"unexpected argument '{rest[0]}'; possible: --config.KEY=VALUE")
-    return copied(config)  # flags lock theirs
+    return copied(config)  # the flags have locked it
 
 
 def override_keys(arguments: Sequence[str]) -> list[str]:
-    """The dotted keys that `--config.key=value` arguments name."""
+    """The dotted keys of `--config.KEY=VALUE` arguments."""
     return [a.split("=", 1)[0].removeprefix("--config.") for a in arguments if a.startswith("--config.")]
 
 
 def flag_value(arguments: Sequence[str], key: str) -> str | None:
-    """The last value that arguments give to a key, as text, before any parsing."""
-    found = None
+    """The last value of a key in arguments, as text; None where they do not set it."""
+    value = None
     for i, argument in enumerate(arguments):
         if argument == f"--config.{key}" and i + 1 < len(arguments):
-            found = arguments[i + 1]
+            value = arguments[i + 1]
         elif argument.startswith(f"--config.{key}="):
-            found = argument.split("=", 1)[1]
-    return found
+            value = argument.split("=", 1)[1]
+    return value
 
 
 def _check_path(config: ConfigDict, key: str) -> None:
@@ -69,9 +69,9 @@ def _check_path(config: ConfigDict, key: str) -> None:
             raise unknown("config key", key, leaves(config) if depth == 0 else [".".join([*parts[:depth], k]) for k in section])
         section = section[part]
         if depth + 1 < len(parts) and not isinstance(section, ConfigDict):
-            raise UserError(f"config key '{'.'.join(parts[: depth + 1])}' is a value, it has no '{parts[depth + 1]}'")
+            raise UserError(f"{'.'.join(parts[: depth + 1])} is a value, not a section; it has no key '{parts[depth + 1]}'")
     if isinstance(section, ConfigDict):
-        raise UserError(f"config key '{key}' is a section; possible: {', '.join(f'{key}.{name}' for name in section)}")
+        raise UserError(f"{key} is a section; possible: {', '.join(f'{key}.{name}' for name in section)}")
 
 
 @contextlib.contextmanager

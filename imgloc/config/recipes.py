@@ -12,7 +12,7 @@ from imgloc.errors import UserError, reason
 
 
 def load_recipe(path: str) -> ModuleType:
-    """The module of a recipe file, freshly executed. Raises UserError, one line, where that fails."""
+    """The module of a recipe file, executed anew. Raises UserError where that fails."""
     location = Path(path)
     if not location.is_file():
         near = sorted(str(p) for p in Path(location.parent).glob("*.py")) if location.parent.is_dir() else []
@@ -24,12 +24,12 @@ def load_recipe(path: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise UserError(f"config file '{path}' does not run: {reason(error)}") from error
+        raise UserError(f"config file '{path}' cannot be executed: {reason(error)}") from error
     return module
 
 
 def read_recipe(path: str) -> ConfigDict:
-    """What `get_config()` of a recipe file returns. Raises UserError, one line, where that fails."""
+    """The config that `get_config()` of a recipe file returns. Raises UserError where that fails."""
     module = load_recipe(path)
     if not hasattr(module, "get_config"):
         raise UserError(f"config file '{path}' has no get_config()")

@@ -1,4 +1,4 @@
-"""Names become modules: the one place that imports a model, loss, source, data set, task or metric by its name."""
+"""Names of files become modules: the only place that imports a model, loss, source, task or metric by its name."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ OBJECTS = {  # the object that a file of these rooms declares
 
 
 def names(room: str) -> list[str]:
-    """The names that a room of imgloc offers: its files."""
+    """The names that a room of imgloc offers: those of its files, without folders in it."""
     package = importlib.import_module(f"imgloc.{room}")
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
 
 
 def find(room: str, name: str) -> ModuleType:
-    """The module of a name: a file in that room of imgloc, or a dotted module of one's own.
+    """The module of a name: a file in that room of imgloc, or a dotted module of the user's own.
 
-    Raises UserError where there is none.
+    Raises UserError where it does not exist or cannot be imported.
     """
     if not all(part.isidentifier() for part in name.split(".")):
         raise unknown(ROOMS[room], name, names(room))
@@ -41,11 +41,11 @@ def find(room: str, name: str) -> ModuleType:
         if name not in names(room):
             raise unknown(ROOMS[room], name, names(room))
         return importlib.import_module(f"imgloc.{room}.{name}")
-    if os.getcwd() not in sys.path:  # a command started by its script does not look into the folder it is run in
+    if os.getcwd() not in sys.path:  # the script of a command does not search the folder in which it runs
         sys.path.append(os.getcwd())
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # whatever a module of somebody's own does when it is imported
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise UserError(f"cannot import {ROOMS[room]} '{name}': {reason(error)}; possible: a module found from this folder") from error
 
 

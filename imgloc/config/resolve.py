@@ -21,21 +21,21 @@ from imgloc.types import RESIZES
 
 
 def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
-    """A recipe and its command-line overrides as a complete, checked config, with its epochs as steps; see `override`."""
+    """A recipe with command-line overrides as a complete, checked config, its epochs converted to steps; see `override`."""
     return epochs_to_steps(override(recipe, arguments))
 
 
 def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
-    """A recipe and its command-line overrides as a complete, checked config.
+    """A recipe with command-line overrides as a complete, checked config.
 
-    Naming another model or source by a flag drops the recipe's fields for the one it named; naming train.steps, its epochs.
+    A flag that names another model, source or augmentation drops the recipe's options for the old one; train.steps drops its epochs.
     """
     configs.check_keys(recipe)
     recipe = configs.copied(recipe)
     given = overrides.override_keys(arguments)
     if "train.steps" in given:
         if "train.epochs" in given:
-            raise UserError("--config.train.steps and --config.train.epochs both say how long to train; possible: one of them")
+            raise UserError("--config.train.steps and --config.train.epochs are both set; set one of them")
         recipe.train.epochs = 0.0
     sections = (recipe.model, "model.name", recipe.model), (recipe.data, "data.source", recipe.data.options)
     for section, key, owned in (*sections, (recipe.data.augment, "data.augment.name", recipe.data.augment)):
@@ -54,13 +54,13 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
 
 
 def epochs_to_steps(config: ConfigDict) -> ConfigDict:
-    """The config with its epochs, where it has some, as steps, the last batch's worth rounded up; batches run across epochs."""
+    """The config with its epochs converted to steps, rounded up; batches run across the ends of epochs."""
     if config.train.epochs == 0:
         return config
     source = make_source(config.data, "train", config.seed)
     if source.info.endless:
-        key = f"config key 'train.epochs' is {config.train.epochs}"
-        raise UserError(f"{key}, but the training examples of '{config.data.source}' never end; possible: 0, and train.steps")
+        endless = f"the training examples of '{config.data.source}' are endless"
+        raise UserError(f"train.epochs must be 0, got {config.train.epochs}: {endless}; set train.steps")
     config = configs.copied(config)
     config.train.steps = math.ceil(config.train.epochs * len(source) / config.train.batch_size)
     config.train.epochs = 0.0
@@ -69,7 +69,7 @@ def epochs_to_steps(config: ConfigDict) -> ConfigDict:
 
 
 def complete(config: ConfigDict) -> ConfigDict:
-    """The config with every option of its model, source and losses filled in from their defaults."""
+    """The config with every option of its model, source, augmentation, losses and batch transforms filled in."""
     config = configs.copied(config)
     _fill("model", config.model, model_fields(model_class(config.model.name)), also=("name",))
     source = member("data.sources", config.data.source, "source")
@@ -77,9 +77,9 @@ def complete(config: ConfigDict) -> ConfigDict:
     augment = member("data.augmentations", config.data.augment.name, "augment")
     _fill("data.augment", config.data.augment, keyword_options(augment, but="size"), also=("name",))
     if config.data.resize not in RESIZES:
-        raise unknown("fit (data.resize)", config.data.resize, RESIZES)
+        raise unknown("resize (data.resize)", config.data.resize, RESIZES)
     if not config.losses:
-        raise UserError(f"config.losses is empty; possible entries: {', '.join(names('losses'))}")
+        raise UserError(f"losses is empty; possible entries: {', '.join(names('losses'))}")
     for key in config.losses:
         entry = _entry(config.losses, "losses", key)
         options = keyword_options(declared("losses", entry.name, Loss).function)
@@ -92,7 +92,7 @@ def _entry(section: ConfigDict, where: str, key: str) -> ConfigDict:
     """An entry of a section whose entries each name a file; its own name is the default."""
     entry = section[key]
     if not isinstance(entry, ConfigDict):
-        raise UserError(f"config key '{where}.{key}' is a section of options, such as {{}}; got {entry!r}")
+        raise UserError(f"{where}.{key} must be a section such as {{'weight': 1.0}}, got {entry!r}")
     entry.name = entry.name if "name" in entry else key
     configs.check_type(f"{where}.{key}.name", entry.name, "")
     return entry
@@ -103,7 +103,7 @@ def _batch_transform(entry: Any) -> dict[str, Any]:
     where = "data.batch_transforms"
     entry = {"name": entry} if isinstance(entry, str) else entry
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
-        raise UserError(f"an entry of config key '{where}' is a name, or a dict with a name and options; got {entry!r}")
+        raise UserError(f"an entry of {where} must be a name, or a dict with a name and options, got {entry!r}")
     section = ConfigDict(dict(entry))
     _fill(f"{where} ({section.name})", section, keyword_options(member("data.batch_transforms", section.name, "transform")), also=("name",))
     complete_entry: dict[str, Any] = section.to_dict()
@@ -119,9 +119,9 @@ def _fill(where: str, section: ConfigDict, defaults: Mapping[str, Any], also: Se
     for key, default in defaults.items():
         if key not in section:
             if default in (dataclasses.MISSING, inspect.Parameter.empty):
-                raise UserError(f"config key '{where}.{key}' has no default; set it")
+                raise UserError(f"{where}.{key} has no default; set it")
             section[key] = default
         elif isinstance(default, float):
             number = float(section[key])
-            del section[key]  # ml_collections keeps the type of what is there
+            del section[key]  # ml_collections keeps the type of an existing value
             section[key] = number

@@ -1,8 +1,8 @@
-"""Every key of a config, its default and what it means; checking and saving configs.
+"""Every key of a config with its default and its meaning; checking configs and saving them as JSON.
 
-A recipe in configs/ starts from `base()` and says what differs. The sections `model`, `data.options`, `data.augment`
-and each entry of `losses` also take the keyword options of what they name; `imgloc.config.build.complete`
-fills those in, so a saved config holds every value that a run was made with.
+A recipe in configs/ starts from `base()` and sets what differs. The sections `model`, `data.options`, `data.augment` and each entry of
+`losses` also take the keyword options of the file that they name. `imgloc.config.resolve.complete` fills these in, so that a saved
+config has every value that its run used.
 """
 
 from __future__ import annotations
@@ -23,18 +23,16 @@ POSITIVE = ("train.steps", "train.batch_size", "train.grad_accum_steps", "train.
             "data.max_objects", "eval.batch_size", "eval.bootstrap_samples")  # fmt: skip
 NOT_NEGATIVE = ("seed", "train.epochs", "train.eval_every", "train.patience", "data.threads", "data.workers", "data.prefetch",
                 "eval.gallery", "optim.lr", "optim.warmup_steps", "optim.weight_decay", "optim.clip_norm")  # fmt: skip
-RANGES = (  # keys, the lowest value, one that is too high, what is said of a value outside
-    (POSITIVE, 1, math.inf, "is {}; possible: at least 1"),
-    (NOT_NEGATIVE, 0, math.inf, "is {}; possible: at least 0"),
-    (("optim.ema", "optim.b1", "optim.b2"), 0, 1, "is {}; possible: 0 up to, not including, 1"),
-    (("seed", "train.steps"), 0, 2**31, "is too large; possible: below 2147483648"),
-    (("train.batch_size", "eval.batch_size"), 1, 10**6, "is too large; possible: below 1000000"),
-    (("data.max_objects",), 1, 100_001, "is {}; possible: up to 100000"),
-    (("train.steps_per_call",), 1, 1001, "is {}; possible: up to 1000"),
-    (("data.threads", "data.workers"), 0, 1025, "is {}; possible: up to 1024"),
+RANGES = (  # keys, the lowest value, one that is too high, the condition as an error states it
+    (POSITIVE, 1, math.inf, "at least 1"),
+    (NOT_NEGATIVE, 0, math.inf, "at least 0"),
+    (("optim.ema", "optim.b1", "optim.b2"), 0, 1, "at least 0 and below 1"),
+    (("seed", "train.steps"), 0, 2**31, "below 2147483648"),
+    (("train.batch_size", "eval.batch_size"), 1, 10**6, "below 1000000"),
+    (("data.max_objects",), 1, 100_001, "at most 100000"),
+    (("train.steps_per_call",), 1, 1001, "at most 1000"),
+    (("data.threads", "data.workers"), 0, 1025, "at most 1024"),
 )
-
-
 SCORED_AFTER_TRAINING = ("", *(split + which for split in ("test", "validation", "train") for which in ("", "@last")))
 
 
@@ -42,26 +40,26 @@ def base() -> ConfigDict:
     """A config with every key at its default."""
     config = ConfigDict()
     config.seed = 0  # of initialization, order, augmentation and dropout
-    config.task = "localize"  # a file in imgloc/tasks: what kind of answer is scored
+    config.task = "localize"  # the kind of answer: a file in imgloc/tasks, or a dotted module of your own
 
-    # How a run lies on its devices. No part of what the run is: it may go on, and is scored, on others.
+    # The layout of arrays on devices. It is not part of a run's identity: a run may be resumed and scored with another one.
     config.devices = ConfigDict()
-    config.devices.data = -1  # parts of the devices that each keep a copy of all parameters; -1: as many as there are devices for
-    config.devices.fsdp = 1  # devices of such a part: parameters, averages and optimizer state are split over them to save memory
+    config.devices.data = -1  # groups of devices, each with a copy of all parameters; -1: as many as the devices allow
+    config.devices.fsdp = 1  # devices of a group: parameters, averages and optimizer state are split over them to save memory
 
     config.data = ConfigDict()
     config.data.source = "scattered_digits"  # a file in imgloc/data/sources, or a dotted module of your own
     config.data.options = ConfigDict()  # the source's keyword options
     config.data.image_size = (64, 64)  # height and width that images are resized to
-    config.data.resize = "stretch"  # how images get that size: stretch, or letterbox (sides keep their ratio, what is left is black)
-    config.data.augment = ConfigDict()  # what is done to images of training
+    config.data.resize = "stretch"  # to that size: stretch, or letterbox (the aspect ratio is kept, the rest is black)
+    config.data.augment = ConfigDict()  # augmentation of training images
     config.data.augment.name = "none"  # a file in imgloc/data/augmentations, or a dotted module of your own; the rest: its options
-    # changes of training batches on the device, in this order: files in imgloc/data/batch_transforms, or dotted modules of your own,
-    config.data.batch_transforms = ()  # each as its name or as a dict of its name and options: {"name": "horizontal_flip", ...}
-    config.data.max_objects = 1  # boxes kept of an image: those of its own class first, the largest of them before others
-    config.data.threads = 1  # that make batches ahead
-    config.data.workers = 0  # processes that make batches ahead instead, for costly decoding
-    config.data.prefetch = 2  # batches put onto the devices ahead
+    # Transforms of training batches on the device, in this order: files in imgloc/data/batch_transforms, or dotted modules of your own.
+    config.data.batch_transforms = ()  # each is a name, or a dict of a name and options: {"name": "horizontal_flip", "probability": 0.5}
+    config.data.max_objects = 1  # boxes kept of an image: first those of the image's own class, then by size
+    config.data.threads = 1  # that prepare batches ahead
+    config.data.workers = 0  # processes that prepare batches ahead instead of threads, for costly decoding
+    config.data.prefetch = 2  # batches transferred to the devices ahead
 
     config.model = ConfigDict()
     config.model.name = ""  # a file in imgloc/models, or a dotted module of your own; the rest: its fields
@@ -71,42 +69,42 @@ def base() -> ConfigDict:
 
     config.optim = ConfigDict()
     config.optim.name = "adamw"  # adamw (Adam where weight_decay is 0) or sgd (momentum b1)
-    config.optim.lr = 1e-3  # the highest
+    config.optim.lr = 1e-3  # the highest learning rate
     config.optim.schedule = "cosine"  # after the warmup: cosine to zero, or constant
-    config.optim.warmup_steps = 0  # of linear rise from zero
+    config.optim.warmup_steps = 0  # steps of linear warmup from zero
     config.optim.b1 = 0.9
     config.optim.b2 = 0.999
     config.optim.eps = 1e-8
     config.optim.weight_decay = 0.0  # decoupled from the gradient
-    config.optim.weight_decay_exclude = ("bias$", "scale$")  # parameters (a/b/c) matching one are spared
-    config.optim.clip_norm = 0.0  # of the whole gradient; 0: off
-    config.optim.ema = 0.0  # decay of an average of parameters that evaluation uses; 0: off
+    config.optim.weight_decay_exclude = ("bias$", "scale$")  # patterns of parameters (a/b/c) without weight decay
+    config.optim.clip_norm = 0.0  # largest global norm of the gradient; 0: off
+    config.optim.ema = 0.0  # decay of the moving average of parameters that evaluation uses; 0: off
 
     config.train = ConfigDict()
     config.train.steps = 1000
-    config.train.epochs = 0.0  # passes through the training split instead: a resolved config has them as train.steps; 0: none
+    config.train.epochs = 0.0  # passes through the training split instead of steps; a resolved config has them as train.steps; 0: none
     config.train.batch_size = 64  # of all devices together
-    config.train.grad_accum_steps = 1  # parts that a batch is worked through in, to save memory
+    config.train.grad_accum_steps = 1  # parts that a batch is processed in to save memory; their gradients are averaged
     config.train.dtype = "float32"  # of the computation: float32 or bfloat16; parameters stay float32
-    config.train.steps_per_call = 1  # done in one compiled call; above 1 pays where a step of dense layers is a few milliseconds
+    config.train.steps_per_call = 1  # in one compiled call; above 1 pays for dense layers whose step takes a few milliseconds
     config.train.log_every = 50  # steps between lines of metrics.jsonl
     config.train.eval_every = 500  # steps between evaluations on the validation split; 0: none
     config.train.save_every = 500  # steps between checkpoints
-    config.train.best_metric = ""  # of validation: the model with its best value is kept; a resolved config has that of the task for ""
-    config.train.patience = 0  # evaluations without a better one before training stops; 0: off
-    config.train.init_from = ""  # a run folder whose parameters training starts from
-    config.train.init_skip = ()  # parameters (a/b/c) matching a pattern here start fresh
+    config.train.best_metric = ""  # of validation, whose best value chooses the best model; "": that of the task
+    config.train.patience = 0  # evaluations without improvement before training stops; 0: off
+    config.train.init_from = ""  # a run folder whose best model training starts from
+    config.train.init_skip = ()  # patterns of parameters (a/b/c) that are initialized afresh
 
     config.eval = ConfigDict()
     config.eval.batch_size = 100
-    config.eval.after_training = ""  # what is scored when training has finished: test, or test@last for the last checkpoint; "": nothing
-    config.eval.bootstrap_samples = 2000  # behind each interval
-    config.eval.gallery = 12  # pictures kept of the best, the median and the worst cases each
+    config.eval.after_training = ""  # a split to score after training: test, or test@last for the last model; "": none
+    config.eval.bootstrap_samples = 2000  # samples of the bootstrap behind each interval
+    config.eval.gallery = 12  # images kept of the best, the median and the worst examples each
     return config
 
 
 def check_keys(config: ConfigDict) -> None:
-    """Refuse keys that `base()` does not declare and values of another type."""
+    """Raises UserError for keys that `base()` does not declare, missing keys, and values of another type."""
     _check_section(config, base(), "")
 
 
@@ -122,7 +120,7 @@ def _check_section(config: ConfigDict, declared: ConfigDict, prefix: str) -> Non
         default = declared[key]
         if isinstance(default, ConfigDict):
             if not isinstance(value, ConfigDict):
-                raise UserError(f"config key '{prefix}{key}' is a section; got {value!r}")
+                raise UserError(f"{prefix}{key} must be a section of keys, got {value!r}")
             _check_section(value, default, f"{prefix}{key}.")
         else:
             check_type(prefix + key, value, default)
@@ -132,24 +130,24 @@ def _check_section(config: ConfigDict, declared: ConfigDict, prefix: str) -> Non
 
 
 def check_ranges(config: ConfigDict) -> None:
-    """Refuse numbers that make no sense: no steps, an empty batch, a decay of 1."""
-    for keys, low, below, problem in RANGES:
+    """Raises UserError for values out of range, such as no steps, an empty batch or a decay of 1."""
+    for keys, low, below, condition in RANGES:
         for key in keys:
             value = functools.reduce(getattr, key.split("."), config)
             if not low <= value < below:
-                raise UserError(f"config key '{key}' {problem.format(value)}")
+                raise UserError(f"{key} must be {condition}, got {value}")
     for key, entry in config.losses.items():
         if not entry.weight >= 0:
-            raise UserError(f"config key 'losses.{key}.weight' is {entry.weight}; possible: at least 0 (0: off)")
+            raise UserError(f"losses.{key}.weight must be at least 0 (0: off), got {entry.weight}")
     size = config.data.image_size
     if len(size) != 2 or not all(isinstance(side, int) and 0 < side <= 16_384 for side in size):
-        raise UserError(f"config key 'data.image_size' is {size}; possible: (height, width) in pixels, up to 16384")
+        raise UserError(f"data.image_size must be (height, width) in pixels, each from 1 to 16384, got {size}")
     if config.eval.after_training not in SCORED_AFTER_TRAINING:
         raise unknown("split (eval.after_training)", config.eval.after_training, filter(None, SCORED_AFTER_TRAINING))
 
 
 def check_type(key: str, value: Any, default: Any) -> None:
-    """Refuse a value of another type than its default; an int serves as a float, a list as a tuple."""
+    """Raises UserError for a value of another type than its default; an int is accepted as a float, a list as a tuple."""
     if isinstance(default, bool) or isinstance(value, bool):
         right = isinstance(default, bool) and isinstance(value, bool)
     elif isinstance(default, float):
@@ -162,9 +160,9 @@ def check_type(key: str, value: Any, default: Any) -> None:
     else:
         right = isinstance(value, type(default))
     if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"config key '{key}' is {value}; possible: a finite number")
+        raise UserError(f"{key} must be a finite number, got {value}")
     if not right:
-        raise UserError(f"config key '{key}' wants {type(default).__name__} such as {default!r}; got {value!r}")
+        raise UserError(f"{key} must be of type {type(default).__name__}, such as {default!r}, got {value!r}")
 
 
 def copied(config: ConfigDict) -> ConfigDict:
@@ -187,7 +185,7 @@ def to_json(config: ConfigDict) -> dict[str, Any]:
 
 
 def from_json(values: Mapping[str, Any]) -> ConfigDict:
-    """The config that `to_json` wrote; lists become tuples."""
+    """The config that `to_json` returned as values; lists become tuples."""
 
     def tuples(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -198,10 +196,10 @@ def from_json(values: Mapping[str, Any]) -> ConfigDict:
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What `to_json` wrote without `devices`: those decide how quickly a run's numbers come, not which."""
+    """The values of `to_json` without `devices`, which do not change the numbers of a run."""
     return {key: value for key, value in values.items() if key != "devices"}
 
 
 def fingerprint(config: ConfigDict) -> str:
-    """What tells this config from others: 16 hex digits over every key and value of its `identity`."""
+    """16 hex digits that identify the config: a hash of every key and value of its `identity`."""
     return files.fingerprint(identity(to_json(config)))

@@ -108,7 +108,7 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(name: str, tmp_pat
         ("def get_config(): return 1 / 0", "ZeroDivisionError"),
         ("from imgloc.config.schema import base\ndef get_config():\n    c = base()\n    c.optim.rate = 1\n    return c", "did you mean"),
         ("from imgloc.config.schema import base\ndef get_config():\n    c = base()\n    c.optim.lr = 'fast'\n    return c", "TypeError"),
-        ("from imgloc.config.schema import base\ndef get_config():\n    return base()", "config.model.name is empty"),
+        ("from imgloc.config.schema import base\ndef get_config():\n    return base()", "model.name is empty"),
     ],
 )
 def test_a_bad_recipe_is_told_in_one_line(content: str | None, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,7 +95,7 @@ def test_values_of_another_type_are_refused(key: str, value: Any) -> None:
     for part in path:
         section = section[part]
     section[leaf] = value
-    assert_refused(lambda: configs.check_keys(ConfigDict(values)), f"'{key}'", repr(value))
+    assert_refused(lambda: configs.check_keys(ConfigDict(values)), f"{key} must be ", repr(value))
 
 
 def test_an_int_serves_as_a_float_and_a_list_as_a_tuple() -> None:
