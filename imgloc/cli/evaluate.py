@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from imgloc.runs.run_dir import RunDir
 
-HELP = "score a run on a split: per-example rows, results.json with 95 % intervals, a table beside the baselines"
+HELP = "score a run on a split: rows, results.json with 95 % intervals, and a table beside the baselines"
 EXAMPLES = """\
---config.data.KEY=VALUE with --name scores the run on other data; data it was trained on is refused.
---config.model.KEY=VALUE with --name changes how a trained model answers, where its model says so: num_rollouts of ram.
-Rows and results lie in the run folder; those of --checkpoint last under SPLIT@last. Rows that are
-current (same config, checkpoint and data) are not made again.
+--config.data.KEY=VALUE with --name scores the run on other data; data on which it was trained is refused.
+--config.model.KEY=VALUE with --name changes fields that change no parameter, such as num_rollouts of ram.
+Rows and results are written to the run folder; those of --checkpoint last are called SPLIT@last. Current rows
+(same config, checkpoint and data) are not made again.
 
 examples:
   imgloc evaluate runs/a --split test
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder")
     parser.add_argument("--split", default="test", help="train, validation or test (default)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
-    parser.add_argument("--name", default="", help="what to call other data than the run's own in rows and results")
+    parser.add_argument("--name", default="", help="the name of other data or fields in rows and results")
     text = "save the partial predictions of these examples for the report (models that read an image in several moments)"
     parser.add_argument("--partial-predictions", nargs="+", action="extend", default=[], metavar="ID", help=text)
     add_distributed(parser)

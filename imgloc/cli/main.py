@@ -1,4 +1,4 @@
-"""The `imgloc` command: which subcommand, and how its errors are told."""
+"""The `imgloc` command: its subcommands, and its errors in one line."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from imgloc.cli import data, evaluate, locate, report, sweep, train
 from imgloc.cli.parsers import add_commands, tell_in_one_line
 from imgloc.errors import UserError, of_storage, one_line
 
-OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how the message of a JaxRuntimeError begins where an array does not fit
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # the beginning of the message of a JaxRuntimeError where an array does not fit into memory
 COMMANDS = {"train": train, "sweep": sweep, "evaluate": evaluate, "locate": locate, "report": report, "data": data}
 
 DESCRIPTION = """\
-imgloc says what is in an image and where: train a localizer, score it with
-intervals beside trivial baselines, use it on pictures, report it as a web page.
+Image localization with JAX: train a model, score it with intervals beside trivial baselines,
+use it on images, and report it as a web page.
 """
 EXAMPLES = """\
-a first run, from data that is already here:
+a first run, on data that comes with the installation:
   imgloc train    --config configs/digits_cnn.py --workdir runs/a
   imgloc evaluate runs/a --split test
   imgloc report   runs/a --out report.html
   imgloc locate   runs/a photo.jpg more/*.png --out out/
 
-exit codes: 0 done, 1 some inputs failed or training broke off, 2 a mistake in the command or config
-IMGLOC_TUNE=0 switches off the process settings that make XLA quick on a CPU
+exit codes: 0 success, 1 some inputs failed or training ended with an error, 2 a mistake in the command or the config
+IMGLOC_TUNE=0 switches off the process settings that make XLA faster on a CPU
 """
 
 
@@ -44,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """A command's own arguments, and its `--config.KEY=VALUE` or `--config.KEY VALUE`, which argparse would take for others."""
+    """The arguments of a command without, and then its overrides `--config.KEY=VALUE` or `--config.KEY VALUE`, which argparse cannot parse."""
     own: list[str] = []
     overrides: list[str] = []
     waiting = False  # for the value of the last override
@@ -80,24 +80,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a folder's name may be no text, a class's name none of the terminal's
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names of folders and classes may not be encodable
             sys.stdout.reconfigure(errors="backslashreplace")
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of damaged files, which are told in a line of ours
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # Pillow warns of damaged files, each of which has its own line
         code: int = COMMANDS[parsed.command].run(parsed, rest)
-        sys.stdout.flush()  # here, where a full disk can still be told
+        sys.stdout.flush()  # here, where a full disk can still be reported
         return code
     except UserError as error:
         line = one_line(error)
         print(f"imgloc {parsed.command}: {line if len(line) < 2000 else line[:2000] + ' ...'}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader of our output has gone: `imgloc locate ... | head`
+    except BrokenPipeError:  # the reader of the output has ended: `imgloc locate ... | head`
         sys.stderr.close()
         return 1
     except OSError as error:
         print(f"imgloc {parsed.command}: {of_storage(error)}", file=sys.stderr)
         try:
             sys.stdout.flush()
-        except OSError:  # it is the output that cannot be written: else the interpreter tries again at its end, and says so at length
+        except OSError:  # the output cannot be written; without this the interpreter would try again at its end
             with contextlib.suppress(OSError):
                 sys.stdout.close()
         return 1

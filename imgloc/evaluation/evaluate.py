@@ -78,7 +78,7 @@ def evaluate(
     for name in scoring_of.predictors:
         rows = read_rows(run.rows(target.name, name), expected=scoring_of.meta)
         found[name] = scoring.intervals(rows, classes, task, samples=config.eval.bootstrap_samples)
-    scored = {_key(target, name): scoring.to_json(intervals) for name, intervals in found.items()}
+    scored = {_key(target, name): scoring.as_json(intervals) for name, intervals in found.items()}
     files.write_json(run.results, run.known_results() | scored)
     return found
 

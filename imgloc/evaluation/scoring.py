@@ -96,7 +96,7 @@ def slicings(task: Task) -> list[Slicing]:
     return [declared("evaluation.slicings", name, Slicing) for name in task.slicings]
 
 
-def to_json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, Any]]:
+def as_json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, Any]]:
     """`{metric: {"mean":, "low":, "high":, "n":}}`."""
     return {key: dataclasses.asdict(interval) for key, interval in intervals.items()}
 

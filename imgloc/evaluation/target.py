@@ -1,4 +1,4 @@
-"""The data that a run is scored on, and the refusal to score it on data that it has seen."""
+"""The data on which a run is scored; data that the run was trained or selected on is refused."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ OWN_SPLITS = ("train", "validation")  # whose groups a run may be scored on only
 
 @dataclass(frozen=True)
 class Target:
-    """What a run is scored on: a split of its own data, or of other data under a name of its own."""
+    """The data on which a run is scored: a split of its own data set, or of another one under a name."""
 
-    name: str  # of rows and results: `test`, or `test@NAME`
+    name: str  # in rows and results: `test`, or `test@NAME`
     source: Source
-    fields: Mapping[str, Any] = field(default_factory=dict)  # of the model, that differ from those it was trained with
+    fields: Mapping[str, Any] = field(default_factory=dict)  # of the model that replace those of training
 
 
 def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, other: ConfigDict | None = None, name: str = "") -> Target:
-    """The split to score a run on: of its own data, or of the `other` config's, called `name`, by the model that that one names.
+    """The target of a split: of the run's own data, or of the data and with the model fields of the config `other`, called `name`.
 
-    `run` is its folder, where it may have begun: it knows what its donors have seen, who are looked up else.
-    Raises UserError where it shares groups with what the run was trained or chosen on.
+    `run` is the run's folder, where it exists: it records the data of the runs from which it was warm-started. Raises UserError where
+    the split shares groups with data that the run was trained or selected on, or has other classes.
     """
     fields: dict[str, Any] = {}
     if other is not None:
@@ -45,24 +45,24 @@ def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, ot
         return Target(full_name, source, fields)
     seen, classes = _seen(config, run_dir.donors(config, run))
     if source.info.classes != classes:
-        raise UserError(f"that data has the classes {', '.join(source.info.classes)}; the run knows {', '.join(classes)}")
+        raise UserError(f"the data has the classes {', '.join(source.info.classes)}, the run has {', '.join(classes)}")
     shared = source.groups & seen
     if shared:
         raise UserError(
-            f"refused: {len(shared):,} of the {len(source.groups):,} groups (such as digits) of split '{split}' "
-            "were used to train or choose this run; score it on data it has not seen"
+            f"{len(shared):,} of the {len(source.groups):,} groups (such as digits) of split '{split}' were used to train or select "
+            "this run; score it on data that it has not seen"
         )
     return Target(full_name, source, fields)
 
 
 def after_training(config: ConfigDict, run: RunDir | None = None) -> tuple[Target, str] | None:
-    """What a config has scored when training has finished, and by which checkpoint; see `open_target`."""
+    """The target that a config scores after training, and the checkpoint (best or last); None where there is none. See `open_target`."""
     split, _, which = config.eval.after_training.partition("@")
     return (open_target(config, split, run=run, name=which), which or "best") if split else None
 
 
 def _seen(config: ConfigDict, donors: Sequence[Mapping[str, Any]]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """The groups that a run, and the runs that it was warm-started from, were trained or chosen on; and its classes."""
+    """The groups on which a run, and the runs from which it was warm-started, were trained or selected; and the classes of the run."""
     own = [build.make_source(config.data, part, config.seed) for part in OWN_SPLITS]
     groups = own[0].groups | own[1].groups
     for donor in donors:

@@ -112,7 +112,7 @@ def test_rows_without_boxes_columns_get_the_metrics_that_apply() -> None:
 
 def test_no_rows_and_json() -> None:
     assert scoring.intervals([], CLASSES, localize.TASK, samples=10) == {}
-    written = scoring.to_json(scoring.intervals(ROWS, CLASSES, localize.TASK, samples=50))
+    written = scoring.as_json(scoring.intervals(ROWS, CLASSES, localize.TASK, samples=50))
     assert set(json.loads(json.dumps(written))["top1_loc_50"]) == {"mean", "low", "high", "n"}
 
 
