@@ -31,6 +31,7 @@ def get_config() -> ConfigDict:
 
 
 def sweep() -> Iterator[dict[str, Any]]:
+    """Yields three learning rates with three seeds each."""
     for lr in (2.5e-3, 5e-3, 1e-2):
         for seed in range(3):
             yield {"optim.lr": lr, "seed": seed}

@@ -1,7 +1,7 @@
-"""An LSTM over rows and columns on scattered digits: the recurrent half, on the same path as digits_cnn.
+"""An LSTM over the rows and columns of scattered digits, trained as in digits_cnn.
 
 imgloc train --config configs/digits_lstm.py --workdir runs/digits_lstm
-imgloc train --config configs/digits_lstm.py --workdir runs/digits_elman --config.model.cell=elman
+imgloc train --config configs/digits_lstm.py --workdir runs/digits_elman --config.model.cell.name=elman
 """
 
 from ml_collections import ConfigDict

@@ -1,10 +1,11 @@
-"""ReNet on MNIST's digits of 28 pixels: four sweeps a layer in place of convolution and pooling, a dense layer, a softmax of 10.
+"""ReNet on MNIST: each layer scans the digits in four directions, in place of convolution and pooling; then a dense layer and a softmax.
 
     imgloc train --config configs/renet_mnist.py --workdir runs/renet --config.data.options.folder=FOLDER
 
-As in the paper (Visin et al., 2015, arXiv:1505.00393: 0.5 % error): two layers of GRUs over patches of 2x2, digits shifted by up to
-2 pixels, Adam; narrower for a CPU (64 units for 256, a dense layer of 256 for 4096), with a cosine schedule, warmup and clipping.
-FOLDER holds MNIST's four idx files; the accuracy of the last step's model on the 10,000 test digits is printed at the end.
+As in the paper (Visin et al., 2015, arXiv:1505.00393: 0.5 % error), two layers of GRUs read patches of 2x2, digits are shifted by up
+to 2 pixels, and the optimizer is Adam. For a CPU the network is narrower (64 units instead of 256, a dense layer of 256 instead of
+4096), and training has a cosine schedule, warmup and clipping. FOLDER contains MNIST's four idx files. Training ends by printing the
+accuracy of the last step's model on the 10,000 test digits.
 """
 
 from ml_collections import ConfigDict
@@ -20,8 +21,8 @@ def get_config() -> ConfigDict:
     config.data.image_size = (28, 28)
     shift = {"translate": 2 / 28, "scale": 0.0, "flip": 0.0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0}
     config.data.augment.update(name="light", **shift)
-    config.model.update(name="localizer", trunk="renet", locate=False, sweeps=(64, 64), patches=(2, 2), summary="all")
-    config.model.update(hidden=256, dropout=0.2)
+    config.model.update(name="localizer", backbone="renet", locate=False, pooling="flatten")
+    config.model.update(renet_units=(64, 64), renet_patches=(2, 2), hidden=256, dropout=0.2)
     config.losses.cross_entropy = ConfigDict({"weight": 1.0})
     config.optim.lr = 2e-3
     config.optim.warmup_steps = 200

@@ -1,10 +1,10 @@
-"""A cell of 256 units reads the 28 rows of a digit of MNIST: one recipe and one budget for every cell.
+"""A recurrent layer of 256 units reads the 28 rows of an MNIST digit, with the same training for every cell.
 
-    imgloc train --config configs/rows_mnist.py --workdir runs/rows_gru --config.data.options.folder=FOLDER --config.model.cell=gru
+    imgloc train --config configs/rows_mnist.py --workdir runs/rows_gru --config.data.options.folder=FOLDER --config.model.cell.name=gru
     imgloc sweep configs/rows_mnist.py --workdir runs/rows_mnist --config.data.options.folder=FOLDER
 
-FOLDER holds MNIST's four idx files; --config.data.options.digits=tfds reads it where TFDS has prepared it. The accuracy of
-the last step's model on the 10,000 test digits is printed at the end (see experiments/rows_mnist).
+FOLDER contains MNIST's four idx files; --config.data.options.digits=tfds reads them from TFDS instead. Training ends by printing the
+accuracy of the last step's model on the 10,000 test digits (see experiments/rows_mnist).
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     config.data.source = "mnist"
     config.data.options.update(digits="idx", folder="data/mnist")
     config.data.image_size = (28, 28)
-    config.model.update(name="sequence", cell="lstm", features=256)
+    config.model.update(name="sequence", cell={"name": "lstm"}, features=256)
     config.losses.cross_entropy = ConfigDict({"weight": 1.0})
     config.optim.lr = 2e-3
     config.optim.warmup_steps = 200
@@ -37,9 +37,10 @@ def get_config() -> ConfigDict:
 
 
 def sweep() -> Iterator[dict[str, Any]]:
-    """Every cell with 256 units, the LSTM with fewer as well; the first is the seed's program's network."""
+    """Yields every cell with 256 units and the LSTM also with fewer; the first is the network of the published Keras program."""
     for seed in range(3):
-        yield {"model.cell": "lstm(activation=relu, draw=matrix)", "model.features": 50, "seed": seed}
-        yield {"model.cell": "lstm", "model.features": 128, "seed": seed}
+        published = {"model.cell.name": "lstm", "model.cell.activation": "relu", "model.cell.kernel_init": "joint"}
+        yield {**published, "model.features": 50, "seed": seed}
+        yield {"model.cell.name": "lstm", "model.features": 128, "seed": seed}
         for cell in ("elman", "irnn", "minimal_gru", "gru", "lstm", "lru"):
-            yield {"model.cell": cell, "model.features": 256, "seed": seed}
+            yield {"model.cell.name": cell, "model.features": 256, "seed": seed}

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from imgloc.config import overrides
 from imgloc.config import schema as configs
 from imgloc.config.build import keyword_options, make_source, member, model_class, model_fields
+from imgloc.config.cell_section import cell_section, cell_settings
 from imgloc.config.registry import declared, names
 from imgloc.config.renames import unknown
 from imgloc.errors import UserError
@@ -28,7 +29,8 @@ def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
 def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     """A recipe with command-line overrides as a complete, checked config.
 
-    A flag that names another model, source or augmentation drops the recipe's options for the old one; train.steps drops its epochs.
+    A flag that names another model, source, augmentation or cell drops the recipe's options for the previous one; train.steps drops
+    its epochs.
     """
     configs.check_keys(recipe)
     recipe = configs.copied(recipe)
@@ -37,20 +39,27 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
         if "train.epochs" in given:
             raise UserError("--config.train.steps and --config.train.epochs are both set; set one of them")
         recipe.train.epochs = 0.0
-    sections = (recipe.model, "model.name", recipe.model), (recipe.data, "data.source", recipe.data.options)
-    for section, key, owned in (*sections, (recipe.data.augment, "data.augment.name", recipe.data.augment)):
-        wanted = overrides.flag_value(arguments, key)
-        leaf = key.split(".")[-1]
-        if wanted is not None and wanted != section[leaf]:
-            for name in [name for name in owned if name != leaf]:
-                del owned[name]
-            section[leaf] = wanted
+    _switch(recipe.model, "model.name", recipe.model, arguments)
+    _switch(recipe.data, "data.source", recipe.data.options, arguments)
+    _switch(recipe.data.augment, "data.augment.name", recipe.data.augment, arguments)
     config = complete(recipe)
+    if "cell" in config.model and isinstance(config.model.cell, ConfigDict):
+        _switch(config.model.cell, "model.cell.name", config.model.cell, arguments)
+        config = complete(config)
     config = complete(overrides.apply_flags(config, arguments))
     config.train.best_metric = config.train.best_metric or declared("tasks", config.task, Task).best_metric
     configs.check_keys(config)
     configs.check_ranges(config)
     return config
+
+
+def _switch(section: ConfigDict, key: str, options: ConfigDict, arguments: Sequence[str]) -> None:
+    """If a flag sets the name at `key` to another one, sets it in its section and drops the options of the previous one."""
+    name, leaf = overrides.flag_value(arguments, key), key.rpartition(".")[2]
+    if name is not None and name != section[leaf]:
+        for option in [option for option in options if option != leaf]:
+            del options[option]
+        section[leaf] = name
 
 
 def epochs_to_steps(config: ConfigDict) -> ConfigDict:
@@ -71,7 +80,11 @@ def epochs_to_steps(config: ConfigDict) -> ConfigDict:
 def complete(config: ConfigDict) -> ConfigDict:
     """The config with every option of its model, source, augmentation, losses and batch transforms filled in."""
     config = configs.copied(config)
-    _fill("model", config.model, model_fields(model_class(config.model.name)), also=("name",))
+    fields = model_fields(model_class(config.model.name))
+    if isinstance(fields.get("cell"), Mapping):
+        cell = config.model.cell = fields["cell"] = cell_section(config.model, fields["cell"])
+        _fill("model.cell", cell, cell_settings(cell.name) if cell.name else {}, also=("name",))
+    _fill("model", config.model, fields, also=("name",))
     source = member("data.sources", config.data.source, "source")
     _fill("data.options", config.data.options, keyword_options(source, but="seed"), also=())
     augment = member("data.augmentations", config.data.augment.name, "augment")

@@ -1,9 +1,8 @@
-"""The seed's recurrences as a localizer: over the rows of the canvas, then over its columns.
+"""A localizer of two recurrent passes: over the rows of an image, then over its columns.
 
-Each pass reads the image line by line and says at each line how likely an edge of the object is
-there: rows give the top and bottom edge, columns the left and right (expected positions under a
-softmax over the lines). The second pass also reads the first one's last state, so the class, read
-from both last states, knows the whole image from both sides.
+Each pass predicts at each line how likely it is an edge of the object; the box edges are expected positions under a softmax over the
+lines. Rows give the top and bottom edge, columns the left and right edge. The columns pass also reads the last state of the rows
+pass. The class is predicted from the last states of both passes and their states at the edges.
 """
 
 from __future__ import annotations
@@ -14,101 +13,105 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from flax.core import freeze
+from jaxtyping import Array, Float
 
 from imgloc import boxes
 from imgloc.errors import check_at_least, check_dropout
-from imgloc.nn.cell import check_states, make_layer
-from imgloc.nn.image_sequence import columns, rows
-from imgloc.nn.partial_predictions import ending_with, evenly, for_each, read_by
+from imgloc.nn.cell import Cell, check_states, make_layer
+from imgloc.nn.partial_predictions import broadcast_to_batch, evenly_spaced_steps, seen_by_step, with_final_prediction
+from imgloc.nn.scan_order import columns, rows
 from imgloc.types import Outputs
 
 TINY = {"features": 8, "hidden": 8}
-LINES_SHOWN = 16  # lines at most of each pass that `steps` tells of
+MAX_PARTIAL_PREDICTIONS = 16  # of each pass
 
 
 class Model(nn.Module):
-    """Outputs: logits, box; features: rows (b, h, d), columns (b, w, d), the states of both passes; steps: logits and box as they form.
+    """Outputs: logits, box; features: rows (b, h, d) and columns (b, w, d), the states of both passes; partial_predictions: logits, box.
 
-    In the steps of the first pass the box has the whole width but for its shift, and what the second one would have found is zero.
+    In the partial predictions of the first pass the box spans the whole width except for its shift, and the second pass counts as zeros.
     """
 
     num_classes: int
-    cell: str = "lstm"  # a file of imgloc/nn/cells, with settings of its Layer in brackets
+    cell: Cell = freeze({"name": "lstm"})  # a file of imgloc/nn/cells, and settings of its Layer
     features: int = 128  # units of each pass
     hidden: int = 128  # units of the dense layer before the class
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
-        """Outputs for images (b, h, w, c) in [0, 1]."""
+    def __call__(self, images: Float[Array, "b h w c"], *, train: bool) -> Outputs:
+        """Returns the outputs for images in [0, 1]."""
         check_at_least(1, hidden=self.hidden)
         check_dropout(self.dropout)
-        rows_in = rows(images)
-        seen_rows = check_states(self.cell, make_layer(self.cell, self.features, name="rows")(rows_in), rows_in, self.features)
-        context = jnp.broadcast_to(seen_rows[:, -1:], (images.shape[0], images.shape[2], self.features))
-        columns_in = jnp.concatenate([columns(images), context], axis=-1)
-        seen_columns = make_layer(self.cell, self.features, name="columns")(columns_in)
-        seen_columns = check_states(self.cell, seen_columns, columns_in, self.features)
+        row_states = self._states(rows(images), "rows")
+        context = jnp.broadcast_to(row_states[:, -1:], (images.shape[0], images.shape[2], self.features))
+        column_states = self._states(jnp.concatenate([columns(images), context], axis=-1), "columns")
 
-        by_row, by_column = nn.Dense(2, name="row_edges")(seen_rows), nn.Dense(2, name="column_edges")(seen_columns)
+        row_scores, column_scores = nn.Dense(2, name="row_edges")(row_states), nn.Dense(2, name="column_edges")(column_states)
         hidden, drop = nn.Dense(self.hidden), nn.Dropout(self.dropout, deterministic=not train)
         shift, classes = nn.Dense(4, kernel_init=nn.initializers.zeros, name="shift"), nn.Dense(self.num_classes, name="classes")
 
-        def answer(y: Pass, x: Pass) -> dict[str, jax.Array]:
-            """logits (..., k) and box (..., 4) from what both passes have found."""
+        def predict(y: Pass, x: Pass) -> dict[str, jax.Array]:
+            """Returns logits (..., k) and box (..., 4) from the summaries of both passes."""
             summary = jnp.concatenate([y.last, x.last, y.at_edges, x.at_edges], axis=-1)
             summary = drop(nn.relu(hidden(summary)))
-            moved = 0.1 * jnp.tanh(shift(summary).astype(jnp.float32))
+            offset = 0.1 * jnp.tanh(shift(summary).astype(jnp.float32))
             edges = jnp.stack([x.edges[..., 0], y.edges[..., 0], x.edges[..., 1], y.edges[..., 1]], axis=-1)
-            return {"logits": classes(summary), "box": boxes.from_edges(edges + moved)}
+            return {"logits": classes(summary), "box": boxes.from_edges(edges + offset)}
 
-        outputs = answer(_pass(by_row, seen_rows), _pass(by_column, seen_columns))
-        features = {"rows": seen_rows, "columns": seen_columns}
+        outputs = predict(_summarize(row_scores, row_states), _summarize(column_scores, column_states))
+        features = {"rows": row_states, "columns": column_states}
         if train:
             return {**outputs, "features": features}
-        forming = answer(*_so_far(_passes_so_far(by_row, seen_rows), _passes_so_far(by_column, seen_columns)))
-        steps = {name: ending_with(forming[name], outputs[name]) for name in outputs}
-        return {**outputs, "features": features, "partial_predictions": {**steps, "seen": for_each(_seen(*images.shape[1:3]), len(images))}}
+        partial = predict(*_join_moments(_summarize_by_step(row_scores, row_states), _summarize_by_step(column_scores, column_states)))
+        partial = {name: with_final_prediction(partial[name], outputs[name]) for name in outputs}
+        seen = broadcast_to_batch(_seen(*images.shape[1:3]), len(images))
+        return {**outputs, "features": features, "partial_predictions": {**partial, "seen": seen}}
+
+    def _states(self, sequence_bxtxf: jax.Array, name: str) -> jax.Array:
+        states = make_layer(self.cell, self.features, name=name)(sequence_bxtxf)
+        return check_states(self.cell, states, sequence_bxtxf, self.features)
 
 
 class Pass(NamedTuple):
-    """What a pass over the lines has found; of several moments of it, with an axis s after b."""
+    """The summary of a pass over the lines; with several moments there is an axis s after b."""
 
-    edges: jax.Array  # (b, 2): where the edges are expected, in [0, 1] along the lines
+    edges: jax.Array  # (b, 2): expected positions of the edges, in [0, 1] along the lines
     at_edges: jax.Array  # (b, 2 d): the states there
-    last: jax.Array  # (b, d): its last state
+    last: jax.Array  # (b, d): the last state
 
 
-def _pass(scores_bxtx2: jax.Array, states_bxtxd: jax.Array) -> Pass:
+def _summarize(scores_bxtx2: jax.Array, states_bxtxd: jax.Array) -> Pass:
     probability = jax.nn.softmax(scores_bxtx2.astype(jnp.float32), axis=1)
     positions = jnp.linspace(0.0, 1.0, scores_bxtx2.shape[1])
-    seen = jnp.einsum("bte,btd->bed", probability.astype(states_bxtxd.dtype), states_bxtxd)
-    return Pass(jnp.einsum("bte,t->be", probability, positions), seen.reshape(len(seen), -1), states_bxtxd[:, -1])
+    at_edges = jnp.einsum("bte,btd->bed", probability.astype(states_bxtxd.dtype), states_bxtxd)
+    return Pass(jnp.einsum("bte,t->be", probability, positions), at_edges.reshape(len(at_edges), -1), states_bxtxd[:, -1])
 
 
-def _passes_so_far(scores_bxtx2: jax.Array, states_bxtxd: jax.Array) -> Pass:
-    """A pass as it was after each of the lines that are shown: of the lines after it nothing is known."""
-    steps = evenly(scores_bxtx2.shape[1], LINES_SHOWN)
-    ahead_sxt = np.arange(scores_bxtx2.shape[1]) > steps[:, None]
-    known = jnp.where(ahead_sxt[None, :, :, None], -jnp.inf, scores_bxtx2.astype(jnp.float32)[:, None])
-    probability = jax.nn.softmax(known, axis=2)
+def _summarize_by_step(scores_bxtx2: jax.Array, states_bxtxd: jax.Array) -> Pass:
+    """Returns the summaries of the pass after each of some evenly spaced lines, from the lines read by then."""
+    steps = evenly_spaced_steps(scores_bxtx2.shape[1], MAX_PARTIAL_PREDICTIONS)
+    unread_sxt = np.arange(scores_bxtx2.shape[1]) > steps[:, None]
+    masked = jnp.where(unread_sxt[None, :, :, None], -jnp.inf, scores_bxtx2.astype(jnp.float32)[:, None])
+    probability = jax.nn.softmax(masked, axis=2)
     positions = jnp.linspace(0.0, 1.0, scores_bxtx2.shape[1])
-    seen = jnp.einsum("bste,btd->bsed", probability.astype(states_bxtxd.dtype), states_bxtxd)
-    return Pass(jnp.einsum("bste,t->bse", probability, positions), seen.reshape(*seen.shape[:2], -1), states_bxtxd[:, steps])
+    at_edges = jnp.einsum("bste,btd->bsed", probability.astype(states_bxtxd.dtype), states_bxtxd)
+    return Pass(jnp.einsum("bste,t->bse", probability, positions), at_edges.reshape(*at_edges.shape[:2], -1), states_bxtxd[:, steps])
 
 
-def _so_far(rows_so_far: Pass, columns_so_far: Pass) -> tuple[Pass, Pass]:
-    """Both passes at each moment: columns not begun while rows are read, all rows read while columns are."""
-    s_rows, s_columns = rows_so_far.last.shape[1], columns_so_far.last.shape[1]
-    y = jax.tree.map(lambda a: jnp.concatenate([a, jnp.repeat(a[:, -1:], s_columns, axis=1)], axis=1), rows_so_far)
-    begun = jax.tree.map(lambda a: jnp.zeros_like(jnp.repeat(a[:, :1], s_rows, axis=1)), columns_so_far)
-    begun = begun._replace(edges=begun.edges.at[..., 1].set(1.0))  # the whole width
-    return y, jax.tree.map(lambda *both: jnp.concatenate(both, axis=1), begun, columns_so_far)
+def _join_moments(rows_by_step: Pass, columns_by_step: Pass) -> tuple[Pass, Pass]:
+    """Returns both passes at each moment: columns are unread while rows are read, and all rows are read while columns are."""
+    s_rows, s_columns = rows_by_step.last.shape[1], columns_by_step.last.shape[1]
+    y = jax.tree.map(lambda a: jnp.concatenate([a, jnp.repeat(a[:, -1:], s_columns, axis=1)], axis=1), rows_by_step)
+    unread = jax.tree.map(lambda a: jnp.zeros_like(jnp.repeat(a[:, :1], s_rows, axis=1)), columns_by_step)
+    unread = unread._replace(edges=unread.edges.at[..., 1].set(1.0))  # the whole width
+    return y, jax.tree.map(lambda *both: jnp.concatenate(both, axis=1), unread, columns_by_step)
 
 
 def _seen(height: int, width: int) -> jax.Array:
-    """(s, h, w): what one of the two passes has read is half seen."""
-    lines = [read_by(np.arange(count), evenly(count, LINES_SHOWN)) for count in (height, width)]
-    by_rows = jnp.concatenate([lines[0], jnp.ones((len(lines[1]), height))])
-    by_columns = jnp.concatenate([jnp.zeros((len(lines[0]), width)), lines[1]])
+    """Returns (s, h, w): pixels that one of the two passes has read count as half seen."""
+    read_rows, read_columns = (seen_by_step(np.arange(n), evenly_spaced_steps(n, MAX_PARTIAL_PREDICTIONS)) for n in (height, width))
+    by_rows = jnp.concatenate([read_rows, jnp.ones((len(read_columns), height))])
+    by_columns = jnp.concatenate([jnp.zeros((len(read_rows), width)), read_columns])
     return (by_rows[:, :, None] + by_columns[:, None, :]) / 2

@@ -1,7 +1,7 @@
-"""A recurrent network reads an image as a sequence, and a dense layer names it: by rows, by columns, pixel by pixel.
+"""A recurrent network that reads an image as a sequence of rows, columns or pixels, and classifies it by a dense layer.
 
-The seed's programs are its settings: LSTM(50) with relu on candidate and output over the 28 rows of a digit, kernels drawn
-as Keras draws them (`cell="lstm(activation=relu, draw=matrix)"`); Elman(50) with relu.
+The published Keras program is LSTM(50) with relu on candidate and output over the 28 rows of a digit, with kernels initialized as in
+Keras: `cell={"name": "lstm", "activation": "relu", "kernel_init": "joint"}`.
 """
 
 from __future__ import annotations
@@ -9,55 +9,58 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.core import freeze
+from jaxtyping import Array, Float
 
 from imgloc.errors import chosen
-from imgloc.nn.image_sequence import as_sequence, read_at
-from imgloc.nn.partial_predictions import ending_with, evenly, for_each, read_by
+from imgloc.nn.cell import Cell
+from imgloc.nn.partial_predictions import broadcast_to_batch, evenly_spaced_steps, seen_by_step, with_final_prediction
+from imgloc.nn.scan_order import image_to_sequence, scan_steps
 from imgloc.nn.stack import Stack
 from imgloc.types import IntArray, Outputs
 
 TINY = {"features": 8}
-STEPS_SHOWN = 28  # steps at most that `steps` tells of: of MNIST's pixels a row's worth each
+MAX_PARTIAL_PREDICTIONS = 28  # of MNIST's pixels one for each row
 
 
 class Model(nn.Module):
-    """Outputs: logits; features: states (b, t, features); steps: logits as they form.
+    """Outputs: logits; features: states (b, t, features); partial_predictions: logits (b, s, k) after part of the sequence.
 
-    No `steps` where the answer is not that of a state that has read a part: of two directions, one comes from the end.
+    There are no partial predictions with two directions, one of which starts at the end of the image.
     """
 
     num_classes: int
-    cell: str = "lstm"  # a file of imgloc/nn/cells, with settings of its Layer in brackets
+    cell: Cell = freeze({"name": "lstm"})  # a file of imgloc/nn/cells, and settings of its Layer
     features: int = 128  # of each layer, both directions together
     layers: int = 1
     bidirectional: bool = False
     residual: bool = False  # each layer reads the normalized sequence and adds to it
-    read: str = "rows"  # columns, pixels, permuted_pixels
-    permutation: int = 0  # which order permuted_pixels are read in
-    summary: str = "last"  # state that is named, of each direction where it has read all; mean: that of all states
+    scan_order: str = "rows"  # rows, columns, pixels or permuted_pixels
+    permutation_seed: int = 0  # of permuted_pixels
+    pooling: str = "last"  # of the states for the class: the last of each direction, or mean
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
-        """Outputs for images (b, h, w, c) in [0, 1]."""
-        sequence = as_sequence(images, self.read, self.permutation)
+    def __call__(self, images: Float[Array, "b h w c"], *, train: bool) -> Outputs:
+        """Returns the outputs for images in [0, 1]."""
+        sequence = image_to_sequence(images, self.scan_order, self.permutation_seed)
         stack = Stack(
             self.cell, self.features, layers=self.layers, bidirectional=self.bidirectional, residual=self.residual, dropout=self.dropout,
             name="stack",
         )  # fmt: skip
         states = stack(sequence, train=train)
-        last = _ends if self.bidirectional else _last
-        summaries = {"last": (last, _last_so_far), "mean": (_mean, _mean_so_far)}
-        summarize, so_far = chosen("summary (model.summary)", self.summary, summaries)
+        last = _last_bidirectional if self.bidirectional else _last
+        poolings = {"last": (last, _last_by_step), "mean": (_mean, _mean_by_step)}
+        pool, pool_by_step = chosen("pooling (model.pooling)", self.pooling, poolings)
         classes = nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="classes")
-        logits = classes(summarize(states))
+        logits = classes(pool(states))
         outputs = {"logits": logits, "features": {"states": states}}
         if train or self.bidirectional:
             return outputs
-        steps = evenly(states.shape[1], STEPS_SHOWN)
-        seen = read_by(read_at(self.read, images.shape[1], images.shape[2], self.permutation), steps)
-        forming = ending_with(classes(so_far(states, steps)), logits)
-        return {**outputs, "partial_predictions": {"logits": forming, "seen": for_each(seen, len(images))}}
+        steps = evenly_spaced_steps(states.shape[1], MAX_PARTIAL_PREDICTIONS)
+        seen = seen_by_step(scan_steps(self.scan_order, images.shape[1], images.shape[2], self.permutation_seed), steps)
+        partial = with_final_prediction(classes(pool_by_step(states, steps)), logits)
+        return {**outputs, "partial_predictions": {"logits": partial, "seen": broadcast_to_batch(seen, len(images))}}
 
 
 def _last(states_bxtxd: jax.Array) -> jax.Array:
@@ -68,17 +71,17 @@ def _mean(states_bxtxd: jax.Array) -> jax.Array:
     return states_bxtxd.mean(axis=1)
 
 
-def _last_so_far(states_bxtxd: jax.Array, steps_s: IntArray) -> jax.Array:
+def _last_by_step(states_bxtxd: jax.Array, steps_s: IntArray) -> jax.Array:
     return states_bxtxd[:, steps_s]
 
 
-def _mean_so_far(states_bxtxd: jax.Array, steps_s: IntArray) -> jax.Array:
-    """Means (b, s, d) of the states up to each step."""
+def _mean_by_step(states_bxtxd: jax.Array, steps_s: IntArray) -> jax.Array:
+    """Returns the means (b, s, d) of the states up to each step."""
     total_bxtxd = jnp.cumsum(states_bxtxd.astype(jnp.float32), axis=1)
     return (total_bxtxd[:, steps_s] / (steps_s + 1)[:, None]).astype(states_bxtxd.dtype)
 
 
-def _ends(states_bxtxd: jax.Array) -> jax.Array:
-    """Where each direction has read all: the last step's forward half, the first step's backward half."""
+def _last_bidirectional(states_bxtxd: jax.Array) -> jax.Array:
+    """Returns the forward half of the last step and the backward half of the first step, each of which has read the whole sequence."""
     half = states_bxtxd.shape[-1] // 2
     return jnp.concatenate([states_bxtxd[:, -1, :half], states_bxtxd[:, 0, half:]], axis=-1)

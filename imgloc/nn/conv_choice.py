@@ -1,6 +1,6 @@
-"""Which form of a convolution a CPU is quickest at, by direction and sizes.
+"""The form of a convolution that is fastest on a CPU, by role and sizes.
 
-The rules say what experiments/operation_forms measured; a test holds them against its results.
+The rules summarize the measurements of experiments/operation_forms, and a test compares them with its results.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import math
 
 from imgloc.nn.conv_forms import Geometry
 
-OUTER = 27  # taps times channels up to which elementwise sums win: 3x3 over RGB
-TINY = 2  # pixels a side up to which XLA's own convolution collapses: 100 times slower at 2x2
-SMALL = 14  # pixels a side up to which the product wins for the gradient of the images
-FEW = 4  # channels of the images up to which it does at any size
+OUTER = 27  # taps times channels up to which elementwise sums are fastest: 3x3 over RGB
+TINY = 2  # pixels a side up to which XLA's convolution is slow: 100 times slower at 2x2
+SMALL = 14  # pixels a side up to which a matrix product is fastest for the gradient of the images
+FEW = 4  # channels of the images up to which it is fastest at any size
 
 
 def choose(role: str, geometry: Geometry) -> str:
-    """The name of a form in `conv_forms.FORMS` for a role in `conv_forms.ROLES`."""
+    """Returns the name of a form in `conv_forms.FORMS` for a role in `conv_forms.ROLES`."""
     if geometry.depthwise:
         return "shifted"
     return {"output": _output, "image_gradient": _image_gradient, "kernel_gradient": _kernel_gradient}[role](geometry)
@@ -43,10 +43,10 @@ def _kernel_gradient(geometry: Geometry) -> str:
 
 
 def _pointwise(geometry: Geometry) -> bool:
-    """Whether XLA makes a matrix product of it by itself."""
+    """Whether XLA itself computes it as a matrix product."""
     return geometry.kernel[:2] == (1, 1)
 
 
 def batched_form(geometry: Geometry) -> str:
-    """The form under a vmap over kernels: one that becomes batched products."""
+    """Returns the form under a vmap over kernels, which becomes batched products."""
     return "shifted" if geometry.depthwise else "gathered"

@@ -1,7 +1,7 @@
-"""Ways to compute one convolution: what differs is only what a machine is quick at.
+"""Forms of a convolution: implementations of the same operation that are fast on different hardware and sizes.
 
-A form is a function (x, kernel, geometry) -> y in plain JAX. Its two gradients are its transposes, so
-that a form for the forward direction also names one for each gradient.
+A form is a function (x, kernel, geometry) -> y in plain JAX. Its two gradients are its transposes, so a form of the forward
+direction is also a form of each gradient.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Padding = Literal["SAME", "VALID"] | tuple[tuple[int, int], tuple[int, int]]
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-    """All of a convolution that is not data: sizes, strides, padding."""
+    """The sizes, strides and padding of a convolution."""
 
     image: tuple[int, ...]  # height, width, channels
     kernel: tuple[int, ...]  # height, width, channels of a group, features
@@ -32,13 +32,13 @@ class Geometry:
 
     @property
     def window(self) -> Pair:
-        """Height and width that the kernel spans, its holes included."""
+        """Height and width that the dilated kernel spans."""
         height, width = (d * (k - 1) + 1 for k, d in zip(self.kernel[:2], self.dilation, strict=True))
         return height, width
 
     @property
     def out(self) -> tuple[int, int, int]:
-        """Height, width and features of the result."""
+        """Height, width and features of the output."""
         height, width = (
             max((size + sum(pad) - window) // stride + 1, 0)
             for size, pad, window, stride in zip(self.image[:2], self.pads, self.window, self.strides, strict=True)
@@ -55,7 +55,7 @@ Form = Callable[[jax.Array, jax.Array, Geometry], jax.Array]
 
 
 def resolve_pads(padding: Padding, image: Pair, window: Pair, strides: Pair) -> Pads:
-    """Rows and columns to add on each side, for TensorFlow's SAME or VALID, or as given."""
+    """Returns the rows and columns to pad on each side, for TensorFlow's SAME or VALID, or for explicit padding."""
     if isinstance(padding, str):
         (top, bottom), (left, right) = jax.lax.padtype_to_pads(image, window, strides, padding)
     else:
@@ -64,7 +64,7 @@ def resolve_pads(padding: Padding, image: Pair, window: Pair, strides: Pair) -> 
 
 
 def window_slices(x: jax.Array, kernel: Pair, strides: Pair, dilation: Pair = (1, 1)) -> list[jax.Array]:
-    """The image seen through each cell of a sliding window: h*w strided slices (b, h', w', c), row by row."""
+    """Returns the pixels under each cell of a sliding window: h w strided slices (b, h', w', c), row by row."""
     out_h = (x.shape[1] - dilation[0] * (kernel[0] - 1) - 1) // strides[0] + 1
     out_w = (x.shape[2] - dilation[1] * (kernel[1] - 1) - 1) // strides[1] + 1
     rows = [slice(i, i + (out_h - 1) * strides[0] + 1, strides[0]) for i in range(0, dilation[0] * kernel[0], dilation[0])]
@@ -73,7 +73,7 @@ def window_slices(x: jax.Array, kernel: Pair, strides: Pair, dilation: Pair = (1
 
 
 def native(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """XLA's own operation."""
+    """XLA's convolution."""
     return jax.lax.conv_general_dilated(
         x, kernel, geometry.strides, geometry.pads,
         rhs_dilation=geometry.dilation, feature_group_count=geometry.groups, dimension_numbers=("NHWC", "HWIO", "NHWC"),
@@ -81,8 +81,8 @@ def native(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
 
 
 def gathered(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """The windows side by side (im2col) and one matrix product, one a group where there are several."""
-    columns = jnp.stack(_slices(x, geometry), axis=-2)  # b, h', w', taps, c; no axis left to infer: a batch may be empty
+    """The windows side by side (im2col), then one matrix product for each group."""
+    columns = jnp.stack(_slices(x, geometry), axis=-2)  # b, h', w', taps, c; no axis is inferred, as the batch may be empty
     if geometry.groups == 1:
         weights = kernel.reshape(-1, geometry.kernel[3])
         product: jax.Array = columns.reshape(*columns.shape[:3], weights.shape[0]) @ weights
@@ -93,7 +93,7 @@ def gathered(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
 
 
 def shifted(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """A sum of shifted images, each times its tap: for depthwise convolutions, elementwise throughout."""
+    """A sum of shifted images, each times its tap: elementwise, for depthwise convolutions."""
     taps = kernel.reshape(-1, geometry.kernel[3])
     multiplier = geometry.kernel[3] // geometry.image[2]
     slices = _slices(x, geometry)
@@ -103,7 +103,7 @@ def shifted(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
 
 
 def outer(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """A sum over taps and channels, one channel's image times the features that it feeds: elementwise, for few of both."""
+    """A sum over taps and channels, each channel's image times its weights of all features: elementwise, for few taps and channels."""
     taps = kernel.reshape(-1, *geometry.kernel[2:])
     parts = [part[..., i : i + 1] * taps[t, i] for t, part in enumerate(_slices(x, geometry)) for i in range(geometry.kernel[2])]
     return functools.reduce(jnp.add, parts)
@@ -119,33 +119,33 @@ FORMS: Mapping[str, Form] = {"native": native, "gathered": gathered, "shifted": 
 
 
 def output(form: Form, x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """The result (b, *geometry.out) of images and a kernel."""
+    """Returns the output (b, *geometry.out) of images and a kernel."""
     return form(x, kernel, geometry)
 
 
 def image_gradient(form: Form, y: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """The cotangent of the images, (b, *geometry.image), of one of the result."""
+    """Returns the cotangent of the images, (b, *geometry.image), from the cotangent y of the output."""
     x: jax.Array
     (x,) = jax.linear_transpose(lambda x: form(x, kernel, geometry), _like(y, (y.shape[0], *geometry.image), batched=True))(y)
     return x
 
 
 def kernel_gradient(form: Form, x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
-    """The cotangent of the kernel of one of the result."""
+    """Returns the cotangent of the kernel from the cotangent y of the output."""
     kernel: jax.Array
     (kernel,) = jax.linear_transpose(lambda k: form(x, k, geometry), _like(y, geometry.kernel, batched=False))(y)
     return kernel
 
 
 def _like(y: jax.Array, shape: tuple[int, ...], *, batched: bool) -> Any:
-    # The type of y with another shape: a plain ShapeDtypeStruct would lose the mesh axes along which y varies in
+    # The abstract value of y with another shape. A ShapeDtypeStruct would lose the mesh axes along which y varies in
     # `jax.shard_map`, and the transpose of an operand that does not vary is a sum over the mesh.
-    kind: Any = jax.typeof(y)
-    spec = jax.sharding.PartitionSpec(kind.sharding.spec[0] if batched else None, None, None, None)
-    return kind.update(shape=shape, sharding=jax.sharding.NamedSharding(kind.sharding.mesh, spec), weak_type=False)
+    aval: Any = jax.typeof(y)
+    spec = jax.sharding.PartitionSpec(aval.sharding.spec[0] if batched else None, None, None, None)
+    return aval.update(shape=shape, sharding=jax.sharding.NamedSharding(aval.sharding.mesh, spec), weak_type=False)
 
 
-# The three are one trilinear form seen from its three sides: a derivative of each is the other two.
+# The three roles of one trilinear form: the derivatives of each are the other two.
 ROLES: Mapping[str, Callable[[Form, jax.Array, jax.Array, Geometry], jax.Array]] = {
     "output": output,
     "image_gradient": image_gradient,

@@ -1,14 +1,14 @@
-"""Convolution as a primitive of its own: what to compute is settled here, how when it is lowered for a platform.
+"""Convolution as a JAX primitive, whose implementation is chosen when it is lowered for a platform.
 
-There, each of the three directions (result, gradient of the images, gradient of the kernel) takes
-the form that is quickest for its sizes. A choice made while tracing could not do that: it sees
-neither the platform nor the batch that vmap adds, and a vmap over kernels would become a grouped
-convolution, which a CPU does not like (experiments/operation_forms has the times).
+At that point each of the three roles (output, gradient of the images, gradient of the kernel) takes the form that is fastest for its
+sizes. While tracing, neither the platform nor the batch that vmap adds is known, and a vmap over kernels would become a grouped
+convolution, which is slow on a CPU (see experiments/operation_forms).
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,21 +18,21 @@ from jax.interpreters import ad, batching, mlir
 
 from imgloc.nn.conv_choice import batched_form, choose
 from imgloc.nn.conv_forms import FORMS, ROLES, Geometry
-from imgloc.nn.mesh_axes import vary_alike
+from imgloc.nn.mesh_axes import match_varying_axes
 
 _conv = Primitive("imgloc_conv")
-# role -> (what it takes, what it makes). A cotangent of an operand is what another role makes of the other two.
-_SIDES = {
-    "output": (("images", "kernel"), "result"),
-    "image_gradient": (("result", "kernel"), "images"),
-    "kernel_gradient": (("images", "result"), "kernel"),
+# role -> (its operands, its result). The cotangent of an operand is the result of another role.
+_SIGNATURES = {
+    "output": (("images", "kernel"), "output"),
+    "image_gradient": (("output", "kernel"), "images"),
+    "kernel_gradient": (("images", "output"), "kernel"),
 }
 
 
 def bind(role: str, a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
-    """Apply a role of `conv_forms.ROLES` to its two operands."""
-    found: jax.Array = _conv.bind(*vary_alike(a, b), role=role, geometry=geometry)
-    return found
+    """Applies a role of `conv_forms.ROLES` to its two operands."""
+    result: jax.Array = _conv.bind(*match_varying_axes(a, b), role=role, geometry=geometry)
+    return result
 
 
 def _result_shape(role: str, a: Any, geometry: Geometry) -> tuple[int, ...]:
@@ -44,7 +44,7 @@ def _result_shape(role: str, a: Any, geometry: Geometry) -> tuple[int, ...]:
 def _abstract(a: Any, b: Any, *, role: str, geometry: Geometry) -> Any:
     batch = None if role == "kernel_gradient" else a.sharding.spec[0]
     sharding = jax.sharding.NamedSharding(a.sharding.mesh, jax.sharding.PartitionSpec(batch, None, None, None))
-    return a.update(shape=_result_shape(role, a, geometry), sharding=sharding, weak_type=False)  # the rest: shard_map's axes
+    return a.update(shape=_result_shape(role, a, geometry), sharding=sharding, weak_type=False)  # keeps the axes of shard_map
 
 
 def _compute(form: str, a: jax.Array, b: jax.Array, *, role: str, geometry: Geometry) -> jax.Array:
@@ -56,26 +56,27 @@ def _on_cpu(a: jax.Array, b: jax.Array, *, role: str, geometry: Geometry) -> jax
 
 
 def _transpose(position: int, cotangent: jax.Array, a: Any, b: Any, *, role: str, geometry: Geometry) -> jax.Array:
-    """The cotangent of a role's operand at a position."""
-    takes, makes = _SIDES[role]
-    given = {**dict(zip(takes, (a, b), strict=True)), makes: cotangent}
-    inverse, (needs, _) = next((other, sides) for other, sides in _SIDES.items() if sides[1] == takes[position])
-    return bind(inverse, given[needs[0]], given[needs[1]], geometry)
+    """Returns the cotangent of the operand at a position."""
+    operands, result = _SIGNATURES[role]
+    arrays = {**dict(zip(operands, (a, b), strict=True)), result: cotangent}
+    inverse, (needed, _) = next((other, signature) for other, signature in _SIGNATURES.items() if signature[1] == operands[position])
+    return bind(inverse, arrays[needed[0]], arrays[needed[1]], geometry)
 
 
-def _batched(operands: tuple[jax.Array, jax.Array], dims: tuple[Any, Any], *, role: str, geometry: Geometry) -> tuple[jax.Array, int]:
-    """Under vmap: more images are a larger batch; with a kernel for each, a batch of products."""
+def _batched(
+    operands: tuple[jax.Array, jax.Array], dims: tuple[int | None, int | None], *, role: str, geometry: Geometry
+) -> tuple[jax.Array, int]:
+    """The rule for vmap: more images become a larger batch, several kernels a batch of products."""
     a, b = operands
-    if role != "kernel_gradient" and dims[1] is None:
+    if role != "kernel_gradient" and dims[0] is not None and dims[1] is None:
         a = jnp.moveaxis(a, dims[0], 0)
-        found = bind(role, a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]), b, geometry)
-        return found.reshape(*a.shape[:2], *found.shape[1:]), 0
+        result = bind(role, a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]), b, geometry)
+        return result.reshape(*a.shape[:2], *result.shape[1:]), 0
 
-    def each(form: str) -> Any:
+    def batched(form: str) -> Callable[..., jax.Array]:
         return jax.vmap(functools.partial(_compute, form, role=role, geometry=geometry), in_axes=dims)
 
-    found = jax.lax.platform_dependent(a, b, cpu=each(batched_form(geometry)), default=each("native"))
-    return found, 0
+    return jax.lax.platform_dependent(a, b, cpu=batched(batched_form(geometry)), default=batched("native")), 0
 
 
 _conv.def_impl(jax.jit(_conv.bind, static_argnames=("role", "geometry")))

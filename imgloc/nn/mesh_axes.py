@@ -1,4 +1,4 @@
-"""Inside `jax.shard_map`, a value has a set of mesh axes along which it differs; operands of one operation must agree on theirs."""
+"""Varying mesh axes inside `jax.shard_map`: the operands of one operation must vary along the same axes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 import jax
 
 
-def vary_alike(*arrays: jax.Array) -> tuple[jax.Array, ...]:
-    """The same values, each typed as varying along every mesh axis that one of them varies along.
+def match_varying_axes(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """Returns the same values, each typed as varying along every mesh axis that one of them varies along.
 
-    The transpose sums over the axes added, so that what is the same everywhere gets its whole gradient. Outside shard_map nothing happens.
+    The transpose sums over the added axes, so a replicated value gets its whole gradient. Outside shard_map this does nothing.
     """
-    axes = frozenset[str]().union(*map(_varying, arrays))
-    return tuple(_vary(x, tuple(sorted(axes - _varying(x)))) for x in arrays)
+    axes = frozenset[str]().union(*map(_varying_axes, arrays))
+    return tuple(_vary(x, tuple(sorted(axes - _varying_axes(x)))) for x in arrays)
 
 
-def _varying(x: jax.Array) -> frozenset[str]:
-    kind: Any = jax.typeof(x)
-    manual = getattr(kind, "mat", None)  # until lately the set lay in the type itself
-    axes: frozenset[str] = kind.vma if manual is None else manual.varying
+def _varying_axes(x: jax.Array) -> frozenset[str]:
+    aval: Any = jax.typeof(x)
+    manual = getattr(aval, "mat", None)  # older JAX has the set in the type itself
+    axes: frozenset[str] = aval.vma if manual is None else manual.varying
     return axes
 
 

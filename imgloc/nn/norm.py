@@ -1,4 +1,4 @@
-"""Group normalization whose sums run over pixels first: a CPU reduces whole rows of channels, not slivers of a group."""
+"""Group normalization that sums over pixels first, so that a CPU reduces whole rows of channels instead of slices of a group."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from flax import linen as nn
 
 
 def group_norm(x_bxhxwxc: jax.Array, scale_c: jax.Array, bias_c: jax.Array, *, groups: int, epsilon: float = 1e-6) -> jax.Array:
-    """Each image's groups of channels at mean 0 and variance 1, then scaled and shifted by channel (Wu and He, 2018).
+    """Normalizes each image's groups of channels to mean 0 and variance 1, then scales and shifts by channel (Wu and He, 2018).
 
-    Moments are float32, the variance as mean of squares less squared mean, never below 0, as linen has it.
-    ValueError where the groups do not divide the channels.
+    Moments are float32; the variance is the mean of squares minus the squared mean, at least 0, as in linen. Raises ValueError
+    unless the groups divide the channels.
     """
     b, height, width, channels = x_bxhxwxc.shape
     if channels % groups:
-        raise ValueError(f"group_norm: {channels} channels do not fall into {groups} groups")
+        raise ValueError(f"group_norm: {channels} channels cannot be divided into {groups} groups")
     x = x_bxhxwxc.astype(jnp.promote_types(x_bxhxwxc.dtype, jnp.float32))
 
     def moment(sum_bxc: jax.Array) -> jax.Array:
@@ -31,7 +31,7 @@ def group_norm(x_bxhxwxc: jax.Array, scale_c: jax.Array, bias_c: jax.Array, *, g
 
 
 class GroupNorm(nn.Module):
-    """`group_norm` with learned scale and bias; fields and parameters are named and shaped as `flax.linen.GroupNorm`'s."""
+    """`group_norm` with learned scale and bias; fields and parameters have the names and shapes of `flax.linen.GroupNorm`."""
 
     num_groups: int = 32
     epsilon: float = 1e-6

@@ -1,7 +1,7 @@
-"""Output stride: how many pixels of the image a cell of a network's last map stands for, to be chosen.
+"""The output stride of a CNN: pixels of the image per cell of the last feature map.
 
-Where the maps are as small as wanted, later strides turn into dilation (Chen et al., 2017,
-arXiv:1706.05587, section 3.1): finer maps from the same parameters.
+Once the maps have the output stride, later strides become dilation (Chen et al., 2017, arXiv:1706.05587, section 3.1), which gives
+finer maps from the same parameters.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ OUTPUT_STRIDES = (8, 16, 32)
 
 
 def check_output_stride(output_stride: int) -> None:
-    """Raises UserError where a model's field `output_stride` is none of OUTPUT_STRIDES."""
+    """Raises UserError unless a model's field `output_stride` is one of OUTPUT_STRIDES."""
     if output_stride not in OUTPUT_STRIDES:
         raise UserError(f"output stride (model.output_stride) is {output_stride}; possible: {', '.join(map(str, OUTPUT_STRIDES))}")
 
 
-def next_stride(reached: int, dilation: int, wanted: int, *, output_stride: int) -> tuple[int, int, int]:
-    """The stride that a convolution gets which has `wanted` in the plain network, and then the new `reached` and `dilation`.
+def next_stride(current: int, dilation: int, stride: int, *, output_stride: int) -> tuple[int, int, int]:
+    """Returns the stride of the next convolution, which has `stride` in the plain network, and the new `current` and `dilation`.
 
-    `reached` is the product of the strides before it, `dilation` what its taps step over: the returned
-    one holds for the convolutions after it.
+    `current` is the product of the strides before it, and `dilation` the dilation so far. The returned dilation applies to the
+    convolutions after it.
     """
-    stride = wanted if reached * wanted <= output_stride else 1
-    return stride, reached * stride, dilation * wanted // stride
+    actual = stride if current * stride <= output_stride else 1
+    return actual, current * actual, dilation * stride // actual

@@ -1,4 +1,4 @@
-"""What a recurrent model would have answered had it stopped reading earlier: after which steps, and what it had read by then."""
+"""The predictions of a recurrent model if it stopped after part of its input: at which steps, and what it had seen by then."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 from imgloc.types import IntArray
 
 
-def evenly(count: int, at_most: int) -> IntArray:
-    """The indices of up to `at_most` of `count` steps, evenly spaced; the last step is always one of them."""
-    kept = min(count, at_most)
+def evenly_spaced_steps(count: int, limit: int) -> IntArray:
+    """Returns the indices of up to `limit` of `count` steps, evenly spaced; the last step is always included."""
+    kept = min(count, limit)
     return (np.arange(1, kept + 1) * count + kept - 1) // kept - 1
 
 
-def read_by(places: IntArray, steps_s: IntArray) -> jax.Array:
-    """1.0 where a place has been read by a step, else 0.0, (s, *places.shape); `places` says which step reads each."""
-    steps = steps_s.reshape(-1, *[1] * places.ndim)
-    return jnp.asarray(places <= steps, jnp.float32)
+def seen_by_step(read_at: IntArray, steps_s: IntArray) -> jax.Array:
+    """Returns (s, *read_at.shape): 1.0 where a place has been read by a step, else 0.0; `read_at` is the step that reads each place."""
+    steps = steps_s.reshape(-1, *[1] * read_at.ndim)
+    return jnp.asarray(read_at <= steps, jnp.float32)
 
 
-def ending_with(answers_bxsxk: jax.Array, answer_bxk: jax.Array) -> jax.Array:
-    """Answers (b, s, k) whose last one is the model's own, bit for bit: products of other shapes round otherwise."""
-    return jnp.concatenate([answers_bxsxk[:, :-1], answer_bxk[:, None].astype(answers_bxsxk.dtype)], axis=1)
+def with_final_prediction(predictions_bxsxk: jax.Array, final_bxk: jax.Array) -> jax.Array:
+    """Returns the predictions (b, s, k) with the last one replaced by the model's own, as products of other shapes round differently."""
+    return jnp.concatenate([predictions_bxsxk[:, :-1], final_bxk[:, None].astype(predictions_bxsxk.dtype)], axis=1)
 
 
-def for_each(array: jax.Array, examples: int) -> jax.Array:
-    """The same array (b, ...) for each of b examples."""
+def broadcast_to_batch(array: jax.Array, examples: int) -> jax.Array:
+    """Returns the same array for each of b examples, (b, ...)."""
     return jnp.broadcast_to(array, (examples, *array.shape))

@@ -1,4 +1,4 @@
-"""Pooling: on a CPU as elementwise operations on strided slices, which XLA fuses; on an accelerator the native operation."""
+"""Pooling, on a CPU by elementwise operations on strided slices, which XLA fuses, and on an accelerator by the native operation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from imgloc.nn.conv_forms import Padding, Pads, Pair, resolve_pads, window_slice
 
 
 def max_pool(x_bxhxwxc: jax.Array, window: Pair = (2, 2), strides: Pair | None = None, padding: Padding = "VALID") -> jax.Array:
-    """The largest value in each window; `strides` defaults to the window, padding is SAME, VALID or ((top, bottom), (left, right)).
+    """Returns the largest value in each window; `strides` defaults to the window, padding is SAME, VALID or ((top, bottom), (left, right)).
 
-    In a tie the gradient goes to the first of the window, as in the native operation; NaN wins.
+    In a tie the gradient goes to the first maximum of the window, as in the native operation. NaN counts as the maximum.
     """
     strides = strides or window
     pads = _pads(x_bxhxwxc, window, strides, padding)
@@ -35,10 +35,10 @@ def max_pool(x_bxhxwxc: jax.Array, window: Pair = (2, 2), strides: Pair | None =
 
 @jax.custom_jvp
 def global_max_pool(x_bxhxwxc: jax.Array) -> jax.Array:
-    """The largest value of each channel (b, c); in a tie the gradient is shared.
+    """Returns the largest value of each channel, (b, c); in a tie the gradient is shared.
 
-    `x.max(axis=(1, 2))`, but for its gradient: that looks for the places where x is its maximum, and divides by their number.
-    A compiler may compute x twice, with other last bits, and find none (XLA on the CPU does so without optimization): 0 / 0.
+    This is `x.max(axis=(1, 2))` with a safer gradient. JAX's gradient divides by the number of places where x equals its maximum,
+    which is 0 if the compiler computes x twice with different rounding, as XLA does on a CPU without optimization.
     """
     return x_bxhxwxc.max(axis=(1, 2))
 
@@ -47,12 +47,12 @@ def global_max_pool(x_bxhxwxc: jax.Array) -> jax.Array:
 def _global_max_pool_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (x,), (t,) = primals, tangents
     largest = x.max(axis=(1, 2))
-    here = (x == largest[:, None, None]).astype(t.dtype)
-    return largest, (here * t).sum(axis=(1, 2)) / jnp.maximum(here.sum(axis=(1, 2)), 1)
+    is_max = (x == largest[:, None, None]).astype(t.dtype)
+    return largest, (is_max * t).sum(axis=(1, 2)) / jnp.maximum(is_max.sum(axis=(1, 2)), 1)
 
 
 def average_pool(x_bxhxwxc: jax.Array, window: Pair = (2, 2), strides: Pair | None = None, padding: Padding = "VALID") -> jax.Array:
-    """The mean of each window, padding counted as zeros; arguments as `max_pool`'s."""
+    """Returns the mean of each window, with zeros as padding; the arguments are those of `max_pool`."""
     strides = strides or window
     pads = _pads(x_bxhxwxc, window, strides, padding)
 
@@ -69,15 +69,13 @@ def average_pool(x_bxhxwxc: jax.Array, window: Pair = (2, 2), strides: Pair | No
 
 def _pads(x: jax.Array, window: Pair, strides: Pair, padding: Padding) -> Pads:
     if x.ndim != 4:
-        raise ValueError(f"pooling wants images (b, h, w, c); got {x.shape}")
+        raise ValueError(f"pooling expects images (b, h, w, c); got {x.shape}")
     return resolve_pads(padding, (x.shape[1], x.shape[2]), window, strides)
 
 
-def _reduce_window(x: jax.Array, start: float, reduce: Callable[..., jax.Array], window: Pair, strides: Pair, pads: Pads) -> jax.Array:
-    # A start of NumPy's: JAX knows a maximum or a sum, and so their gradients, by the literal.
-    out: jax.Array = jax.lax.reduce_window(
-        x, np.asarray(start, x.dtype), reduce, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0))
-    )
+def _reduce_window(x: jax.Array, init: float, reduce: Callable[..., jax.Array], window: Pair, strides: Pair, pads: Pads) -> jax.Array:
+    # JAX recognizes a maximum or a sum, which have gradients, only if the initial value is a NumPy constant.
+    out: jax.Array = jax.lax.reduce_window(x, np.asarray(init, x.dtype), reduce, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
     return out
 
 

@@ -1,4 +1,4 @@
-"""Every cell, and stacks of them, as a plain loop over its formula in double precision, one sequence at a time."""
+"""Reference loops: every cell, and stacks of cells, by their formulas in double precision, one sequence at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import scipy.signal
 from flax import linen as nn
 from scipy.special import expit as sigmoid
 
-from imgloc.nn.cell import make_layer
+from imgloc.nn.cell import Cell, make_layer
+from imgloc.nn.masking import Carry, time_major, where_unmasked
 from imgloc.nn.stack import Stack
 
 INPUTS, UNITS, MAP = 3, 4, (3, 4)
@@ -121,19 +122,19 @@ def residual_stack(p: Any, x: np.ndarray, layer: Loop, layers: int) -> np.ndarra
     return x
 
 
-CELLS: dict[str, Loop] = {
-    "elman": elman,
-    "elman(activation=sigmoid)": functools.partial(elman, f=sigmoid),
-    "elman(activation=relu)": functools.partial(elman, f=relu),
-    "irnn": functools.partial(elman, f=relu),
-    "lstm": lstm,
-    "lstm(activation=relu, form='projected first')": functools.partial(lstm, f=relu),
-    "gru": gru,
-    "minimal_gru": minimal_gru,
-    "minimal_gru(gate=replaces)": functools.partial(minimal_gru, replaces=True),
-    "lru": lru,
-    "lru(form=associative, gated=False, states=3)": functools.partial(lru, gated=False),
-    "conv_lstm": conv_lstm,
+CELLS: dict[str, tuple[Cell, Loop]] = {
+    "elman": ("elman", elman),
+    "elman, sigmoid": ({"name": "elman", "activation": "sigmoid"}, functools.partial(elman, f=sigmoid)),
+    "elman, relu": ({"name": "elman", "activation": "relu"}, functools.partial(elman, f=relu)),
+    "irnn": ("irnn", functools.partial(elman, f=relu)),
+    "lstm": ("lstm", lstm),
+    "lstm, relu, projected first": ({"name": "lstm", "activation": "relu", "form": "projected first"}, functools.partial(lstm, f=relu)),
+    "gru": ("gru", gru),
+    "minimal_gru": ("minimal_gru", minimal_gru),
+    "minimal_gru, replaces": ({"name": "minimal_gru", "gate": "replaces"}, functools.partial(minimal_gru, replaces=True)),
+    "lru": ("lru", lru),
+    "lru, associative": ({"name": "lru", "form": "associative", "gated": False, "state_size": 3}, functools.partial(lru, gated=False)),
+    "conv_lstm": ("conv_lstm", conv_lstm),
 }
 TWO_WAYS = functools.partial(both_ways, cell=gru)
 STACKS: dict[str, tuple[nn.Module, Loop]] = {
@@ -144,7 +145,7 @@ STACKS: dict[str, tuple[nn.Module, Loop]] = {
     ),
     "residual": (Stack("lru", UNITS, 2, residual=True), functools.partial(residual_stack, layer=lru, layers=2)),
 }
-EVERYTHING = {**{cell: (make_layer(cell, UNITS), loop) for cell, loop in CELLS.items()}, **STACKS}
+EVERYTHING = {**{name: (make_layer(cell, UNITS), loop) for name, (cell, loop) in CELLS.items()}, **STACKS}
 
 
 def inputs_of(name: str, b: int, t: int) -> np.ndarray:
@@ -162,7 +163,7 @@ def parameters_of(name: str) -> Any:
 
 
 def run(name: str, params: Any, x: np.ndarray, mask_bxt: np.ndarray | None = None, reverse: bool = False) -> np.ndarray:
-    """States (b, t, ...), each sequence for itself and of the steps alone that its mask keeps; those that it leaves out hold the last."""
+    """States (b, t, ...) of each sequence's unmasked steps alone; masked steps hold the last state."""
     loop, way, found = EVERYTHING[name][1], -1 if reverse else 1, []
     for i, sequence in enumerate(x):
         kept = np.ones(len(sequence), bool) if mask_bxt is None else mask_bxt[i]
@@ -176,11 +177,23 @@ def run(name: str, params: Any, x: np.ndarray, mask_bxt: np.ndarray | None = Non
 
 
 def hold(states: np.ndarray, kept: np.ndarray, way: int) -> None:
-    """Write into every step that is left out what stood at the step before it; there are 0s before the first."""
+    """Writes into every masked step the state of the step before it; before the first step it is 0."""
     latest = np.zeros_like(states[0])
     for t in range(len(states))[::way]:
         latest = states[t] if kept[t] else latest
         states[t] = latest
+
+
+def plain_scan(step: Any, start: Carry, inputs: Any, mask_bxt: Any = None, *, reverse: bool = False) -> jax.Array:
+    """States (b, t, ...) of carry = step(carry, inputs of the step), by a scan that autodiff differentiates; inputs are time-major."""
+
+    def masked(carry: Carry, given: Any) -> tuple[Carry, jax.Array]:
+        current, mask_b = given
+        new = where_unmasked(mask_b, step(carry, current), carry)
+        return new, new[0]
+
+    timed = inputs, None if mask_bxt is None else time_major(mask_bxt)
+    return time_major(jax.lax.scan(masked, start, timed, reverse=reverse)[1])
 
 
 def as_float32(tree: Any) -> Any:
@@ -188,7 +201,7 @@ def as_float32(tree: Any) -> Any:
 
 
 def waves(tree: Any) -> Any:
-    """A direction to move along, or weights to add up with: of the tree's shapes, no two numbers alike."""
+    """A direction of derivatives, or weights of a sum, in the shapes of the tree; no two numbers are equal."""
     return jax.tree.map(lambda a: np.cos(np.arange(np.size(a))).reshape(np.shape(a)), tree)
 
 
@@ -197,22 +210,22 @@ def moved(tree: Any, direction: Any, step: float) -> Any:
 
 
 def waves_of_states(states: Any) -> np.ndarray:
-    """Weights of the states of both ways in a sum that is differentiated."""
+    """The weights of the states in a sum that is differentiated."""
     return np.cos(np.arange(states.size)).reshape(states.shape)
 
 
 def ways(name: str) -> tuple[bool, ...]:
-    """Values of `reverse`: a stack has none."""
+    """Values of `reverse`, which a stack does not have."""
     return (False, True) if name in CELLS else (False,)
 
 
 def run_both_ways(name: str, given: Any, mask_bxt: np.ndarray | None = None) -> np.ndarray:
-    """`run` forward, then backward, of inputs and parameters as `given_to` has them."""
+    """`run` forward, then backward, with the inputs and parameters of `given_to`."""
     return np.stack([run(name, given["params"], given["x"], mask_bxt, way) for way in ways(name)])
 
 
 def apply_both_ways(name: str, given: Any, mask_bxt: Any = None) -> jax.Array:
-    """What ours says to the same."""
+    """The states of imgloc's layer for the same inputs and parameters."""
     layer = EVERYTHING[name][0]
     options = [{"reverse": True} if way else {} for way in ways(name)]
     return jax.numpy.stack([layer.apply({"params": given["params"]}, given["x"], mask_bxt, **option) for option in options])
@@ -220,13 +233,13 @@ def apply_both_ways(name: str, given: Any, mask_bxt: Any = None) -> jax.Array:
 
 @functools.cache
 def given_to(name: str, b: int, t: int) -> dict[str, Any]:
-    """Inputs and parameters, not to be changed."""
+    """Inputs and parameters; do not modify them."""
     return {"x": inputs_of(name, b, t), "params": parameters_of(name)}
 
 
 @functools.cache
 def gradient_and_states(name: str) -> Any:
-    """The states both ways, and the gradient of a sum of them in which each has a weight of its own."""
+    """The states in both directions, and the gradient of a weighted sum of them."""
 
     def energy(given: Any, mask_bxt: jax.Array) -> tuple[jax.Array, jax.Array]:
         states = apply_both_ways(name, given, mask_bxt)
@@ -236,7 +249,7 @@ def gradient_and_states(name: str) -> Any:
 
 
 def assert_those_of_the_loop(name: str, given: Any, mask_bxt: np.ndarray, states: np.ndarray, gradient: Any) -> None:
-    """States and, along one direction, the gradient of `gradient_and_states` are those of the loop, by central differences."""
+    """The states equal those of the loop, and so does the gradient along one direction, by central differences."""
     expected, direction = run_both_ways(name, given, mask_bxt), waves(given)
     np.testing.assert_allclose(states, expected, rtol=1e-4, atol=1e-5)
     ahead, behind = (run_both_ways(name, moved(given, direction, step), mask_bxt) for step in (1e-6, -1e-6))

@@ -13,7 +13,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from imgloc.nn.cells.gru import gru
-from imgloc.nn.cells.lru import diagonal
+from imgloc.nn.cells.lru import diagonal_recurrence
 from imgloc.nn.cells.lstm import lstm
 from imgloc.nn.conv import conv
 from imgloc.nn.pool import max_pool
@@ -21,7 +21,7 @@ from tests.nn.convolutions import arrays
 
 
 def lru(x_bxtxn: jax.Array, decay_2xn: jax.Array, form: str = "scan") -> jax.Array:
-    return jnp.concatenate(diagonal((x_bxtxn, -x_bxtxn), (0.3 * decay_2xn[0], 0.3 * decay_2xn[1]), form=form), axis=-1)
+    return jnp.concatenate(diagonal_recurrence((x_bxtxn, -x_bxtxn), (0.3 * decay_2xn[0], 0.3 * decay_2xn[1]), form=form), axis=-1)
 
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {  # the first operand is split by its first axis

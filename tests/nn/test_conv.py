@@ -51,9 +51,9 @@ def test_layer_computes_in_the_images_dtype_with_float32_parameters() -> None:
 
 
 def test_ranks_are_asserted() -> None:
-    with pytest.raises(ValueError, match=r"conv wants images \(b, h, w, i\)"):
+    with pytest.raises(ValueError, match=r"conv expects images \(b, h, w, i\)"):
         conv(jnp.ones((4, 4, 3)), jnp.ones((3, 3, 3, 2)))
-    with pytest.raises(ValueError, match=r"conv wants images \(b, h, w, i\)"):
+    with pytest.raises(ValueError, match=r"conv expects images \(b, h, w, i\)"):
         conv(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 2)))
 
 
@@ -61,7 +61,7 @@ def test_ranks_are_asserted() -> None:
     ("channels", "kernel", "groups"), [(4, (3, 3, 3, 2), 1), (4, (3, 3, 4, 4), 2), (4, (3, 3, 2, 3), 2), (6, (3, 3, 2, 6), 2)]
 )
 def test_channels_that_do_not_fit_the_groups_are_refused(channels: int, kernel: tuple[int, ...], groups: int) -> None:
-    with pytest.raises(ValueError, match=rf"do not fit in {groups} group\(s\)"):
+    with pytest.raises(ValueError, match=rf"do not match in {groups} group\(s\)"):
         conv(jnp.ones((1, 5, 5, channels)), jnp.ones(kernel), groups=groups)
 
 
@@ -80,7 +80,7 @@ def test_two_dtypes_are_refused() -> None:
     ],
 )
 def test_a_window_larger_than_the_image_is_refused(size: tuple[int, int], options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="does not fit into images"):
+    with pytest.raises(ValueError, match="is larger than images"):
         conv(jnp.ones((1, *size, 3)), jnp.ones((3, 3, 3, 2)), **options)
     fitting = conv(jnp.ones((1, size[0] + 3, size[1] + 3, 3)), jnp.ones((3, 3, 3, 2)), **options)
     assert fitting.size > 0

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from imgloc.nn.mesh_axes import vary_alike
+from imgloc.nn.mesh_axes import match_varying_axes
 from tests import processes
 from tests.nn.sharded import FUNCTIONS
 
@@ -40,5 +40,5 @@ def test_four_devices_give_what_one_gives(name: str, differences: dict[str, dict
 
 def test_outside_shard_map_nothing_happens() -> None:
     arrays = jnp.ones(3), jnp.ones((2, 2))
-    assert all(a is b for a, b in zip(vary_alike(*arrays), arrays, strict=True))
-    assert jax.make_jaxpr(vary_alike)(*arrays).eqns == []
+    assert all(a is b for a, b in zip(match_varying_axes(*arrays), arrays, strict=True))
+    assert jax.make_jaxpr(match_varying_axes)(*arrays).eqns == []

@@ -52,5 +52,5 @@ def test_bfloat16_images_have_float32_moments() -> None:
 
 
 def test_groups_must_divide_the_channels() -> None:
-    with pytest.raises(ValueError, match="8 channels do not fall into 3 groups"):
+    with pytest.raises(ValueError, match="8 channels cannot be divided into 3 groups"):
         group_norm(images((1, 2, 2, 8)), jnp.ones(8), jnp.zeros(8), groups=3)

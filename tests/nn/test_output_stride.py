@@ -1,4 +1,4 @@
-"""Strides that are turned into dilation: one of the two, together always what the plain network has."""
+"""Strides that become dilation: the product of both is always that of the plain network."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from imgloc.nn.output_stride import OUTPUT_STRIDES, check_output_stride, next_st
     ],
 )
 def test_strides_past_the_output_stride_become_dilation(output_stride: int, expected: list[tuple[int, int]]) -> None:
-    reached, dilation, plain, found = 4, 1, 4, []
-    for wanted in (2, 1, 2, 2, 1):
-        stride, reached, dilation = next_stride(reached, dilation, wanted, output_stride=output_stride)
-        plain *= wanted
-        found.append((stride, dilation))
-        assert reached * dilation == plain
-        assert reached <= output_stride
-    assert found == expected
+    current, dilation, plain, actual = 4, 1, 4, []
+    for plain_stride in (2, 1, 2, 2, 1):
+        stride, current, dilation = next_stride(current, dilation, plain_stride, output_stride=output_stride)
+        plain *= plain_stride
+        actual.append((stride, dilation))
+        assert current * dilation == plain
+        assert current <= output_stride
+    assert actual == expected
 
 
 def test_other_output_strides_are_refused() -> None:

@@ -120,7 +120,7 @@ def test_infinity_and_bfloat16() -> None:
 
 def test_ranks_are_asserted() -> None:
     for pool in (max_pool, average_pool):
-        with pytest.raises(ValueError, match=r"pooling wants images \(b, h, w, c\)"):
+        with pytest.raises(ValueError, match=r"pooling expects images \(b, h, w, c\)"):
             pool(jnp.ones((4, 4, 3)))
 
 

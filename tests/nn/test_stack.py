@@ -1,4 +1,4 @@
-"""What a stack is made of, and what makes none; its values are held by tests/nn/cells/test_cells.py."""
+"""The parameters of a stack and the fields that it refuses; tests/nn/cells/test_cells.py checks its values."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def test_maps_go_through_a_stack_of_convolutional_cells_layer_by_layer() -> None
             states = jnp.concatenate(ways, axis=-1)
         return stack.apply({"params": params}, maps, mask), states
 
-    found, wanted = both(params)
-    assert found.shape == (2, 3, 4, 4, 4)
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    actual, expected = both(params)
+    assert actual.shape == (2, 3, 4, 4, 4)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 def test_dropout_works_in_training_alone() -> None:
@@ -86,19 +86,21 @@ def test_dropout_works_in_training_alone() -> None:
         ({"features": 0, "residual": True}, "have 0 features; possible: at least 1"),
         ({"features": 5, "bidirectional": True}, "have 5 features; possible: an even number of at least 2"),
         ({"features": 0, "bidirectional": True}, "have 0 features; possible: an even number of at least 2"),
-        ({"dropout": 1.0}, "dropout is 1.0; possible: 0 up to, not including, 1"),
-        ({"dropout": -0.1}, "dropout is -0.1"),
-        ({"dropout": float("nan")}, "dropout is nan"),
+        ({"dropout": 1.0}, "dropout of a stack is 1.0; possible: 0 up to, not including, 1"),
+        ({"dropout": -0.1}, "dropout of a stack is -0.1"),
+        ({"dropout": float("nan")}, "dropout of a stack is nan"),
         ({"cell": "lsmt"}, "did you mean 'lstm'?"),
     ],
 )
-def test_what_makes_no_stack_is_told(fields: dict[str, Any], contains: str) -> None:
+def test_wrong_fields_are_refused(fields: dict[str, Any], contains: str) -> None:
     assert_refused(lambda: shapes(Stack(**{"cell": "elman", "features": 4, **fields})), contains)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("made", [lambda x: x[..., :2][:, 1:], lambda x: x[:1, :, :2], lambda x: x, lambda x: x[:, -1], lambda x: None])
-def test_a_cell_that_makes_no_state_of_each_step_is_told(monkeypatch: pytest.MonkeyPatch, bidirectional: bool, made: Any) -> None:
-    monkeypatch.setattr("imgloc.nn.stack.make_layer", lambda *_, **__: lambda x, *_, **__: made(x))
+@pytest.mark.parametrize("layer", [lambda x: x[..., :2][:, 1:], lambda x: x[:1, :, :2], lambda x: x, lambda x: x[:, -1], lambda x: None])
+def test_a_cell_that_does_not_return_a_state_for_each_step_is_refused(
+    monkeypatch: pytest.MonkeyPatch, bidirectional: bool, layer: Any
+) -> None:
+    monkeypatch.setattr("imgloc.nn.stack.make_layer", lambda *_, **__: lambda x, *_, **__: layer(x))
     wrong = Stack("my.cell", 4 if bidirectional else 2, bidirectional=bidirectional)
-    assert_refused(lambda: shapes(wrong), "cell 'my.cell' makes", "of a sequence (2, 3, 5); possible: states of shape (2, 3, 2)")
+    assert_refused(lambda: shapes(wrong), "cell 'my.cell' returns", "for a sequence (2, 3, 5); possible: states of shape (2, 3, 2)")

@@ -6,21 +6,21 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.nn.affine import affine_recur
-from imgloc.nn.initializers import Activation, activation_of, bias_of_gates, kernels
-from imgloc.nn.recurrence import Carry
+from imgloc.nn.initializers import Activation, gate_biases, gate_kernels, get_activation
+from imgloc.nn.masking import Carry
+from imgloc.nn.recurrence import recurrent_scan
 
-GATES = ("i", "f", "g", "o")  # input, forget, candidate, output: PyTorch's order, and Keras's
+GATES = ("i", "f", "g", "o")  # input, forget, candidate, output: the order of PyTorch and Keras
 
 
 def lstm(
     x_bxtxf: jax.Array, w_fx4d: jax.Array, u_dx4d: jax.Array, bias_4d: jax.Array, mask_bxt: jax.Array | None = None,
     *, activation: Activation = jnp.tanh, reverse: bool = False, form: str = "",
 ) -> jax.Array:  # fmt: skip
-    """States (b, t, d) of an LSTM with sigmoid gates, in the order of GATES along the parameters' last axis.
+    """Returns the states (b, t, d) of an LSTM whose parameters have the order of GATES along the last axis.
 
-    c_t = f c_{t-1} + i activation(g), h_t = o activation(c_t); both start at 0. Mask and `reverse` are those of
-    `imgloc.nn.recurrence.recur`, `form` is one of `imgloc.nn.affine.FORMS`, chosen where empty.
+    c_t = f c_{t-1} + i activation(g), h_t = o activation(c_t), where i, f and o are sigmoids and c_0 = h_0 = 0. See
+    `recurrent_scan` for mask and form.
     """
 
     def cell(total: jax.Array, carry: Carry) -> Carry:
@@ -28,23 +28,23 @@ def lstm(
         c = jax.nn.sigmoid(f) * carry[1] + jax.nn.sigmoid(i) * activation(g)
         return jax.nn.sigmoid(o) * activation(c), c
 
-    return affine_recur(cell, 2, x_bxtxf, w_fx4d, u_dx4d, bias_4d, mask_bxt, reverse=reverse, form=form)
+    return recurrent_scan(cell, 2, x_bxtxf, w_fx4d, u_dx4d, bias_4d, mask_bxt, reverse=reverse, form=form)
 
 
 class Layer(nn.Module):
-    """`lstm` with learned parameters: input Glorot, recurrence orthogonal, forget bias 1, others 0."""
+    """`lstm` with learned parameters: Glorot kernel, orthogonal recurrent kernel, biases 0 except the forget gate's."""
 
     features: int
-    activation: str = "tanh"  # of candidate and output; the seed's program takes relu
+    activation: str = "tanh"  # of candidate and output: tanh, sigmoid or relu
     forget_bias: float = 1.0
-    draw: str = "gate"  # or matrix, as Keras and the seed's program do
+    kernel_init: str = "per_gate"  # or joint, as in Keras
     form: str = ""
 
     @nn.compact
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, reverse: bool = False) -> jax.Array:
-        """States (b, t, features)."""
-        kernel, recurrent_kernel = kernels(self, x_bxtxf.shape[-1], self.features, len(GATES), draw=self.draw)
-        start = bias_of_gates({gate: self.forget_bias if gate == "f" else 0.0 for gate in GATES})
-        bias = self.param("bias", start, (len(GATES) * self.features,))
+        """Returns the states (b, t, features)."""
+        kernel, recurrent_kernel = gate_kernels(self, x_bxtxf.shape[-1], self.features, len(GATES), kernel_init=self.kernel_init)
+        bias_init = gate_biases({gate: self.forget_bias if gate == "f" else 0.0 for gate in GATES})
+        bias = self.param("bias", bias_init, (len(GATES) * self.features,))
         w, u, b = (a.astype(x_bxtxf.dtype) for a in (kernel, recurrent_kernel, bias))
-        return lstm(x_bxtxf, w, u, b, mask_bxt, activation=activation_of(self.activation), reverse=reverse, form=self.form)
+        return lstm(x_bxtxf, w, u, b, mask_bxt, activation=get_activation(self.activation), reverse=reverse, form=self.form)

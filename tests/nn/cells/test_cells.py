@@ -1,4 +1,4 @@
-"""Every cell, and stacks of them, against formulas as plain loops: values, derivatives of both modes, bfloat16."""
+"""Every cell, and stacks of cells, against reference loops: values, derivatives of both modes, bfloat16."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from imgloc.config import registry
-from imgloc.nn.cell import make_layer
+from imgloc.nn.cell import cell_name, make_layer
 from tests.nn import loops
 from tests.nn.loops import CELLS, EVERYTHING, UNITS
 
 B, T = 2, 4
-HALF = [name for name in EVERYTHING if name not in ("elman(activation=sigmoid)", "irnn", "two layers of both")]
-TWICE = ("gru", "minimal_gru", "lru", "lru(form=associative, gated=False, states=3)", "conv_lstm")  # test_affine has the others
+HALF = [name for name in EVERYTHING if name not in ("elman, sigmoid", "irnn", "two layers of both")]
+TWICE = ("gru", "minimal_gru", "lru", "lru, associative", "conv_lstm")  # test_recurrence has the others
 
 
 @functools.cache
@@ -34,7 +34,7 @@ def found(name: str) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
 
 
 def test_every_cell_is_among_these() -> None:
-    assert {cell.partition("(")[0] for cell in CELLS} == set(registry.names("nn.cells")), "write its formula in loops.py"
+    assert {cell_name(cell) for cell, _ in CELLS.values()} == set(registry.names("nn.cells")), "write its formula in loops.py"
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
@@ -79,7 +79,7 @@ def test_derivatives_are_those_of_the_formula(name: str) -> None:
 
 def test_a_long_memory_outlasts_bfloat16() -> None:
     """A radius of 0.999 is 1 in bfloat16, or 0.996, whose 784th power is less than a tenth of its own."""
-    layer = make_layer("lru(gated=False, ring=(0.99, 0.999))", UNITS)
+    layer = make_layer({"name": "lru", "gated": False, "ring": (0.99, 0.999)}, UNITS)
     x = np.random.default_rng(0).standard_normal((1, 784, UNITS), np.float32)
     variables = jax.jit(layer.init)(jax.random.key(0), x[:, :2])
     whole, half = (np.asarray(jax.jit(layer.apply)(variables, given), np.float32) for given in (x, jnp.asarray(x, jnp.bfloat16)))

@@ -1,4 +1,4 @@
-"""The LRU's two ways through a sequence: step by step, and all steps together."""
+"""The two forms of the LRU: a sequential scan and an associative scan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imgloc.nn.cells.lru import FORMS, diagonal
+from imgloc.nn.cells.lru import FORMS, diagonal_recurrence
 
 N = 3
 DECAY = np.array([0.999, 0.9 * np.exp(0.3j), -0.5])
@@ -25,8 +25,8 @@ def looped(inputs: np.ndarray, mask_bxt: np.ndarray, reverse: bool) -> np.ndarra
 
 
 @pytest.mark.parametrize(("length", "reverse"), [(1, True), (7, False), (7, True), pytest.param(784, False, marks=pytest.mark.slow)])
-def test_all_steps_together_are_one_after_another(length: int, reverse: bool) -> None:
-    """Values and gradients to what rounding may do: one unit of float32 a step, relative to the largest of them."""
+def test_the_associative_scan_is_the_sequential_one(length: int, reverse: bool) -> None:
+    """Values and gradients within one unit of float32 per step, relative to the largest value."""
     rng = np.random.default_rng(length)
     inputs = rng.standard_normal((2, length, N)) + 1j * rng.standard_normal((2, length, N))
     mask_bxt = rng.random((2, length)) < 0.8
@@ -36,7 +36,7 @@ def test_all_steps_together_are_one_after_another(length: int, reverse: bool) ->
     @jax.jit
     def states_and_gradients(inputs: Any, decay: Any) -> Any:
         def energy(inputs: Any, decay: Any, form: str) -> Any:
-            states = diagonal(inputs, decay, mask_bxt, reverse=reverse, form=form)
+            states = diagonal_recurrence(inputs, decay, mask_bxt, reverse=reverse, form=form)
             return (weights * states[0] + weights[::-1] * states[1]).sum(), states
 
         return [jax.grad(energy, argnums=(0, 1), has_aux=True)(inputs, decay, form) for form in FORMS]
@@ -50,11 +50,11 @@ def test_all_steps_together_are_one_after_another(length: int, reverse: bool) ->
         np.testing.assert_allclose(other, one, rtol=0, atol=tolerance * np.abs(one).max())
 
 
-def test_784_steps_together_are_one_after_another() -> None:
+def test_784_steps_of_both_forms_are_those_of_a_loop() -> None:
     rng = np.random.default_rng(0)
     inputs, mask_bxt = rng.standard_normal((1, 784, N)), np.ones((1, 784), bool)
     pair = lambda a: (jnp.asarray(a.real, jnp.float32), jnp.asarray(a.imag, jnp.float32))  # noqa: E731
-    states = [jax.jit(functools.partial(diagonal, form=form))(pair(inputs), pair(DECAY)) for form in FORMS]
+    states = [jax.jit(functools.partial(diagonal_recurrence, form=form))(pair(inputs), pair(DECAY)) for form in FORMS]
     expected = looped(inputs + 0j, mask_bxt, reverse=False)
     assert np.abs(expected).max() > 20, "long memories add up"
     for real, imaginary in states:

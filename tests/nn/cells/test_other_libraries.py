@@ -1,4 +1,4 @@
-"""Cells against linen's, and against PyTorch's and Keras's where these are (the extra `bench`), with the same weights."""
+"""Cells against linen's, and if installed (extra `bench`) PyTorch's and Keras's, with the same weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from imgloc.nn.cells import gru, lstm, minimal_gru
 from imgloc.nn.stack import Stack
 from tests import processes
 from tests.nn import loops
-from tests.nn.loops import INPUTS, UNITS
+from tests.nn.loops import CELLS, INPUTS, UNITS
 
 B, T = 3, 5
 LENGTHS = np.array([5, 2, 3])
@@ -83,7 +83,7 @@ def test_a_cell_is_linens(cell: str, theirs: nn.RNNCellBase, converted: Any) -> 
     np.testing.assert_allclose(ours[kept], expected[kept], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("cell", ["elman", "elman(activation=relu)", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["elman", "elman, relu", "lstm", "gru"])
 def test_two_layers_of_both_directions_are_pytorchs(cell: str) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: bench)")
     options = {"num_layers": 2, "bidirectional": True, "batch_first": True}
@@ -92,7 +92,7 @@ def test_two_layers_of_both_directions_are_pytorchs(cell: str) -> None:
     kind = {"e": torch.nn.RNN, "l": torch.nn.LSTM, "g": torch.nn.GRU}[cell[0]]
     theirs = kind(INPUTS, UNITS, **options).double()
 
-    ours = Stack(cell, 2 * UNITS, 2, bidirectional=True)
+    ours = Stack(CELLS[cell][0], 2 * UNITS, 2, bidirectional=True)
     x = loops.inputs_of(cell, B, T)
     rng = np.random.default_rng(0)
     drawn = jax.eval_shape(ours.init, jax.random.key(0), x.astype(np.float32))["params"]
@@ -123,9 +123,9 @@ from keras import layers
 units, x, maps, out = *pickle.load(sys.stdin.buffer), sys.argv[1]
 made = {
     "elman": layers.SimpleRNN(units, return_sequences=True),
-    "elman(activation=relu)": layers.SimpleRNN(units, activation="relu", return_sequences=True),
+    "elman, relu": layers.SimpleRNN(units, activation="relu", return_sequences=True),
     "lstm": layers.LSTM(units, return_sequences=True),
-    "lstm(activation=relu)": layers.LSTM(units, activation="relu", return_sequences=True),
+    "lstm, relu": layers.LSTM(units, activation="relu", return_sequences=True),
     "gru": layers.GRU(units, reset_after=True, return_sequences=True),
     "conv_lstm": layers.ConvLSTM2D(units, 3, padding="same", return_sequences=True),
 }
@@ -155,7 +155,7 @@ def of_keras(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return pickle.loads(out.read_bytes())
 
 
-@pytest.mark.parametrize("cell", ["elman", "elman(activation=relu)", "lstm", "lstm(activation=relu)", "gru", "conv_lstm"])
+@pytest.mark.parametrize("cell", ["elman", "elman, relu", "lstm", "lstm, relu", "gru", "conv_lstm"])
 def test_a_cell_is_keras_s(cell: str, of_keras: Any) -> None:
     (kernel, recurrent, bias), expected = of_keras[cell]
     params = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": bias}
@@ -165,6 +165,7 @@ def test_a_cell_is_keras_s(cell: str, of_keras: Any) -> None:
         added = swapped(bias[0]) + np.where(np.arange(3 * UNITS) < 2 * UNITS, own, 0)
         params = {"kernel": swapped(kernel), "recurrent_kernel": swapped(recurrent), "bias": added, "recurrent_bias": own[2 * UNITS :]}
     x = jnp.asarray(loops.inputs_of(cell, B, T), jnp.float32)
-    found = jax.jit(make_layer(cell, UNITS).apply)({"params": params}, x)
+    settings = {"activation": "relu"} if "relu" in cell else {}
+    found = jax.jit(make_layer({"name": cell.partition(",")[0], **settings}, UNITS).apply)({"params": params}, x)
     assert expected.std() > 0.1
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())

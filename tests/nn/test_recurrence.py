@@ -1,4 +1,4 @@
-"""Recurrences in pieces, their derivatives held against what autodiff makes of the plain loop."""
+"""The recurrent scan in pieces: its derivatives against autodiff of a plain scan."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imgloc.nn import affine
-from imgloc.nn.affine import affine_recur
 from imgloc.nn.cells.elman import elman
 from imgloc.nn.cells.lstm import lstm
-from imgloc.nn.recurrence import recur, time_first
+from imgloc.nn.masking import time_major
+from imgloc.nn.recurrence import LONGEST, SHORTEST, piece_length, recurrent_scan
+from tests.nn.loops import plain_scan
 
 BATCH, INPUTS, UNITS = 2, 3, 4
 TIME, WIDE = 7, 9  # on a CPU, an input wider than the state has a product of its own, for all steps at once
@@ -35,11 +35,11 @@ def plain(x: Any, w: Any, u: Any, bias: Any, back_bias: Any, mask: Any, reverse:
     def step(carry: Any, x_bxf: jax.Array) -> Any:
         return cell(join(x_bxf @ w + bias, carry[0] @ u + back_bias), carry)
 
-    return recur(step, (jnp.zeros((BATCH, UNITS)),) * 2, time_first(x), (w, u, bias, back_bias), mask, reverse=reverse)
+    return plain_scan(step, (jnp.zeros((BATCH, UNITS)),) * 2, time_major(x), mask, reverse=reverse)
 
 
 def quick(x: Any, w: Any, u: Any, bias: Any, back_bias: Any, mask: Any, reverse: bool) -> jax.Array:
-    return affine_recur(cell, 2, x, w, u, bias, mask, reverse=reverse, recurrent_bias_g=back_bias, join=join)
+    return recurrent_scan(cell, 2, x, w, u, bias, mask, reverse=reverse, recurrent_bias_g=back_bias, join=join)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -57,21 +57,21 @@ def test_values_and_first_and_second_derivatives_are_those_of_the_plain_loop(rev
         gradient, curvature = jax.jit(lambda given: jax.jvp(jax.grad(energy), (given,), (direction,)))(given)
         return jax.jit(lambda: function(*given, mask, reverse))(), gradient, curvature
 
-    for found, wanted in zip(jax.tree.leaves(derivatives(quick)), jax.tree.leaves(derivatives(plain)), strict=True):
-        scale = np.abs(wanted).max()
+    for actual, expected in zip(jax.tree.leaves(derivatives(quick)), jax.tree.leaves(derivatives(plain)), strict=True):
+        scale = np.abs(expected).max()
         assert scale > 0.1
-        np.testing.assert_allclose(found / scale, wanted / scale, atol=1e-5)
+        np.testing.assert_allclose(actual / scale, expected / scale, atol=1e-5)
 
 
 @pytest.mark.parametrize(("steps", "length"), [(1, 1), (28, 28), (32, 32), (33, 11), (34, 17), (37, 37), (62, 31), (784, 28), (785, 785)])
-def test_pieces_are_equal_and_neither_long_nor_short_unless_there_is_one(steps: int, length: int) -> None:
-    assert affine.piece_length(steps) == length
+def test_pieces_are_equal_and_within_the_limits_unless_there_is_one(steps: int, length: int) -> None:
+    assert piece_length(steps) == length
     assert steps % length == 0
-    assert length == steps or affine.SHORTEST <= length <= affine.LONGEST
+    assert length == steps or SHORTEST <= length <= LONGEST
 
 
-def test_no_gradient_of_a_weight_is_summed_step_by_step() -> None:
-    """Of the products of a gradient, one has a piece's steps times the batch as its depth for each of the two matrices."""
+def test_no_gradient_of_a_weight_is_accumulated_step_by_step() -> None:
+    """The gradient has one product for each of the two matrices that contracts the steps of a piece and the batch."""
     shapes = (BATCH, LONG, INPUTS), (INPUTS, 2 * UNITS), (UNITS, 2 * UNITS), (2 * UNITS,), (2 * UNITS,)
     given = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     program = jax.jit(jax.grad(lambda *a: quick(*a, None, False).sum(), argnums=(1, 2))).lower(*given).as_text()
@@ -80,8 +80,8 @@ def test_no_gradient_of_a_weight_is_summed_step_by_step() -> None:
         assert f"(tensor<{depth}x{2 * UNITS}xf32>, tensor<{depth}x{rows}xf32>)" in program
 
 
-def test_what_an_activation_reads_beside_its_argument_has_a_gradient() -> None:
-    """Over two pieces, each of which has its part in it; in the plain loop autodiff sees it anyway."""
+def test_values_that_an_activation_closes_over_have_a_gradient() -> None:
+    """Over two pieces, each of which contributes to it."""
     rng = np.random.default_rng(0)
     shapes = (BATCH, LONG, INPUTS), (INPUTS, UNITS), (UNITS, UNITS), (UNITS,)
     x, w, u, bias = (jnp.asarray(0.5 * rng.standard_normal(shape), jnp.float32) for shape in shapes)
@@ -93,17 +93,17 @@ def test_what_an_activation_reads_beside_its_argument_has_a_gradient() -> None:
         def step(carry: Any, x_bxf: jax.Array) -> Any:
             return (jnp.tanh(gain * (x_bxf @ w + carry[0] @ u + bias)),)
 
-        return jnp.square(recur(step, (jnp.zeros((BATCH, UNITS)),), time_first(x), (gain,))).sum()
+        return jnp.square(plain_scan(step, (jnp.zeros((BATCH, UNITS)),), time_major(x))).sum()
 
     gain = jnp.linspace(0.5, 1.5, UNITS)
-    found, wanted = (jax.jit(jax.grad(energy))(gain) for energy in (quick_energy, plain_energy))
-    assert jnp.abs(wanted).min() > 0.1
-    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    actual, expected = (jax.jit(jax.grad(energy))(gain) for energy in (quick_energy, plain_energy))
+    assert jnp.abs(expected).min() > 0.1
+    np.testing.assert_allclose(actual, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("platform", "sums"), [("cpu", 0), ("cuda", 2), ("tpu", 2)])
-def test_a_batch_that_accelerators_share_stays_where_it_is(platform: str, sums: int) -> None:
-    """Gradients of both kernels as sums over time and batch: made one axis of both, a batch split over devices would be gathered."""
+def test_a_batch_split_over_accelerators_is_not_gathered(platform: str, sums: int) -> None:
+    """The gradients of both kernels contract time and batch as two axes; one joint axis would gather a batch that is split over devices."""
     shapes = (BATCH, TIME, INPUTS), (INPUTS, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,)
     gradient = jax.jit(jax.grad(lambda x, *weights: lstm(x, *weights).sum(), argnums=(1, 2)))
     traced = gradient.trace(*(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes))

@@ -1,4 +1,4 @@
-"""A masked step is none: neither states nor gradients know what stands there, whatever it is and wherever it stands."""
+"""Masked steps have no effect: neither states nor gradients depend on the inputs there."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from imgloc.nn.cells.lru import FORMS, diagonal
-from imgloc.nn.recurrence import recur
+from imgloc.nn.cells.lru import FORMS, diagonal_recurrence
+from imgloc.nn.recurrence import recurrent_scan
 from tests.nn import loops
 from tests.nn.loops import EVERYTHING
 
@@ -49,13 +49,14 @@ def test_a_masked_step_holds_the_state_of_the_step_before(reverse: bool) -> None
 
     @jax.jit
     def sums(x: Any) -> Any:
-        step = lambda carry, given: (carry[0] + given,)  # noqa: E731
         one = jnp.ones(1), jnp.zeros(1)
-        by_steps = recur(step, (jnp.zeros((3, 1)),), jnp.swapaxes(x, 0, 1), (), MASK, reverse=reverse)
-        return by_steps, *(diagonal((x, -x), one, MASK, reverse=reverse, form=form) for form in FORMS)
+        scanned = recurrent_scan(lambda total, _: (total,), 1, x, None, jnp.ones((1, 1)), None, MASK, reverse=reverse)
+        plain = loops.plain_scan(lambda carry, x: (carry[0] + x,), (jnp.zeros((3, 1)),), jnp.swapaxes(x, 0, 1), MASK, reverse=reverse)
+        return scanned, plain, *(diagonal_recurrence((x, -x), one, MASK, reverse=reverse, form=form) for form in FORMS)
 
-    by_steps, *pairs = jax.device_get(sums(x))
-    np.testing.assert_array_equal(by_steps[..., 0], HELD[reverse])
+    scanned, plain, *pairs = jax.device_get(sums(x))
+    np.testing.assert_array_equal(scanned[..., 0], HELD[reverse])
+    np.testing.assert_array_equal(plain[..., 0], HELD[reverse])
     for real, imaginary in pairs:
         np.testing.assert_array_equal(real[..., 0], HELD[reverse])
         np.testing.assert_array_equal(imaginary, -real)
