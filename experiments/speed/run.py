@@ -33,7 +33,7 @@ PASSES = (  # one command each; implementations that are never the fastest are n
     ("--works=three_layer_cnn_224,lstm_28", "--implementations=imgloc,keras,keras_inner"),
     ("--works=efficientnet_lite0_224_b1,efficientnet_lite0_224_b8", "--implementations=imgloc,torch_compiled", "--settings=tuned"),
 )
-KERAS_CELLS = ",".join(work.name for work in works.CELLS if not works.lack(work, "keras_inner"))
+KERAS_CELLS = ",".join(work.name for work in works.CELLS if not works.unavailable(work, "keras_inner"))
 CELL_PASSES = (
     ("--implementations=imgloc,linen,torch_eager", "--settings=tuned", "--processes=2"),
     ("--works=lstm_rows,gru_rows,lstm_pixels,gru_pixels", "--implementations=imgloc,torch_eager", "--settings=box", "--processes=1"),
