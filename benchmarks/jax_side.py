@@ -1,9 +1,10 @@
-"""imgloc's own step and forward pass, as its loop compiles them; with linen's layers under it, the `linen` side."""
+"""imgloc's training step and forward pass, compiled as in its loop; with linen's layers, the implementation `linen`."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -16,15 +17,18 @@ from imgloc.devices import mesh, runtime
 from imgloc.losses import cross_entropy, reinforce
 from imgloc.nn.apply import compute_dtype, predict_step
 from imgloc.training import step
-from imgloc.training.objective import WeightedLoss
+from imgloc.training.objective import Metrics, WeightedLoss
 from imgloc.training.optim import make_optimizer
 from imgloc.types import Batch
 
 SCHEDULED_STEPS = 100_000
+Init: TypeAlias = Callable[[int], step.TrainState]
+Step: TypeAlias = Callable[[step.TrainState, Batch], tuple[step.TrainState, Metrics]]
+Forward: TypeAlias = Callable[[Mapping[str, Any], jax.Array], jax.Array]
 
 
 def make_batch(work: Work, seed: int = 0) -> Batch:
-    """Random images and labels of a work's size (NumPy)."""
+    """Returns a batch of random images and labels for a work (NumPy)."""
     rng = np.random.default_rng(seed)
     b = work.batch
     return Batch(
@@ -39,14 +43,14 @@ def make_batch(work: Work, seed: int = 0) -> Batch:
 
 
 def dtype_on(platform: str) -> str:
-    """What is computed in: float32 on a CPU, bfloat16 on an accelerator."""
+    """Returns the dtype of the computation: float32 on a CPU, bfloat16 on an accelerator."""
     return "float32" if platform == "cpu" else "bfloat16"
 
 
-def train_functions(work: Work, platform: str) -> tuple[Any, Any]:
-    """(init, step) of a training work: `init(seed)` gives a state, `step(state, batch)` the next and metrics. Pure."""
+def train_functions(work: Work, platform: str) -> tuple[Init, Step]:
+    """Returns the pure functions `init(seed)` -> state and `step(state, batch)` -> (next state, metrics)."""
     model = make_model(work)
-    optimizer, _ = make_optimizer(schema.base().optim, SCHEDULED_STEPS)  # Adam: without weight decay
+    optimizer, _ = make_optimizer(schema.base().optim, SCHEDULED_STEPS)  # Adam, without weight decay
     shape = (work.size, work.size, work.channels)
     init = functools.partial(step.init_state, shape=shape, model=model, optimizer=optimizer, ema_decay=0.0)
     losses = [WeightedLoss("cross_entropy", 1.0, cross_entropy.loss)]
@@ -55,39 +59,39 @@ def train_functions(work: Work, platform: str) -> tuple[Any, Any]:
     return init, functools.partial(step.train_step, model=model, losses=losses, optimizer=optimizer, dtype=dtype)
 
 
-def forward_function(work: Work, platform: str) -> Any:
-    """`forward(variables, images)` of uint8 images, class logits out. Pure."""
+def forward_function(work: Work, platform: str) -> Forward:
+    """Returns the pure function `forward(variables, images)` from uint8 images to class logits."""
     model, dtype = make_model(work), compute_dtype(dtype_on(platform))
     return lambda variables, images: predict_step(variables, images, model=model, dtype=dtype)["logits"]
 
 
 def make(work: Work, *, platform: str, tuned: bool) -> Prepared:
-    """A work compiled with imgloc's compiler options where `tuned`, its batch and state on the device."""
+    """Returns a work compiled with imgloc's compiler options if `tuned`, with batch and state on the device."""
     options = runtime.compiler_options() if tuned else None
-    placed = mesh.replicated(mesh.make_mesh())
+    sharding = mesh.replicated(mesh.make_mesh())
     init, one_step = train_functions(work, platform)
-    state = jax.jit(init, out_shardings=placed, compiler_options=runtime.compiler_options_once())(0)
+    state = jax.jit(init, out_shardings=sharding, compiler_options=runtime.compiler_options_once())(0)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     if not work.train:
         return Prepared(_forward(work, platform, state, options), parameters)
 
     k = work.steps_per_call
     batches = [make_batch(work, seed) for seed in range(k)]
-    given = (batches[0],) if k == 1 else (jax.tree.map(lambda *a: np.stack(a), *batches), np.int32(k))
-    given = jax.device_put(given, placed)
-    several = one_step if k == 1 else functools.partial(step.several_steps, one_step=one_step)
-    call = jax.jit(several, donate_argnums=0, out_shardings=placed, compiler_options=options)
+    arguments = (batches[0],) if k == 1 else (jax.tree.map(lambda *a: np.stack(a), *batches), np.int32(k))
+    arguments = jax.device_put(arguments, sharding)
+    steps = one_step if k == 1 else functools.partial(step.several_steps, one_step=one_step)
+    call = jax.jit(steps, donate_argnums=0, out_shardings=sharding, compiler_options=options)
     holder = [state]
 
     def run(calls: int) -> None:
         for _ in range(calls):
-            holder[0], metrics = call(holder[0], *given)
+            holder[0], metrics = call(holder[0], *arguments)
         jax.block_until_ready((holder[0], metrics))
 
     return Prepared(run, parameters, k)
 
 
-def _forward(work: Work, platform: str, state: step.TrainState, options: dict[str, Any] | None) -> Any:
+def _forward(work: Work, platform: str, state: step.TrainState, options: dict[str, Any] | None) -> Callable[[int], None]:
     variables = step.eval_variables(state)
     images = jax.device_put(make_batch(work).images_bxhxwxc)
     call = jax.jit(forward_function(work, platform), compiler_options=options)

@@ -1,4 +1,4 @@
-"""The works' models in Keras, layer by layer those of imgloc."""
+"""The models of the works in Keras, with the same layers as imgloc's."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ CELLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "lstm": (layers.LSTM, {}),
     "gru": (layers.GRU, {}),
 }
-RESNETS = {"resnet18": (False, (2, 2, 2, 2)), "resnet50": (True, (3, 4, 6, 3))}  # bottlenecks?, blocks of each stage
+RESNETS = {
+    "resnet18": (False, (2, 2, 2, 2)),
+    "resnet50": (True, (3, 4, 6, 3)),
+}  # whether blocks are bottlenecks, number of blocks in each stage
 
 
 def make_model(work: Work) -> Any:
-    """The model of a work; its input is (b, h, w, c)."""
+    """Returns the model of a work for images (b, h, w, c)."""
     inputs = Input((work.size, work.size, work.channels))
     if work.model == "lstm":
         x = layers.LSTM(50)(layers.Reshape((work.size, work.size * work.channels))(inputs))
@@ -42,8 +45,8 @@ def _recurrence(x: Any, work: Work) -> Any:
         sequence = layers.Reshape((work.channels, work.size, work.size, 1))(layers.Permute((3, 1, 2))(x))
         return layers.GlobalAveragePooling2D()(layers.ConvLSTM2D(work.units, 3, padding="same")(sequence))
     inputs = work.size if work.order == "rows" else 1
-    kind, options = CELLS[work.cell]
-    return kind(work.units, **options)(layers.Reshape((-1, inputs))(x))
+    layer, options = CELLS[work.cell]
+    return layer(work.units, **options)(layers.Reshape((-1, inputs))(x))
 
 
 def _three_layer_cnn(x: Any) -> Any:

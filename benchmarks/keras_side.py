@@ -1,11 +1,12 @@
-"""The same works in Keras on JAX: its `train_on_batch`, and its stateless step in jax.jit without the trainer around it.
+"""The works in Keras on JAX: `train_on_batch`, and Keras's stateless step in jax.jit without its trainer.
 
-KERAS_BACKEND=jax is set by whoever starts the process. Second form: Keras's guide "Writing a training loop from scratch in JAX".
+The process must be started with KERAS_BACKEND=jax. The stateless step follows Keras's guide "Writing a training loop from scratch in JAX".
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 import keras
@@ -15,9 +16,11 @@ from benchmarks.keras_models import make_model
 from benchmarks.measure import Prepared
 from benchmarks.works import Work
 
+Run: TypeAlias = Callable[[int], None]
+
 
 def make(work: Work, implementation: str, *, platform: str) -> Prepared:
-    """A work's model and its batch; images are floats already."""
+    """Returns a work with its model and a batch of float images."""
     if keras.backend.backend() != "jax":
         raise RuntimeError(f"Keras runs on {keras.backend.backend()}, not on JAX (KERAS_BACKEND)")
     keras.utils.set_random_seed(0)
@@ -36,7 +39,7 @@ def make(work: Work, implementation: str, *, platform: str) -> Prepared:
     return Prepared(train(model, optimizer, loss, images, labels), parameters)
 
 
-def _forward(model: Any, images: Any) -> Any:
+def _forward(model: Any, images: jax.Array) -> Run:
     trained, others = ([v.value for v in variables] for variables in (model.trainable_variables, model.non_trainable_variables))
     call = jax.jit(lambda trained, others, x: model.stateless_call(trained, others, x, training=False)[0])
 
@@ -48,18 +51,18 @@ def _forward(model: Any, images: Any) -> Any:
     return run
 
 
-def _on_batch(model: Any, optimizer: Any, loss: Any, images: Any, labels: Any) -> Any:
+def _on_batch(model: Any, optimizer: Any, loss: Any, images: jax.Array, labels: jax.Array) -> Run:
     model.compile(optimizer=optimizer, loss=loss)
 
     def run(calls: int) -> None:
         for _ in range(calls):
-            model.train_on_batch(images, labels)  # gives the loss as a number: it has waited
+            model.train_on_batch(images, labels)  # returns the loss as a number, so it has waited
         jax.block_until_ready([v.value for v in model.trainable_variables])
 
     return run
 
 
-def _inner(model: Any, optimizer: Any, loss: Any, images: Any, labels: Any) -> Any:
+def _inner(model: Any, optimizer: Any, loss: Any, images: jax.Array, labels: jax.Array) -> Run:
     optimizer.build(model.trainable_variables)
 
     def loss_of(trained: Any, others: Any, x: Any, y: Any) -> tuple[Any, Any]:
@@ -74,7 +77,7 @@ def _inner(model: Any, optimizer: Any, loss: Any, images: Any, labels: Any) -> A
 
     call = jax.jit(one_step, donate_argnums=0)
     groups = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
-    # Copies: the model keeps its own arrays, these are donated.
+    # These arrays are donated, so they must not be the model's.
     holder = [tuple([jax.numpy.copy(v.value) for v in variables] for variables in groups)]
 
     def run(calls: int) -> None:

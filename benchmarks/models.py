@@ -1,4 +1,4 @@
-"""The JAX models that are timed: imgloc's own, and two small ones that stand for its kinds."""
+"""The JAX models that are timed: imgloc's own, and three small ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from flax import linen as nn
 
 from benchmarks.works import GLIMPSES, Work
 from imgloc.config.registry import find
-from imgloc.nn.cell import make_layer
 from imgloc.nn.cells import lstm
 from imgloc.nn.conv import Conv
 from imgloc.nn.image_sequence import as_sequence
@@ -18,7 +17,7 @@ from imgloc.nn.norm import GroupNorm
 from imgloc.nn.pool import max_pool
 from imgloc.types import Outputs
 
-IMGLOC_MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # name of a work's model -> module in imgloc.models, its fields
+IMGLOC_MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # model of a work -> module in imgloc.models and its fields
     "three_layer_cnn": ("three_layer_cnn", {"locate": False}),
     "resnet18": ("resnet", {"depth": 18, "locate": False}),
     "resnet50": ("resnet", {"depth": 50, "locate": False}),
@@ -47,43 +46,45 @@ class DigitsCNN(nn.Module):
 
 
 class RowLSTM(nn.Module):
-    """An LSTM over the rows of an image, its last state a dense layer's input."""
+    """An LSTM over the rows of an image, and a dense layer on its last state."""
 
     num_classes: int
     features: int = 50
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
-        """Logits for images (b, h, w, c): h steps of w c numbers."""
+        """Logits for images (b, h, w, c), read in h steps of w * c numbers."""
         rows = lstm.Layer(self.features, name="rows")(images.reshape(*images.shape[:2], -1))
         return {"logits": nn.Dense(self.num_classes, name="classes")(rows[:, -1])}
 
 
 class Recurrence(nn.Module):
-    """A recurrent layer over an image, its last state a dense layer's input; of a map the mean."""
+    """A recurrent layer over an image, and a dense layer on its last state, averaged over space for maps."""
 
     num_classes: int
     cell: str
     units: int
     order: str  # rows, pixels or maps
+    form: str = ""
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Logits for images (b, h, w, c)."""
         maps = self.order == "maps"
         sequence = jnp.moveaxis(images, -1, 1)[..., None] if maps else as_sequence(images, self.order)
-        last = make_layer(self.cell, self.units, name="cell")(sequence)[:, -1]
+        settings = {"form": self.form} if self.form else {}
+        last = find("nn.cells", self.cell).Layer(features=self.units, name="cell", **settings)(sequence)[:, -1]
         return {"logits": nn.Dense(self.num_classes, name="classes")(last.mean((1, 2)) if maps else last)}
 
 
 def make_model(work: Work) -> nn.Module:
-    """The linen module of a work."""
+    """Returns the linen module of a work."""
     if work.model == "digits_cnn":
         return DigitsCNN(work.classes)
     if work.model == "lstm":
         return RowLSTM(work.classes)
     if work.model == "recurrence":
-        return Recurrence(work.classes, work.cell, work.units, work.order)
+        return Recurrence(work.classes, work.cell, work.units, work.order, work.form)
     module, fields = IMGLOC_MODELS[work.model]
     model: nn.Module = find("models", module).Model(num_classes=work.classes, **fields)
     return model

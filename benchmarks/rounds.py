@@ -1,4 +1,4 @@
-"""Processes in turns, and the rows that come of them: each implementation once a round, A B C A B C."""
+"""Runs the processes of a benchmark in turns, A B C A B C, and makes rows of their results."""
 
 from __future__ import annotations
 
@@ -12,108 +12,129 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-from imgloc.runs.provenance import commit
-from imgloc.runs.provenance import surroundings
-from benchmarks.decoding import BATCH, READINGS, SIDES, make_folder
-from benchmarks.measure import over_processes
+from benchmarks.decoding import BATCH, IMPLEMENTATIONS, READINGS, make_folder
+from benchmarks.measure import Row, over_processes
 from benchmarks.settings import cores, environment
-from benchmarks.works import IMPLEMENTATIONS, WORKS, Work, for_platform, is_another, lack
+from benchmarks.works import IMPLEMENTATIONS as PACKAGES
+from benchmarks.works import WORKS, Work, for_platform, is_distinct, unavailable
 from imgloc.errors import UserError
-from imgloc.runs import run_dir
+from imgloc.runs.provenance import commit, surroundings
 
-LONGEST = 900  # seconds that one process may take
-Say = Callable[[str], None]
-Worker = Callable[[Mapping[str, Any], str], dict[str, Any]]  # (spec, setting) -> result
+TIMEOUT = 900  # seconds of one process
+Say: TypeAlias = Callable[[str], None]  # prints a line of progress
+Spec: TypeAlias = Mapping[str, Any]  # of a task, see benchmarks.worker
+Worker: TypeAlias = Callable[[Spec, str], Row]  # (spec, setting) -> result
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of those that are compared: an implementation in a setting."""
+    """One of the sides that are compared: an implementation in a setting."""
 
     implementation: str
     setting: str
 
+    def __str__(self) -> str:
+        return f"{self.implementation}, {self.setting}"
 
-def run_worker(spec: Mapping[str, Any], setting: str) -> dict[str, Any]:
-    """What a process of its own makes of a spec: its result, or {"reason": ...} where it fails."""
+
+def run_worker(spec: Spec, setting: str) -> Row:
+    """Runs a task in a new process; returns its result, or {"reason": ...} if it fails."""
     command = [sys.executable, "-m", "benchmarks.worker", json.dumps(spec)]
     try:
-        done = subprocess.run(command, env=environment(setting, os.environ), capture_output=True, text=True, timeout=LONGEST, check=False)
+        done = subprocess.run(command, env=environment(setting, os.environ), capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
-        return {"reason": f"took longer than {LONGEST} s"}
+        return {"reason": f"took longer than {TIMEOUT} s"}
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines:
-        said = done.stderr.strip().splitlines()
-        return {"reason": f"exit code {done.returncode}: {said[-1][:300] if said else 'nothing said'}"}
-    result: dict[str, Any] = json.loads(lines[-1])
+        errors = done.stderr.strip().splitlines()
+        return {"reason": f"exit code {done.returncode}: {errors[-1][:300] if errors else 'no message'}"}
+    result: Row = json.loads(lines[-1])
     return result
 
 
-def describe_machine(group: str, names: Sequence[str], *, quick: bool, worker: Worker = run_worker) -> dict[str, Any]:
-    """Device, matrix-product rate and operations of each work. Raises UserError where JAX does not start."""
-    found = worker({"task": "machine", "group": group, "works": list(names), "quick": quick}, "box")
-    if "reason" in found:
-        raise UserError(f"JAX does not run here: {found['reason']}")
-    return found
+def take_turns(
+    title: str, sides: Sequence[S], failed: dict[S, str], start: Callable[[S], Row], processes: int, say: Say
+) -> dict[S, list[Row]]:
+    """Runs each side once per round; returns the results of each. A side that fails is not run again; `failed` then has the reason."""
+    results: dict[S, list[Row]] = {side: [] for side in sides}
+    for number in range(1, processes + 1):
+        for side in (side for side in sides if side not in failed):
+            say(f"{title}  {side}  process {number} of {processes}")
+            result = start(side)
+            if "reason" in result:
+                failed[side] = result["reason"]
+                say(f"{title}  {side}  does not run: {result['reason']}")
+            else:
+                results[side].append(result)
+    return results
 
 
-def about(machine: Mapping[str, Any]) -> dict[str, Any]:
-    """What every row says of where it was measured."""
+def describe_machine(group: str, names: Sequence[str], *, quick: bool, worker: Worker = run_worker) -> Row:
+    """Returns device, matrix-product rate and operations of each work. Raises UserError where JAX does not start."""
+    machine = worker({"task": "machine", "group": group, "works": list(names), "quick": quick}, "box")
+    if "reason" in machine:
+        raise UserError(f"JAX does not run here: {machine['reason']}")
+    return machine
+
+
+def about(machine: Mapping[str, Any]) -> Row:
+    """Returns the columns that describe where a row was measured."""
     packages = ("imgloc", "jax", "jaxlib", "flax", "torch", "torchvision", "keras")
-    around = surroundings()
+    where = surroundings()
     return {
         "device": machine["device"],
         "platform": machine["platform"],
-        "machine": around["machine"],
+        "machine": where["machine"],
         "threads": cores(),
-        "python": around["python"],
-        "versions": {name: importlib.metadata.version(name) for name in packages if importlib.util.find_spec(name)},
+        "python": where["python"],
+        "versions": {name: importlib.metadata.version(name) for name in packages if is_installed(name)},
         **commit(),
     }
 
 
+def is_installed(package: str) -> bool:
+    """Returns whether a package can be imported."""
+    return importlib.util.find_spec(package) is not None
+
+
 def installed(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Implementations whose package is here, and those that are left out."""
-    here = [name for name in names if not IMPLEMENTATIONS[name] or importlib.util.find_spec(IMPLEMENTATIONS[name])]
-    return here, [name for name in names if name not in here]
+    """Returns the implementations whose package is installed, and the others."""
+    present = [name for name in names if not PACKAGES[name] or is_installed(PACKAGES[name])]
+    return present, [name for name in names if name not in present]
 
 
 def select(group: str, names: Sequence[str], platform: str, *, named: bool) -> list[Work]:
-    """The works of these names that a platform is timed with."""
+    """Returns the works of these names that are timed on a platform."""
     return for_platform([work for work in WORKS[group] if work.name in names], platform, named=named)
 
 
 def time_in_turns(
     group: str, works: Sequence[Work], sides: Sequence[Side], *, platform: str, processes: int, quick: bool, say: Say,
     worker: Worker = run_worker,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """One row a work and side: median over processes of each one's median, None with a reason where it does not run.
+) -> list[Row]:  # fmt: skip
+    """Returns a row for each work and side: the median over processes of each one's median, or None with a reason if it fails.
 
-    A side that fails is not tried again for that work; one that lacks its cell or model is not tried at all.
+    A side that lacks the cell or model of a work is not run.
     """
     rows = []
     for work in works:
-        compared = [side for side in sides if is_another(work, side.implementation)]
-        found: dict[Side, list[dict[str, Any]]] = {side: [] for side in compared}
-        failed = {side: why for side in compared if (why := lack(work, side.implementation))}
-        for number in range(processes):
-            for side in (side for side in compared if side not in failed):
-                say(f"{work.name}  {side.implementation}, {side.setting}  process {number + 1} of {processes}")
-                spec = {"task": "time", "group": group, "work": work.name, "implementation": side.implementation}
-                result = worker({**spec, "setting": side.setting, "platform": platform, "quick": quick}, side.setting)
-                if "reason" in result:
-                    failed[side] = result["reason"]
-                    say(f"{work.name}  {side.implementation}, {side.setting}  does not run: {result['reason']}")
-                else:
-                    found[side].append(result)
-        rows += with_ratios([_row(work, side, found[side], failed.get(side), platform) for side in compared])
+        compared = [side for side in sides if is_distinct(work, side.implementation)]
+        failed = {side: reason for side in compared if (reason := unavailable(work, side.implementation))}
+
+        def start(side: Side, work: Work = work) -> Row:
+            spec = {"task": "time", "group": group, "work": work.name, "implementation": side.implementation, "setting": side.setting}
+            return worker({**spec, "platform": platform, "quick": quick}, side.setting)
+
+        results = take_turns(work.name, compared, failed, start, processes, say)
+        rows += with_ratios([_row(work, side, results[side], failed.get(side), platform) for side in compared])
     return rows
 
 
-def _row(work: Work, side: Side, results: Sequence[Mapping[str, Any]], reason: str | None, platform: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"work": work.name, "implementation": side.implementation, "setting": side.setting}
+def _row(work: Work, side: Side, results: Sequence[Row], reason: str | None, platform: str) -> Row:
+    row: Row = {"work": work.name, "implementation": side.implementation, "setting": side.setting}
     row |= {"median_ms": None, "low_ms": None, "high_ms": None, "n": 0, "ratio": None}
     if reason is None:
         row |= over_processes([result["median_ms"] for result in results])
@@ -130,17 +151,17 @@ def _row(work: Work, side: Side, results: Sequence[Mapping[str, Any]], reason: s
     }
 
 
-def with_ratios(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of one work with `ratio`: imgloc's time to theirs in the same setting; below 1, imgloc is faster."""
-    ours = {row["setting"]: row["median_ms"] for row in rows if row["implementation"] == "imgloc"}
+def with_ratios(rows: Sequence[Row]) -> list[Row]:
+    """Adds to rows of one work `ratio`: imgloc's time divided by the row's in the same setting; below 1, imgloc is faster."""
+    imgloc_ms = {row["setting"]: row["median_ms"] for row in rows if row["implementation"] == "imgloc"}
     for row in rows:
-        own = ours.get(row["setting"])
-        row["ratio"] = round(own / row["median_ms"], 4) if own and row["median_ms"] else None
+        reference = imgloc_ms.get(row["setting"])
+        row["ratio"] = round(reference / row["median_ms"], 4) if reference and row["median_ms"] else None
     return list(rows)
 
 
-def with_floor(rows: Sequence[dict[str, Any]], machine: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows with the operations of their work, its floor at the measured rate, and the share of that rate reached."""
+def with_floor(rows: Sequence[Row], machine: Mapping[str, Any]) -> list[Row]:
+    """Adds to rows the operations of their work, the time these take at the measured rate, and the share of that rate reached."""
     for row in rows:
         operations = machine["operations"].get(row["work"])
         floor = operations / machine["rate"] * 1e3 if operations else None
@@ -151,23 +172,23 @@ def with_floor(rows: Sequence[dict[str, Any]], machine: Mapping[str, Any]) -> li
     return list(rows)
 
 
-def feeding(platform: str, processes: int, *, quick: bool, say: Say, worker: Worker = run_worker) -> list[dict[str, Any]]:
-    """One row a time of `benchmarks.feeding`; `ratio` is that time to the step's that it is held against."""
+def feeding(platform: str, processes: int, *, quick: bool, say: Say, worker: Worker = run_worker) -> list[Row]:
+    """Returns a row for each time of `benchmarks.feeding`; `ratio` is that time divided by the time of the step that uses the data."""
     results = []
-    for number in range(processes):
-        say(f"making and using batches  process {number + 1} of {processes}")
+    for number in range(1, processes + 1):
+        say(f"making and using batches  process {number} of {processes}")
         results.append(worker({"task": "input", "platform": platform, "quick": quick}, "box"))
         if "reason" in results[-1]:
             raise UserError(f"the input pipeline cannot be timed here: {results[-1]['reason']}")
     rows = []
     for name, first in results[0].items():
         row = {"work": name, "implementation": "imgloc", "setting": "box", **over_processes([r[name]["median_ms"] for r in results])}
-        needed = over_processes([r[name]["against_ms"] for r in results])["median_ms"] if first["against_ms"] else None
+        step_ms = over_processes([r[name]["against_ms"] for r in results])["median_ms"] if first["against_ms"] else None
         row |= {
-            "ratio": round(row["median_ms"] / needed, 4) if needed else None,
+            "ratio": round(row["median_ms"] / step_ms, 4) if step_ms else None,
             "images_per_second": round(first["images"] / row["median_ms"] * 1e3, 1),
             "against": first["against"],
-            "needed_images_per_second": round(first["images"] / needed * 1e3, 1) if needed else None,
+            "needed_images_per_second": round(first["images"] / step_ms * 1e3, 1) if step_ms else None,
         }
         if "waiting_share" in first:
             row["waiting_share"] = round(statistics.median(r[name]["waiting_share"] for r in results), 4)
@@ -175,43 +196,38 @@ def feeding(platform: str, processes: int, *, quick: bool, say: Say, worker: Wor
     return rows
 
 
-def reading(folder: Path, processes: int, *, quick: bool, say: Say, worker: Worker = run_worker) -> list[dict[str, Any]]:
-    """One row a reading and implementation of `benchmarks.decoding`; `ratio` is imgloc's images a second to theirs."""
+def reading(folder: Path, processes: int, *, quick: bool, say: Say, worker: Worker = run_worker) -> list[Row]:
+    """Returns a row for each reading and implementation of `benchmarks.decoding`.
+
+    `ratio` is imgloc's images per second divided by the row's.
+    """
     rows = []
     for work in READINGS:
         make_folder(folder / work.name, work, files=BATCH if quick else 0)
-        found: dict[str, list[float]] = {side: [] for side in SIDES}
-        failed: dict[str, str] = {side: f"{package} is not installed" for side, package in SIDES.items() if package and not _here(package)}
-        for number in range(processes):
-            for side in (side for side in SIDES if side not in failed):
-                say(f"{work.name}  {side}  process {number + 1} of {processes}")
-                spec = {"task": "read", "reading": work.name, "implementation": side, "folder": str(folder / work.name), "quick": quick}
-                result = worker(spec, "box")
-                if "reason" in result:
-                    failed[side] = result["reason"]
-                else:
-                    found[side].append(result["median_ms"])
-        rows += _reading_rows(work.name, found, failed)
+        failed = {name: f"{package} is not installed" for name, package in IMPLEMENTATIONS.items() if package and not is_installed(package)}
+        spec = {"task": "read", "reading": work.name, "folder": str(folder / work.name), "quick": quick}
+
+        def start(implementation: str, spec: Spec = spec) -> Row:
+            return worker({**spec, "implementation": implementation}, "box")
+
+        results = take_turns(work.name, list(IMPLEMENTATIONS), failed, start, processes, say)
+        rows += _reading_rows(work.name, results, failed)
     return rows
 
 
-def _reading_rows(name: str, found: Mapping[str, list[float]], failed: Mapping[str, str]) -> list[dict[str, Any]]:
-    times = {side: over_processes(values) for side, values in found.items() if values and side not in failed}
-    ours = min((times[side]["median_ms"] for side in times if side.startswith("imgloc")), default=None)
-    alone = times["decode_imgloc"]["median_ms"] if "decode_imgloc" in times else None
-    rows: list[dict[str, Any]] = []
-    for side in found:
-        row: dict[str, Any] = {"work": name, "implementation": side, "setting": "box", "median_ms": None, "ratio": None}
-        if side in failed:
-            row["reason"] = failed[side]
+def _reading_rows(work: str, results: Mapping[str, Sequence[Row]], failed: Mapping[str, str]) -> list[Row]:
+    times = {name: over_processes([result["median_ms"] for result in of]) for name, of in results.items() if of and name not in failed}
+    fastest = min((times[name]["median_ms"] for name in times if name.startswith("imgloc")), default=None)
+    decoder = times["decode_imgloc"]["median_ms"] if "decode_imgloc" in times else None
+    rows: list[Row] = []
+    for name in results:
+        row: Row = {"work": work, "implementation": name, "setting": "box", "median_ms": None, "ratio": None}
+        if name in failed:
+            row["reason"] = failed[name]
         else:
-            median = times[side]["median_ms"]
-            against = alone if side.startswith("decode") else ours
-            row |= times[side] | {"images_per_second": round(BATCH / median * 1e3, 1)}
-            row["ratio"] = round(median / against, 4) if against else None
+            median = times[name]["median_ms"]
+            reference = decoder if name.startswith("decode") else fastest
+            row |= times[name] | {"images_per_second": round(BATCH / median * 1e3, 1)}
+            row["ratio"] = round(median / reference, 4) if reference else None
         rows.append(row)
     return rows
-
-
-def _here(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None

@@ -1,4 +1,4 @@
-"""What is set around a process that is timed: the environments of `box` and `tuned`."""
+"""The environment variables of a timed process in the settings `box` and `tuned`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Mapping
 
 from imgloc.devices import runtime
 
-ALLOCATOR = {name: str(value) for name, (_, value) in runtime.ALLOCATOR.items()}  # from the environment: for every implementation
+ALLOCATOR = {
+    name: str(value) for name, (_, value) in runtime.ALLOCATOR.items()
+}  # as environment variables they apply to every implementation
 
 
 def environment(setting: str, outside: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a timed process in a setting, from those `outside`.
+    """Returns the environment variables of a timed process in a setting, from the variables `outside`.
 
-    `box`: the system's allocator as it comes; imgloc's processes tune themselves, as its commands do.
-    `tuned`: the same allocator settings for every implementation. In both: all cores, one device, Keras
-    on JAX, and compiled programs kept between processes (only time to compile changes, and is not timed).
+    `box` (out of the box): the system's default allocator; imgloc's processes tune themselves, as its commands do.
+    `tuned`: the same allocator settings for every implementation. Both use all cores, one device, Keras on JAX, and a
+    cache of compiled programs, which shortens only compilation and that is not timed.
     """
     variables = {name: value for name, value in outside.items() if name not in ALLOCATOR}
     variables |= {"KERAS_BACKEND": "jax", "OMP_NUM_THREADS": str(cores())}
@@ -25,5 +27,5 @@ def environment(setting: str, outside: Mapping[str, str]) -> dict[str, str]:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,9 +1,9 @@
-"""The same photographs by PyTorch's DataLoader and torchvision's transforms, boxes left out."""
+"""The photographs of `benchmarks.decoding` by PyTorch's DataLoader and torchvision's transforms, without boxes."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 
 
 class Photographs:
-    """A folder's pictures, again and again, transformed."""
+    """The images of a folder, transformed."""
 
     def __init__(self, folder: Path, size: int, *, tensors: bool, smallest: float, factor: float) -> None:
         self.paths = sorted((folder / "images").glob("*.jpg"))
@@ -31,19 +31,21 @@ class Photographs:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> tuple[Any, int]:
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         if self.tensors:
             pixels = simplejpeg.decode_jpeg(self.paths[index].read_bytes(), "RGB")
             return self.transform(torch.from_numpy(pixels).permute(2, 0, 1)), 0
-        with Image.open(self.paths[index]) as picture:
-            return self.transform(picture.convert("RGB")), 0
+        with Image.open(self.paths[index]) as image:
+            return self.transform(image.convert("RGB")), 0
 
 
-def batches(folder: Path, size: int, *, batch: int, smallest: float, factor: float, tensors: bool, workers: int) -> Iterator[Any]:
-    """The DataLoader's batches, epoch after epoch, its workers kept; see `benchmarks.decoding.batches`."""
+def batches(
+    folder: Path, size: int, *, batch: int, smallest: float, factor: float, tensors: bool, workers: int
+) -> Iterator[Sequence[torch.Tensor]]:
+    """Yields the DataLoader's batches, epoch after epoch, with persistent workers; see `benchmarks.decoding.batches`."""
     torch.set_num_threads(1)
-    pictures = Photographs(folder, size, tensors=tensors, smallest=smallest, factor=factor)
+    dataset = Photographs(folder, size, tensors=tensors, smallest=smallest, factor=factor)
     loader: Any = torch.utils.data.DataLoader(
-        pictures, batch_size=batch, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
+        dataset, batch_size=batch, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
     )
     return itertools.chain.from_iterable(itertools.repeat(loader))

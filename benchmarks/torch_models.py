@@ -1,4 +1,4 @@
-"""The works' models in PyTorch, layer by layer those of imgloc."""
+"""The models of the works in PyTorch, with the same layers as imgloc's."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ CELLS: dict[str, Callable[[int, int], nn.Module]] = {
     "lstm": functools.partial(nn.LSTM, batch_first=True),
     "gru": functools.partial(nn.GRU, batch_first=True),
 }
-RESNETS = {"resnet18": (False, (2, 2, 2, 2)), "resnet50": (True, (3, 4, 6, 3))}  # bottlenecks?, blocks of each stage
+RESNETS = {
+    "resnet18": (False, (2, 2, 2, 2)),
+    "resnet50": (True, (3, 4, 6, 3)),
+}  # whether blocks are bottlenecks, number of blocks in each stage
 
 
 class RowLSTM(nn.Module):
-    """An LSTM over the rows of an image, its last state a dense layer's input.
+    """An LSTM over the rows of an image, and a dense layer on its last state.
 
-    PyTorch's LSTM has a second bias a gate, which adds 4 x features parameters and nothing to compute.
+    PyTorch's LSTM has a second bias for each gate: 4 x features more parameters, without further computation.
     """
 
     def __init__(self, work: Work, features: int = 50) -> None:
@@ -40,7 +43,7 @@ class RowLSTM(nn.Module):
 
 
 class Recurrence(nn.Module):
-    """A recurrent layer over the rows or the pixels of an image, its last state a dense layer's input; two biases a gate."""
+    """A recurrent layer over the rows or pixels of an image, and a dense layer on its last state. Each gate has two biases."""
 
     def __init__(self, work: Work) -> None:
         super().__init__()
@@ -62,12 +65,12 @@ class Residual(nn.Module):
         self.body, self.shortcut, self.activation = body, shortcut, activation
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features of the same kind."""
+        """Returns features of the same shape as the body's."""
         return self.activation(self.body(x) + self.shortcut(x))
 
 
 def make_model(work: Work) -> nn.Module:
-    """The model of a work; its input is (b, c, h, w)."""
+    """Returns the model of a work for images (b, c, h, w)."""
     if work.model == "lstm":
         return RowLSTM(work)
     if work.model == "recurrence":

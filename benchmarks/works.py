@@ -1,4 +1,4 @@
-"""What is timed: one short description a work, the implementations and settings to choose from."""
+"""The works that are timed, and the implementations and settings to choose from."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from imgloc.errors import UserError, unknown
 
 @dataclass(frozen=True)
 class Work:
-    """One thing that is timed: whole Adam steps where `train`, else the forward pass, always of the same batch."""
+    """A model and a batch that are timed: whole training steps with Adam if `train`, else the forward pass."""
 
     name: str
-    model: str  # what benchmarks.models, torch_models and keras_models build
-    size: int  # pixels a side; of the LSTM: rows, and pixels in each
+    model: str  # a name that benchmarks.models, torch_models and keras_models know
+    size: int  # pixels per side; for the LSTM, the number of rows and of pixels in each
     channels: int
     classes: int
     batch: int
     train: bool
     accelerator_only: bool = False  # too slow to time on a CPU
-    steps_per_call: int = 1  # that imgloc does in one compiled call, as its loop does; times are a step's
-    cell: str = ""  # of a recurrence, as `imgloc.nn.cell` reads it
+    steps_per_call: int = 1  # steps in one compiled call of imgloc, as in its training loop; times are per step
+    cell: str = ""  # of a recurrence: a file of imgloc/nn/cells
+    form: str = ""  # of the cell, where it has several
     units: int = 0
-    order: str = ""  # the image as a sequence: rows, pixels, or maps, which are its channels
+    order: str = ""  # the image as a sequence: rows, pixels, or maps (its channels)
 
 
-SEED = Work("three_layer_cnn_224", "three_layer_cnn", 224, 3, 1000, 32, train=True)
+THREE_LAYER_CNN = Work("three_layer_cnn_224", "three_layer_cnn", 224, 3, 1000, 32, train=True)
 DIGITS = Work("digits_cnn_64", "digits_cnn", 64, 1, 10, 64, train=True)
 RESNET18 = Work("resnet18_64", "resnet18", 64, 3, 1000, 32, train=True)
-LSTM = Work("lstm_28", "lstm", 28, 1, 10, 64, train=True, steps_per_call=10)  # 2 ms a step: dispatch shows
+LSTM = Work("lstm_28", "lstm", 28, 1, 10, 64, train=True, steps_per_call=10)  # a step takes 2 ms: the time of a dispatch matters
 LITE0 = Work("efficientnet_lite0_224", "efficientnet_lite0", 224, 3, 1000, 1, train=False)
 GLIMPSES = {"ram_mnist": {"glimpses": 6, "size": 8, "scales": 1}, "ram_cluttered": {"glimpses": 6, "size": 12, "scales": 3}}
 RAM_MNIST = Work("ram_mnist", "ram_mnist", 28, 1, 10, 128, train=True, steps_per_call=10)
@@ -41,30 +42,31 @@ def _forward(work: Work, batch: int) -> Work:
     return replace(work, name=f"{work.name}_b{batch}", batch=batch, train=False, steps_per_call=1)
 
 
-STEP = (SEED, DIGITS, RESNET18, LSTM, RAM_MNIST, RAM_CLUTTERED, _forward(LITE0, 1), _forward(LITE0, 8), RESNET50)
-INFER = tuple(_forward(work, batch) for work in (SEED, DIGITS, RESNET18, LSTM, LITE0, RESNET50) for batch in (1, 8))
+STEP = (THREE_LAYER_CNN, DIGITS, RESNET18, LSTM, RAM_MNIST, RAM_CLUTTERED, _forward(LITE0, 1), _forward(LITE0, 8), RESNET50)
+INFER = tuple(_forward(work, batch) for work in (THREE_LAYER_CNN, DIGITS, RESNET18, LSTM, LITE0, RESNET50) for batch in (1, 8))
 
 
-def _recurrence(name: str, cell: str, order: str) -> Work:
-    if order == "maps":  # 8 of 14x14
-        return Work(f"{name}_maps", "recurrence", 14, 8, 10, 64, train=True, cell=cell, units=16, order=order)
-    units, calls = {"rows": (128, 10), "pixels": (100, 1)}[order]
-    return Work(f"{name}_{order}", "recurrence", 28, 1, 10, 64, train=True, steps_per_call=calls, cell=cell, units=units, order=order)
+def _recurrence(cell: str, order: str, form: str = "") -> Work:
+    size, channels, units, steps_per_call = {"rows": (28, 1, 128, 10), "pixels": (28, 1, 100, 1), "maps": (14, 8, 16, 1)}[order]
+    return Work(
+        f"{cell}_{form}_{order}" if form else f"{cell}_{order}", "recurrence", size, channels, 10, 64, train=True,
+        steps_per_call=steps_per_call, cell=cell, form=form, units=units, order=order,
+    )  # fmt: skip
 
 
-ORDINARY = ("elman", "irnn", "lstm", "gru", "minimal_gru", "lru")
+VECTOR_CELLS = ("elman", "irnn", "lstm", "gru", "minimal_gru", "lru")
 CELLS = (
-    *(_recurrence(cell, cell, order) for order in ("rows", "pixels") for cell in ORDINARY),
-    _recurrence("lru_associative", "lru(form=associative)", "pixels"),
-    _recurrence("conv_lstm", "conv_lstm", "maps"),
+    *(_recurrence(cell, order) for order in ("rows", "pixels") for cell in VECTOR_CELLS),
+    _recurrence("lru", "pixels", "associative"),
+    _recurrence("conv_lstm", "maps"),
 )
 WORKS = {"step": STEP, "infer": INFER, "cells": CELLS}
 
-#: Cell -> where there is none such.
-LACKING = {"lru": ("linen", "torch", "keras"), "minimal_gru": ("torch", "keras"), "conv_lstm": ("torch",)}
-NO_SUCH_CELL, NOT_WRITTEN = "has no such cell", "is not written in it"
+#: Cell -> libraries that do not have it.
+LIBRARIES_WITHOUT_CELL = {"lru": ("linen", "torch", "keras"), "minimal_gru": ("torch", "keras"), "conv_lstm": ("torch",)}
+NO_SUCH_CELL, NO_SUCH_MODEL = "has no such cell", "has no such model"
 
-#: Name -> the package that it needs beside imgloc's own, or "".
+#: Name -> the package that it needs in addition to imgloc's dependencies, or "".
 IMPLEMENTATIONS = {
     "imgloc": "",
     "linen": "",
@@ -72,51 +74,53 @@ IMPLEMENTATIONS = {
     "torch_channels_last": "torch",
     "torch_compiled": "torch",
     "keras": "keras",  # model.train_on_batch; forward: stateless_call in jax.jit
-    "keras_inner": "keras",  # its step without the trainer around it: stateless_call and stateless_apply in jax.jit
+    "keras_inner": "keras",  # the step without Keras's trainer: stateless_call and stateless_apply in jax.jit
 }
 SETTINGS = ("box", "tuned")
 
 
-def chosen(what: str, wanted: str, possible: Iterable[str]) -> list[str]:
-    """The names of a comma-separated list, all possible ones where it is empty. Raises UserError for another."""
+def select_names(what: str, text: str, possible: Iterable[str]) -> list[str]:
+    """Returns the names in a comma-separated list, or all if it is empty, in the order of `possible`. Raises UserError for others."""
     possible = list(possible)
-    names = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
+    names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in possible:
             raise unknown(what, name, possible)
     return [name for name in possible if name in names] if names else possible
 
 
-def is_another(work: Work, implementation: str) -> bool:
-    """Whether an implementation of a work is another than those listed before it.
+def is_distinct(work: Work, implementation: str) -> bool:
+    """Returns whether an implementation of a work differs from those listed before it.
 
-    A forward pass has no trainer, rows and glimpses no channels; recurrent attention is made of linen's layers.
+    A forward pass does not use the trainer, sequences and glimpses have no channels, and recurrent attention has only linen's layers.
     """
-    sequence = work.model in ("lstm", "recurrence", *GLIMPSES)
-    same = (implementation == "keras_inner" and not work.train) or (implementation == "torch_channels_last" and sequence)
-    return not (same or (implementation == "linen" and work.model in GLIMPSES))
+    if implementation == "keras_inner":
+        return work.train
+    if implementation == "torch_channels_last":
+        return work.model not in ("lstm", "recurrence", *GLIMPSES)
+    return implementation != "linen" or work.model not in GLIMPSES
 
 
-def lack(work: Work, implementation: str) -> str:
-    """Why an implementation cannot do a work: it has no such cell, or the model is not written in it; "" where it can."""
+def unavailable(work: Work, implementation: str) -> str:
+    """Returns why an implementation does not have a work (it has no such cell or model), or "" if it has it."""
     library = IMPLEMENTATIONS[implementation] or implementation
     if library == "keras" and work.model in GLIMPSES:
-        return NOT_WRITTEN
-    return NO_SUCH_CELL if library in LACKING.get(work.cell.partition("(")[0], ()) else ""
+        return NO_SUCH_MODEL
+    return NO_SUCH_CELL if library in LIBRARIES_WITHOUT_CELL.get(work.cell, ()) else ""
 
 
 def find_work(group: str, name: str) -> Work:
-    """The work of a name in a group of WORKS. Raises UserError where there is none."""
-    found = {work.name: work for work in WORKS[group]}
-    if name not in found:
-        raise unknown("work", name, found)
-    return found[name]
+    """Returns the work of a group in WORKS with a name. Raises UserError where there is none."""
+    works = {work.name: work for work in WORKS[group]}
+    if name not in works:
+        raise unknown("work", name, works)
+    return works[name]
 
 
 def for_platform(works: Sequence[Work], platform: str, *, named: bool) -> list[Work]:
-    """The works that are timed on a platform (cpu, gpu, tpu); raises UserError where one that was `named` is not."""
+    """Returns the works that are timed on a platform (cpu, gpu, tpu). Raises UserError for another one if it was `named`."""
     left_out = [work for work in works if work.accelerator_only and platform == "cpu"]
     if named and left_out:
-        possible = ", ".join(work.name for work in works if work not in left_out) or "works that say nothing of one"
-        raise UserError(f"work '{left_out[0].name}' is timed on an accelerator alone, JAX finds none here; possible: {possible}")
+        possible = ", ".join(work.name for work in works if work not in left_out) or "works that need no accelerator"
+        raise UserError(f"work '{left_out[0].name}' is timed only on an accelerator and JAX finds none; possible: {possible}")
     return [work for work in works if work not in left_out]

@@ -1,7 +1,7 @@
-"""Arms that are compared: recipes with their flags, trained with several seeds, scored and gathered. Imported by run.py of experiments.
+"""The arms of an experiment: recipes with flags, trained with several seeds, scored and collected. Imported by run.py of experiments.
 
-Finished runs are not made again, interrupted ones go on. Two of an experiment's commands, with different --only or --seeds, share its
-runs between them. Tables are printed of the runs that are there, also where results.json keeps more and is left as it is.
+Finished runs are kept and interrupted ones are resumed. Two commands of an experiment with different --only or --seeds can share its
+runs. Tables show the runs of --workdir, also where results.json keeps more runs and is therefore not written.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from gathering import ROOT, Runs, check_none_lost, kept, mistakes_told, options, step_times, validation_curve
+from gathering import ROOT, Json, Runs, check_none_lost, errors_in_one_line, kept, options, step_times, validation_curve
+from ml_collections import ConfigDict
 
 from imgloc import files
 from imgloc.config.resolve import resolve
 
 SEEDS = (0, 1, 2)  # of every arm
-VALIDATIONS = 10  # of a run, evenly spaced: steps are a multiple of them
+VALIDATIONS = 10  # of a run, evenly spaced: its steps are a multiple of this
 
 
 class Arm(NamedTuple):
@@ -29,91 +30,91 @@ class Arm(NamedTuple):
     recipe: str
     steps: int
     flags: tuple[str, ...] = ()
-    also: tuple[tuple[str, ...], ...] = ()  # other ways of scoring a finished run: flags of imgloc evaluate
+    also: tuple[tuple[str, ...], ...] = ()  # flags of further `imgloc evaluate` commands on a finished run
 
 
 class Task(NamedTuple):
-    """What arms are compared on."""
+    """The task that arms are compared on."""
 
-    metrics: dict[str, str]  # of the tables, and what a table calls them
-    splits: dict[str, str]  # scored: their name in results.json, and what a table says of them
-    mnist: bool  # whether its data lie in --folder
-    best: bool = False  # whether the checkpoint that was best on validation is scored as well
+    metrics: dict[str, str]  # key of each metric in the tables -> its column title
+    splits: dict[str, str]  # name of each scored split in results.json -> its description in a table
+    mnist: bool  # whether its data are read from --folder
+    best: bool = False  # whether the best checkpoint on validation is scored as well
 
 
 class Plan(NamedTuple):
-    """An experiment: experiments/NAME."""
+    """The experiment in experiments/NAME."""
 
     name: str
     tasks: Mapping[str, Task]
     arms: Mapping[str, Arm]
-    extra: tuple[str, ...] = ()  # more splits to keep where a run has them
-    operations: bool = False  # whether --measure counts them: of models without a recurrence
+    extra: tuple[str, ...] = ()  # further splits to keep, where a run has them
+    operations: bool = False  # whether --measure counts operations; for models without a recurrence
 
 
-@mistakes_told()
-def command_line(
-    about: str, plan: Plan, table: Callable[[str, dict[str, Any]], str], pictures: Callable[[dict[str, Any]], dict[str, str]]
-) -> None:
-    """Measure; or make what is missing, gather and draw; print the tables. `pictures`: texts of files by name, from what was found."""
+@errors_in_one_line()
+def command_line(about: str, plan: Plan, table: Callable[[str, Json], str], pictures: Callable[[Json], dict[str, str]]) -> None:
+    """Times steps, or trains missing runs, collects results and draws; prints the tables. `pictures` returns file names with their text."""
     parser = options(about, plan.name)
-    parser.add_argument("--only", nargs="+", default=list(plan.arms), choices=list(plan.arms), metavar="ARM", help="arms; without it all")
-    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, choices=SEEDS, help="of the runs; without it all three")
-    wanted = parser.parse_args()
+    parser.add_argument(
+        "--only", nargs="+", default=list(plan.arms), choices=list(plan.arms), metavar="ARM", help="arms to train (default: all)"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, choices=SEEDS, help="seeds to train (default: all three)")
+    arguments = parser.parse_args()
     results = ROOT / "experiments" / plan.name / "results.json"
-    if wanted.measure:
-        steps = step_times({title: config_of(plan, title, wanted.folder) for title in wanted.only}, operations=plan.operations)
-    elif not (wanted.table or wanted.gather):
-        make(plan, wanted)
-    found: dict[str, Any] = files.read_json(results) if results.exists() else {}  # now: another command may have written meanwhile
-    before = _count(found.get("runs", {}))
-    if wanted.measure:
-        found["steps"] = {**steps, "arms": {**found.get("steps", {}).get("arms", {}), **steps["arms"]}}
-    elif not wanted.table:
-        made = {title: gathered(plan, title, Path(wanted.workdir), wanted.folder) for title in plan.arms}
-        found["runs"] = {title: runs for title, runs in made.items() if runs}
-    print("\n\n".join(table(task, found) for task in plan.tasks), flush=True)
-    if wanted.table:
+    if arguments.measure:
+        steps = step_times({title: config_of(plan, title, arguments.folder) for title in arguments.only}, operations=plan.operations)
+    elif not (arguments.table or arguments.gather):
+        make(plan, arguments)
+    saved: Json = files.read_json(results) if results.exists() else {}  # read late: another command may have written meanwhile
+    before = _count(saved.get("runs", {}))
+    if arguments.measure:
+        saved["steps"] = {**steps, "arms": {**saved.get("steps", {}).get("arms", {}), **steps["arms"]}}
+    elif not arguments.table:
+        collected = {title: gathered(plan, title, Path(arguments.workdir), arguments.folder) for title in plan.arms}
+        saved["runs"] = {title: runs for title, runs in collected.items() if runs}
+    print("\n\n".join(table(task, saved) for task in plan.tasks), flush=True)
+    if arguments.table:
         return
-    if not (wanted.measure or wanted.gather) and _count(found["runs"]) < before:
-        print(f"'{results}' keeps {before} runs and is left as it is; above stand those of '{wanted.workdir}'")
+    if not (arguments.measure or arguments.gather) and _count(saved["runs"]) < before:
+        print(f"'{results}' keeps {before} runs and was not written; the tables above show those of '{arguments.workdir}'")
         return
-    if not wanted.measure:
-        check_none_lost(results, before, _count(found["runs"]), wanted.workdir)
-    files.write_json(results, found)
-    for name, text in pictures(found).items():
+    if not arguments.measure:
+        check_none_lost(results, before, _count(saved["runs"]), arguments.workdir)
+    files.write_json(results, saved)
+    for name, text in pictures(saved).items():
         files.write_text(results.with_name(name), text)
 
 
 def _count(arms: Mapping[str, Runs]) -> int:
-    """Runs that are finished."""
+    """Returns the number of finished runs."""
     return sum("results" in run for runs in arms.values() for run in runs)
 
 
-def make(plan: Plan, wanted: argparse.Namespace) -> None:
-    """Train and score what is missing, seed by seed; nothing where the data of some arm are not there."""
+def make(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Trains and scores missing runs, seed by seed. Raises UserError before the first one where the data of an arm are missing."""
     from imgloc.config import build
 
-    for title in wanted.only:
+    for title in arguments.only:
         if plan.tasks[plan.arms[title].task].mnist:
-            build.make_source(config_of(plan, title, wanted.folder).data, "train", 0)
-    for seed in wanted.seeds:
-        for title in wanted.only:
-            train(plan, title, seed, run_of(wanted.workdir, title, seed), wanted.folder)
+            build.make_source(config_of(plan, title, arguments.folder).data, "train", 0)
+    for seed in arguments.seeds:
+        for title in arguments.only:
+            train(plan, title, seed, run_of(arguments.workdir, title, seed), arguments.folder)
 
 
 def run_of(workdir: str | Path, title: str, seed: int) -> Path:
-    """Where an arm's run lies."""
+    """Returns the run folder of an arm and seed."""
     return Path(workdir) / f"{''.join(c if c.isalnum() else '-' for c in title)}-{seed}"
 
 
 def data_flags(plan: Plan, arm: Arm, folder: str) -> list[str]:
-    """Where the data of an arm's task lies."""
+    """Returns the flags that name the data of an arm's task."""
     return [f"--config.data.options.folder={folder}"] if plan.tasks[arm.task].mnist else []
 
 
-def config_of(plan: Plan, title: str, folder: str) -> Any:
-    """The config of an arm."""
+def config_of(plan: Plan, title: str, folder: str) -> ConfigDict:
+    """Returns the config of an arm."""
     from imgloc.config.recipes import read_recipe
 
     arm = plan.arms[title]
@@ -121,30 +122,30 @@ def config_of(plan: Plan, title: str, folder: str) -> Any:
 
 
 def train(plan: Plan, title: str, seed: int, run: Path, folder: str) -> None:
-    """Make a run, or go on with it, and score it on the test images."""
+    """Trains a run, or resumes it, and scores it on the test images."""
     arm = plan.arms[title]
     task = plan.tasks[arm.task]
     if finished(run, task, arm):
         return
     command = [sys.executable, "-m", "imgloc"]
-    every = [f"--config.train.{key}={arm.steps // VALIDATIONS}" for key in ("eval_every", "save_every")]
-    flags = [*arm.flags, *data_flags(plan, arm, folder), f"--config.seed={seed}", f"--config.train.steps={arm.steps}", *every]
+    intervals = [f"--config.train.{key}={arm.steps // VALIDATIONS}" for key in ("eval_every", "save_every")]
+    flags = [*arm.flags, *data_flags(plan, arm, folder), f"--config.seed={seed}", f"--config.train.steps={arm.steps}", *intervals]
     subprocess.run([*command, "train", "--config", f"configs/{arm.recipe}.py", "--workdir", str(run), *flags], cwd=ROOT, check=True)
     if not (run / "finished.json").exists():
         sys.exit(f"{run} was stopped; run this again")
-    for more in (*([()] if task.best else ()), *arm.also):
-        subprocess.run([*command, "evaluate", str(run), "--split", "test", *more], cwd=ROOT, check=True)
+    for scoring in (*([()] if task.best else ()), *arm.also):
+        subprocess.run([*command, "evaluate", str(run), "--split", "test", *scoring], cwd=ROOT, check=True)
 
 
 def finished(run: Path, task: Task, arm: Arm) -> bool:
-    """Whether a run is trained, and scored on all that is wanted of it."""
+    """Returns whether a run is trained and scored on every split of its task."""
     scored, names = run / "results.json", list(task.splits)
-    wanted = names if task.best or arm.also else names[:1]  # training scores the first itself
-    return (run / "finished.json").exists() and scored.exists() and set(wanted) <= set(files.read_json(scored))
+    expected = names if task.best or arm.also else names[:1]  # training itself scores the first
+    return (run / "finished.json").exists() and scored.exists() and set(expected) <= set(files.read_json(scored))
 
 
 def gathered(plan: Plan, title: str, workdir: Path, folder: str) -> Runs:
-    """What results.json keeps of an arm's runs: of those that are under way, how far they have come."""
+    """Returns what results.json keeps of an arm's runs; for unfinished ones, the validation curve so far."""
     arm = plan.arms[title]
     task, runs = plan.tasks[arm.task], []
     for seed in SEEDS:

@@ -1,4 +1,4 @@
-"""What experiments share: run a sweep, keep of its runs what a table needs, time steps. Imported by their run.py."""
+"""What the experiments share: running a sweep, collecting its results, timing training steps. Imported by their run.py."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from imgloc.runs.provenance import commit
-from imgloc.runs.provenance import surroundings
+from ml_collections import ConfigDict
+
 from imgloc import files
 from imgloc.config.resolve import epochs_to_steps
 from imgloc.errors import UserError
 from imgloc.evaluation.statistics import t_interval
-from imgloc.runs import run_dir
+from imgloc.runs.provenance import commit, surroundings
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-Runs = list[dict[str, Any]]
+Json: TypeAlias = dict[str, Any]  # what a JSON file holds
+Runs: TypeAlias = list[Json]
 
 
 @contextlib.contextmanager
-def mistakes_told() -> Iterator[None]:
-    """Ends the program in one line where a user did something wrong; a command of imgloc that ended badly has said why itself."""
+def errors_in_one_line() -> Iterator[None]:
+    """Ends the program with one line for a user's mistake, or with the exit code of the imgloc command that failed."""
     try:
         yield
     except UserError as error:
@@ -39,71 +40,71 @@ def mistakes_told() -> Iterator[None]:
         sys.exit(error.returncode)
 
 
-@mistakes_told()
-def command_line(about: str, name: str, table: Callable[[dict[str, Any]], str], timed: Callable[[Mapping[str, Any]], str]) -> None:
-    """Run the sweep of configs/NAME.py and gather it into experiments/NAME/results.json, or measure its steps; print the table."""
-    wanted = options(about, name).parse_args()
+@errors_in_one_line()
+def command_line(about: str, name: str, table: Callable[[Json], str], arm_name: Callable[[Mapping[str, Any]], str]) -> None:
+    """Runs the sweep of configs/NAME.py and collects it in experiments/NAME/results.json, or times its steps; prints the table."""
+    arguments = options(about, name).parse_args()
     path = HERE / name / "results.json"
-    found: dict[str, Any] = files.read_json(path) if path.exists() else {}
+    results: Json = files.read_json(path) if path.exists() else {}
     recipe = f"configs/{name}.py"
-    data = f"--config.data.options.folder={wanted.folder}"
-    if wanted.measure:
-        found["steps"] = step_times(arms_of(recipe, [data], timed))
-    elif not wanted.table:
-        if not wanted.gather:
-            subprocess.run([sys.executable, "-m", "imgloc", "sweep", recipe, "--workdir", wanted.workdir, data], cwd=ROOT, check=True)
-        runs = gathered(recipe, Path(wanted.workdir), wanted.folder)
-        check_none_lost(path, len(found.get("runs", ())), len(runs), wanted.workdir)
-        found["runs"] = runs
-    if not wanted.table:
-        files.write_json(path, found)
-    print(table(found))
+    data = f"--config.data.options.folder={arguments.folder}"
+    if arguments.measure:
+        results["steps"] = step_times(arms_of(recipe, [data], arm_name))
+    elif not arguments.table:
+        if not arguments.gather:
+            subprocess.run([sys.executable, "-m", "imgloc", "sweep", recipe, "--workdir", arguments.workdir, data], cwd=ROOT, check=True)
+        runs = gathered(recipe, Path(arguments.workdir), arguments.folder)
+        check_none_lost(path, len(results.get("runs", ())), len(runs), arguments.workdir)
+        results["runs"] = runs
+    if not arguments.table:
+        files.write_json(path, results)
+    print(table(results))
 
 
 def options(about: str, name: str) -> argparse.ArgumentParser:
-    """What every such experiment is asked for."""
+    """Returns a parser of the options that all these experiments have."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", action="store_true", help="only print what the saved results say")
-    parser.add_argument("--gather", action="store_true", help="only gather the runs that are finished")
-    parser.add_argument("--measure", action="store_true", help="time a step of each arm, in turns; let nothing else run")
+    parser.add_argument("--table", action="store_true", help="print the table of the saved results and stop")
+    parser.add_argument("--gather", action="store_true", help="collect the finished runs without training")
+    parser.add_argument("--measure", action="store_true", help="time the training step of each arm, in turns; nothing else should run")
     parser.add_argument("--folder", default=os.path.join(os.environ.get("IMGLOC_DATA", "data"), "mnist"), help="MNIST's four idx files")
-    parser.add_argument("--workdir", default=str(ROOT / "runs" / name), help="the runs' folder (default: runs/NAME of the checkout)")
+    parser.add_argument("--workdir", default=str(ROOT / "runs" / name), help="the folder of the runs (default: runs/NAME of the checkout)")
     return parser
 
 
 def check_none_lost(path: Path, before: int, after: int, workdir: str) -> None:
-    """Raises UserError where a results.json would keep fewer runs than it has: a fresh checkout holds the results, not the runs."""
+    """Raises UserError where a results.json would keep fewer runs than before: a fresh checkout has the results but not the runs."""
     if after < max(before, 1):
         possible = f"a --workdir with at least {max(before, 1)}" + (", or that file without its key 'runs'" if before else "")
-        raise UserError(f"'{path}' keeps {before} runs and '{workdir}' has {after} that are finished; left as it is; possible: {possible}")
+        raise UserError(f"'{path}' keeps {before} runs, '{workdir}' has {after} finished ones; nothing was written; possible: {possible}")
 
 
 def gathered(recipe: str, workdir: Path, folder: str) -> Runs:
-    """What is kept of each finished run of a recipe's sweep, in its order; `folder`, where its data lay, is left out of its command."""
+    """Returns the record of each finished run of a recipe's sweep, in its order, without the `folder` of the data in its command."""
     from imgloc.config.recipes import read_recipe
     from imgloc.sweep import folder as folders
     from imgloc.sweep.points import expand, read_sweep
 
     sweep = folders.SweepDir(workdir)
     known = folders.runs_by_identity(sweep)
-    found = []
+    runs = []
     for point in expand(read_recipe(recipe), read_sweep(recipe), [f"--config.data.options.folder={folder}"]):
         run = folders.run_of(sweep, point, known).path
         if not finished(run):
             print(f"not finished: {point.name}")
             continue
-        found.append({"overrides": dict(point.overrides), **kept(run, ("test@last", "test"), ("top1",), folder)})
-    return found
+        runs.append({"overrides": dict(point.overrides), **kept(run, ("test@last", "test"), ("top1",), folder)})
+    return runs
 
 
 def finished(run: Path) -> bool:
-    """Whether a run is trained, and scored on the test split."""
+    """Returns whether a run is trained and scored on the test split."""
     scored = run / "results.json"
     return (run / "finished.json").exists() and scored.exists() and "test" in files.read_json(scored)
 
 
-def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) -> dict[str, Any]:
-    """What a results.json keeps of a finished run: who made it and how, its validation curve, and its metrics of the splits that it has."""
+def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) -> Json:
+    """Returns what a results.json keeps of a finished run: its provenance, validation curve, and metrics of the splits it was scored on."""
     provenance, scored = files.read_json(run / "provenance.json"), files.read_json(run / "results.json")
     sessions, checkout = provenance["sessions"], run.absolute().parents[2]  # of runs/NAME/RUN
     commits = dict.fromkeys((session["commit"], session["dirty"]) for session in sessions)
@@ -124,29 +125,30 @@ def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) 
 
 
 def validation_curve(run: Path, metrics: Sequence[str]) -> list[list[float | None]]:
-    """[step, metric, ...] of each validation that a run has come to; None for a metric that it does not have."""
+    """Returns [step, metric, ...] for each validation so far, None for a metric that the run does not have."""
     log = run / "metrics.jsonl"
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    found = [(line["step"], map(line.get, metrics)) for line in lines if line["kind"] == "validation"]
-    return [[step, *(None if value is None else round(value, 5) for value in values)] for step, values in found]
+    validations = [(line["step"], map(line.get, metrics)) for line in lines if line["kind"] == "validation"]
+    return [[step, *(None if value is None else round(value, 5) for value in values)] for step, values in validations]
 
 
-def arms_of(recipe: str, arguments: Sequence[str], name: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
-    """The configs of a recipe's sweep, one of each name."""
+def arms_of(recipe: str, arguments: Sequence[str], arm_name: Callable[[Mapping[str, Any]], str]) -> dict[str, ConfigDict]:
+    """Returns the first config of each arm in a recipe's sweep."""
     from imgloc.config.recipes import read_recipe
     from imgloc.sweep.points import expand, read_sweep
 
-    configs: dict[str, Any] = {}
+    configs: dict[str, ConfigDict] = {}
     for point in expand(read_recipe(recipe), read_sweep(recipe), arguments):
-        configs.setdefault(name(point.overrides), point.config)
+        configs.setdefault(arm_name(point.overrides), point.config)
     return configs
 
 
-def step_times(configs: Mapping[str, Any], rounds: int = 7, *, operations: bool = False) -> dict[str, Any]:
-    """Milliseconds of a training step of each config, its batches made meanwhile as in training, and its learned parameters.
+def step_times(configs: Mapping[str, ConfigDict], rounds: int = 7, *, operations: bool = False) -> Json:
+    """Returns the milliseconds of a training step of each config, its batches made meanwhile as in training, and its parameters.
 
-    All configs in one process, in turns of about a second; medians over the turns. Where wanted, also the floating-point operations of
-    an answer to one image by XLA's analysis of what it compiled: it counts a loop's body once, so a recurrence's are too few.
+    All configs run in one process, in turns of about a second; times are medians over the turns. With `operations`, also the
+    floating-point operations of a prediction per image, by XLA's analysis of the compiled program. XLA counts the body of a loop
+    once, so the count is too low for recurrent models.
     """
     import jax
     import numpy as np
@@ -155,36 +157,35 @@ def step_times(configs: Mapping[str, Any], rounds: int = 7, *, operations: bool 
     from imgloc.training import loop, setup, step
 
     runtime.prepare()
-    found: dict[str, Any] = {}
+    arms: Json = {}
     turns: dict[str, Callable[[], float]] = {}
-    for title, given in configs.items():
-        config = epochs_to_steps(given)
-        config.train.steps = 10**5  # that batches do not end
+    for title, recipe in configs.items():
+        config = epochs_to_steps(recipe)
+        config.train.steps = 10**5  # more than are timed, so that batches do not end
         parts = setup.set_up(config)
         state = setup.initial_state(config, parts)
-        found[title] = {"parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params))}
+        arms[title] = {"parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params))}
         if operations:
-            images = np.zeros((config.train.batch_size, *parts.view.shape), np.uint8)
-            cost = parts.predict.lower(step.eval_variables(state), images).compile().cost_analysis()
-            found[title]["operations"] = round(cost["flops"] / config.train.batch_size)
+            images = np.zeros((config.train.batch_size, *parts.spec.shape), np.uint8)
+            predict: Any = parts.predict  # a jitted function
+            cost = predict.lower(step.eval_variables(state), images).compile().cost_analysis()
+            arms[title]["operations"] = round(cost["flops"] / config.train.batch_size)
         turns[title] = _timer(parts.train_step, state, loop.open_batches(config, parts, 0), config.train.steps_per_call)
     times: dict[str, list[float]] = {title: [] for title in turns}
     for _ in range(rounds + 1):
         for title, turn in turns.items():
             times[title].append(turn())
     for title, values in times.items():  # the first turn compiles
-        found[title] |= {"ms": round(statistics.median(values[1:]), 3), "lowest": round(min(values[1:]), 3)}
-    return {**surroundings(), "of_cores": len(os.sched_getaffinity(0)), "arms": found}
-
-
-def surroundings() -> dict[str, Any]:
-    """The commit, machine and versions that measure."""
+        arms[title] |= {"ms": round(statistics.median(values[1:]), 3), "lowest": round(min(values[1:]), 3)}
     where = surroundings()
-    return {**commit(), "machine": where["machine"], "jax": where["packages"]["jax"], "python": where["python"]}
+    return {
+        **commit(), "machine": where["machine"], "jax": where["packages"]["jax"], "python": where["python"],
+        "of_cores": len(os.sched_getaffinity(0)), "arms": arms,
+    }  # fmt: skip
 
 
-def _timer(train_step: Callable[..., Any], state: Any, batches: Iterator[tuple[Any, ...]], per_call: int) -> Callable[[], float]:
-    """A function that trains for about a second and gives the milliseconds a step."""
+def _timer(train_step: Callable[..., Any], state: object, batches: Iterator[tuple[Any, ...]], per_call: int) -> Callable[[], float]:
+    """Returns a function that trains for about a second and returns the milliseconds per step."""
     import jax
 
     holder = [state]
@@ -201,7 +202,7 @@ def _timer(train_step: Callable[..., Any], state: Any, batches: Iterator[tuple[A
 
 
 def over_seeds(values: Sequence[float], digits: int = 2) -> str:
-    """Mean in per cent with the 95 % t interval over seeds, where there are several; what is no share of anything is cut off."""
+    """Returns the mean in per cent, with its 95 % t interval over several seeds, clipped to 0 and 100."""
     if len(values) < 2:
         return f"{100 * values[0]:.{digits}f}"
     interval = t_interval(list(values))
@@ -209,17 +210,24 @@ def over_seeds(values: Sequence[float], digits: int = 2) -> str:
     return f"{100 * interval.mean:.{digits}f} [{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
 
 
-def grouped(runs: Runs, name: Callable[[Mapping[str, Any]], str]) -> dict[str, Runs]:
-    """The runs of each config but for the seed, in the order of the sweep."""
+def cell_title(overrides: Mapping[str, Any]) -> str:
+    """Returns a cell with the settings that a run overrides, such as `lstm(activation=relu)`."""
+    settings = {key.removeprefix("model.cell."): value for key, value in overrides.items() if key.startswith("model.cell.")}
+    name = str(settings.pop("name"))
+    return name + (f"({', '.join(f'{key}={value}' for key, value in settings.items())})" if settings else "")
+
+
+def grouped(runs: Runs, arm_name: Callable[[Mapping[str, Any]], str]) -> dict[str, Runs]:
+    """Returns the runs of each arm, which differ in their seeds, in the order of the sweep."""
     groups: dict[str, Runs] = {}
     for run in runs:
-        groups.setdefault(name(run["overrides"]), []).append(run)
+        groups.setdefault(arm_name(run["overrides"]), []).append(run)
     return groups
 
 
 def made_by(runs: Runs) -> str:
-    """The commits, machine and versions that made some runs, in a line."""
-    one = runs[0]
-    every = {(made["commit"], made["dirty"]) for run in runs for made in (run, *run.get("went_on", ()))}
-    commits = ", ".join(sorted(commit[:7] + (" (changed)" if dirty else "") for commit, dirty in every))
-    return f"Commits {commits}; {one['machine']}; JAX {one['jax']}, Python {one['python']}."
+    """Returns a line with the commits, machine and versions that made some runs."""
+    first = runs[0]
+    sessions = {(session["commit"], session["dirty"]) for run in runs for session in (run, *run.get("went_on", ()))}
+    commits = ", ".join(sorted(commit[:7] + (" (changed)" if dirty else "") for commit, dirty in sessions))
+    return f"Commits {commits}; {first['machine']}; JAX {first['jax']}, Python {first['python']}."

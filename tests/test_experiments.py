@@ -1,4 +1,4 @@
-"""The tables in the experiments' READMEs are what their commands print from the results that are checked in."""
+"""The tables in the READMEs of experiments are those that their commands print from the checked-in results."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ import pytest
 from imgloc import files
 
 EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("*/run.py"))
-READMES = {run: run.parent / "README.md" for run in EXPERIMENTS}  # an experiment under way has none yet
+READMES = {run: run.parent / "README.md" for run in EXPERIMENTS}  # an unfinished experiment has none
 WITH_TABLES = [run for run, readme in READMES.items() if readme.exists() and "|---" in readme.read_text()]
 
 
 @pytest.mark.parametrize("run", WITH_TABLES, ids=lambda path: path.parent.name)
-def test_a_table_is_printed_as_it_stands_in_the_readme(
-    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tables_are_printed_as_in_the_readme(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", [str(run), "--table"])
     monkeypatch.setattr(sys, "path", [str(run.parent), *sys.path])
     runpy.run_path(str(run), run_name="__main__")
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    stands = READMES[run].read_text().splitlines()
+    readme = READMES[run].read_text().splitlines()
     assert len(printed) > 2
-    assert [line for line in printed if line not in stands] == []
-    begins = {line.split("|")[1] for line in printed}
-    left_behind = [line for line in stands if line.startswith("|") and line.split("|")[1] in begins and line not in printed]
-    assert left_behind == [], "of earlier results"
+    assert [line for line in printed if line not in readme] == []
+    titles = {line.split("|")[1] for line in printed}
+    outdated = [line for line in readme if line.startswith("|") and line.split("|")[1] in titles and line not in printed]
+    assert outdated == []
 
 
 def test_results_are_not_overwritten_by_fewer_runs(
@@ -41,7 +39,7 @@ def test_results_are_not_overwritten_by_fewer_runs(
     monkeypatch.setattr(gathering, "HERE", tmp_path)
     monkeypatch.setattr(sys, "argv", ["run.py", "--gather", "--workdir", str(tmp_path / "fresh")])
     saved = tmp_path / "pixels_mnist" / "results.json"
-    for runs in ([{}, {}], []):  # none are finished in a fresh checkout
+    for runs in ([{}, {}], []):  # a fresh checkout has no finished runs
         files.write_json(saved, {"runs": runs})
         before = saved.read_bytes()
         with pytest.raises(SystemExit) as ended:
@@ -53,15 +51,15 @@ def test_results_are_not_overwritten_by_fewer_runs(
     gathering.check_none_lost(saved, 2, 2, "fresh")
 
 
-@pytest.mark.parametrize("share", [None, "RAM, 0 % of boxes"])  # without a share told, nothing says of boxes
+@pytest.mark.parametrize("share", [None, "RAM, 0 % of boxes"])  # without this arm, nothing trains the box
 def test_pictures_of_few_runs_are_drawn(share: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     glimpses = next(run for run in EXPERIMENTS if run.parent.name == "glimpses")
     monkeypatch.setattr(sys, "path", [str(glimpses.parent), *sys.path])
-    drawn = runpy.run_path(str(glimpses), run_name="glimpses")
+    module = runpy.run_path(str(glimpses), run_name="glimpses")
     runs = files.read_json(glimpses.parent / "results.json")["runs"]
-    found = {"runs": {share: runs[share]} if share else {}}
-    assert "</svg>" in drawn["shares"](found)
-    assert "</svg>" in drawn["curves"](found)
+    results = {"runs": {share: runs[share]} if share else {}}
+    assert "</svg>" in module["shares"](results)
+    assert "</svg>" in module["curves"](results)
 
 
 def test_every_commit_that_made_a_run_is_kept_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
-"""Where cluttered canvases are best made: by NumPy in the pipeline, by XLA on the host's processor, or by it within the training step.
+"""Times making cluttered canvases with NumPy and with XLA, both on the host's processor.
 
     taskset -c 0 python experiments/glimpses/canvases.py --folder FOLDER     # MNIST's four idx files; without it $IMGLOC_DATA/mnist
 
-Milliseconds for a batch of 128 on this process's cores, medians of interleaved turns. XLA's program is the same in the pipeline and in a
-step; on an accelerator the step's would be quicker still, but both are far from what a step of recurrent attention takes.
+Prints milliseconds for a batch of 128 on this process's cores, medians of interleaved turns. XLA's program is the same in the input
+pipeline and within a training step. An accelerator would be faster, but a step of recurrent attention takes far longer than either.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from gathering import mistakes_told
+from gathering import errors_in_one_line
 
 from imgloc.data import canvases
 from imgloc.data.digits import SIDE, load_digits
@@ -31,9 +31,9 @@ BATCH, TURNS = 128, 50
 LAYOUTS = {"60x60, 4 pieces": canvases.Layout(60, 4, 8, 1), "100x100, 8 pieces": canvases.Layout(100, 8, 8, 1)}
 
 
-@mistakes_told()
+@errors_in_one_line()
 def main() -> None:
-    """Print the table."""
+    """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", default=str(Path(os.environ.get("IMGLOC_DATA", "data")) / "mnist"), help="MNIST's four idx files")
     digits = load_digits("train", "idx", parser.parse_args().folder).images_nx28x28
@@ -52,22 +52,22 @@ def main() -> None:
 
 
 def in_turns(*makers: Callable[[int], Uint8Array]) -> list[float]:
-    """Milliseconds of each maker, medians; the first turn, which compiles, is left out."""
+    """Returns the median milliseconds of each function; the first turn, which compiles, is left out."""
     times: list[list[float]] = [[] for _ in makers]
     for turn in range(TURNS + 1):
-        for maker, found in zip(makers, times, strict=True):
+        for maker, durations in zip(makers, times, strict=True):
             began = time.perf_counter()
             maker(turn * BATCH)
-            found.append(1e3 * (time.perf_counter() - began))
-    return [statistics.median(found[1:]) for found in times]
+            durations.append(1e3 * (time.perf_counter() - began))
+    return [statistics.median(durations[1:]) for durations in times]
 
 
 def one_by_numpy(digits: Uint8Array, index: int, layout: canvases.Layout) -> Uint8Array:
-    """A canvas of the same procedure, other random numbers."""
+    """Returns a canvas made by the same procedure with other random numbers."""
     rng, size = generator(0, "measured", index), layout.clutter_size
-    cut, room = SIDE - size + 1, layout.canvas - size + 1
+    crops, positions = SIDE - size + 1, layout.canvas - size + 1
     canvas = np.zeros((layout.canvas, layout.canvas), np.uint16)
-    for other, from_y, from_x, y, x in rng.integers((len(digits), cut, cut, room, room), size=(layout.clutter, 5)).tolist():
+    for other, from_y, from_x, y, x in rng.integers((len(digits), crops, crops, positions, positions), size=(layout.clutter, 5)).tolist():
         canvas[y : y + size, x : x + size] += digits[other, from_y : from_y + size, from_x : from_x + size]
     y, x = rng.integers(layout.canvas - SIDE + 1, size=2).tolist()
     canvas[y : y + SIDE, x : x + SIDE] += digits[index % len(digits)]

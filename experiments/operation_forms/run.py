@@ -1,8 +1,8 @@
-"""Times every form of a convolution and of an LSTM on this machine's CPU, for the choices in imgloc/ops.
+"""Times every form of a convolution and of an LSTM on this machine's CPU, for the choices in imgloc/nn.
 
 python experiments/operation_forms/run.py               # all cases, about five minutes; writes results.json
 python experiments/operation_forms/run.py --programs    # populations and compiler options, a minute; writes programs.json
-python experiments/operation_forms/run.py --table       # what both say
+python experiments/operation_forms/run.py --table       # prints both
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from imgloc.runs.provenance import commit
-from imgloc.runs.provenance import surroundings
 from imgloc import files
 from imgloc.devices import runtime
+from imgloc.runs.provenance import commit, surroundings
 
 RESULTS, PROGRAMS = (Path(__file__).parent / name for name in ("results.json", "programs.json"))
-REPEATS, SECONDS = 25, 0.25  # of each form in turns: at most so many, and no more once it has taken so long
+REPEATS, SECONDS = 25, 0.25  # limits for each form: number of repeats, and seconds after which it is not repeated
 
 # batch, size, channels, features, kernel, stride, dilation, groups
 CONVOLUTIONS = [
@@ -49,8 +48,8 @@ POPULATIONS = [(8, 32, 32, 8, 16, 3), (8, 32, 16, 32, 32, 3), (8, 32, 8, 64, 64,
 POPULATION_KEYS = ("members", "batch", "size", "channels", "features", "kernel")
 
 
-def medians(functions: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Milliseconds of each function, medians of interleaved repeats after one that compiles."""
+def medians(functions: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+    """Returns the median milliseconds of each function over interleaved repeats, after one call that compiles."""
     import jax
 
     times: dict[str, list[float]] = {name: [] for name in functions}
@@ -61,11 +60,11 @@ def medians(functions: dict[str, Callable[[], Any]]) -> dict[str, float]:
             began = time.perf_counter()
             jax.block_until_ready(function())
             times[name].append(time.perf_counter() - began)
-    return {name: round(statistics.median(found) * 1e3, 4) for name, found in times.items()}
+    return {name: round(statistics.median(seconds) * 1e3, 4) for name, seconds in times.items()}
 
 
 def time_convolution(case: tuple[int, ...]) -> list[dict[str, Any]]:
-    """A row for each direction, with the milliseconds of each form that can compute it."""
+    """Returns a row for each direction, with the milliseconds of each form that can compute it."""
     import jax
     import jax.numpy as jnp
 
@@ -93,12 +92,12 @@ def time_convolution(case: tuple[int, ...]) -> list[dict[str, Any]]:
 
 
 def case_of(row: Mapping[str, Any]) -> tuple[int, ...]:
-    """The case that a row of results.json is about."""
+    """Returns the case that a row of results.json is about."""
     return tuple(row[key] for key in CONVOLUTION_KEYS)
 
 
 def geometry_of(case: tuple[int, ...]) -> Any:
-    """Geometry of a case, with SAME padding."""
+    """Returns the geometry of a case, with SAME padding."""
     from imgloc.nn.conv_forms import Geometry, resolve_pads
 
     _, size, channels, features, kernel, stride, dilation, groups = case
@@ -109,7 +108,7 @@ def geometry_of(case: tuple[int, ...]) -> Any:
 
 
 def time_lstm(case: tuple[int, ...]) -> dict[str, Any]:
-    """Value and gradients of an LSTM, the input's projection joined to the state's product, or done first."""
+    """Times the gradients of an LSTM whose input projection is joined to the recurrent product, or done first."""
     import jax
     import jax.numpy as jnp
 
@@ -119,16 +118,16 @@ def time_lstm(case: tuple[int, ...]) -> dict[str, Any]:
     batch, steps, inputs, features = case
     shapes = ((batch, steps, inputs), (inputs, 4 * features), (features, 4 * features), (4 * features,))
     keys = jax.random.split(jax.random.key(0), len(shapes))
-    given = [0.1 * jax.random.normal(key, shape, jnp.float32) for key, shape in zip(keys, shapes, strict=True)]
+    arrays = [0.1 * jax.random.normal(key, shape, jnp.float32) for key, shape in zip(keys, shapes, strict=True)]
     functions = {}
     for name in FORMS:
         gradient = jax.grad(lambda *a, name=name: jnp.square(lstm(*a, form=name)).sum(), argnums=(1, 2, 3))
-        functions[name] = functools.partial(jax.jit(gradient, compiler_options=runtime.compiler_options()), *given)
+        functions[name] = functools.partial(jax.jit(gradient, compiler_options=runtime.compiler_options()), *arrays)
     return {**dict(zip(LSTM_KEYS, case, strict=True)), "ms": medians(functions)}
 
 
 def time_population(case: tuple[int, ...], *, shared: bool) -> dict[str, Any]:
-    """Value and gradient of a vmap over kernels, and over images unless they are `shared`, by XLA's convolution and imgloc's."""
+    """Times value and gradients of a vmap over kernels, and over images unless they are `shared`, with XLA's convolution and imgloc's."""
     import jax
     import jax.numpy as jnp
 
@@ -149,32 +148,31 @@ def time_population(case: tuple[int, ...], *, shared: bool) -> dict[str, Any]:
 
 
 def time_options(name: str) -> dict[str, Any]:
-    """A whole step of a work of `python -m benchmarks` with imgloc's compiler options and without."""
+    """Times a training step of a work of `python -m benchmarks` with imgloc's compiler options and without."""
     from benchmarks import jax_side, works
 
     work = works.find_work("step", name)
-    both = {said: jax_side.make(work, platform="cpu", tuned=tuned) for said, tuned in (("with options", True), ("without", False))}
-    times = medians({said: functools.partial(prepared.run, 1) for said, prepared in both.items()})
-    return {"work": name, "ms": {said: round(ms / work.steps_per_call, 4) for said, ms in times.items()}}
+    variants = {title: jax_side.make(work, platform="cpu", tuned=tuned) for title, tuned in (("with options", True), ("without", False))}
+    times = medians({title: functools.partial(prepared.run, 1) for title, prepared in variants.items()})
+    return {"work": name, "ms": {title: round(ms / work.steps_per_call, 4) for title, ms in times.items()}}
 
 
 def around() -> dict[str, Any]:
-    """Commit, versions and machine of what is measured now."""
-    from imgloc.runs import run_dir
+    """Returns commit, versions and machine."""
 
     where = surroundings()
     return {**commit(), "python": where["python"], "jaxlib": importlib.metadata.version("jaxlib"), "machine": where["machine"]}
 
 
 def measure_programs() -> None:
-    """Populations and compiler options, into programs.json."""
+    """Times populations and compiler options and writes programs.json."""
     populations = [time_population(case, shared=shared) for shared in (False, True) for case in POPULATIONS]
     options = [time_options(name) for name in ("three_layer_cnn_224", "digits_cnn_64", "resnet18_64")]
     files.write_json(PROGRAMS, {**around(), "populations": populations, "options": options})
 
 
 def measure() -> None:
-    """All cases, into results.json."""
+    """Times all convolutions and LSTMs and writes results.json."""
     convolutions = []
     for number, case in enumerate(CONVOLUTIONS, start=1):
         convolutions += time_convolution(case)
@@ -184,12 +182,12 @@ def measure() -> None:
 
 
 def title(results: Mapping[str, Any]) -> str:
-    """Where and with what a file's times were measured."""
+    """Returns the machine, versions and commit of a file's times."""
     return f"{results['machine']}, jaxlib {results['jaxlib']}, Python {results['python']}, commit {results['commit'][:8]}"
 
 
 def table() -> None:
-    """Of each row the forms' times, the chosen one marked."""
+    """Prints the times of each row's forms and marks the chosen one."""
     from imgloc.nn.conv_choice import choose
 
     results = json.loads(RESULTS.read_text())
@@ -204,14 +202,14 @@ def table() -> None:
     programs = json.loads(PROGRAMS.read_text())
     print(f"\n{title(programs)}; ms\n")
     for row in (*programs["populations"], *programs["options"]):
-        said = "  ".join(f"{name} {ms:.2f}" for name, ms in row["ms"].items())
-        print(row.get("work") or " ".join(f"{row[key]:4d}" for key in POPULATION_KEYS) + f"  population, images {row['images']:<6}", said)
+        times = "  ".join(f"{name} {ms:.2f}" for name, ms in row["ms"].items())
+        print(row.get("work") or " ".join(f"{row[key]:4d}" for key in POPULATION_KEYS) + f"  population, images {row['images']:<6}", times)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", action="store_true", help="print the results that are there")
-    parser.add_argument("--programs", action="store_true", help="measure populations and compiler options alone")
+    parser.add_argument("--table", action="store_true", help="print the saved results")
+    parser.add_argument("--programs", action="store_true", help="measure only populations and compiler options")
     parsed = parser.parse_args()
     if parsed.table:
         table()

@@ -1,11 +1,10 @@
-"""Train, score and tabulate both halves on scattered digits: three seeds each, one after another.
+"""Trains, scores and tabulates the CNN and the LSTM on scattered digits, three seeds each.
 
-    python experiments/scattered_digits/run.py --table     # prints the table of the saved results.json
+    python experiments/scattered_digits/run.py --table     # prints the table of results.json
     python experiments/scattered_digits/run.py             # about 20 minutes on 2 cores
 
-Finished runs are not made again, interrupted ones go on. Writes results.json and prints the table;
---picture also draws picture.png from the first CNN's test canvases, and steps.svg, how the first LSTM comes to
-an answer that it changed on the way.
+Finished runs are kept and interrupted ones are resumed. Writes results.json and prints the table. --picture also draws picture.png
+from the first CNN's test canvases, and steps.svg, a prediction of the first LSTM that changes while it reads the image.
 """
 
 from __future__ import annotations
@@ -19,15 +18,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from PIL import Image
 
 from imgloc import draw, files
-from imgloc.evaluation.metrics.localization import best_iou
 from imgloc.evaluation.scoring import gallery_rows
 from imgloc.report.page import write_report
 from imgloc.runs import partial_predictions, prediction_table
 from imgloc.runs.run_dir import RunDir
+from imgloc.tasks import localize
+from imgloc.types import Row
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -35,11 +36,12 @@ RUNS = ROOT / "runs" / "scattered_digits"
 MODELS = {"CNN, two looks": "digits_cnn", "LSTM, rows then columns": "digits_lstm"}
 BASELINES = {"median box of training": "test/median_box", "whole-image box": "test/whole_image"}
 SEEDS = (0, 1, 2)
-METRICS = {"top1": "class right", "mean_iou": "mean IoU", "gt_known_50": "box right", "top1_loc_50": "both right"}
+Results: TypeAlias = dict[str, dict[str, dict[str, Any]]]  # config -> seed -> record of a run
+METRICS = {"top1": "class correct", "mean_iou": "mean IoU", "gt_known_loc_50": "box correct", "top1_loc_50": "both correct"}
 
 
 def make_run(config: str, seed: int) -> Path:
-    """The finished and scored run of a config and seed."""
+    """Trains and scores the run of a config and seed; returns its folder."""
     folder = RUNS / f"{config}-{seed}"
     command = [sys.executable, "-m", "imgloc"]
     recipe = str(Path("configs") / f"{config}.py")
@@ -48,8 +50,8 @@ def make_run(config: str, seed: int) -> Path:
     return folder
 
 
-def summary(folder: Path) -> dict[str, object]:
-    """What results.json keeps of a run. Its seconds count only where one process, never stopped, did all of it."""
+def summary(folder: Path) -> dict[str, Any]:
+    """Returns what results.json keeps of a run. The run must have been trained by one process, whose seconds are reported."""
     if not (folder / "finished.json").exists():
         sys.exit(f"{folder} is not finished; run this again")
     provenance = files.read_json(folder / "provenance.json")
@@ -68,31 +70,29 @@ def summary(folder: Path) -> dict[str, object]:
     }
 
 
-def table(found: dict[str, dict[str, dict[str, object]]]) -> str:
-    """A Markdown table: medians over the seeds, and the lowest and highest in brackets."""
+def table(results: Results) -> str:
+    """Returns a Markdown table: medians over the seeds, with the lowest and highest in brackets."""
     titles = [f"{title} (`{name}`)" for name, title in METRICS.items()]
     lines = ["| | " + " | ".join(titles) + " | training |", "|---|" + "---|" * (len(METRICS) + 1)]
     for title, config in MODELS.items():
-        runs = list(found[config].values())
+        runs = list(results[config].values())
         cells = [spread([run["results"]["test"][metric]["mean"] for run in runs]) for metric in METRICS]
         seconds = [run["seconds"] for run in runs]
         lines.append(f"| {title} | " + " | ".join(cells) + f" | {statistics.median(seconds):.0f} s |")
-    first = found["digits_cnn"]["0"]
+    first = results["digits_cnn"]["0"]
     for title, split in BASELINES.items():
         lines.append(f"| {title} | " + " | ".join(f"{first['results'][split][metric]['mean']:.3f}" for metric in METRICS) + " | |")
     return "\n".join(lines)
 
 
 def spread(values: list[float]) -> str:
-    """Median with the lowest and the highest."""
+    """Returns the median with the lowest and the highest."""
     return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> None:
-    """Half of the median cases' pictures and all of the worst: true boxes and predicted ones."""
-    meta = prediction_table.read_meta(folder / "rows" / "test.jsonl")
-    table = prediction_table.read_rows(folder / "rows" / "test.jsonl", expected=meta or {})
-    chosen = gallery_rows(table, files.read_json(folder / "config.json")["eval"]["gallery"])
+    """Draws true and predicted boxes on images of the report's gallery: the first medians above, the first of the worst below."""
+    chosen = gallery_rows(test_rows(folder), localize.TASK, files.read_json(folder / "config.json")["eval"]["gallery"])
     shown = [*chosen["median"][:columns], *chosen["worst"][:columns]]
     page = Image.new("RGB", (columns * side, 2 * side))
     for i, row in enumerate(shown):
@@ -103,18 +103,23 @@ def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> No
     files.write_bytes(target, _png(page))
 
 
+def test_rows(folder: Path) -> list[Row]:
+    """Returns the saved predictions of a run for the test images."""
+    path = folder / "rows" / "test.jsonl"
+    return prediction_table.read_rows(path, expected=prediction_table.read_meta(path) or {})
+
+
 def steps(folder: Path, target: Path, among: int = 24) -> None:
-    """The animated picture of an answer whose class and box are right: of the surest ones, that whose class changed most often."""
-    meta = prediction_table.read_meta(folder / "rows" / "test.jsonl")
-    table = prediction_table.read_rows(folder / "rows" / "test.jsonl", expected=meta or {})
-    right = [row for row in table if row["top_labels"][0] == row["label"] and best_iou(row) >= 0.75]
-    surest = [row["id"] for row in sorted(right, key=lambda row: row["top_scores"][0])[-among:]]
-    subprocess.run([sys.executable, "-m", "imgloc", "evaluate", str(folder), "--steps", *surest], cwd=ROOT, check=True)
-    shown = [files.read_json(partial_predictions.path_of(RunDir(folder), "test", example)) for example in surest]
-    changes = [sum(a != b for a, b in itertools.pairwise(one["top_labels"])) for one in shown]
+    """Draws the partial predictions of a correct prediction: among the most confident ones, that whose class changed most often."""
+    correct = [row for row in test_rows(folder) if row["top_labels"][0] == row["label"] and localize.best_iou(row) >= 0.75]
+    confident = [row["id"] for row in sorted(correct, key=lambda row: row["top_scores"][0])[-among:]]
+    command = [sys.executable, "-m", "imgloc", "evaluate", str(folder), "--partial-predictions", *confident]
+    subprocess.run(command, cwd=ROOT, check=True)
+    partial = [files.read_json(partial_predictions.path_of(RunDir(folder), "test", example)) for example in confident]
+    changes = [sum(a != b for a, b in itertools.pairwise(prediction["top_labels"])) for prediction in partial]
     with tempfile.TemporaryDirectory() as pictures:
         write_report([str(folder)], folder / "report.html", pictures=Path(pictures))
-        shutil.copy(Path(pictures) / f"{surest[changes.index(max(changes))]}.svg", target)
+        shutil.copy(Path(pictures) / f"{confident[changes.index(max(changes))]}.svg", target)
 
 
 def _png(page: Image.Image) -> bytes:
@@ -124,18 +129,18 @@ def _png(page: Image.Image) -> bytes:
 
 
 def main() -> None:
-    """Make what is missing, then tabulate."""
+    """Trains missing runs and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--picture", action="store_true", help="draw picture.png and steps.svg too")
-    parser.add_argument("--table", action="store_true", help="only print the table of the saved results")
-    wanted = parser.parse_args()
-    if wanted.table:
+    parser.add_argument("--picture", action="store_true", help="also draw picture.png and steps.svg")
+    parser.add_argument("--table", action="store_true", help="print the table of the saved results and stop")
+    arguments = parser.parse_args()
+    if arguments.table:
         print(table(files.read_json(HERE / "results.json")))
         return
-    found = {config: {str(seed): summary(make_run(config, seed)) for seed in SEEDS} for config in MODELS.values()}
-    files.write_json(HERE / "results.json", found)
-    print(table(found))
-    if wanted.picture:
+    results = {config: {str(seed): summary(make_run(config, seed)) for seed in SEEDS} for config in MODELS.values()}
+    files.write_json(HERE / "results.json", results)
+    print(table(results))
+    if arguments.picture:
         picture(RUNS / "digits_cnn-0", HERE / "picture.png")
         steps(RUNS / "digits_lstm-0", HERE / "steps.svg")
 

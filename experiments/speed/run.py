@@ -1,11 +1,11 @@
 """Times imgloc beside plain linen layers, PyTorch and Keras with `python -m benchmarks`, and prints the tables of the README.
 
-python experiments/speed/run.py                        # half an hour, nothing else running; wants the extra `bench`
+python experiments/speed/run.py                        # half an hour, nothing else running; needs the extra `bench`
 python experiments/speed/run.py --beside python3.13    # imgloc and linen on another Python in turns with PyTorch on this one
 python experiments/speed/run.py --cells                # every recurrent cell, tuned; under a quarter of an hour
 python experiments/speed/run.py --attention            # recurrent attention; five minutes
-python experiments/speed/run.py --memory               # imgloc's most resident memory, tuned and not; ten minutes
-python experiments/speed/run.py --table                # what the rows in this folder say
+python experiments/speed/run.py --memory               # imgloc's peak resident memory, tuned and not; ten minutes
+python experiments/speed/run.py --table                # prints the tables of this folder's rows
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks import rounds, works
 from imgloc import files
@@ -28,12 +28,12 @@ from imgloc import files
 HERE = Path(__file__).parent
 MEMORY, CELLS, ATTENTION = (HERE / f"{name}.jsonl" for name in ("memory", "cells", "attention"))
 ORDINARY = ",".join(work.name for work in works.STEP if work.model not in works.GLIMPSES and not work.accelerator_only)
-PASSES = (  # each one run in turns by itself; what never wins is not timed everywhere
+PASSES = (  # one command each; implementations that are never the fastest are not timed everywhere
     (f"--works={ORDINARY}", "--implementations=imgloc,linen,torch_eager,torch_channels_last"),
     ("--works=three_layer_cnn_224,lstm_28", "--implementations=imgloc,keras,keras_inner"),
     ("--works=efficientnet_lite0_224_b1,efficientnet_lite0_224_b8", "--implementations=imgloc,torch_compiled", "--settings=tuned"),
 )
-KERAS_CELLS = ",".join(work.name for work in works.CELLS if not works.lack(work, "keras_inner"))
+KERAS_CELLS = ",".join(work.name for work in works.CELLS if not works.unavailable(work, "keras_inner"))
 CELL_PASSES = (
     ("--implementations=imgloc,linen,torch_eager", "--settings=tuned", "--processes=2"),
     ("--works=lstm_rows,gru_rows,lstm_pixels,gru_pixels", "--implementations=imgloc,torch_eager", "--settings=box", "--processes=1"),
@@ -41,11 +41,11 @@ CELL_PASSES = (
 )
 ROUNDS, MEMORY_ROUNDS = 3, 3
 TORCH, KERAS = ("torch_eager", "torch_channels_last", "torch_compiled"), ("keras", "keras_inner")
-Row = dict[str, Any]
+Row: TypeAlias = dict[str, Any]
 
 
 def bench(python: str, *options: str, group: str = "step") -> list[Row]:
-    """The rows of one `python -m benchmarks` of a group of works under an interpreter."""
+    """Runs `python -m benchmarks` for a group of works under an interpreter; returns its rows."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "rows.jsonl"
         subprocess.run([python, "-m", "benchmarks", group, *options, f"--json={target}"], check=True)
@@ -53,21 +53,21 @@ def bench(python: str, *options: str, group: str = "step") -> list[Row]:
 
 
 def write(rows: list[Row]) -> None:
-    """Rows of an interpreter into the file of its version."""
+    """Writes rows of an interpreter to the file of its version."""
     version = ".".join(next(row for row in rows if row["implementation"] == "imgloc")["python"].split(".")[:2])
     files.write_text(HERE / f"python{version}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def beside(other: str) -> None:
-    """imgloc and linen on another Python, PyTorch on this one, a process each in turns; medians over rounds."""
-    found: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    """Times imgloc and linen on another Python and PyTorch on this one, in turns; writes medians over rounds."""
+    measured: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for _, setting in itertools.product(range(ROUNDS), ("tuned", "box")):
         rows = bench(other, "--implementations=imgloc,linen", f"--settings={setting}", "--processes=1")
         rows += bench(sys.executable, "--implementations=torch_eager,torch_channels_last", f"--settings={setting}", "--processes=1")
         for row in rows:
-            found[row["work"], row["implementation"], setting].append(row)
+            measured[row["work"], row["implementation"], setting].append(row)
     merged = []
-    for same in found.values():
+    for same in measured.values():
         times = [row["median_ms"] for row in same]
         merged.append({**same[0], "median_ms": statistics.median(times), "low_ms": min(times), "high_ms": max(times), "n": len(times)})
     ours = {(row["work"], row["setting"]): row["median_ms"] for row in merged if row["implementation"] == "imgloc"}
@@ -75,19 +75,19 @@ def beside(other: str) -> None:
 
 
 def cells() -> None:
-    """Every recurrent cell beside linen's, PyTorch's and Keras's, into cells.jsonl."""
+    """Times every recurrent cell beside linen's, PyTorch's and Keras's and writes cells.jsonl."""
     rows = [row for options in CELL_PASSES for row in bench(sys.executable, *options, group="cells")]
     files.write_text(CELLS, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def attention() -> None:
-    """Recurrent attention beside the same model in PyTorch, into attention.jsonl."""
-    which = ("--works=ram_mnist,ram_cluttered", "--implementations=imgloc,torch_eager", f"--processes={ROUNDS}")
-    files.write_text(ATTENTION, "".join(json.dumps(row) + "\n" for row in bench(sys.executable, *which)))
+    """Times recurrent attention beside the same model in PyTorch and writes attention.jsonl."""
+    options = ("--works=ram_mnist,ram_cluttered", "--implementations=imgloc,torch_eager", f"--processes={ROUNDS}")
+    files.write_text(ATTENTION, "".join(json.dumps(row) + "\n" for row in bench(sys.executable, *options)))
 
 
 def cells_table() -> None:
-    """Of each cell imgloc's time a step and its ratio to linen's own, to PyTorch's and to Keras's."""
+    """Prints imgloc's time per step for each cell and its ratio to linen's, PyTorch's and Keras's cells."""
     rows = [json.loads(line) for line in CELLS.read_text().splitlines()]
     ours = next(row for row in rows if row["implementation"] == "imgloc")
     print(f"Python {ours['python']}, JAX {ours['versions']['jax']}, {ours['machine']}, commit {ours['commit'][:7]}\n")
@@ -102,17 +102,17 @@ def cells_table() -> None:
 
 
 def memory() -> None:
-    """Peak memory and time of imgloc's step with IMGLOC_TUNE=1 and 0, a process each in turns; medians, into memory.jsonl."""
+    """Measures peak memory and time of imgloc's step with IMGLOC_TUNE=1 and 0, in turns; writes medians to memory.jsonl."""
     rows, machine = [], rounds.describe_machine("step", [], quick=True)
     for work in works.for_platform(works.STEP, machine["platform"], named=False):
         spec = {"task": "time", "group": "step", "work": work.name, "implementation": "imgloc", "setting": "box"}
-        found: dict[str, list[Row]] = {"1": [], "0": []}
+        measured: dict[str, list[Row]] = {"1": [], "0": []}
         for number in range(MEMORY_ROUNDS):
-            for tune, results in found.items():
+            for tune, results in measured.items():
                 print(f"{work.name}  IMGLOC_TUNE={tune}  process {number + 1} of {MEMORY_ROUNDS}", file=sys.stderr, flush=True)
                 os.environ["IMGLOC_TUNE"] = tune
                 results.append(rounds.run_worker({**spec, "platform": machine["platform"], "quick": False}, "box"))
-        for tune, results in found.items():
+        for tune, results in measured.items():
             row = {"work": work.name, "tuned": tune == "1", "n": len(results)}
             for key in ("peak_mib", "median_ms"):
                 values = [result[key] for result in results]
@@ -122,7 +122,7 @@ def memory() -> None:
 
 
 def memory_table() -> None:
-    """Of each work the most resident memory of the tuned process, of the other, and their ratio; and that of their times."""
+    """Prints the peak resident memory of each work, tuned and untuned, with the ratios of memory and of time."""
     rows = [json.loads(line) for line in MEMORY.read_text().splitlines()]
     print(f"Python {rows[0]['python']}, JAX {rows[0]['versions']['jax']}, {rows[0]['machine']}, commit {rows[0]['commit'][:7]}\n")
     print("| work | tuned, MiB | untuned, MiB | ratio | ratio of times |")
@@ -136,7 +136,7 @@ def memory_table() -> None:
 
 
 def table() -> None:
-    """Of each file: imgloc's time and its ratio to the best of the others, tuned and out of the box (in brackets)."""
+    """Prints imgloc's times and its ratios to the fastest of the others, tuned and (in brackets) with default settings."""
     for path in [*sorted(HERE.glob("python*.jsonl")), *HERE.glob("attention.jsonl")]:
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         ours = next(row for row in rows if row["implementation"] == "imgloc")
@@ -149,7 +149,7 @@ def table() -> None:
 
 
 def columns(rows: list[Row]) -> list[str]:
-    """The columns of one work."""
+    """Returns the columns of one work."""
     first = {(row["implementation"], row["setting"]): row for row in reversed(rows)}
     ours = first["imgloc", "tuned"]
     memory = "-"
@@ -162,7 +162,7 @@ def columns(rows: list[Row]) -> list[str]:
 
 
 def both(first: dict[tuple[str, str], Row], names: tuple[str, ...]) -> str:
-    """The largest ratio to one of these, that is to the quickest of them: tuned, and out of the box in brackets."""
+    """Returns the ratio to the fastest of these implementations: tuned, and with default settings in brackets."""
 
     def largest(setting: str) -> str:
         ratios = [row["ratio"] for (name, where), row in first.items() if name in names and where == setting and row["ratio"]]
@@ -174,8 +174,8 @@ def both(first: dict[tuple[str, str], Row], names: tuple[str, ...]) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", action="store_true", help="print the results that are there")
-    parser.add_argument("--cells", action="store_true", help="measure the recurrent cells")
+    parser.add_argument("--table", action="store_true", help="print the saved results")
+    parser.add_argument("--cells", action="store_true", help="time the recurrent cells")
     parser.add_argument("--attention", action="store_true", help="measure recurrent attention")
     parser.add_argument("--memory", action="store_true", help="measure memory, tuned and not")
     parser.add_argument("--beside", metavar="PYTHON", help="another interpreter with imgloc installed")

@@ -1,4 +1,4 @@
-"""Operations counted from a jaxpr against numbers worked out by hand."""
+"""Operations counted from a jaxpr against numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COUNT = arithmetic.count_operations
 
 
 def taps(size: int, kernel: int, stride: int, padding: str) -> int:
-    """Products of one row of pixels with a kernel's row that meet no padding, counted with NumPy."""
+    """Returns the number of products of a row of pixels with a row of a kernel, without those with padding, counted with NumPy."""
     ones, weights = np.ones(size), np.ones(kernel)
     if padding == "SAME":
         out = -(-size // stride)
@@ -25,7 +25,7 @@ def taps(size: int, kernel: int, stride: int, padding: str) -> int:
     return int(np.convolve(ones, weights, mode="valid")[::stride].sum())
 
 
-def convolve(x: Any, kernel: Any, stride: int, padding: str, groups: int = 1) -> Any:
+def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: str, groups: int = 1) -> jax.Array:
     return jax.lax.conv_general_dilated(
         x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups
     )
@@ -40,14 +40,14 @@ def test_a_convolution_costs_the_same_forward_and_in_both_gradients(size: int, k
     forward = functools.partial(convolve, stride=stride, padding=padding)
     assert COUNT(forward, x, w) == expected
 
-    def weighted(x: Any, w: Any) -> Any:  # a cotangent that is no constant
+    def weighted(x: jax.Array, w: jax.Array) -> jax.Array:  # its cotangent is not a constant
         return jnp.sum(forward(x, w) ** 2)
 
     assert COUNT(jax.grad(weighted, argnums=1), x, w) == 2 * expected
     assert COUNT(jax.grad(weighted, argnums=(0, 1)), x, w) == 3 * expected
 
 
-def test_a_depthwise_convolution_costs_a_product_a_channel() -> None:
+def test_a_depthwise_convolution_costs_one_product_per_channel() -> None:
     x, w = np.ones((2, 6, 6, 8), np.float32), np.ones((3, 3, 1, 8), np.float32)
     forward = functools.partial(convolve, stride=1, padding="VALID", groups=8)
     expected = 2 * 2 * 8 * 12**2
@@ -55,7 +55,7 @@ def test_a_depthwise_convolution_costs_a_product_a_channel() -> None:
     assert COUNT(jax.grad(lambda x, w: jnp.sum(forward(x, w) ** 2), argnums=(0, 1)), x, w) == 3 * expected
 
 
-def test_products_count_inside_jit_scan_and_the_dearest_branch() -> None:
+def test_products_count_inside_jit_scan_and_the_most_expensive_branch() -> None:
     a, b = np.ones((3, 4), np.float32), np.ones((4, 5), np.float32)
     assert COUNT(jnp.matmul, a, b) == 2 * 3 * 4 * 5
     assert COUNT(jax.jit(jnp.matmul), a, b) == 2 * 3 * 4 * 5
@@ -67,14 +67,14 @@ def test_products_count_inside_jit_scan_and_the_dearest_branch() -> None:
     assert COUNT(jnp.matmul, *batched) == 9 * 2 * 3 * 4 * 5
 
 
-def test_the_rate_of_products_is_that_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[Any] = []
+def test_the_rate_is_that_of_the_fastest_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    products: list[jax.Array] = []
 
     def fake(call: Any, quick: bool) -> list[float]:
-        done.append(call())
+        products.append(call())
         return [20.0, 10.0, 40.0]
 
     monkeypatch.setattr(arithmetic, "repeat", fake)
     assert arithmetic.product_rate("cpu", quick=True) == 2.0 * 2048**3 / 0.010
-    assert done[0].shape == (2048, 2048)
-    assert done[0].dtype == jnp.float32
+    assert products[0].shape == (2048, 2048)
+    assert products[0].dtype == jnp.float32

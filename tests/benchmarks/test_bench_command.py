@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: refusals in one line before anything is timed, and a real run."""
+"""`python -m benchmarks`: one-line errors before anything is timed, and a real run."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tests import processes
         (["cells", "--works=lstm_28"], "unknown work 'lstm_28'; did you mean 'lstm_rows'"),
         (["step", "--implementations=torch"], "possible: imgloc, keras, keras_inner, linen, torch_channels_last"),
         (["step", "--settings=tune"], "unknown setting 'tune'; did you mean 'tuned'"),
-        (["step", "--processes=0"], "--processes is 0; possible: at least 1"),
-        (["step", "--json=nowhere/rows.jsonl"], "cannot write --json 'nowhere/rows.jsonl'; possible: a file in a folder that exists"),
+        (["step", "--processes=0"], "--processes must be at least 1, got 0"),
+        (["step", "--json=nowhere/rows.jsonl"], "cannot write --json 'nowhere/rows.jsonl'; it must be a file in a folder that exists"),
         (["step", "--json=tests"], "cannot write --json 'tests'"),
-        (["start", "--works=lstm_28"], "'start' has nothing to choose"),
+        (["start", "--works=lstm_28"], "not to 'start'"),
         (["start", "--config=nowhere.py"], "no config file 'nowhere.py'"),
         (["step", "--workss=lstm_28"], "unknown option '--workss=lstm_28'"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_before_anything_is_timed(
+def test_a_mistake_is_reported_in_one_line_before_anything_is_timed(
     arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def timed(*_: object) -> None:
@@ -44,13 +44,13 @@ def test_a_mistake_is_told_in_one_line_before_anything_is_timed(
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="PyTorch is installed")
-def test_what_is_not_installed_is_told_with_how_to_install_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_package_is_reported_with_how_to_install_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["step", "--implementations=torch_eager"]) == 2
     err = capsys.readouterr().err
     assert "not installed, left out: torch_eager; pip install 'imgloc[bench]'" in err
 
 
-def test_a_real_run_prints_a_table_and_writes_a_row_a_line(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_run_prints_a_table_and_writes_its_rows(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in processes.HASTE.items():
         monkeypatch.setenv(name, value)
     rows_file = tmp_path / "rows.jsonl"
@@ -66,6 +66,6 @@ def test_a_real_run_prints_a_table_and_writes_a_row_a_line(tmp_path: Path, cache
         assert row["gflop"] == pytest.approx(0.148, abs=0.001)
         assert row["platform"] == "cpu"
         assert row["dtype"] == "float32"
-    assert "threads on every side" in done.stdout
+    assert "threads for every implementation" in done.stdout
     assert "lstm_28" in done.stdout
     assert "floor" in done.stdout

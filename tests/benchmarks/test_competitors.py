@@ -1,4 +1,4 @@
-"""PyTorch's and Keras's models do the same work, where they are installed (the extra `bench`)."""
+"""PyTorch's and Keras's models have the parameters of imgloc's, where they are installed (the extra `bench`)."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ COUNT = """
 import json, sys
 from benchmarks import works
 side = sys.argv[1]
-found = {}
+counts = {}
 for work in (*works.STEP, *works.CELLS):
-    if side in ("torch", "keras") and works.lack(work, side + ("_eager" if side == "torch" else "")):
+    if side in ("torch", "keras") and works.unavailable(work, side + ("_eager" if side == "torch" else "")):
         continue
     if side == "torch":
         from benchmarks.torch_models import make_model
-        found[work.name] = sum(p.numel() for p in make_model(work).parameters())
+        counts[work.name] = sum(p.numel() for p in make_model(work).parameters())
     elif side == "keras":
         from benchmarks.keras_models import make_model
-        found[work.name] = sum(int(v.value.size) for v in make_model(work).trainable_variables)
+        counts[work.name] = sum(int(v.value.size) for v in make_model(work).trainable_variables)
     elif work.name in sys.argv[2].split(",") or work.cell:
         import jax
         from benchmarks import jax_side
         init, _ = jax_side.train_functions(work, "cpu")
-        found[work.name] = sum(a.size for a in jax.tree.leaves(jax.eval_shape(init, 0).params))
-print(json.dumps(found))
+        counts[work.name] = sum(a.size for a in jax.tree.leaves(jax.eval_shape(init, 0).params))
+print(json.dumps(counts))
 """
 NEEDS = {
     "resnet18_64": "resnet", "resnet50_224": "resnet", "efficientnet_lite0_224_b1": "efficientnet_lite",
     "ram_mnist": "ram", "ram_cluttered": "ram",
 }  # fmt: skip
 COUNTED = ("three_layer_cnn_224", "digits_cnn_64", *NEEDS)
-BIASES = {"torch": {"elman": 1, "irnn": 1, "lstm": 4, "gru": 2}, "keras": {"gru": 2}}  # of units, beside those of imgloc
+BIASES = {"torch": {"elman": 1, "irnn": 1, "lstm": 4, "gru": 2}, "keras": {"gru": 2}}  # further biases per unit than imgloc's
 PUBLISHED = {"resnet18_64": 11_689_512, "resnet50_224": 25_557_032, "efficientnet_lite0_224_b1": 4_652_008}  # torchvision, timm
 
 
@@ -55,16 +55,16 @@ def counts(side: str) -> dict[str, int]:
     command = [sys.executable, "-c", COUNT, side, ",".join(ours)]
     done = subprocess.run(command, cwd=processes.ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 @pytest.mark.parametrize("side", ["torch", "keras"])
-def test_models_have_as_many_parameters(side: str) -> None:
+def test_models_have_the_same_number_of_parameters(side: str) -> None:
     if importlib.util.find_spec(side) is None:
         pytest.skip(f"{side} is not installed")
     ours, theirs = counts("imgloc"), counts(side)
-    second_biases = 4 * 50 if side == "torch" else 0  # PyTorch's LSTM has two a gate
+    second_biases = 4 * 50 if side == "torch" else 0  # PyTorch's LSTM has two biases per gate
     assert theirs["lstm_28"] - second_biases == ours["lstm_28"]
     feedforward = [name for name in ours if name in COUNTED and not (side == "keras" and name in works.GLIMPSES)]
     assert {name: theirs[name] for name in feedforward} == {name: ours[name] for name in feedforward}

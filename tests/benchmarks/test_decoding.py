@@ -1,4 +1,4 @@
-"""Photographs as they are read and augmented for a comparison: the same files, the same shapes, on every side."""
+"""Photographs are read and augmented from the same files to the same shapes by every implementation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("work", decoding.READINGS, ids=lambda work: work.name)
-def test_batches_are_of_the_wanted_size_and_their_boxes_stay(work: decoding.Reading, folders: Path) -> None:
+def test_batches_have_the_size_of_the_work_and_keep_boxes(work: decoding.Reading, folders: Path) -> None:
     (batch,) = decoding.batches(folders / work.name, work.size, threads=1, workers=0, steps=1)
     assert batch.images_bxhxwxc.shape == (decoding.BATCH, work.size, work.size, 3)
     assert batch.object_mask_bxn.mean() > 0.8
@@ -32,15 +32,15 @@ def test_batches_are_of_the_wanted_size_and_their_boxes_stay(work: decoding.Read
 def test_decoders_agree(folders: Path) -> None:
     for work in decoding.READINGS:
         one, *others = (
-            [np.asarray(image) for image in next(decoding.decoded(folders / work.name, name))[:3]] for name in decoding.DECODERS
+            [np.asarray(image) for image in next(decoding.decoded_batches(folders / work.name, name))[:3]] for name in decoding.DECODERS
         )
         for other in others:
             assert np.array_equal(one, other)
         assert one[0].shape == (*work.stored, 3)
 
 
-def test_pytorchs_batches_are_of_the_same_size(folders: Path) -> None:
-    pytest.importorskip("torchvision", reason="torchvision is not installed (the extra `bench` brings it)")
+def test_pytorch_s_batches_have_the_same_size(folders: Path) -> None:
+    pytest.importorskip("torchvision", reason="torchvision is not installed (install the extra `bench`)")
     from benchmarks import torch_decoding
 
     for tensors in (False, True):
@@ -50,28 +50,28 @@ def test_pytorchs_batches_are_of_the_same_size(folders: Path) -> None:
         assert str(images.dtype) == "torch.uint8"
 
 
-def test_time_is_that_of_batches_after_the_first_ones() -> None:
-    assert decoding.counted(itertools.repeat(0), 0.01) < 1.0
+def test_the_first_batches_are_not_timed() -> None:
+    assert decoding.time_batches(itertools.repeat(0), 0.01) < 1.0
     with pytest.raises(StopIteration):
-        decoding.counted(iter(range(decoding.WARM_UP)), 0.01)
+        decoding.time_batches(iter(range(decoding.WARM_UP)), 0.01)
 
 
-def test_rows_hold_medians_ratios_and_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_have_medians_ratios_and_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "DISTINCT", 1)
     times = {"imgloc_threads": 20.0, "imgloc_workers": 30.0, "torch_pillow": 50.0, "decode_imgloc": 2.0, "decode_pillow": 5.0}
 
     def worker(spec: Mapping[str, Any], setting: str) -> dict[str, Any]:
-        side = spec["implementation"]
+        name = spec["implementation"]
         assert (Path(spec["folder"]) / "train_labels.csv").is_file()
-        return {"median_ms": times[side]} if side in times else {"reason": "does not work"}
+        return {"median_ms": times[name]} if name in times else {"reason": "does not work"}
 
-    monkeypatch.setattr(rounds, "_here", lambda package: True)
+    monkeypatch.setattr(rounds, "is_installed", lambda package: True)
     rows = rounds.reading(tmp_path, 2, quick=True, say=lambda line: None, worker=worker)
-    found = {(row["work"], row["implementation"]): row for row in rows}
-    assert len(found) == len(decoding.READINGS) * len(decoding.SIDES)
-    assert found["jpeg_64", "torch_pillow"]["ratio"] == 2.5
-    assert found["jpeg_64", "imgloc_workers"]["ratio"] == 1.5
-    assert found["jpeg_64", "decode_pillow"]["ratio"] == 2.5
-    assert found["jpeg_64", "imgloc_threads"]["images_per_second"] == 3200.0
-    assert found["jpeg_500_to_224", "torch_tensors"]["reason"] == "does not work"
-    assert found["jpeg_500_to_224", "torch_pillow"]["n"] == 2
+    row_of = {(row["work"], row["implementation"]): row for row in rows}
+    assert len(row_of) == len(decoding.READINGS) * len(decoding.IMPLEMENTATIONS)
+    assert row_of["jpeg_64", "torch_pillow"]["ratio"] == 2.5
+    assert row_of["jpeg_64", "imgloc_workers"]["ratio"] == 1.5
+    assert row_of["jpeg_64", "decode_pillow"]["ratio"] == 2.5
+    assert row_of["jpeg_64", "imgloc_threads"]["images_per_second"] == 3200.0
+    assert row_of["jpeg_500_to_224", "torch_tensors"]["reason"] == "does not work"
+    assert row_of["jpeg_500_to_224", "torch_pillow"]["n"] == 2

@@ -1,4 +1,4 @@
-"""What imgloc's side does in a call."""
+"""The functions that are timed for imgloc."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks import jax_side, works
 TINY = dataclasses.replace(works.LSTM, steps_per_call=1, batch=4, size=8)
 
 
-def test_batches_are_of_a_works_size_and_the_same_each_time() -> None:
+def test_batches_have_a_work_s_shapes_and_are_deterministic() -> None:
     batch = jax_side.make_batch(works.DIGITS)
     assert batch.images_bxhxwxc.shape == (64, 64, 64, 1)
     assert batch.images_bxhxwxc.dtype == np.uint8
@@ -21,7 +21,7 @@ def test_batches_are_of_a_works_size_and_the_same_each_time() -> None:
     assert (batch.images_bxhxwxc != jax_side.make_batch(works.DIGITS, seed=1).images_bxhxwxc).any()
 
 
-def test_prepared_works_run_and_know_their_parameters_and_steps() -> None:
+def test_prepared_works_run_and_report_parameters_and_steps() -> None:
     for work in (TINY, dataclasses.replace(TINY, steps_per_call=2), dataclasses.replace(TINY, train=False)):
         prepared = jax_side.make(work, platform="cpu", tuned=True)
         prepared.run(2)
@@ -46,7 +46,7 @@ def test_an_accelerator_computes_in_bfloat16() -> None:
     assert "bf16" not in str(jax.make_jaxpr(one_step)(jax.eval_shape(init, 0), jax_side.make_batch(TINY)))
 
 
-def test_recurrent_attention_learns_by_both_of_its_losses() -> None:
+def test_recurrent_attention_has_both_of_its_losses() -> None:
     init, one_step = jax_side.train_functions(works.RAM_CLUTTERED, "cpu")
     state = jax.eval_shape(init, 0)
     assert state.params["network"]["what"]["kernel"].shape == (3 * 12 * 12, 128)

@@ -1,4 +1,4 @@
-"""The seed's programs as Keras writes them: the same weights give the same outputs and take the same Adam steps (the extra `bench`)."""
+"""The published Keras programs: imgloc's models have the same outputs and Adam steps for the same weights (needs the extra `bench`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests import processes
 
 needs_keras = pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="keras is not installed")
 STEPS = 20
-# In a process of its own: Keras chooses its backend when it is imported.
+# Runs in a new process, as Keras chooses its backend when it is imported.
 PUBLISHED = """
 import pickle, sys
 import numpy as np
@@ -46,28 +46,28 @@ else:
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (3, 224, 224, 3) if name == "cnn" else (32, 28, 28), dtype=np.uint8)
 labels = rng.integers(0, 10, len(images))
-weights = [np.asarray(w) + 0.01 * rng.standard_normal(w.shape).astype(np.float32) for w in model.get_weights()]  # no bias left at 0
+weights = [np.asarray(w) + 0.01 * rng.standard_normal(w.shape).astype(np.float32) for w in model.get_weights()]  # so that no bias is 0
 model.set_weights(weights)
 inputs = images.astype(np.float32) / 255
-found = {"images": images, "labels": labels, "weights": weights, "outputs": np.asarray(model.predict(inputs, verbose=0)), "losses": []}
+result = {"images": images, "labels": labels, "weights": weights, "outputs": np.asarray(model.predict(inputs, verbose=0)), "losses": []}
 if name != "cnn":
     model.compile(optimizer="adam", loss="categorical_crossentropy")
     for _ in range(STEPS):
-        found["losses"].append(float(model.train_on_batch(inputs, utils.to_categorical(labels, 10))))
+        result["losses"].append(float(model.train_on_batch(inputs, utils.to_categorical(labels, 10))))
 with open(out, "wb") as file:
-    pickle.dump(found, file)
+    pickle.dump(result, file)
 """
 
 
-def of_keras(name: str, folder: Path) -> dict[str, Any]:
-    """What Keras makes of its own weights: images, labels, weights, outputs, and the losses of some steps."""
+def run_keras(name: str, folder: Path) -> dict[str, Any]:
+    """Runs a published program; returns its images, labels, weights, outputs, and the losses of some steps."""
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     code = PUBLISHED.replace("STEPS", str(STEPS))
-    command = [sys.executable, "-c", code, name, str(folder / "found")]
+    command = [sys.executable, "-c", code, name, str(folder / "result")]
     done = subprocess.run(command, cwd=processes.ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = pickle.loads((folder / "found").read_bytes())
-    return found
+    result: dict[str, Any] = pickle.loads((folder / "result").read_bytes())
+    return result
 
 
 def probabilities(model: Any, params: Any, images: np.ndarray) -> np.ndarray:
@@ -77,28 +77,28 @@ def probabilities(model: Any, params: Any, images: np.ndarray) -> np.ndarray:
 
 def assert_same(ours: np.ndarray, theirs: np.ndarray) -> None:
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    np.testing.assert_allclose(np.log(ours), np.log(theirs), atol=1e-4)  # of 1,000 classes each has 1e-3: the above says little
-    assert np.abs(theirs - theirs[:1]).max() > 1e-4, "answers that are all alike would say nothing"
+    np.testing.assert_allclose(np.log(ours), np.log(theirs), atol=1e-4)  # each of 1,000 classes has about 1e-3, so the check above is weak
+    assert np.abs(theirs - theirs[:1]).max() > 1e-4, "all outputs are alike, so the comparison is meaningless"
 
 
 @needs_keras
-def test_the_three_layer_cnn_answers_as_keras_s(tmp_path: Path) -> None:
-    found = of_keras("cnn", tmp_path)
+def test_the_three_layer_cnn_has_keras_s_outputs(tmp_path: Path) -> None:
+    keras = run_keras("cnn", tmp_path)
     names = ("Conv_0", "Conv_1", "Conv_2", "Dense_0", "classes")
-    pairs = zip(found["weights"][::2], found["weights"][1::2], strict=True)
+    pairs = zip(keras["weights"][::2], keras["weights"][1::2], strict=True)
     params = {name: {"kernel": kernel, "bias": bias} for name, (kernel, bias) in zip(names, pairs, strict=True)}
-    assert_same(probabilities(three_layer_cnn.Model(num_classes=1000, locate=False), params, found["images"]), found["outputs"])
+    assert_same(probabilities(three_layer_cnn.Model(num_classes=1000, locate=False), params, keras["images"]), keras["outputs"])
 
 
 @needs_keras
 @pytest.mark.parametrize("cell", ["lstm", "elman"])
-def test_the_seed_recurrences_answer_and_learn_as_keras_s(cell: str, tmp_path: Path) -> None:
-    found = of_keras(cell, tmp_path)
-    kernel, recurrent, bias, dense, dense_bias = found["weights"]
+def test_recurrent_networks_have_keras_s_outputs_and_losses(cell: str, tmp_path: Path) -> None:
+    keras = run_keras(cell, tmp_path)
+    kernel, recurrent, bias, dense, dense_bias = keras["weights"]
     layer = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": bias}
     params = {"stack": {"layer0": layer}, "classes": {"kernel": dense, "bias": dense_bias}}
-    model, images = sequence.Model(num_classes=10, cell=f"{cell}(activation=relu)", features=50), found["images"][..., None]
-    assert_same(probabilities(model, params, images), found["outputs"])
+    model, images = sequence.Model(num_classes=10, cell={"name": cell, "activation": "relu"}, features=50), keras["images"][..., None]
+    assert_same(probabilities(model, params, images), keras["outputs"])
 
     optim = schema.base().optim
     optim.update(schedule="constant", eps=1e-7)  # as in the recipes
@@ -106,7 +106,7 @@ def test_the_seed_recurrences_answer_and_learn_as_keras_s(cell: str, tmp_path: P
     size = len(images)
     batch = Batch(
         images, np.zeros((size, 1, 4), np.float32), np.zeros((size, 1), np.int32), np.zeros((size, 1), bool),
-        found["labels"].astype(np.int32), np.ones(size, bool), np.tile(np.array([0, 0, 1, 1], np.float32), (size, 1)),
+        keras["labels"].astype(np.int32), np.ones(size, bool), np.tile(np.array([0, 0, 1, 1], np.float32), (size, 1)),
     )  # fmt: skip
     state = jax.jit(lambda: step.init_state(0, shape=images.shape[1:], model=model, optimizer=optimizer, ema_decay=0.0))()
     state = state._replace(params=jax.tree.map(jax.numpy.asarray, params))
@@ -116,5 +116,5 @@ def test_the_seed_recurrences_answer_and_learn_as_keras_s(cell: str, tmp_path: P
     for _ in range(STEPS):
         state, metrics = one_step(state)
         ours.append(float(metrics["loss"]))
-    assert found["losses"][-1] < 0.98 * found["losses"][0]
-    np.testing.assert_allclose(ours, found["losses"], rtol=1e-3)  # Keras adds its epsilon before the bias correction
+    assert keras["losses"][-1] < 0.98 * keras["losses"][0]
+    np.testing.assert_allclose(ours, keras["losses"], rtol=1e-3)  # Keras adds its epsilon before the bias correction

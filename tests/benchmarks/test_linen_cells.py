@@ -1,4 +1,4 @@
-"""linen's cells with imgloc's arguments give what imgloc's give."""
+"""linen's cells with imgloc's arguments return the states of imgloc's cells."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ CASES: dict[str, tuple[Any, Any, tuple[int, ...], dict[str, Any]]] = {  # name -
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_states_are_the_same(name: str) -> None:
+def test_linen_s_states_are_the_same(name: str) -> None:
     ours, theirs, gates, options = CASES[name]
     maps, window = ((6, 6), (3, 3)) if name == "conv_lstm" else ((), ())
     widths = [gate * UNITS for gate in gates]
     shapes = [(*window, INPUTS, widths[0]), (*window, UNITS, widths[1]), *((width,) for width in widths[2:])]
     rng = np.random.default_rng(0)
-    given = [jnp.asarray(0.5 * rng.standard_normal(shape), jnp.float32) for shape in [(BATCH, TIME, *maps, INPUTS), *shapes]]
-    wanted = jax.jit(lambda: ours(*given, None, **options))()
-    found = jax.jit(lambda: theirs(*given, None, reverse=False, form="", **options))()
-    assert np.abs(wanted).max() > 0.1
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    arguments = [jnp.asarray(0.5 * rng.standard_normal(shape), jnp.float32) for shape in [(BATCH, TIME, *maps, INPUTS), *shapes]]
+    expected = jax.jit(lambda: ours(*arguments, None, **options))()
+    states = jax.jit(lambda: theirs(*arguments, None, reverse=False, form="", **options))()
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(states, expected, atol=1e-5)

@@ -1,4 +1,4 @@
-"""The linen side is the same model: same parameters, same outputs. In processes of their own, as it replaces layers."""
+"""Models with linen's layers have the same parameters and outputs. Each side runs in a new process, as layers are replaced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks import linen_layers
 from imgloc.config import registry
 from tests import processes
 
-# Parameters are made from their names and shapes alone, so both sides have the same ones or the trees differ.
+# Values of parameters depend only on their names and shapes, so they are the same on both sides.
 CODE = """
 import dataclasses, pickle, sys, zlib
 from pathlib import Path
@@ -25,11 +25,11 @@ if side == "linen":
     replace_layers()
 import jax, jax.numpy as jnp
 import numpy as np
-from imgloc import names
+from imgloc.config import registry
 from benchmarks import jax_side, works
-from imgloc.ops import conv
+from imgloc.nn import conv
 
-def made(path, leaf):
+def value_of(path, leaf):
     name = jax.tree_util.keystr(path, simple=True, separator="/")
     if name.endswith(("scale", "var", "mean")):
         return np.full(leaf.shape, float(not name.endswith("mean")), leaf.dtype)
@@ -38,28 +38,28 @@ def made(path, leaf):
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     return (rng.standard_normal(leaf.shape) / np.sqrt(max(1, np.prod(leaf.shape[:-1])))).astype(leaf.dtype)
 
-found = {"layer": conv.Conv.__module__, "cells": set()}
+results = {"layer": conv.Conv.__module__, "cells": set()}
 for name in ("elman", "lstm", "gru", "minimal_gru", "conv_lstm"):
-    found["cells"].add(getattr(names.find("nn.cells", name), name).__module__)
-found["cells"].add(names.find("nn.cells", "irnn").elman.__module__)
-for work in (works.SEED, works.DIGITS, works.LSTM):  # a whole step
-    work = dataclasses.replace(work, batch=2, classes=10, size=40 if work is works.SEED else work.size)
+    results["cells"].add(getattr(registry.find("nn.cells", name), name).__module__)
+results["cells"].add(registry.find("nn.cells", "irnn").elman.__module__)
+for work in (works.THREE_LAYER_CNN, works.DIGITS, works.LSTM):  # a whole step
+    work = dataclasses.replace(work, batch=2, classes=10, size=40 if work is works.THREE_LAYER_CNN else work.size)
     init, one_step = jax_side.train_functions(work, "cpu")
     state = jax.eval_shape(init, 0)
     state = state._replace(
-        step=jnp.int32(0), seed=jnp.uint32(0), params=jax.tree_util.tree_map_with_path(made, state.params),
+        step=jnp.int32(0), seed=jnp.uint32(0), params=jax.tree_util.tree_map_with_path(value_of, state.params),
         opt_state=jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state.opt_state),
     )
-    found[work.name] = {"params": state.params, **jax.jit(one_step)(state, jax_side.make_batch(work))[1]}
+    results[work.name] = {"params": state.params, **jax.jit(one_step)(state, jax_side.make_batch(work))[1]}
 images = np.random.default_rng(0).random((2, 64, 64, 1), np.float32)
-for name in names.names("models"):  # a forward pass
-    module = names.find("models", name)
+for name in registry.names("models"):  # a forward pass
+    module = registry.find("models", name)
     model = module.Model(num_classes=3, **module.TINY)
     shapes = jax.eval_shape(lambda: model.init(dict.fromkeys(("params", "dropout"), jax.random.key(0)), images, train=False))
-    variables = jax.tree_util.tree_map_with_path(made, shapes)
+    variables = jax.tree_util.tree_map_with_path(value_of, shapes)
     outputs = jax.jit(lambda v: model.apply(v, images, train=False))(variables)
-    found[name] = {"params": variables["params"], **{k: v for k, v in outputs.items() if k not in ("features", "steps")}}
-Path(out).write_bytes(pickle.dumps(jax.device_get(found)))
+    results[name] = {"params": variables["params"], **{k: v for k, v in outputs.items() if k not in ("features", "partial_predictions")}}
+Path(out).write_bytes(pickle.dumps(jax.device_get(results)))
 """
 
 
@@ -68,18 +68,18 @@ def outputs(side: str, out: Path, cache: Path) -> dict[str, Any]:
     environment = {**processes.environment(cache), **processes.HASTE}
     done = subprocess.run(command, cwd=processes.ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = pickle.loads(out.read_bytes())
-    return found
+    results: dict[str, Any] = pickle.loads(out.read_bytes())
+    return results
 
 
 def paths(tree: Any) -> dict[str, tuple[int, ...]]:
-    """Every parameter's path and shape."""
+    """Returns the shape of every parameter by its path."""
     if not hasattr(tree, "items"):
         return {"": tree.shape}
     return {f"{key}/{path}": shape for key, value in tree.items() for path, shape in paths(value).items()}
 
 
-def test_with_the_same_parameters_linen_gives_the_same(tmp_path: Path, cache: Path) -> None:
+def test_with_the_same_parameters_outputs_are_the_same(tmp_path: Path, cache: Path) -> None:
     ours, theirs = (outputs(side, tmp_path / side, cache) for side in ("imgloc", "linen"))
     assert ours.pop("layer").startswith("imgloc.")
     assert theirs.pop("layer").startswith("flax.")

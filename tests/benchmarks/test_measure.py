@@ -1,4 +1,4 @@
-"""Repeating and summing up times."""
+"""Repeated timing and its summary."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ def test_every_call_is_timed_and_divided_by_its_steps() -> None:
     assert all(10.0 <= ms < 20.0 for ms in times)
 
 
-def test_repeats_stop_after_the_seconds_or_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(measure.repeat(lambda: None)) == measure.MOST
+def test_repeats_stop_after_their_time_or_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(measure.repeat(lambda: None)) == measure.MAX_REPEATS
     monkeypatch.setattr(measure, "SECONDS", 0.0)
-    assert len(measure.repeat(lambda: None)) == measure.FEWEST
+    assert len(measure.repeat(lambda: None)) == measure.MIN_REPEATS
 
 
-def test_an_accelerator_gets_several_calls_before_it_is_waited_for() -> None:
-    asked: dict[str, list[int]] = {"cpu": [], "gpu": []}
-    for platform, calls in asked.items():
+def test_an_accelerator_gets_several_calls_between_waits() -> None:
+    calls_of: dict[str, list[int]] = {"cpu": [], "gpu": []}
+    for platform, calls in calls_of.items():
         assert len(measure.measure(Prepared(calls.append, 1), platform=platform, quick=True)) == 3
-    assert set(asked["cpu"]) == {1}
-    assert set(asked["gpu"]) == {measure.STEPS_ON_ACCELERATOR}
-    assert len(asked["cpu"]) == 5  # 2 to warm up
+    assert set(calls_of["cpu"]) == {1}
+    assert set(calls_of["gpu"]) == {measure.STEPS_ON_ACCELERATOR}
+    assert len(calls_of["cpu"]) == 5  # 2 to warm up
 
 
-def test_processes_are_summed_up_by_their_medians() -> None:
+def test_processes_are_summarized_by_their_medians() -> None:
     assert measure.over_processes([3.0, 1.0, 2.0]) == {"median_ms": 2.0, "low_ms": 1.0, "high_ms": 3.0, "n": 3}
     assert measure.over_processes([3.0, 1.0])["median_ms"] == 2.0

@@ -1,4 +1,4 @@
-"""Turns, rows and ratios, from processes that are not started; and one real process."""
+"""Turns, rows and ratios from results of a fake worker, and one real process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDES = [Side("imgloc", "box"), Side("linen", "box"), Side("torch_eager", "box")
 
 
 class Worker:
-    """Gives the TIMES of each implementation one after another; torch_compiled does not run."""
+    """Returns the TIMES of each implementation one after another; torch_compiled fails."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, str]] = []
@@ -33,15 +33,15 @@ class Worker:
 
 
 def rows_of(worker: Worker, sides: list[Side] = SIDES, processes: int = 3) -> list[dict[str, Any]]:
-    said: list[str] = []
+    lines: list[str] = []
     rows = rounds.time_in_turns(
-        "step", [works.LSTM, works.DIGITS], sides, platform="cpu", processes=processes, quick=True, say=said.append, worker=worker
+        "step", [works.LSTM, works.DIGITS], sides, platform="cpu", processes=processes, quick=True, say=lines.append, worker=worker
     )
-    assert len([line for line in said if "process " in line]) == len(worker.calls)
+    assert len([line for line in lines if "process " in line]) == len(worker.calls)
     return rows
 
 
-def test_processes_take_turns_and_what_fails_is_not_tried_again() -> None:
+def test_processes_take_turns_and_a_failing_side_is_not_run_again() -> None:
     worker = Worker()
     rows_of(worker)
     names = [name for work, name, _ in worker.calls if work == "lstm_28"]
@@ -49,10 +49,10 @@ def test_processes_take_turns_and_what_fails_is_not_tried_again() -> None:
     assert names == [*turn, "torch_compiled", *turn, *turn]
 
 
-def test_a_row_holds_the_median_over_processes_the_spread_and_the_ratio() -> None:
+def test_a_row_has_the_median_over_processes_the_range_and_the_ratio() -> None:
     ours, linen, eager, compiled = rows_of(Worker())[:4]
-    wanted = {"work": "lstm_28", "implementation": "linen", "setting": "box", "median_ms": 22.0, "low_ms": 20.0, "high_ms": 30.0}
-    assert {key: linen[key] for key in wanted} == wanted
+    expected = {"work": "lstm_28", "implementation": "linen", "setting": "box", "median_ms": 22.0, "low_ms": 20.0, "high_ms": 30.0}
+    assert {key: linen[key] for key in expected} == expected
     assert (ours["ratio"], linen["ratio"], eager["ratio"]) == (1.0, 0.5, 2.0)
     assert (linen["n"], linen["repeats"], linen["parameters"], linen["batch"]) == (3, [7, 7, 7], 12, 64)
     assert compiled["reason"].startswith("InvalidCxxCompiler")
@@ -73,7 +73,7 @@ def test_ratios_are_within_a_setting_and_none_without_imgloc() -> None:
     assert [row["ratio"] for row in alone] == [None, None]
 
 
-def test_what_would_be_timed_twice_is_timed_once() -> None:
+def test_implementations_that_are_the_same_are_timed_once() -> None:
     sides = [Side("imgloc", "box"), Side("torch_channels_last", "box"), Side("keras_inner", "box")]
     chosen = [works.LSTM, works.DIGITS, works.find_work("infer", "digits_cnn_64_b8")]
     rows = rounds.time_in_turns(
@@ -87,7 +87,7 @@ def test_what_would_be_timed_twice_is_timed_once() -> None:
     ]  # fmt: skip
 
 
-def test_a_side_without_the_cell_has_a_row_that_says_so_and_no_process() -> None:
+def test_a_side_without_the_cell_has_a_row_with_the_reason_and_no_process() -> None:
     worker = Worker()
     chosen = [works.find_work("cells", "lru_rows")]
     ours, linen = rounds.time_in_turns(
@@ -100,34 +100,34 @@ def test_a_side_without_the_cell_has_a_row_that_says_so_and_no_process() -> None
 
 def test_the_floor_is_the_arithmetic_at_the_measured_rate() -> None:
     rows = [{"work": "a", "median_ms": 40.0}, {"work": "a", "median_ms": None}, {"work": "b", "median_ms": 1.0}]
-    found = rounds.with_floor(rows, {"operations": {"a": 2e9, "b": None}, "rate": 2e11})
-    assert found[0] == {"work": "a", "median_ms": 40.0, "gflop": 2.0, "floor_ms": 10.0, "share_of_peak": 0.25, "peak_gflops": 200.0}
-    assert found[1]["floor_ms"] == 10.0
-    assert found[1]["share_of_peak"] is None
-    assert found[2]["gflop"] is found[2]["floor_ms"] is found[2]["share_of_peak"] is None
+    floors = rounds.with_floor(rows, {"operations": {"a": 2e9, "b": None}, "rate": 2e11})
+    assert floors[0] == {"work": "a", "median_ms": 40.0, "gflop": 2.0, "floor_ms": 10.0, "share_of_peak": 0.25, "peak_gflops": 200.0}
+    assert floors[1]["floor_ms"] == 10.0
+    assert floors[1]["share_of_peak"] is None
+    assert floors[2]["gflop"] is floors[2]["floor_ms"] is floors[2]["share_of_peak"] is None
 
 
-def test_a_row_says_where_it_was_measured() -> None:
+def test_a_row_describes_where_it_was_measured() -> None:
     where = rounds.about({"device": "cpu", "platform": "cpu"})
     assert {"device", "platform", "machine", "threads", "python", "versions", "commit"} <= set(where)
     assert {"imgloc", "jax", "jaxlib", "flax"} <= set(where["versions"])
 
 
-def test_what_is_not_installed_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_implementations_without_their_package_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounds.importlib.util, "find_spec", lambda name: None if name == "torch" else object())
-    here, missing = rounds.installed(list(works.IMPLEMENTATIONS))
-    assert here == ["imgloc", "linen", "keras", "keras_inner"]
+    present, missing = rounds.installed(list(works.IMPLEMENTATIONS))
+    assert present == ["imgloc", "linen", "keras", "keras_inner"]
     assert missing == ["torch_eager", "torch_channels_last", "torch_compiled"]
 
 
-def test_feeding_rows_hold_batches_against_steps() -> None:
-    made = iter([10.0, 20.0, 30.0])
+def test_feeding_rows_compare_batches_with_steps() -> None:
+    times = iter([10.0, 20.0, 30.0])
 
     def worker(spec: Mapping[str, Any], setting: str) -> dict[str, Any]:
         assert (spec["task"], setting) == ("input", "box")
-        ms = next(made)
-        held = {"images": 64, "against": "lstm_28", "against_ms": 40.0}
-        return {"batch": {"median_ms": ms, **held}, "fed": {"median_ms": 50.0, **held, "waiting_share": ms / 100},
+        ms = next(times)
+        step = {"images": 64, "against": "lstm_28", "against_ms": 40.0}
+        return {"batch": {"median_ms": ms, **step}, "fed": {"median_ms": 50.0, **step, "waiting_share": ms / 100},
                 "jpeg": {"median_ms": 8.0, "images": 32, "against": "three_layer_cnn_224", "against_ms": None}}  # fmt: skip
 
     batch, fed, jpeg = rounds.feeding("cpu", 3, quick=True, say=lambda line: None, worker=worker)
@@ -140,17 +140,17 @@ def test_feeding_rows_hold_batches_against_steps() -> None:
         rounds.feeding("cpu", 1, quick=True, say=lambda line: None, worker=lambda spec, setting: {"reason": "no data"})
 
 
-def test_a_machine_without_jax_is_told() -> None:
+def test_a_machine_without_jax_is_reported() -> None:
     with pytest.raises(UserError, match="JAX does not run here: no backend"):
         rounds.describe_machine("step", [], quick=True, worker=lambda spec, setting: {"reason": "no backend"})
 
 
-def test_a_process_that_cannot_time_says_why() -> None:
+def test_a_failing_process_returns_the_reason() -> None:
     result = rounds.run_worker({"task": "time", "group": "step", "work": "nothing"}, "box")
     assert list(result) == ["reason"]
     assert "unknown work 'nothing'" in result["reason"]
 
 
-def test_a_process_that_dies_is_a_reason_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_dies_returns_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounds.sys, "executable", "false")
-    assert rounds.run_worker({}, "box") == {"reason": "exit code 1: nothing said"}
+    assert rounds.run_worker({}, "box") == {"reason": "exit code 1: no message"}

@@ -1,4 +1,4 @@
-"""Whole commands timed from outside."""
+"""Timing of whole commands."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from imgloc.errors import UserError
 from tests import processes
 
 
-def test_a_config_that_is_not_there_is_told_with_what_to_do() -> None:
+def test_a_missing_config_is_reported_with_what_to_do() -> None:
     with pytest.raises(UserError, match=r"no config file .nowhere\.py.; possible: run from imgloc's working tree"):
         start.timed("nowhere.py", processes=1, say=lambda line: None)
 
 
-def test_rows_are_medians_in_milliseconds_and_warm_uses_what_cold_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_medians_in_milliseconds_and_warm_uses_the_cache_of_cold(monkeypatch: pytest.MonkeyPatch) -> None:
     caches: list[str] = []
 
     def first_step(config: str, workdir: Path, environment: dict[str, str]) -> float:

@@ -1,4 +1,4 @@
-"""PyTorch's recurrent attention is imgloc's: the same weights and random numbers give the same answers, loss and gradients."""
+"""PyTorch's recurrent attention has imgloc's outputs, loss and gradients for the same weights and random numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from imgloc.types import Batch
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 B, GLIMPSES = 5, 4
-FIELDS = {"glimpses": GLIMPSES, "size": 4, "scales": 3, "units": 12, "sensed": 8}
+FIELDS = {"glimpses": GLIMPSES, "size": 4, "scales": 3, "units": 12, "glimpse_hidden": 8}
 
 
 def test_it_is_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,7 @@ def test_it_is_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
     images = rng.integers(0, 256, (B, 20, 14, 1), dtype=np.uint8)
     labels = np.array([0, 1, 2, 0, 1], np.int32)
     uniform = rng.random((B, GLIMPSES, 2), np.float32)
-    normal = 3 * rng.standard_normal((B, GLIMPSES, 2), np.float32)  # some places are beyond the edge
+    normal = 3 * rng.standard_normal((B, GLIMPSES, 2), np.float32)  # some locations are beyond the edge
     monkeypatch.setattr(ram, "_random", lambda keys_b, glimpses: (jnp.asarray(uniform), jnp.asarray(normal)))
 
     model = ram.Model(num_classes=3, **FIELDS)
@@ -50,26 +50,26 @@ def test_it_is_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, layer in params["network"].items():
         weights = {"weight": np.array(layer["kernel"].T), "bias": np.array(layer["bias"])}
         getattr(other, name).load_state_dict({key: torch.from_numpy(array) for key, array in weights.items()})
-    given = torch.from_numpy(images / np.float32(255)).permute(0, 3, 1, 2)
-    chosen = jnp.asarray(outputs["features"]["places"])
-    assert ((chosen == 0) | (chosen == 1)).any()
-    answer = other(given, torch.from_numpy(uniform[:, 0]), torch.from_numpy(normal[:, 1:]))
-    theirs = torch_ram.loss(answer, torch.from_numpy(labels).long())
+    inputs = torch.from_numpy(images / np.float32(255)).permute(0, 3, 1, 2)
+    locations = jnp.asarray(outputs["features"]["places"])
+    assert ((locations == 0) | (locations == 1)).any()
+    torch_outputs = other(inputs, torch.from_numpy(uniform[:, 0]), torch.from_numpy(normal[:, 1:]))
+    theirs = torch_ram.loss(torch_outputs, torch.from_numpy(labels).long())
     theirs.backward()
 
-    np.testing.assert_allclose(answer.logits.detach(), outputs["logits"], atol=1e-4)
-    np.testing.assert_allclose(answer.log_probability.detach(), outputs["features"]["log_probability"], rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(answer.baselines.detach(), outputs["features"]["baselines"], atol=1e-4)
+    np.testing.assert_allclose(torch_outputs.logits.detach(), outputs["logits"], atol=1e-4)
+    np.testing.assert_allclose(torch_outputs.log_probability.detach(), outputs["features"]["log_probability"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(torch_outputs.baselines.detach(), outputs["features"]["baselines"], atol=1e-4)
     np.testing.assert_allclose(theirs.item(), value, rtol=1e-4)
     for name, layer in gradients["network"].items():
-        found = getattr(other, name)
+        linear = getattr(other, name)
         largest = np.abs(layer["kernel"]).max()
         assert largest > 1e-3, name
-        np.testing.assert_allclose(found.weight.grad.T, layer["kernel"], atol=1e-4 * largest, rtol=1e-3, err_msg=name)
-        np.testing.assert_allclose(found.bias.grad, layer["bias"], atol=1e-4 * largest, rtol=1e-3, err_msg=name)
+        np.testing.assert_allclose(linear.weight.grad.T, layer["kernel"], atol=1e-4 * largest, rtol=1e-3, err_msg=name)
+        np.testing.assert_allclose(linear.bias.grad, layer["bias"], atol=1e-4 * largest, rtol=1e-3, err_msg=name)
 
 
-def test_it_draws_its_own_numbers_and_takes_steps() -> None:
+def test_it_draws_random_numbers_and_takes_steps() -> None:
     from benchmarks import torch_models, torch_side
 
     model = torch_models.make_model(works.RAM_MNIST)

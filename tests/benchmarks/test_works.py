@@ -1,4 +1,4 @@
-"""The works, and what can be chosen of them."""
+"""The works, and their selection by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from imgloc.config import registry
 from imgloc.errors import UserError
 
 
-def test_names_tell_works_apart_and_forward_passes_say_their_batch() -> None:
+def test_names_are_unique_and_those_of_forward_passes_include_the_batch_size() -> None:
     for group, members in works.WORKS.items():
         known = [work.name for work in members]
         assert len(set(known)) == len(known), group
@@ -18,57 +18,57 @@ def test_names_tell_works_apart_and_forward_passes_say_their_batch() -> None:
     assert not any(work.train for work in works.INFER)
 
 
-def test_choosing_keeps_the_order_and_nothing_chosen_is_everything() -> None:
-    assert works.chosen("setting", "", works.SETTINGS) == ["box", "tuned"]
-    assert works.chosen("setting", "tuned,box,tuned", works.SETTINGS) == ["box", "tuned"]
-    assert works.chosen("setting", " tuned ,", works.SETTINGS) == ["tuned"]
+def test_selected_names_keep_their_order_and_an_empty_selection_is_everything() -> None:
+    assert works.select_names("setting", "", works.SETTINGS) == ["box", "tuned"]
+    assert works.select_names("setting", "tuned,box,tuned", works.SETTINGS) == ["box", "tuned"]
+    assert works.select_names("setting", " tuned ,", works.SETTINGS) == ["tuned"]
 
 
 @pytest.mark.parametrize(
-    ("what", "wanted", "possible", "expected"),
+    ("what", "names", "possible", "expected"),
     [
         ("work", "lstm28", [w.name for w in works.STEP], "unknown work 'lstm28'; did you mean 'lstm_28'"),
         ("implementation", "imgloc,pytorch_eager", list(works.IMPLEMENTATIONS), "did you mean 'torch_eager'"),
         ("setting", "boxed", list(works.SETTINGS), "did you mean 'box'? possible: box, tuned"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_possible_ones(what: str, wanted: str, possible: list[str], expected: str) -> None:
+def test_an_unknown_name_is_refused_with_the_possible_ones(what: str, names: str, possible: list[str], expected: str) -> None:
     with pytest.raises(UserError) as error:
-        works.chosen(what, wanted, possible)
+        works.select_names(what, names, possible)
     assert expected in str(error.value)
 
 
-def test_what_is_too_slow_for_a_cpu_is_left_out_there_and_refused_where_it_is_named() -> None:
+def test_works_for_accelerators_are_left_out_on_a_cpu_and_refused_by_name() -> None:
     assert works.RESNET50 not in works.for_platform(works.STEP, "cpu", named=False)
     assert works.RESNET50 in works.for_platform(works.STEP, "gpu", named=True)
     assert works.for_platform((works.LSTM,), "cpu", named=True) == [works.LSTM]
-    with pytest.raises(UserError, match="'resnet50_224' is timed on an accelerator alone"):
+    with pytest.raises(UserError, match="'resnet50_224' is timed only on an accelerator"):
         works.for_platform(works.STEP, "cpu", named=True)
 
 
-def test_every_cell_is_timed_over_rows_and_pixels_where_there_is_such_a_cell() -> None:
-    cells = {work.cell.partition("(")[0] for work in works.CELLS}
+def test_every_cell_is_timed_in_every_library_that_has_it() -> None:
+    cells = {work.cell for work in works.CELLS}
     assert cells == set(registry.names("nn.cells"))
     for order in ("rows", "pixels"):
-        assert {work.cell.partition("(")[0] for work in works.CELLS if work.order == order} == cells - {"conv_lstm"}
-    sides = ("imgloc", "linen", "torch_eager", "keras")
-    lacking = {side: {work.cell for work in works.CELLS if works.lack(work, side)} for side in sides}
-    assert lacking == {
-        "imgloc": set(), "linen": {"lru", "lru(form=associative)"},
-        "torch_eager": {"lru", "lru(form=associative)", "minimal_gru", "conv_lstm"},
-        "keras": {"lru", "lru(form=associative)", "minimal_gru"},
+        assert {work.cell for work in works.CELLS if work.order == order} == cells - {"conv_lstm"}
+    libraries = ("imgloc", "linen", "torch_eager", "keras")
+    missing = {library: {work.cell for work in works.CELLS if works.unavailable(work, library)} for library in libraries}
+    assert missing == {
+        "imgloc": set(), "linen": {"lru"},
+        "torch_eager": {"lru", "minimal_gru", "conv_lstm"},
+        "keras": {"lru", "minimal_gru"},
     }  # fmt: skip
-    assert not any(works.lack(works.LSTM, side) for side in works.IMPLEMENTATIONS)
+    assert not any(works.unavailable(works.LSTM, side) for side in works.IMPLEMENTATIONS)
 
 
-def test_a_work_is_found_in_its_group_alone() -> None:
+def test_a_work_is_found_only_in_its_group() -> None:
     assert works.find_work("step", "lstm_28").train
     with pytest.raises(UserError, match="unknown work 'lstm_28'; did you mean 'lstm_28_b"):
         works.find_work("infer", "lstm_28")
 
 
-def test_recurrent_attention_is_timed_beside_pytorch_alone() -> None:
+def test_recurrent_attention_is_timed_only_beside_pytorch() -> None:
     for work in (works.RAM_MNIST, works.RAM_CLUTTERED):
-        timed = [side for side in works.IMPLEMENTATIONS if works.is_another(work, side) and not works.lack(work, side)]
+        timed = [side for side in works.IMPLEMENTATIONS if works.is_distinct(work, side) and not works.unavailable(work, side)]
         assert timed == ["imgloc", "torch_eager", "torch_compiled"]
-        assert works.lack(work, "keras") == works.lack(work, "keras_inner") == "is not written in it"
+        assert works.unavailable(work, "keras") == works.unavailable(work, "keras_inner") == "has no such model"
