@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import imgloc
-from imgloc.data.annotated.annotations import Annotated, Annotation
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation
 from imgloc.data.formats import csv
 from imgloc.types import FloatArray
 
@@ -40,7 +40,7 @@ def prepare(folder: Path) -> None:
         name = f"images/{number:02d}.png"
         Image.fromarray(pixels).save(folder / name)
         entries.append(Annotation(name, boxes, tuple(CLASSES[(number + i) % 3] for i in range(len(boxes))), width=32, height=24))
-    csv.write(Annotated("csv", CLASSES, tuple(entries)), folder)
+    csv.write(AnnotatedFolder("csv", CLASSES, tuple(entries)), folder)
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -59,7 +59,7 @@ def put(folder: Path, **texts: str | bytes) -> None:
 
 
 @st.composite
-def annotated(draw: st.DrawFn, *, whole: bool) -> Annotated:
+def annotated(draw: st.DrawFn, *, whole: bool) -> AnnotatedFolder:
     """Annotations of a few images in images/, with boxes inside them; `whole`: in whole pixels."""
     coordinate = st.integers(0, 400).map(float) if whole else st.floats(0, 400)
     names = draw(st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=4))
@@ -70,10 +70,10 @@ def annotated(draw: st.DrawFn, *, whole: bool) -> Annotated:
         labels = tuple(draw(st.sampled_from(CLASSES)) for _ in boxes)
         split = draw(st.sampled_from(("train", "validation", "test")))
         entries.append(Annotation(f"images/{name}.jpg", np.array(boxes).reshape(-1, 4), labels, width=500, height=401, split=split))
-    return Annotated("", CLASSES, tuple(entries))
+    return AnnotatedFolder("", CLASSES, tuple(entries))
 
 
-def assert_same(found: Annotated, wanted: Annotated, *, within: float) -> None:
+def assert_same(found: AnnotatedFolder, wanted: AnnotatedFolder, *, within: float) -> None:
     """The same boxes, in pixels within a distance, with their classes, sizes and splits."""
     assert not found.faults, found.faults
     assert [entry.file for entry in found.images] == [entry.file for entry in wanted.images]

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from imgloc.config.registry import find
-from imgloc.data.annotated.annotations import Annotated, Annotation
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation
 from imgloc.types import FloatArray, Uint8Array
 
 COUNT = 40
@@ -45,7 +45,7 @@ def clean(seed: int) -> list[Annotation]:
 def write(entries: Sequence[Annotation], folder: Path, form: str, pictures: Sequence[Annotation] = ()) -> None:
     """Annotations in a format, and their pictures, of the sizes that `pictures` says where it is given."""
     classes = tuple(dict.fromkeys([*CLASSES, *(name for entry in entries for name in entry.names)]))
-    find("data.formats", form).write(Annotated(form, classes, tuple(entries)), folder)
+    find("data.formats", form).write(AnnotatedFolder(form, classes, tuple(entries)), folder)
     for entry in pictures or entries:
         (folder / entry.file).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels_of(entry)).save(folder / entry.file, quality=90)

@@ -30,6 +30,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     if parsed.data_command is None:
         raise UserError(f"no command given; possible: {', '.join(COMMANDS)}; see imgloc data --help")
     try:
-        return COMMANDS[parsed.data_command].run(parsed, rest)
+        code: int = COMMANDS[parsed.data_command].run(parsed, rest)
     except UserError as error:
         raise data_choice.name_flags(error, parsed) from None
+    return code

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imgloc import boxes as box_arithmetic
-from imgloc.data.annotated.annotations import Annotated, Annotation
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation
 from imgloc.data.annotated.listing import Listing
 from imgloc.data.checks.faults import KINDS
 from imgloc.data.checks.folder import Findings, check_folder
@@ -186,7 +186,7 @@ def test_a_clean_data_set_with_a_truncated_photograph(data_folder: Path, tmp_pat
 
 
 @st.composite
-def wild(draw: st.DrawFn) -> Annotated:
+def wild(draw: st.DrawFn) -> AnnotatedFolder:
     """Annotations of a few images whose boxes are anything a file may say."""
     edge = st.floats(-1e9, 1e9) | st.integers(-2, 60).map(float) | st.floats(-2, 3)
     entries = []
@@ -198,11 +198,11 @@ def wild(draw: st.DrawFn) -> Annotated:
         array = np.array(boxes, np.float64).reshape(-1, 4)
         where = draw(st.sampled_from([file, "t.csv:3"]))
         entries.append(Annotation(file, array, names, relative=relative, width=width, height=height, where=where))
-    return Annotated(draw(st.sampled_from(FORMATS)), ("cat", "dog"), tuple(entries))
+    return AnnotatedFolder(draw(st.sampled_from(FORMATS)), ("cat", "dog"), tuple(entries))
 
 
 @given(wild(), st.sampled_from(["", "inclusive_from_0", "inclusive_from_1"]))
-def test_whatever_boxes_say_each_without_area_is_named(annotated: Annotated, convention: str) -> None:
+def test_whatever_boxes_say_each_without_area_is_named(annotated: AnnotatedFolder, convention: str) -> None:
     found = check_folder(annotated, Listing(Path("nowhere"), {}), {}, convention=convention)
     assert {fault.kind for fault in found.faults} <= set(KINDS)
     units = {"normalised_box", "pixel_box", "xywh_box", "corner_box", "middle_box", "zero_based_box", "one_based_box"}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from imgloc.data.annotated.annotations import Annotated
+from imgloc.data.annotated.annotations import AnnotatedFolder
 from imgloc.data.formats import coco
 from tests.picture_folders import annotated, assert_same, damaged, nothing_opened_outside, put, touch
 from tests.refusals import assert_refused
@@ -135,7 +135,7 @@ def test_other_conventions_are_refused(tmp_path: Path) -> None:
 
 
 @given(given=annotated(whole=False))
-def test_what_is_written_is_read_again(given: Annotated) -> None:
+def test_what_is_written_is_read_again(given: AnnotatedFolder) -> None:
     with tempfile.TemporaryDirectory() as name:
         touch(Path(name), *(entry.file for entry in given.images))
         coco.write(given, Path(name))

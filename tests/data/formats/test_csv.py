@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from imgloc.data.annotated.annotations import Annotated
+from imgloc.data.annotated.annotations import AnnotatedFolder
 from imgloc.data.formats import csv
 from tests.picture_folders import annotated, assert_same, damaged, nothing_opened_outside, put, touch
 from tests.refusals import assert_refused
@@ -143,7 +143,7 @@ def test_a_bad_file_is_a_fault(tmp_path: Path, last: bytes | None, said: str) ->
 
 
 @given(given=annotated(whole=False))
-def test_what_is_written_is_read_again(given: Annotated) -> None:
+def test_what_is_written_is_read_again(given: AnnotatedFolder) -> None:
     for convention in ("edges", "inclusive_from_1", "inclusive_from_0"):
         with tempfile.TemporaryDirectory() as name:
             touch(Path(name), *(entry.file for entry in given.images))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from imgloc.data.annotated.annotations import Annotated
+from imgloc.data.annotated.annotations import AnnotatedFolder
 from imgloc.data.formats import csv, voc
 from imgloc.errors import UserError
 from tests.picture_folders import annotated, assert_same, damaged, nothing_opened_outside, put, touch
@@ -29,7 +29,7 @@ def xml(filename: str, *boxes: tuple[object, ...], source: str = "", name: str =
 SAMPLE = xml("a.jpg", (1, 2, 30, 40), (5, 6, 7, 8))
 
 
-def kinds(found: Annotated) -> list[tuple[str, str]]:
+def kinds(found: AnnotatedFolder) -> list[tuple[str, str]]:
     return [(fault.kind, fault.where) for fault in found.faults]
 
 
@@ -103,20 +103,20 @@ ENTITY = "<!DOCTYPE annotation [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        (ENTITY + xml("&b;.jpg"), "document type"), ("<!doctype a>" + SAMPLE, "document type"), ("", "no XML"), ("<annotation>", "no XML"),
-        ("no xml", "no XML"), (b"\0\0", "NUL"), (SAMPLE.encode("utf-16"), "NUL"), (b"<annotation>\xff</annotation>", "not UTF-8"),
-        ("<annotation>" + "<a>" * 200_000, "nested"), (xml("a.jpg", ("nan", 1, 2, 3)), "'nan' is no coordinate"),
-        (xml("a.jpg", (1, 1, "1e99", 3)), "'1e99' is no coordinate"), (xml("a.jpg", ("", 1, 2, 3)), "object 1: '' is no number"),
-        (xml("a.jpg", (1, 1, 2, 3), name=""), "no name"), ("<annotation><object><name>a</name></object></annotation>", "no <bndbox>"),
+        (ENTITY + xml("&b;.jpg"), "document type"), ("<!doctype a>" + SAMPLE, "document type"), ("", "not XML"), ("<annotation>", "not XML"),
+        ("no xml", "not XML"), (b"\0\0", "NUL"), (SAMPLE.encode("utf-16"), "NUL"), (b"<annotation>\xff</annotation>", "not UTF-8"),
+        ("<annotation>" + "<a>" * 200_000, "nested"), (xml("a.jpg", ("nan", 1, 2, 3)), "'nan' is not a coordinate"),
+        (xml("a.jpg", (1, 1, "1e99", 3)), "'1e99' is not a coordinate"), (xml("a.jpg", ("", 1, 2, 3)), "object 1: '' is not a number"),
+        (xml("a.jpg", (1, 1, 2, 3), name=""), "not a class name"), ("<annotation><object><name>a</name></object></annotation>", "no <bndbox>"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_a_fault(tmp_path: Path, content: str | bytes, said: str) -> None:
+def test_what_cannot_be_read_is_a_fault(tmp_path: Path, content: str | bytes, message: str) -> None:
     put(tmp_path, a_dot_xml=content)
     found = voc.read(tmp_path)
     assert kinds(found) == [("bad_annotation", "a.xml")]
-    assert said in found.faults[0].what
+    assert message in found.faults[0].what
     assert not any(len(entry.boxes_nx4) for entry in found.images)
 
 
@@ -130,7 +130,7 @@ def test_an_image_annotated_twice_counts_once(tmp_path: Path) -> None:
 
 
 @given(given=annotated(whole=True))
-def test_what_is_written_is_read_again(given: Annotated) -> None:
+def test_what_is_written_is_read_again(given: AnnotatedFolder) -> None:
     for convention in ("edges", "inclusive_from_1", "inclusive_from_0"):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

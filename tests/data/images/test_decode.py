@@ -158,8 +158,8 @@ def test_too_many_pixels_are_read_reduced_and_boxes_still_lie_in_the_file(
     name: str, mode: str, options: dict[str, Any], orientation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """211 x 130 pixels where 1,900 are the most, with Pillow's own limit far below: 4 is the least whole number that will do."""
-    monkeypatch.setattr(decode, "LARGEST", 1_900)
-    monkeypatch.setattr(decode, "_STRIP", 211 * 9)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 1_900)
+    monkeypatch.setattr(decode, "_STRIP_PIXELS", 211 * 9)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     grey = np.full((130, 211), 20, np.uint8)
     grey[24:72, 32:144] = 230
@@ -190,8 +190,8 @@ def test_what_would_take_too_much_memory_is_refused_with_the_limit_before_it_is_
 
 def test_progressive_jpegs_hold_all_coefficients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large one is read reduced, but its coefficients are not."""
-    monkeypatch.setattr(decode, "LARGEST", 100)
-    monkeypatch.setattr(decode, "MOST_BYTES", 2_000)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 100)
+    monkeypatch.setattr(decode, "MAX_DECODE_BYTES", 2_000)
     plain, progressive = (saved(tmp_path, Image.fromarray(scene()), f"{p}.jpg", progressive=p) for p in (False, True))
     assert decode.read_picture(plain).scale > 1
     assert_refused(functools.partial(decode.read_image, progressive), "too large")
@@ -211,7 +211,7 @@ def test_what_is_no_image_is_refused_in_one_line(tmp_path: Path) -> None:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     os.mkfifo(tmp_path / "pipe.png")
-    others = {"absent.png": "no such", "pipe.png": "no ordinary file", ".": "is a folder", "empty.png": "0 bytes", "n" * 300: "too long"}
+    others = {"absent.png": "no such", "pipe.png": "not a regular file", ".": "is a folder", "empty.png": "0 bytes", "n" * 300: "too long"}
     for name in {**contents, **others}:
         assert_refused(functools.partial(decode.read_image, tmp_path / name), str(tmp_path / name), others.get(name, ""))
 
@@ -250,7 +250,7 @@ def test_a_jpeg_of_endless_scans_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "LARGE", 100)
+    monkeypatch.setattr(decode, "LARGE_DECODE_BYTES", 100)
     busy, most = [], []
 
     def slowly(image: Image.Image, *, channels: int) -> np.ndarray:
@@ -271,9 +271,14 @@ def test_only_files_of_a_sensible_size_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "a.jpg").write_bytes(b"123456")
     assert (headers.read_file(tmp_path, "a.jpg"), headers.read_file(tmp_path, "a.jpg", 4)) == (b"123456", b"1234")
-    os.truncate(tmp_path / "a.jpg", headers.LARGEST + 1)
+    os.truncate(tmp_path / "a.jpg", headers.MAX_BYTES + 1)
     (tmp_path / "folder.jpg").mkdir()
-    for name, why in (("pipe.jpg", "no ordinary file"), ("folder.jpg", "no ordinary file"), ("a.jpg", "bytes"), ("b.jpg", "No such file")):
+    for name, why in (
+        ("pipe.jpg", "not a regular file"),
+        ("folder.jpg", "not a regular file"),
+        ("a.jpg", "bytes"),
+        ("b.jpg", "No such file"),
+    ):
         for read in (headers.read_file, headers.read_file_header):
             with pytest.raises(UnreadableImage, match=f"^{name}: .*{why}"):
                 read(tmp_path, name)

@@ -84,4 +84,4 @@ def test_turned_before_it_is_measured() -> None:
     assert decode.decode_image(content, at_least=(19, 27)).scale == 1  # 53 high, 37 wide: not 27 of 2
     assert decode.decode_image(content, turn=False).pixels_hxwxc.shape == (37, 53, 3)
     np.testing.assert_array_equal(decode.decode_image(content, turn=False).pixels_hxwxc, by_pillow(content))
-    assert not jpeg.may_be_turned(encoded())
+    assert not jpeg.may_be_rotated(encoded())
