@@ -9,7 +9,7 @@ import numpy as np
 
 from imgloc import boxes
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
-from imgloc.data.annotated.listing import safe_path
+from imgloc.data.annotated.listing import Listing, safe_path
 from imgloc.errors import UserError, chosen
 from imgloc.types import FloatArray
 
@@ -17,17 +17,11 @@ Convert = Callable[[FloatArray], FloatArray]
 
 MAX_COORDINATE = 1e9  # larger numbers are refused
 _SPLIT_PRIORITY = {"test": 0, "validation": 1, "train": 2, "": 3}
-
-
-def _identity(boxes_nx4: FloatArray) -> FloatArray:
-    return boxes_nx4
-
-
 #: The conventions of pixel boxes by name: conversions to continuous edges, and from these.
 CONVENTIONS: Mapping[str, tuple[Convert, Convert]] = {
     "inclusive_from_1": (boxes.from_voc_inclusive, boxes.to_voc_inclusive),
     "inclusive_from_0": (boxes.from_inclusive, boxes.to_inclusive),
-    "edges": (_identity, _identity),
+    "edges": (lambda boxes_nx4: boxes_nx4, lambda boxes_nx4: boxes_nx4),
 }
 
 
@@ -44,6 +38,20 @@ def to_convention(boxes_nx4: FloatArray, convention: str) -> FloatArray:
 def require_edges(convention: str) -> None:
     """Raises UserError for a convention other than "edges" or "", for formats that define their numbers as edges."""
     chosen("convention of boxes (of this format)", convention or "edges", {"edges": True})
+
+
+def read_text(name: str, listing: Listing, faults: list[Fault]) -> str:
+    """Returns a listed file's text; "" if it cannot be read, which becomes a fault."""
+    try:
+        return listing.read_text(name)
+    except ValueError as error:
+        faults.append(Fault("bad_annotation", name, str(error)))
+        return ""
+
+
+def outside_fault(where: str, path: str) -> Fault:
+    """Returns a fault for a path for which `Listing.find_image` returned None."""
+    return Fault("outside_folder", where, f"{quoted(path)} is not a path inside the data's folder")
 
 
 def parse_number(value: object) -> float:
@@ -130,16 +138,14 @@ def boxes_in_pixels(annotation: Annotation) -> FloatArray:
     """Returns an annotation's boxes in pixels. Raises UserError if they are in [0, 1] and the image's size is unknown."""
     if not annotation.relative or not len(annotation.boxes_nx4):
         return annotation.boxes_nx4
-    pixels: FloatArray = boxes.to_pixels(annotation.boxes_nx4, *_size(annotation))
-    return pixels
+    return np.asarray(boxes.to_pixels(annotation.boxes_nx4, *_size(annotation)))
 
 
 def normalized_boxes(annotation: Annotation) -> FloatArray:
     """Returns an annotation's boxes in [0, 1]. Raises UserError if they are in pixels and the image's size is unknown."""
     if annotation.relative or not len(annotation.boxes_nx4):
         return annotation.boxes_nx4
-    normalized: FloatArray = boxes.from_pixels(annotation.boxes_nx4, *_size(annotation))
-    return normalized
+    return np.asarray(boxes.from_pixels(annotation.boxes_nx4, *_size(annotation)))
 
 
 def _size(annotation: Annotation) -> tuple[int, int]:

@@ -100,22 +100,17 @@ class Listing:
             same_name = [image for image in same_name if image.endswith((f"/{path}", path))]
         return same_name[0] if len(same_name) == 1 else [*candidates, path][0]
 
-    def read_bytes(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
-        """Returns a listed file's content. Raises ValueError, with the reason, if it is larger or cannot be read."""
+    def read_text(self, name: str, max_bytes: int = MAX_BYTES) -> str:
+        """Returns a listed file's UTF-8 text. Raises ValueError, with the reason, if it is too large, unreadable or not text."""
         if self.files[name][0] > max_bytes:
             raise ValueError(f"the file has {self.files[name][0]:,} bytes; at most {max_bytes:,} are read")
         try:
-            return (self.root / name).read_bytes()
+            content = (self.root / name).read_bytes()
+            if b"\0" in content:
+                raise ValueError("it is not a text file: it contains NUL bytes")
+            return content.decode("utf-8-sig")
         except OSError as error:
             raise ValueError(f"it cannot be read: {error.strerror}") from error
-
-    def read_text(self, name: str, max_bytes: int = MAX_BYTES) -> str:
-        """Returns a listed file's content as UTF-8 text. Raises ValueError, with the reason, if it is not text."""
-        content = self.read_bytes(name, max_bytes)
-        if b"\0" in content:
-            raise ValueError("it is not a text file: it contains NUL bytes")
-        try:
-            return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise ValueError(f"it is not UTF-8: byte {error.start}") from error
 

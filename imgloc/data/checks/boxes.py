@@ -61,7 +61,8 @@ def find_faults(annotated: AnnotatedFolder, sizes: Sequence[tuple[int, int]], li
     table = _box_table(entries, sizes)
     if not len(table.image_m):
         return []
-    normalized, pixels = _looks_normalized(table), _looks_like_pixels(table)
+    normalized = _looks_normalized(table)
+    pixels: BoolArray = table.relative_m & (np.abs(table.boxes_mx4) > 2).any(axis=1)  # too large for slips and rounding errors
     other_unit = normalized | pixels
     faults = [
         *_faults_by_image("normalised_box", entries, table.select(normalized), "it is not in pixels"),
@@ -107,12 +108,6 @@ def _looks_normalized(table: BoxTable) -> BoolArray:
     normalized: BoolArray = ~table.relative_m & small & fractions & ~(table.limit_mx2 < 8).any(axis=1)
     # If most boxes are normalized, so are boxes of whole images, (0, 0, 1, 1).
     return normalized | (~table.relative_m & small) if np.mean(normalized) > 0.5 else normalized
-
-
-def _looks_like_pixels(table: BoxTable) -> BoolArray:
-    """Returns which boxes in [0, 1] have numbers too large for rounding errors or slips."""
-    pixels: BoolArray = table.relative_m & (np.abs(table.boxes_mx4) > 2).any(axis=1)
-    return pixels
 
 
 def _files_of_boxes(entries: Sequence[Annotation], table: BoxTable) -> Iterator[BoolArray]:

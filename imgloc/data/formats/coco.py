@@ -101,7 +101,7 @@ def _converted(items: list[object], kind: type[T], where: str, faults: list[Faul
     for index, item in enumerate(items):
         try:
             yield f"{where}[{index}]", msgspec.convert(item, kind)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter for keys with lone surrogates
             faults.append(Fault("bad_annotation", f"{where}[{index}]", str(error)))
 
 
@@ -167,7 +167,7 @@ def _read_images(content: _CocoFile, name: str, listing: Listing, faults: list[F
         if image.id in images:
             faults.append(Fault("duplicate_annotation", where, f"another image has the id {assemble.quoted(image.id)}"))
         elif file is None:
-            faults.append(Fault("outside_folder", where, f"{assemble.quoted(image.file_name)} is not a path inside the data's folder"))
+            faults.append(assemble.outside_fault(where, image.file_name))
         else:
             images[image.id] = file, image, where
     return images

@@ -43,9 +43,7 @@ DEFAULT_CLASS = "object"  # for tables without a column for the class
 
 
 @dataclass
-class _Image:
-    """The lines of one table about one image."""
-
+class _Image:  # the lines of one table about one image
     where: str
     split: str
     width: int
@@ -56,8 +54,6 @@ class _Image:
 
 
 class _Dialect(NamedTuple):
-    """The layout of a table."""
-
     separator: str
     columns: Mapping[str, int]  # the index of each known column
     has_header: bool
@@ -84,12 +80,7 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
             faults.append(Fault("bad_annotation", name, "the file is empty"))
         if _detect_dialect(listing.head(name)) is None:
             continue
-        try:
-            text = listing.read_text(name)
-        except ValueError as error:
-            faults.append(Fault("bad_annotation", name, str(error)))
-            continue
-        entries += _read_table(text, name, listing, convention or "edges", faults)
+        entries += _read_table(assemble.read_text(name, listing, faults), name, listing, convention or "edges", faults)
     if not any(entry.split for entry in entries):
         entries = [dataclasses.replace(entry, split=split_of_folders(entry.file)) for entry in entries]
     classes = sorted({label for entry in entries for label in entry.names})
@@ -148,8 +139,8 @@ def _read_table(text: str, name: str, listing: Listing, convention: str, faults:
         row = {column: cells[index].strip() if index < len(cells) else "" for column, index in dialect.columns.items()}
         file = find_image(row["file"])
         if file is None:
-            kind = "outside_folder" if row["file"] else "bad_annotation"
-            faults.append(Fault(kind, where, f"{assemble.quoted(row['file'])} is not a path inside the data's folder"))
+            empty = Fault("bad_annotation", where, "the name of the image is empty")
+            faults.append(assemble.outside_fault(where, row["file"]) if row["file"] else empty)
             continue
         try:
             box, label = _box(row)
@@ -163,7 +154,16 @@ def _read_table(text: str, name: str, listing: Listing, convention: str, faults:
         if box:
             images[file].boxes.append(box)
             images[file].names.append(label)
-    return [_annotation(file, image, relative, convention) for file, image in images.items()]
+    annotations = []
+    for file, image in images.items():
+        boxes_nx4 = assemble.box_array(image.boxes)
+        annotations.append(
+            Annotation(
+                file, boxes_nx4 if relative else assemble.from_convention(boxes_nx4, convention), tuple(image.names), relative=relative,
+                width=image.width, height=image.height, split=image.split, group=image.group, where=image.where,
+            )
+        )  # fmt: skip
+    return annotations
 
 
 def _box(row: Mapping[str, str]) -> tuple[list[float], str]:
@@ -172,21 +172,6 @@ def _box(row: Mapping[str, str]) -> tuple[list[float], str]:
         return [], ""
     label = assemble.parse_class_name(row.get("class", DEFAULT_CLASS))
     return [assemble.parse_number(row[corner]) for corner in CORNERS], label
-
-
-def _annotation(file: str, image: _Image, relative: bool, convention: str) -> Annotation:
-    boxes_nx4 = assemble.box_array(image.boxes)
-    return Annotation(
-        file=file,
-        boxes_nx4=boxes_nx4 if relative else assemble.from_convention(boxes_nx4, convention),
-        names=tuple(image.names),
-        relative=relative,
-        width=image.width,
-        height=image.height,
-        split=image.split,
-        group=image.group,
-        where=image.where,
-    )
 
 
 def write(annotated: AnnotatedFolder, folder: Path, *, convention: str = "edges") -> None:

@@ -93,7 +93,7 @@ def _annotation(
     filename = _text(root, "filename") or stem
     file = listing.find_image(filename, folders)
     if file is None:
-        faults.append(Fault("outside_folder", name, f"<filename> {assemble.quoted(filename)} is not a path inside the data's folder"))
+        faults.append(assemble.outside_fault(name, filename))
         return None
     if file not in listing.files:  # the image may have been renamed together with its annotation
         renamed = listing.find_image(stem, folders)
@@ -106,12 +106,11 @@ def _annotation(
             names.append(label)
         except ValueError as error:
             faults.append(Fault("bad_annotation", name, f"object {number}: {error}"))
+    convention = convention or ("inclusive_from_1" if _is_original_voc(root) else "edges")
     dataset, image = _image_set_key(name)
     return Annotation(
         file=file,
-        boxes_nx4=assemble.from_convention(
-            assemble.box_array(boxes), convention or ("inclusive_from_1" if _is_original_voc(root) else "edges")
-        ),
+        boxes_nx4=assemble.from_convention(assemble.box_array(boxes), convention),
         names=tuple(names),
         width=assemble.parse_side(_text(root, "size/width")),
         height=assemble.parse_side(_text(root, "size/height")),
@@ -166,12 +165,7 @@ def _read_image_sets(listing: Listing, faults: list[Fault]) -> dict[tuple[str, s
         split = "train" if stem == "trainval" else SPLIT_NAMES.get(stem.lower(), "")
         if not split:
             continue  # the list of a class
-        try:
-            lines = listing.read_text(name).splitlines()
-        except ValueError as error:
-            faults.append(Fault("bad_annotation", name, str(error)))
-            continue
-        for line in lines:
+        for line in assemble.read_text(name, listing, faults).splitlines():
             image = line.split()[0] if line.strip() else ""
             first = splits.setdefault((_image_set_key(name)[0], image), split)
             if image and first != split and stem != "trainval":

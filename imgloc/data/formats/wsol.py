@@ -48,13 +48,8 @@ def _rows(name: str, listing: Listing, columns: int, faults: list[Fault]) -> lis
     """Returns the location and the cells of each line; lines with another number of cells become faults."""
     if name not in listing.files:
         return []
-    try:
-        lines = listing.read_text(name).splitlines()
-    except ValueError as error:
-        faults.append(Fault("bad_annotation", name, str(error)))
-        return []
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(assemble.read_text(name, listing, faults).splitlines(), start=1):
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) == columns:
             rows.append((f"{name}:{number}", cells))
@@ -67,6 +62,7 @@ def _read_split(prefix: str, listing: Listing, convention: str, faults: list[Fau
     """Returns the annotations of one split's folder."""
     parents = list(parent_folders(prefix + IDS))
     folders = parents + [f"{parent}/images".strip("/") for parent in parents]
+    split = split_of_name(prefix.rstrip("/").rpartition("/")[2])
     labels: dict[str, str] = {}
     for where, (image, label) in _rows(prefix + LABELS, listing, 2, faults):
         if label.isascii() and label.isdigit() and len(label) < 10:
@@ -90,22 +86,13 @@ def _read_split(prefix: str, listing: Listing, convention: str, faults: list[Fau
     for where, (image,) in listed:
         file = listing.find_image(image, folders)
         if file is None:
-            faults.append(Fault("outside_folder", where, f"{assemble.quoted(image)} is not a path inside the data's folder"))
+            faults.append(assemble.outside_fault(where, image))
             continue
         if image not in labels:
             faults.append(Fault("bad_annotation", where, f"{assemble.quoted(image)} has no line in {LABELS}"))
         label, (width, height) = labels.get(image, ""), sizes.get(image, (0, 0))
-        entries.append(
-            Annotation(
-                file=file,
-                boxes_nx4=assemble.from_convention(assemble.box_array(boxes[image]), convention),
-                names=(label,) * len(boxes[image]),
-                label=label,
-                width=width,
-                height=height,
-                split=split_of_name(prefix.rstrip("/").rpartition("/")[2]),
-                where=where,
-            )
-        )
+        boxes_nx4 = assemble.from_convention(assemble.box_array(boxes[image]), convention)
+        names = (label,) * len(boxes_nx4)
+        entries.append(Annotation(file, boxes_nx4, names, label, width=width, height=height, split=split, where=where))
     faults += [Fault("bad_annotation", prefix + IDS, f"{assemble.quoted(image)} is annotated and not listed") for image in unlisted]
     return entries

@@ -192,15 +192,11 @@ def _images_at(candidates: Sequence[str], listing: Listing, faults: list[Fault])
 
 
 def _listed_images(path: str, listing: Listing, faults: list[Fault]) -> Iterator[str]:
-    try:
-        lines = listing.read_text(path).splitlines()
-    except ValueError as error:
-        faults.append(Fault("bad_annotation", path, str(error)))
-        return
+    lines = assemble.read_text(path, listing, faults).splitlines()
     for number, line in enumerate(map(str.strip, lines), start=1):
         image = listing.find_image(line, parent_folders(path)) if line else ""
         if image is None:
-            faults.append(Fault("outside_folder", f"{path}:{number}", f"{assemble.quoted(line)} is not a path inside the data's folder"))
+            faults.append(assemble.outside_fault(f"{path}:{number}", line))
         elif image:
             yield image
 

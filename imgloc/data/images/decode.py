@@ -90,7 +90,7 @@ def read_picture(path: Path, *, channels: int = 3) -> Picture:
         with path.open("rb") as file, _open(file) as image:
             return _decode_with_pillow(image, channels)
     except UnidentifiedImageError:
-        raise UserError(f"not a supported image file: {path}; possible: {', '.join(_formats())}") from None
+        raise UserError(f"not an image in a supported format: {path}; possible: {', '.join(_formats())}") from None
     except UserError as error:
         raise (error if str(path) in str(error) else UserError(f"cannot read {path}: {error}")) from None
     except OSError as error:
@@ -135,7 +135,7 @@ def _one_line_errors(content: bytes) -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError:
-        raise UserError("not a supported image file" if content else "the file is empty (0 bytes)") from None
+        raise UserError("not an image in a supported format" if content else "the file is empty (0 bytes)") from None
     except UserError:
         raise
     except Exception as error:  # Pillow raises errors of many types for damaged files

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgloc.data.annotated import listing
-from imgloc.data.annotated.listing import safe_path, list_folder, split_of_folders, split_of_name
+from imgloc.data.annotated.listing import list_folder, safe_path, split_of_folders, split_of_name
 from imgloc.errors import UserError
 from tests.picture_folders import nothing_opened_outside, put, touch
 
@@ -90,7 +90,7 @@ def test_files_that_are_not_text_are_refused_with_the_reason(tmp_path: Path) -> 
     (tmp_path / "long").unlink()
     assert found.head("long") == ""
     with pytest.raises(ValueError, match="cannot be read"):
-        found.read_bytes("long")
+        found.read_text("long")
 
 
 def test_splits_from_names() -> None:
