@@ -1,4 +1,4 @@
-"""Small folders of pictures with boxes, and what keeps an eye on the files that reading them opens."""
+"""Small folders of images with boxes, and a check that reading opens no file outside a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import imgloc
-from imgloc.data.annotated.annotations import Annotated, Annotation
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation
 from imgloc.data.formats import csv
 from imgloc.types import FloatArray
 
@@ -22,14 +22,14 @@ COUNT = 90
 
 
 def boxes_of(number: int) -> FloatArray:
-    """One box or two, in pixels of 32 x 24."""
+    """Returns one or two boxes in pixels of an image of 32 x 24."""
     rng = np.random.default_rng(number)
     low = rng.integers(0, [20, 14], (1 + number % 2, 2))
     return np.concatenate([low, low + rng.integers(3, 10, low.shape)], axis=1).astype(np.float64)
 
 
 def prepare(folder: Path) -> None:
-    """COUNT pictures in images/, and labels.csv without splits."""
+    """Writes COUNT images in images/, and labels.csv without splits."""
     (folder / "images").mkdir(parents=True)
     entries = []
     for number in range(COUNT):
@@ -40,18 +40,18 @@ def prepare(folder: Path) -> None:
         name = f"images/{number:02d}.png"
         Image.fromarray(pixels).save(folder / name)
         entries.append(Annotation(name, boxes, tuple(CLASSES[(number + i) % 3] for i in range(len(boxes))), width=32, height=24))
-    csv.write(Annotated("csv", CLASSES, tuple(entries)), folder)
+    csv.write(AnnotatedFolder("csv", CLASSES, tuple(entries)), folder)
 
 
 def touch(folder: Path, *names: str) -> None:
-    """Empty files, and the folders they lie in."""
+    """Creates empty files and their folders."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
 
 
 def put(folder: Path, **texts: str | bytes) -> None:
-    """Files with a content; `__` in a name stands for "/", `_dot_` for "."."""
+    """Writes files; `__` in a name stands for "/", `_dot_` for "."."""
     for name, text in texts.items():
         path = folder / name.replace("__", "/").replace("_dot_", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,8 +59,8 @@ def put(folder: Path, **texts: str | bytes) -> None:
 
 
 @st.composite
-def annotated(draw: st.DrawFn, *, whole: bool) -> Annotated:
-    """Annotations of a few images in images/, with boxes inside them; `whole`: in whole pixels."""
+def annotated_folders(draw: st.DrawFn, *, whole: bool) -> AnnotatedFolder:
+    """Draws annotations of a few images in images/, with boxes inside them; `whole`: in whole pixels."""
     coordinate = st.integers(0, 400).map(float) if whole else st.floats(0, 400)
     names = draw(st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=4))
     entries = []
@@ -70,14 +70,14 @@ def annotated(draw: st.DrawFn, *, whole: bool) -> Annotated:
         labels = tuple(draw(st.sampled_from(CLASSES)) for _ in boxes)
         split = draw(st.sampled_from(("train", "validation", "test")))
         entries.append(Annotation(f"images/{name}.jpg", np.array(boxes).reshape(-1, 4), labels, width=500, height=401, split=split))
-    return Annotated("", CLASSES, tuple(entries))
+    return AnnotatedFolder("", CLASSES, tuple(entries))
 
 
-def assert_same(found: Annotated, wanted: Annotated, *, within: float) -> None:
-    """The same boxes, in pixels within a distance, with their classes, sizes and splits."""
-    assert not found.faults, found.faults
-    assert [entry.file for entry in found.images] == [entry.file for entry in wanted.images]
-    for ours, theirs in zip(found.images, wanted.images, strict=True):
+def assert_same(actual: AnnotatedFolder, expected: AnnotatedFolder, *, within: float) -> None:
+    """Asserts equal boxes, up to `within` pixels, with equal classes, sizes and splits."""
+    assert not actual.faults, actual.faults
+    assert [entry.file for entry in actual.images] == [entry.file for entry in expected.images]
+    for ours, theirs in zip(actual.images, expected.images, strict=True):
         size = np.array([theirs.width, theirs.height] * 2) if ours.relative else 1.0
         np.testing.assert_allclose(ours.boxes_nx4 * size, theirs.boxes_nx4, atol=within, rtol=0)
         assert ours.names == theirs.names
@@ -95,10 +95,10 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
 
 @contextlib.contextmanager
 def nothing_opened_outside(folder: Path) -> Iterator[None]:
-    """Every file that Python opens and every folder that it lists meanwhile is this one or inside it (Python's own modules aside)."""
+    """Asserts that Python opens no file and lists no folder outside this folder, except for its own modules."""
     global OPENED  # noqa: PLW0603
     if not getattr(sys, "imgloc_watches", False):
-        sys.addaudithook(_hook)  # stays for the process; it records only in here
+        sys.addaudithook(_hook)  # cannot be removed; it records only inside this function
         sys.imgloc_watches = True  # type: ignore[attr-defined]
     root = Path(os.path.realpath(folder))
     OPENED = []
@@ -107,14 +107,14 @@ def nothing_opened_outside(folder: Path) -> Iterator[None]:
         opened = [Path(os.path.realpath(name)) for name in OPENED]
     finally:
         OPENED = None
-    assert opened, "nothing was watched"
-    wrong = [path for path in opened if not path.is_relative_to(root) and path.suffix not in (".py", ".pyc", ".so")]
-    own = (sys.base_prefix, *imgloc.__path__)  # lists of modules
-    assert not [path for path in wrong if not any(path.is_relative_to(folder) for folder in own)], wrong
+    assert opened, "no file was opened"
+    outside = [path for path in opened if not path.is_relative_to(root) and path.suffix not in (".py", ".pyc", ".so")]
+    modules = (sys.base_prefix, *imgloc.__path__)
+    assert not [path for path in outside if not any(path.is_relative_to(folder) for folder in modules)], outside
 
 
 def damaged(*samples: str) -> st.SearchStrategy[bytes]:
-    """Any bytes, and samples with pieces cut out, doubled or exchanged for what parsers trip over."""
+    """Draws any bytes, and samples in which pieces are deleted or replaced by input that parsers may fail on."""
     pieces = st.sampled_from((
         b"", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b",", b'"', b": ", b"- ", b"\xe2\x80\xa8", b"\\ud800", b"true", b"null", b"[]",
         b"{}", b"nan", b"inf", b"-1", b"1.5", b"1e400", b"9" * 5000, b"../../../../etc/passwd", b"/etc/passwd", b"C:\\a.jpg",
@@ -125,8 +125,8 @@ def damaged(*samples: str) -> st.SearchStrategy[bytes]:
 
     def edited(sample: str, changes: list[tuple[int, int, bytes]]) -> bytes:
         content = sample.encode()
-        for place, length, piece in changes:
-            at = place % (len(content) + 1)
+        for position, length, piece in changes:
+            at = position % (len(content) + 1)
             content = content[:at] + piece + content[at + length :]
         return content
 

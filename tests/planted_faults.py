@@ -1,4 +1,4 @@
-"""Folders of pictures in which every fault is known: those that were put there."""
+"""Folders of images with known, planted faults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from imgloc.config.registry import find
-from imgloc.data.annotated.annotations import Annotated, Annotation
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation
 from imgloc.types import FloatArray, Uint8Array
 
 COUNT = 40
@@ -22,37 +22,37 @@ Act = Callable[[Path, Annotation], None]
 
 
 def pixels_of(entry: Annotation) -> Uint8Array:
-    """Pixels that no other picture has."""
+    """Returns pixels that differ from those of every other image."""
     rng = np.random.default_rng(int(re.sub(r"\D", "", entry.file)))
     coarse = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((entry.width, entry.height), Image.Resampling.BICUBIC))
 
 
 def clean(seed: int) -> list[Annotation]:
-    """Annotations of COUNT pictures, of one box or two each, in whole pixels, well inside."""
+    """Returns annotations of COUNT images with one or two boxes each, in whole pixels, well inside the image."""
     rng = np.random.default_rng(seed)
-    found = []
+    entries = []
     for number in range(COUNT):
         width, height = (int(side) for side in rng.integers(60, 120, 2))
         low = rng.integers(2, 20, (1 + number % 2, 2))
         boxes = np.concatenate([low, low + rng.integers(12, 35, low.shape)], axis=1).astype(np.float64)
         split = ("train", "train", "validation", "test")[number % 4]
         names = tuple(CLASSES[(number + i) % 2] for i in range(len(boxes)))
-        found.append(Annotation(f"images/p{number:03d}.jpg", boxes, names, width=width, height=height, split=split))
-    return found
+        entries.append(Annotation(f"images/p{number:03d}.jpg", boxes, names, width=width, height=height, split=split))
+    return entries
 
 
 def write(entries: Sequence[Annotation], folder: Path, form: str, pictures: Sequence[Annotation] = ()) -> None:
-    """Annotations in a format, and their pictures, of the sizes that `pictures` says where it is given."""
+    """Writes annotations in a format, and their images; `pictures` gives other sizes for the images."""
     classes = tuple(dict.fromkeys([*CLASSES, *(name for entry in entries for name in entry.names)]))
-    find("data.formats", form).write(Annotated(form, classes, tuple(entries)), folder)
+    find("data.formats", form).write(AnnotatedFolder(form, classes, tuple(entries)), folder)
     for entry in pictures or entries:
         (folder / entry.file).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels_of(entry)).save(folder / entry.file, quality=90)
 
 
 def first_box(change: Callable[[FloatArray, Annotation], Sequence[float]]) -> Change:
-    """The first box made another."""
+    """Returns a change that replaces the first box."""
 
     def changed(entry: Annotation) -> Annotation:
         boxes = entry.boxes_nx4.copy()
@@ -71,7 +71,7 @@ def doubled(entry: Annotation) -> Annotation:
     return dataclasses.replace(entry, boxes_nx4=boxes, names=(*entry.names, entry.names[0]))
 
 
-#: What is done to what is written, by the kind of fault that it is, with the formats that can say it.
+#: Changes of annotations: the kind of fault, the formats that can express it, and the change.
 CHANGES: list[tuple[str, str, Change]] = [
     ("inverted_box", "voc csv coco", first_box(lambda b, e: (b[2], b[1], b[0], b[3]))),
     ("inverted_box", "voc csv coco yolo", first_box(lambda b, e: (b[2], b[3], b[0], b[1]))),
@@ -103,11 +103,11 @@ def turn(folder: Path, entry: Annotation) -> None:
 
 
 def add_another(folder: Path, entry: Annotation) -> None:
-    """A picture beside the entry's that nothing is said of."""
+    """Writes an image without annotation beside the entry's."""
     Image.fromarray(255 - pixels_of(entry)).save(folder / entry.file.replace("/p", "/extra_p"))
 
 
-#: What is done to the files.
+#: Changes of files: the kind of fault, the formats, and the change.
 ACTS: list[tuple[str, str, Act]] = [
     ("unreadable_image", "voc csv coco yolo", truncate),
     ("unreadable_image", "voc csv coco yolo", lambda folder, e: (folder / e.file).write_bytes(b"")),
@@ -119,7 +119,7 @@ ACTS: list[tuple[str, str, Act]] = [
 
 
 def same_picture(folder: Path, entry: Annotation, other: Annotation) -> None:
-    """Another picture's pixels under this name, in another file format, with other metadata."""
+    """Writes the pixels of another image under this name, in another file format, with other metadata."""
     with Image.open(folder / other.file) as image:
         made = io.BytesIO()
         image.convert("RGB").resize((other.width, other.height)).save(made, "PNG", dpi=(72, 72))
@@ -127,18 +127,18 @@ def same_picture(folder: Path, entry: Annotation, other: Annotation) -> None:
 
 
 def planted(folder: Path, form: str, seed: int) -> list[tuple[str, str]]:
-    """Write a folder with faults, each on a picture of its own; returns kind and picture of each."""
+    """Writes a folder with faults, each in a different image; returns kind and image of each fault."""
     entries = clean(seed)
     pictures = tuple(entries)
-    places = iter(np.random.default_rng(seed + 100).permutation(COUNT).tolist())
-    found = []
+    indices = iter(np.random.default_rng(seed + 100).permutation(COUNT).tolist())
+    faults = []
     for kind, forms, change in CHANGES:
         if form in forms.split():
-            place = next(places)
+            place = next(indices)
             entries[place] = change(entries[place])
-            found.append((kind, entries[place].file))
-    acts = [(kind, next(places), act) for kind, forms, act in ACTS if form in forms.split()]
-    rest = list(places)
+            faults.append((kind, entries[place].file))
+    acts = [(kind, next(indices), act) for kind, forms, act in ACTS if form in forms.split()]
+    rest = list(indices)
     copies = []
     for kind in ("duplicate_image", "repeated_image"):
         first = rest.pop()
@@ -149,8 +149,8 @@ def planted(folder: Path, form: str, seed: int) -> list[tuple[str, str]]:
     write(entries, folder, form, pictures)
     for kind, place, act in acts:
         act(folder, entries[place])
-        found.append((kind, entries[place].file))
+        faults.append((kind, entries[place].file))
     for kind, copy, first in copies:
         same_picture(folder, entries[copy], entries[first])
-        found.append((kind, entries[copy].file))
-    return found
+        faults.append((kind, entries[copy].file))
+    return faults

@@ -9,7 +9,7 @@ from imgloc.cli import data_check, data_choice, data_prepare, data_show, data_st
 from imgloc.cli.parsers import add_commands
 from imgloc.errors import UserError
 
-HELP = "prepare, check, show and sum up data sets"
+HELP = "prepare, check, show and summarize data sets"
 COMMANDS = {"prepare": data_prepare, "check": data_check, "show": data_show, "stats": data_stats}
 EXAMPLES = """\
 examples:
@@ -21,16 +21,16 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The commands of this group."""
+    """Adds the commands of this group."""
     add_commands(parser, COMMANDS, "data_command")
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Run one of them."""
+    """Runs a command and returns its exit code."""
     if parsed.data_command is None:
-        raise UserError(f"say what to do with data: {', '.join(COMMANDS)}; see imgloc data --help")
+        raise UserError(f"no command given; possible: {', '.join(COMMANDS)}; see imgloc data --help")
     try:
         code: int = COMMANDS[parsed.data_command].run(parsed, rest)
     except UserError as error:
-        raise data_choice.in_flags(error, parsed) from None
+        raise data_choice.name_flags(error, parsed) from None
     return code

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 from imgloc.cli import data_choice
 from imgloc.data.checks.dataset import check_data
+from imgloc.data.checks.faults import KINDS
 from imgloc.errors import UserError
 
 if TYPE_CHECKING:
     from imgloc.data.annotated.annotations import Fault
     from imgloc.data.checks.folder import Findings
 
-HELP = "name what is wrong with a data set, file by file, and what it would do to training or to the metric"
+HELP = "report the faults of a data set, file by file, and their effect on training or on the metrics"
 EXAMPLES = """\
-Every image is decoded. A line a fault: FILE: what - what it does [kind]; then how many of each kind there are.
-Exit code 1 where training, or its score, would go wrong; 0 where there is nothing, or nothing but notes.
+Every image is decoded. Each fault is printed on one line, FILE: fault - effect [kind], followed by the number of faults of
+each kind. The exit code is 1 if training or its metrics would be wrong, and 0 if there are no faults or only notes.
 
 examples:
   imgloc data check photos/
@@ -29,63 +30,58 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of this command."""
+    """Adds the arguments of this command."""
     data_choice.add_arguments(parser, split="")
-    parser.add_argument("--most", type=int, default=10, metavar="N", help="lines of each kind that are printed (default: 10)")
-    parser.add_argument("--all", action="store_true", help="print all of them")
-    parser.add_argument("--json", action="store_true", help="print them as JSON, all of them")
+    parser.add_argument("--most", type=int, default=10, metavar="N", help="print at most N faults of each kind (default: 10)")
+    parser.add_argument("--all", action="store_true", help="print all faults")
+    parser.add_argument("--json", action="store_true", help="print all faults as JSON")
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Print the faults; 1 where one of them is serious."""
+    """Prints the faults; returns 1 if one of them is serious."""
     if parsed.most < 0:
-        raise UserError(f"--most is {parsed.most}; possible: from 0 on")
-    config = data_choice.chosen_config(parsed, rest)
-
-    found = check_data(config.data, config.seed, thorough=True)
-    assert found is not None, "a thorough check of examples is always possible"
-    print(as_json(found) if parsed.json else "\n".join(lines(found, most=len(found.faults) if parsed.all else parsed.most)))
-    return 1 if found.serious else 0
+        raise UserError(f"--most must be at least 0, got {parsed.most}")
+    config = data_choice.read_config(parsed, rest)
+    findings = check_data(config.data, config.seed, thorough=True)
+    assert findings is not None, "a thorough check always returns findings"
+    most = len(findings.faults) if parsed.all else parsed.most
+    print(as_json(findings) if parsed.json else "\n".join(lines(findings, most=most)))
+    return 1 if findings.serious else 0
 
 
 def line(fault: Fault) -> str:
-    """A fault as text."""
-    from imgloc.data.checks.faults import KINDS
-
+    """Returns a fault as one line of text."""
     text = f"{fault.where}: {fault.what} - {KINDS[fault.kind].effect} [{fault.kind}]"
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
-def lines(found: Findings, *, most: int) -> Iterator[str]:
-    """At most so many faults of each kind, and how many there are in all."""
-    from imgloc.data.checks.faults import KINDS
-
-    counts = Counter(fault.kind for fault in found.faults)
+def lines(findings: Findings, *, most: int) -> Iterator[str]:
+    """Yields at most `most` faults of each kind, and the number of faults."""
+    counts = Counter(fault.kind for fault in findings.faults)
     printed: Counter[str] = Counter()
-    for fault in found.faults:
+    for fault in findings.faults:
         printed[fault.kind] += 1
         if printed[fault.kind] <= most:
             yield line(fault)
         elif printed[fault.kind] == counts[fault.kind]:
             yield f"... and {counts[fault.kind] - most:,} more [{fault.kind}]; --all prints them"
-    if found.faults:
+    if findings.faults:
         yield ""
-    for serious, title in ((True, "goes wrong"), (False, "worth knowing")):
-        told = [f"{count:,} {kind}" for kind, count in counts.items() if KINDS[kind].serious is serious]
-        if told:
-            yield f"{title}: {', '.join(told)}"
-    count = len(found.serious)
-    wrong = f"{count:,} fault{'s' if count > 1 else ''} with which training or its score goes wrong"
-    yield f"{found.images:,} images: {wrong if count else 'nothing goes wrong'}"
+    for serious, title in ((True, "faults"), (False, "notes")):
+        kinds = [f"{count:,} {kind}" for kind, count in counts.items() if KINDS[kind].serious is serious]
+        if kinds:
+            yield f"{title}: {', '.join(kinds)}"
+    count = len(findings.serious)
+    result = f"{count:,} fault{'s' if count > 1 else ''} that would affect training or its metrics" if count else "no faults"
+    yield f"{findings.images:,} images: {result}"
 
 
-def as_json(found: Findings) -> str:
-    """All faults for a program."""
-    from imgloc.data.checks.faults import KINDS
-
+def as_json(findings: Findings) -> str:
+    """Returns all faults as JSON."""
     faults = [
-        {"kind": f.kind, "where": f.where, "what": f.what, "effect": KINDS[f.kind].effect, "serious": KINDS[f.kind].serious}
-        for f in found.faults
-    ]  # fmt: skip
-    counts = dict(Counter(fault.kind for fault in found.faults))
-    return json.dumps({"images": found.images, "serious": len(found.serious), "counts": counts, "faults": faults}, indent=2)
+        {"kind": fault.kind, "where": fault.where, "what": fault.what, "effect": kind.effect, "serious": kind.serious}
+        for fault in findings.faults
+        for kind in [KINDS[fault.kind]]
+    ]
+    counts = Counter(fault.kind for fault in findings.faults)
+    return json.dumps({"images": findings.images, "serious": len(findings.serious), "counts": counts, "faults": faults}, indent=2)

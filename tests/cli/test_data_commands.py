@@ -1,4 +1,4 @@
-"""imgloc data check, stats and show, and what imgloc train says of wrong data."""
+"""imgloc data check, stats and show, and the report of imgloc train about faults in the data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RECIPE = "configs/digits_cnn.py"
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sound folder of pictures with VOC's annotations."""
+    """A folder of images with VOC annotations, without faults."""
     folder = tmp_path_factory.mktemp("clean")
     planted_faults.write(planted_faults.clean(0), folder, "voc")
     return folder
@@ -39,9 +39,11 @@ def of_folder(folder: Path) -> list[str]:
     return ["--config", RECIPE, "--config.data.source=folder", f"--config.data.options.folder={folder}"]
 
 
-def test_check_tells_every_fault_in_a_line_and_by_its_exit_code(clean: Path, wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_prints_one_line_for_each_fault_and_returns_an_exit_code(
+    clean: Path, wrong: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main.main(["data", "check", str(clean)]) == 0
-    assert capsys.readouterr().out == "40 images: nothing goes wrong\n"
+    assert capsys.readouterr().out == "40 images: no faults\n"
     assert main.main(["data", "check", str(wrong), "--most", "1"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert sum("[inverted_box]" in line for line in lines) == 2
@@ -60,24 +62,24 @@ def test_check_tells_every_fault_in_a_line_and_by_its_exit_code(clean: Path, wro
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["check"], "say which data"),
+        (["check"], "expected either a folder, or --config"),
         (["check", "nowhere"], "no such folder: 'nowhere'"),
-        (["check", "nowhere", "--config", RECIPE], "say which data"),
+        (["check", "nowhere", "--config", RECIPE], "expected either a folder, or --config"),
         (["check", "tests", "--format", "vocc"], "did you mean 'voc'"),
-        (["check", "tests"], "--format says which"),
-        (["check", "tests", "--most", "-1"], "--most is -1"),
+        (["check", "tests"], "set --format to one"),
+        (["check", "tests", "--most", "-1"], "--most must be at least 0, got -1"),
         (["check", "--config", RECIPE, "--format", "voc"], "--config.data.options.format"),
-        (["check", "tests", "--config.data.threads=2"], "goes with --config RECIPE"),
+        (["check", "tests", "--config.data.threads=2"], "requires --config RECIPE"),
         (["stats", "--config", RECIPE, "--split", "tset"], "did you mean 'test'"),
         (["stats", "--config", RECIPE, "--median-of", "train+tset"], "did you mean 'test'"),
         (["stats", "--config", RECIPE, "--config.data.options.canvass=1"], "did you mean 'data.options.canvas'"),
         (["show", "tests"], "--out"),
         (["show", "tests", "--out", "sheet.jpg"], "ends in .html or .png"),
         (["show", "tests", "--out", "sheet.png", "--count", "0"], "--count 0"),
-        (["show", "tests", "--out", "sheet.png", "--augmented"], "--augmented goes with --config"),
+        (["show", "tests", "--out", "sheet.png", "--augmented"], "--augmented requires --config"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_reported_in_one_line(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["data", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -86,7 +88,7 @@ def test_a_mistake_is_told_in_one_line(arguments: list[str], expected: str, caps
     assert not list(Path().glob("sheet.*"))
 
 
-def test_stats_prints_what_it_gives_as_json(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stats_prints_the_values_of_its_json_output(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["data", "stats", str(clean), "--json", "--median-of", "train+validation"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["median_of"] == ["train", "validation"]
@@ -105,7 +107,7 @@ def test_stats_prints_what_it_gives_as_json(clean: Path, capsys: pytest.CaptureF
     assert row.split()[3:6] == [f"{100 * median['largest'][f'iou_{t}']:.2f}" for t in (30, 50, 70)]
 
 
-def test_stats_of_a_recipes_data_and_of_a_split_that_there_is_none_of(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stats_of_a_recipe_and_of_missing_splits(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["data", "stats", "--config", RECIPE, "--split", "validation", "--median-of", "validation"]) == 0
     text = capsys.readouterr().out
     assert "\nvalidation: " in text
@@ -118,18 +120,18 @@ def test_stats_of_a_recipes_data_and_of_a_split_that_there_is_none_of(clean: Pat
     assert sum(split["images"] for split in found["splits"].values()) == 3
 
 
-def test_show_writes_a_page_and_what_training_sees(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_writes_a_page_and_augmented_images(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["data", "show", str(clean), "--split", "test", "--count", "4", "--out", str(tmp_path / "a.html")]) == 0
     assert capsys.readouterr().out == f"pictures: {tmp_path / 'a.html'}\n"
     page = (tmp_path / "a.html").read_text()
     assert page.count("<img") == 4
-    assert "4 of the 10 images of split test, drawn at random (seed 0)" in page
+    assert "4 of the 10 images of split test, chosen at random (seed 0)" in page
     augmented = ["--augmented", "--count", "3", "--config.data.augment.name=light", "--out", str(tmp_path / "b.png")]
     assert main.main(["data", "show", *of_folder(clean), *augmented]) == 0
     assert (tmp_path / "b.png").stat().st_size > 1000
 
 
-def test_names_that_are_no_text_and_pillows_warnings_stay_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_undecodable_names_and_pillows_warnings_do_not_break_the_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "b\udcff"
     planted_faults.write(planted_faults.clean(0)[:3], folder, "voc")
     assert main.main(["data", "stats", str(folder)]) == 0
@@ -139,21 +141,21 @@ def test_names_that_are_no_text_and_pillows_warnings_stay_lines(tmp_path: Path, 
         picture = tmp_path / "cut" / name / "a.tif"
         Image.new("RGB", (100, 100)).save(picture, description="x" * 5000)
         picture.write_bytes(picture.read_bytes()[:1000])
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert main.main(["data", "check", str(tmp_path / "cut")]) == 1
     assert "2 unreadable_image" in capsys.readouterr().out
-    assert not told
+    assert not caught
 
 
-def test_train_says_first_what_is_wrong(clean: Path, wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for folder, said in ((clean, False), (wrong, True)):
+def test_train_reports_faults_first(clean: Path, wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder, has_faults in ((clean, False), (wrong, True)):
         overrides = of_folder(folder)[2:]
         config = override(read_recipe(RECIPE), overrides)
         tell_of_faults(config, RECIPE, overrides)
         out, err = capsys.readouterr()
         assert out == ""
-        assert bool(err) is said
+        assert bool(err) is has_faults
     assert len(err.splitlines()) == 1
     assert "faults in the data" in err
     assert "2 inverted_box" in err
@@ -162,5 +164,5 @@ def test_train_says_first_what_is_wrong(clean: Path, wrong: Path, capsys: pytest
     assert command[:5] == ["imgloc", "data", "check", "--config", RECIPE]
     assert main.main(command[1:]) == 1
     capsys.readouterr()
-    tell_of_faults(override(read_recipe(RECIPE)), RECIPE, [])  # whose source says nothing of itself
+    tell_of_faults(override(read_recipe(RECIPE)), RECIPE, [])  # its source has no quick check
     assert not capsys.readouterr().err

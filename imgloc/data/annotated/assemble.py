@@ -1,86 +1,92 @@
-"""What all formats share when they turn what files say into annotations."""
+"""Functions that all formats share: box conventions, parsing of values, and merging of annotations."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from imgloc import boxes
-from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
-from imgloc.data.annotated.listing import inside
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
+from imgloc.data.annotated.listing import Listing, safe_path
 from imgloc.errors import UserError, chosen
 from imgloc.types import FloatArray
 
 Convert = Callable[[FloatArray], FloatArray]
 
-
-LARGEST_NUMBER = 1e9  # a coordinate beyond it is none
-_PRECEDENCE = {"test": 0, "validation": 1, "train": 2, "": 3}
-
-
-def _edges(boxes_nx4: FloatArray) -> FloatArray:
-    return boxes_nx4
-
-
-#: What pixel numbers may mean, by name: how they become continuous edges, and how those become them.
+MAX_COORDINATE = 1e9  # larger numbers are refused
+_SPLIT_PRIORITY = {"test": 0, "validation": 1, "train": 2, "": 3}
+#: The conventions of pixel boxes by name: conversions to continuous edges, and from these.
 CONVENTIONS: Mapping[str, tuple[Convert, Convert]] = {
     "inclusive_from_1": (boxes.from_voc_inclusive, boxes.to_voc_inclusive),
     "inclusive_from_0": (boxes.from_inclusive, boxes.to_inclusive),
-    "edges": (_edges, _edges),
+    "edges": (lambda boxes_nx4: boxes_nx4, lambda boxes_nx4: boxes_nx4),
 }
 
 
 def from_convention(boxes_nx4: FloatArray, convention: str) -> FloatArray:
-    """Pixel boxes of a named convention (see CONVENTIONS) with continuous edges. Raises UserError for an unknown one."""
+    """Converts pixel boxes of a named convention (see CONVENTIONS) to continuous edges. Raises UserError for an unknown one."""
     return chosen("convention of boxes", convention, CONVENTIONS)[0](boxes_nx4)
 
 
 def to_convention(boxes_nx4: FloatArray, convention: str) -> FloatArray:
-    """Pixel boxes with continuous edges in a named convention. Raises UserError for an unknown one."""
+    """Converts pixel boxes with continuous edges to a named convention. Raises UserError for an unknown one."""
     return chosen("convention of boxes", convention, CONVENTIONS)[1](boxes_nx4)
 
 
-def only_edges(convention: str) -> None:
-    """Refuse, for a format whose numbers are edges by definition, another convention. Raises UserError."""
+def require_edges(convention: str) -> None:
+    """Raises UserError for a convention other than "edges" or "", for formats that define their numbers as edges."""
     chosen("convention of boxes (of this format)", convention or "edges", {"edges": True})
 
 
-def number(value: Any) -> float:
-    """A finite number from text or JSON. Raises ValueError where it is none."""
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ValueError(f"{brief(value)} is no number")
+def read_text(name: str, listing: Listing, faults: list[Fault]) -> str:
+    """Returns a listed file's text; "" if it cannot be read, which becomes a fault."""
     try:
-        found = float(value)
+        return listing.read_text(name)
+    except ValueError as error:
+        faults.append(Fault("bad_annotation", name, str(error)))
+        return ""
+
+
+def outside_fault(where: str, path: str) -> Fault:
+    """Returns a fault for a path for which `Listing.find_image` returned None."""
+    return Fault("outside_folder", where, f"{quoted(path)} is not a path inside the data's folder")
+
+
+def parse_number(value: object) -> float:
+    """Returns a finite number from text or JSON. Raises ValueError for other values."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError(f"{quoted(value)} is not a number")
+    try:
+        number = float(value)
     except (ValueError, OverflowError):
-        raise ValueError(f"{brief(value)} is no number") from None
-    if not math.isfinite(found) or abs(found) > LARGEST_NUMBER:
-        raise ValueError(f"{brief(value)} is no coordinate")
-    return found
+        raise ValueError(f"{quoted(value)} is not a number") from None
+    if not math.isfinite(number) or abs(number) > MAX_COORDINATE:
+        raise ValueError(f"{quoted(value)} is not a coordinate")
+    return number
 
 
-def class_name(value: Any) -> str:
-    """A class's name without white space around it. Raises ValueError for what no report could show."""
+def parse_class_name(value: object) -> str:
+    """Returns a class name without surrounding white space. Raises ValueError if it is empty or not printable."""
     name = value.strip() if isinstance(value, str) else ""
     if not name or not name.isprintable():
-        raise ValueError(f"{brief(value)} is no name of a class")
+        raise ValueError(f"{quoted(value)} is not a class name")
     return name
 
 
-def side(value: Any) -> int:
-    """A picture's width or height in pixels; 0 where it is not said, or not sensibly."""
+def parse_side(value: object) -> int:
+    """Returns a picture's width or height in pixels; 0 if it is missing or not a positive number."""
     try:
-        found = number(value)
+        number = parse_number(value)
     except ValueError:
         return 0
-    return int(found) if found >= 1 else 0
+    return int(number) if number >= 1 else 0
 
 
-def brief(value: Any) -> str:
-    """Something found in a file, for a message: printable, one line, not long."""
-    if isinstance(value, (dict, list, tuple)):  # may be nested as deep as a file likes
+def quoted(value: object) -> str:
+    """Returns a value of a file for a message: printable, on one line, at most 80 characters."""
+    if isinstance(value, (dict, list, tuple)):  # may be nested to any depth
         return f"a {type(value).__name__}"
     if isinstance(value, int) and abs(value) > 2**64:
         return "a huge number"
@@ -88,66 +94,61 @@ def brief(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def box_array(found: Sequence[Sequence[float]]) -> FloatArray:
-    """Boxes (n, 4) float64, n may be 0."""
-    return np.array(found, np.float64).reshape(-1, 4)
+def box_array(rows: Sequence[Sequence[float]]) -> FloatArray:
+    """Returns boxes (n, 4), float64; n may be 0."""
+    return np.array(rows, np.float64).reshape(-1, 4)
 
 
-def assembled(form: str, classes: Iterable[str], entries: Iterable[Annotation], faults: Iterable[Fault]) -> Annotated:
-    """Annotations ordered by file, each file once.
+def merge_annotations(format_name: str, classes: Iterable[str], entries: Iterable[Annotation], faults: Iterable[Fault]) -> AnnotatedFolder:
+    """Returns annotations ordered by file, with one annotation of each file.
 
-    Of several entries for one file the first counts, those of test before those of validation before those of train before those
-    of no split, so that nothing is trained on that a file keeps for scoring. One of no split that says the same is passed over
-    (a table of everything beside tables of the splits); any other is a fault.
+    If a file has several annotations, the first one is kept, in the order test, validation, train, no split, so that no image
+    that is kept for scoring is trained on. A duplicate without a split and with the same content is dropped silently (a table of
+    all images beside the tables of splits). Any other duplicate is a fault.
     """
     kept: dict[str, Annotation] = {}
-    found = list(faults)
-    for entry in sorted(entries, key=lambda entry: (entry.file, _PRECEDENCE[entry.split])):
+    all_faults = list(faults)
+    for entry in sorted(entries, key=lambda entry: (entry.file, _SPLIT_PRIORITY[entry.split])):
         first = kept.setdefault(entry.file, entry)
-        if first is entry or (entry.split == "" and _same(first, entry)):
+        if first is entry or (entry.split == "" and _content(first) == _content(entry)):
             continue
         if entry.split and entry.split != first.split:
-            what = f"{brief(entry.file)} is in {first.split} ({first.where}) and in {entry.split}; it counts for {first.split}"
-            found.append(Fault("duplicate_image", entry.where, what))
+            what = f"{quoted(entry.file)} is in {first.split} ({first.where}) and in {entry.split}; it is used for {first.split}"
+            all_faults.append(Fault("duplicate_image", entry.where, what))
         else:
-            also = "also" if _same(first, entry) else "otherwise"
-            found.append(Fault("duplicate_annotation", entry.where, f"{brief(entry.file)} is annotated {also} in {first.where}"))
-    return Annotated(form, tuple(classes), tuple(kept.values()), tuple(found))
+            how = "the same" if _content(first) == _content(entry) else "a different"
+            what = f"{quoted(entry.file)} has {how} annotation in {first.where}"
+            all_faults.append(Fault("duplicate_annotation", entry.where, what))
+    return AnnotatedFolder(format_name, tuple(classes), tuple(kept.values()), tuple(all_faults))
 
 
-def _same(a: Annotation, b: Annotation) -> bool:
-    """Whether two annotations say the same of their image, boxes in any order."""
-
-    def content(annotation: Annotation) -> Any:
-        return annotation.label, sorted(zip(annotation.names, annotation.boxes_nx4.tolist(), strict=True))
-
-    return bool(content(a) == content(b))
+def _content(annotation: Annotation) -> tuple[str, list[tuple[str, list[float]]]]:
+    """Returns the label and the named boxes, sorted, for comparison with another annotation of the same image."""
+    return annotation.label, sorted(zip(annotation.names, annotation.boxes_nx4.tolist(), strict=True))
 
 
-def file_to_write(annotation: Annotation) -> str:
-    """An annotation's image, relative to the data's folder, for a file that is called after it. Raises UserError where it lies outside."""
-    if inside(annotation.file) != annotation.file:
-        raise UserError(f"{brief(annotation.file)} is no file of the data's folder; nothing is written for it")
+def output_path(annotation: Annotation) -> str:
+    """Returns an image's path for a file named after it. Raises UserError if the path leads outside the data's folder."""
+    if safe_path(annotation.file) != annotation.file:
+        raise UserError(f"{quoted(annotation.file)} is not a path inside the data's folder; nothing is written for it")
     return annotation.file
 
 
-def in_pixels(annotation: Annotation) -> FloatArray:
-    """An annotation's boxes in pixels. Raises UserError where they are in [0, 1] of a size that is not said."""
+def boxes_in_pixels(annotation: Annotation) -> FloatArray:
+    """Returns an annotation's boxes in pixels. Raises UserError if they are in [0, 1] and the image's size is unknown."""
     if not annotation.relative or not len(annotation.boxes_nx4):
         return annotation.boxes_nx4
-    found: FloatArray = boxes.to_pixels(annotation.boxes_nx4, *_size(annotation))
-    return found
+    return np.asarray(boxes.to_pixels(annotation.boxes_nx4, *_size(annotation)))
 
 
-def in_unit(annotation: Annotation) -> FloatArray:
-    """An annotation's boxes in [0, 1] of its size. Raises UserError where they are in pixels of a size that is not said."""
+def normalized_boxes(annotation: Annotation) -> FloatArray:
+    """Returns an annotation's boxes in [0, 1]. Raises UserError if they are in pixels and the image's size is unknown."""
     if annotation.relative or not len(annotation.boxes_nx4):
         return annotation.boxes_nx4
-    found: FloatArray = boxes.from_pixels(annotation.boxes_nx4, *_size(annotation))
-    return found
+    return np.asarray(boxes.from_pixels(annotation.boxes_nx4, *_size(annotation)))
 
 
 def _size(annotation: Annotation) -> tuple[int, int]:
     if not (annotation.width and annotation.height):
-        raise UserError(f"the size of {annotation.file} is not said in {annotation.where or 'its annotation'}; this format needs it")
+        raise UserError(f"{annotation.where or 'the annotation'} does not give the size of {annotation.file}, which this format needs")
     return annotation.width, annotation.height

@@ -1,7 +1,7 @@
-"""The files of a data set's folder: found once, and the only ones that are ever opened.
+"""The files of a data set's folder. They are listed once, and no other file is opened.
 
-Annotation files name images, and may come from anybody: a name is looked up among the files that were found, so none leads
-outside, whatever it says. Links that lead out of the folder are not followed, nor is anything opened but regular files.
+Annotation files are untrusted input. An image's name is looked up among the listed files, so no name leads outside the folder.
+Symbolic links that leave the folder are not followed, and only regular files are opened.
 """
 
 from __future__ import annotations
@@ -28,99 +28,94 @@ SPLIT_NAMES = {
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation", "fullsup": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-LARGEST_FILE = 2**31  # bytes of an annotation file; COCO's largest has 0.45 GB
-_NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_LEADS_OUT = re.compile(r"\\|^/|^[A-Za-z]:")
+MAX_BYTES = 2**31  # of an annotation file; COCO's largest has 0.45 GB
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # and lone surrogates
+_ABSOLUTE_OR_BACKSLASH = re.compile(r"\\|^/|^[A-Za-z]:")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The regular files of a folder by their paths relative to it (with "/"), each with its size and time of change in ns."""
+    """The regular files of a folder: paths relative to it, with "/", mapped to size in bytes and modification time in ns."""
 
     root: Path
     files: Mapping[str, tuple[int, int]]
-    faults: tuple[Fault, ...] = ()  # what was found and not followed
+    faults: tuple[Fault, ...] = ()  # entries that were not followed
 
     @cached_property
     def state(self) -> str:
-        """A hash of all files' names, sizes and times: another one when any has changed."""
-        found = hashlib.sha256()
+        """A hash of all names, sizes and times, which differs after any file has changed."""
+        digest = hashlib.sha256()
         for name, status in sorted(self.files.items()):
-            found.update(f"{name}\0{status}\0".encode())
-        return found.hexdigest()
+            digest.update(f"{name}\0{status}\0".encode())
+        return digest.hexdigest()
 
     @cached_property
     def images(self) -> tuple[str, ...]:
-        """The files whose names say that they are images, ordered."""
+        """The files with a suffix of images, sorted."""
         return tuple(sorted(name for name in self.files if name.lower().endswith(IMAGE_SUFFIXES)))
 
     @cached_property
     def _images_by_name(self) -> Mapping[str, list[str]]:
-        """Images by their last name, and by that without its suffix."""
-        found: dict[str, list[str]] = {}
+        """Images by base name, with and without its suffix."""
+        images: dict[str, list[str]] = {}
         for path in self.images:
             name = path.rpartition("/")[2]
             for key in {name, name.rpartition(".")[0]}:
-                found.setdefault(key, []).append(path)
-        return found
+                images.setdefault(key, []).append(path)
+        return images
 
     def images_below(self, folder: str) -> tuple[str, ...]:
-        """The images in a folder, at any depth, ordered; of "" all."""
+        """Returns the images in a folder and its subfolders, sorted; all images for ""."""
         if not folder:
             return self.images
         return self.images[bisect.bisect_left(self.images, f"{folder}/") : bisect.bisect_left(self.images, f"{folder}0")]  # "0" follows "/"
 
-    def ending(self, *suffixes: str) -> list[str]:
-        """The files with these suffixes (in small letters), ordered."""
+    def with_suffix(self, *suffixes: str) -> list[str]:
+        """Returns the files whose lower-case names end in one of the suffixes, sorted."""
         return sorted(name for name in self.files if name.lower().endswith(suffixes))
 
-    def find(self, said: str, near: Iterable[str]) -> str | None:
-        """The image that an annotation calls `said`: in one of the folders `near`, else the only one of its name anywhere.
+    def find_image(self, name: str, folders: Iterable[str]) -> str | None:
+        """Returns the image that an annotation names: in one of `folders`, else the only image of this base name anywhere.
 
-        Names without a suffix find images of any. Where there is none, the path where it would be first looked for. None for
-        what could lead outside the folder: absolute paths, "..", drive letters and backslashes.
+        A name without a suffix matches any image suffix. If there is no such image, returns its path in the first of `folders`.
+        Returns None for names that could lead outside the folder: absolute paths, "..", drive letters and backslashes.
         """
-        name = inside(said)
-        if name is None:
+        path = safe_path(name)
+        if path is None:
             return None
-        candidates = [f"{folder}/{name}" if folder else name for folder in near]
+        candidates = [f"{folder}/{path}" if folder else path for folder in folders]
         for candidate in candidates:
             if candidate in self.files:
                 return candidate
-        expected = {split_of_folders(candidate) for candidate in candidates} - {""}
-        named = self._images_by_name.get(name.rpartition("/")[2], [])
-        if expected:  # an image of its name in another split's folder is another
-            named = [path for path in named if split_of_folders(path) in ("", *expected)]
+        splits = {split_of_folders(candidate) for candidate in candidates} - {""}
+        same_name = self._images_by_name.get(path.rpartition("/")[2], [])
+        if splits:  # an image of the same name in the folder of another split is a different image
+            same_name = [image for image in same_name if split_of_folders(image) in ("", *splits)]
         for candidate in candidates:
             for suffix in IMAGE_SUFFIXES:
-                for path in (candidate + suffix, candidate + suffix.upper()):
-                    if path in self.files:
-                        return path
-        if 1 < len(named) < 1000 and "/" in name:
-            named = [path for path in named if path.endswith((f"/{name}", name))]
-        return named[0] if len(named) == 1 else [*candidates, name][0]
+                for image in (candidate + suffix, candidate + suffix.upper()):
+                    if image in self.files:
+                        return image
+        if 1 < len(same_name) < 1000 and "/" in path:
+            same_name = [image for image in same_name if image.endswith((f"/{path}", path))]
+        return same_name[0] if len(same_name) == 1 else [*candidates, path][0]
 
-    def read_bytes(self, name: str, at_most: int = LARGEST_FILE) -> bytes:
-        """A listed file's content. Raises ValueError, with the reason, where it is longer or cannot be read."""
-        if self.files[name][0] > at_most:
-            raise ValueError(f"the file has {self.files[name][0]:,} bytes; at most {at_most:,} are read")
+    def read_text(self, name: str, max_bytes: int = MAX_BYTES) -> str:
+        """Returns a listed file's UTF-8 text. Raises ValueError, with the reason, if it is too large, unreadable or not text."""
+        if self.files[name][0] > max_bytes:
+            raise ValueError(f"the file has {self.files[name][0]:,} bytes; at most {max_bytes:,} are read")
         try:
-            return (self.root / name).read_bytes()
+            content = (self.root / name).read_bytes()
+            if b"\0" in content:
+                raise ValueError("it is not a text file: it contains NUL bytes")
+            return content.decode("utf-8-sig")
         except OSError as error:
             raise ValueError(f"it cannot be read: {error.strerror}") from error
-
-    def read_text(self, name: str, at_most: int = LARGEST_FILE) -> str:
-        """A listed file as text, UTF-8. Raises ValueError, with the reason, where it is none."""
-        content = self.read_bytes(name, at_most)
-        if b"\0" in content:
-            raise ValueError("it is no text: it has NUL bytes")
-        try:
-            return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise ValueError(f"it is not UTF-8: byte {error.start}") from error
 
     def head(self, name: str, size: int = 4096) -> str:
-        """The first bytes of a listed file as text, whatever they are; "" where it cannot be read."""
+        """Returns the first bytes of a listed file as text, with replacement characters; "" if it cannot be read."""
         try:
             with (self.root / name).open("rb") as file:
                 return file.read(size).decode("utf-8-sig", "replace")
@@ -129,17 +124,20 @@ class Listing:
 
 
 def list_folder(folder: Path | Listing) -> Listing:
-    """All regular files under a folder but hidden ones; a listing as it is. Raises UserError where there is no such folder."""
+    """Returns the regular files under a folder without hidden ones; a listing is returned unchanged.
+
+    Raises UserError if the folder does not exist.
+    """
     if isinstance(folder, Listing):
         return folder
     if not folder.is_dir():
-        raise UserError(f"no such folder: '{folder}'; data.options.folder names one with images and their annotations")
+        raise UserError(f"no such folder: '{folder}'; data.options.folder must name a folder of images and their annotations")
     root = Path(os.path.realpath(folder))
-    found: dict[str, tuple[int, int]] = {}
+    files: dict[str, tuple[int, int]] = {}
     faults: list[Fault] = []
-    waiting = [(root, "")]
-    while waiting:
-        path, prefix = waiting.pop()
+    pending = [(root, "")]
+    while pending:
+        path, prefix = pending.pop()
         try:
             entries = list(os.scandir(path))
         except OSError as error:
@@ -149,44 +147,44 @@ def list_folder(folder: Path | Listing) -> Listing:
             name = prefix + entry.name
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
-            if _NO_TEXT.search(entry.name):
-                faults.append(Fault("bad_annotation", ascii(name), "the file's name is no text"))
+            if _CONTROL_CHARACTERS.search(entry.name):
+                faults.append(Fault("bad_annotation", ascii(name), "the file's name is not text"))
             elif entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
-                faults.append(Fault("outside_folder", name, "a link that leads out of the data's folder is not followed"))
+                faults.append(Fault("outside_folder", name, "the link leads outside the data's folder and is not followed"))
             elif entry.is_dir(follow_symlinks=False):
-                waiting.append((Path(entry.path), f"{name}/"))
+                pending.append((Path(entry.path), f"{name}/"))
             else:
-                with contextlib.suppress(OSError):  # it has just gone, or is a link to itself
+                with contextlib.suppress(OSError):  # it was deleted meanwhile, or is a link to itself
                     if entry.is_file():
                         status = entry.stat()
-                        found[name] = (status.st_size, status.st_mtime_ns)
-    return Listing(root, found, tuple(sorted(faults, key=lambda fault: fault.where)))
+                        files[name] = (status.st_size, status.st_mtime_ns)
+    return Listing(root, files, tuple(sorted(faults, key=lambda fault: fault.where)))
 
 
-def inside(said: str) -> str | None:
-    """A file's name as a relative path with "/", None where it could lead out of the folder that it is relative to."""
-    if _NO_TEXT.search(said) or _LEADS_OUT.search(said):
+def safe_path(name: str) -> str | None:
+    """Returns a file's name as a normalized relative path with "/"; None if it could lead outside its folder."""
+    if _CONTROL_CHARACTERS.search(name) or _ABSOLUTE_OR_BACKSLASH.search(name):
         return None
-    parts = [part for part in said.split("/") if part not in ("", ".")]
+    parts = [part for part in name.split("/") if part not in ("", ".")]
     return None if not parts or ".." in parts else "/".join(parts)
 
 
-def folders_of(name: str) -> Iterator[str]:
-    """The folder of a file, the folder above it, and so on, with "" for the data's own."""
+def parent_folders(name: str) -> Iterator[str]:
+    """Yields the folder of a file, the folder above it, and so on; the last one is "", the data's folder."""
     while name:
         name = name.rpartition("/")[0]
         yield name
 
 
 def split_of_name(name: str) -> str:
-    """The split that a file's name tells, "" for none: train_labels.csv, instances_val2017.json, train-fullsup."""
+    """Returns the split in a file's name, or "": train_labels.csv, instances_val2017.json, train-fullsup."""
     words = re.findall("[a-z]+", name.lower())
-    found = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
-    return found[-1] if found else "train" if "trainval" in words else ""
+    splits = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
+    return splits[-1] if splits else "train" if "trainval" in words else ""
 
 
 def split_of_folders(name: str) -> str:
-    """The split that a folder above a file is named after, "" for none: images/val2017/a.jpg. The lowest such folder counts."""
+    """Returns the split that the innermost such folder of a path is named after, or "": images/val2017/a.jpg."""
     for folder in reversed(name.split("/")[:-1]):
         word = folder.lower().rstrip("0123456789")
         if word in SPLIT_NAMES:

@@ -1,4 +1,4 @@
-"""A folder of annotated images, read in whichever format it is."""
+"""Reading a folder of annotated images in its format."""
 
 from __future__ import annotations
 
@@ -6,46 +6,45 @@ import functools
 from pathlib import Path
 
 from imgloc.config import registry
-from imgloc.data.annotated.annotations import Annotated
+from imgloc.data.annotated.annotations import AnnotatedFolder
 from imgloc.data.annotated.listing import Listing, list_folder
 from imgloc.errors import UserError
 
-LAST_RESORT = "class_folders"  # any images in folders are this too
+FALLBACK = "class_folders"  # it also recognises the folders of other formats
 
 
-def recognised(folder: Path | Listing) -> list[str]:
-    """The formats that a folder's files are in. Raises UserError where there is no such folder."""
+def detect_formats(folder: Path | Listing) -> list[str]:
+    """Returns the formats that recognise a folder's files. Raises UserError if the folder does not exist."""
     listing = list_folder(folder)
-    found = [
-        name for name in registry.names("data.formats") if name != LAST_RESORT and registry.find("data.formats", name).recognise(listing)
-    ]
-    return found or [LAST_RESORT] * registry.find("data.formats", LAST_RESORT).recognise(listing)
+    formats = {name: registry.find("data.formats", name) for name in registry.names("data.formats")}
+    detected = [name for name, module in formats.items() if name != FALLBACK and module.recognise(listing)]
+    return detected or [FALLBACK] * formats[FALLBACK].recognise(listing)
 
 
-def read_folder(folder: Path | Listing, *, format: str = "", convention: str = "") -> Annotated:  # noqa: A002
-    """What a folder's files say, in the format named, or else in the one that is recognised.
+def read_folder(folder: Path | Listing, *, format: str = "", convention: str = "") -> AnnotatedFolder:  # noqa: A002
+    """Returns the annotations of a folder, read in the named format or else in the detected one.
 
-    Files read once are not read again in the same process until one of them changes. Raises UserError for no such folder, no or
-    several formats recognised, an unknown format or convention.
+    The files are read again only if one of them has changed since the last call in this process. Raises UserError if the folder
+    does not exist, if no format or several are detected, and for an unknown format or convention.
     """
     listing = list_folder(folder)
-    form = format
-    if not form:
-        found = recognised(listing)
-        if not found:
+    name = format
+    if not name:
+        detected = detect_formats(listing)
+        if not detected:
             possible = ", ".join(registry.names("data.formats"))
-            raise UserError(f"no annotation format is recognised in '{listing.root}'; possible: {possible}; data.options.format says which")
-        if len(found) > 1:
-            raise UserError(f"'{listing.root}' has annotations as {' and as '.join(found)}; set data.options.format to one of them")
-        form = found[0]
-    read = registry.find("data.formats", form).read
-    kept = _kept(listing.root, form, convention, listing.state)
-    if not kept:
-        kept.append(read(listing, convention=convention))
-    return kept[0]
+            raise UserError(f"no annotation format is recognised in '{listing.root}'; possible: {possible}; set data.options.format to one")
+        if len(detected) > 1:
+            raise UserError(f"'{listing.root}' has annotations as {' and as '.join(detected)}; set data.options.format to one of them")
+        name = detected[0]
+    read = registry.find("data.formats", name).read
+    cell = _cache_cell(listing.root, name, convention, listing.state)
+    if not cell:
+        cell.append(read(listing, convention=convention))
+    return cell[0]
 
 
 @functools.lru_cache(maxsize=2)
-def _kept(root: Path, form: str, convention: str, state: str) -> list[Annotated]:
-    """Where what was read is kept for the other splits of the data set; empty before."""
+def _cache_cell(root: Path, name: str, convention: str, state: str) -> list[AnnotatedFolder]:
+    """Returns the list that holds the annotations after the first read, for the other splits of the data set."""
     return []

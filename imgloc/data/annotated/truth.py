@@ -1,39 +1,41 @@
-"""From what files say of an image to what is so: boxes of the upright picture, inside it, and the numbers of their classes."""
+"""Conversion of an annotation to ground truth: boxes inside the upright picture, and class numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+from jaxtyping import Float
 
 from imgloc.data.annotated.annotations import Annotation
 from imgloc.data.images.decode import Picture
 from imgloc.types import FloatArray, IntArray
 
 
-def truth(annotation: Annotation, picture: Picture, classes: Mapping[str, int]) -> tuple[FloatArray, IntArray]:
-    """Boxes (n, 4) float32 in [0, 1] of the upright picture, and labels (n,) int32: `classes` of their names.
+def boxes_and_labels(annotation: Annotation, picture: Picture, classes: Mapping[str, int]) -> tuple[Float[np.ndarray, "n 4"], IntArray]:
+    """Returns boxes, float32 in [0, 1] of the upright picture, and labels (n,), int32: the numbers of their classes in `classes`.
 
-    Boxes in pixels are scaled by the size that was annotated, by the file's where none is said. Where that size is the file's as
-    it is stored, and not as EXIF's orientation shows it, they are turned with the picture; else they are of the upright one,
-    which is what annotators see. Boxes are cut at the edges; those left without area, and those of other classes, are left out.
+    Boxes in pixels are divided by the annotated size, or by the file's size where the annotation has none. If the annotated size
+    is that of the stored pixels and not that of the upright picture (by EXIF's orientation), the boxes are rotated with the
+    picture. Otherwise they refer to the upright picture, which is what annotators see. Boxes are clipped to the picture; boxes
+    without area and boxes of other classes are left out.
     """
     boxes: FloatArray = np.asarray(annotation.boxes_nx4, np.float64)
     stored = (picture.width, picture.height)
     upright = stored[::-1] if picture.orientation >= 5 else stored
-    said = (annotation.width, annotation.height) if annotation.width and annotation.height else upright
+    annotated = (annotation.width, annotation.height) if annotation.width and annotation.height else upright
     if not annotation.relative:
-        boxes = boxes / np.array([*said, *said], np.float64)
-    if said == stored and said != upright:
-        boxes = turned(boxes, picture.orientation)
+        boxes = boxes / np.array([*annotated, *annotated], np.float64)
+    if annotated == stored and annotated != upright:
+        boxes = apply_orientation(boxes, picture.orientation)
     boxes = np.clip(boxes, 0.0, 1.0).astype(np.float32)
     labels = np.array([classes.get(name, -1) for name in annotation.names], np.int32)
     kept = (labels >= 0) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     return boxes[kept], labels[kept]
 
 
-def turned(boxes_nx4: FloatArray, orientation: int) -> FloatArray:
-    """Boxes (n, 4) in [0, 1] of a picture as stored, in those of it as an EXIF orientation (1 to 8) shows it."""
+def apply_orientation(boxes_nx4: FloatArray, orientation: int) -> FloatArray:
+    """Returns boxes in [0, 1] of a stored picture as boxes of the upright picture, by its EXIF orientation (1 to 8)."""
     x0, y0, x1, y1 = boxes_nx4.T
     if orientation in (2, 3, 7, 8):
         x0, x1 = 1 - x1, 1 - x0

@@ -12,17 +12,17 @@ from imgloc.errors import UserError
 
 
 def check_data(data: ConfigDict, seed: int, *, thorough: bool) -> Findings | None:
-    """What is wrong with the data set that a config names.
+    """Returns the faults of the data set that a config names.
 
-    Where its source's module says it of its own files (`check_data`), by that; where it has none, or that says nothing (None), by all
-    its examples if that is to be `thorough`, and None if not: cheap enough for each start of a training is only what a source can
-    say by itself.
+    Uses `check_data` of the source's module, which checks its files. If the module has no such function, or it returns None, all
+    examples are checked if `thorough`. Otherwise returns None, because checking examples takes too long for the start of a
+    training run.
     """
     module = find("data.sources", data.source)
     if hasattr(module, "check_data"):
-        found: Findings | None = module.check_data(thorough=thorough, **data.options)
-        if found is not None:
-            return found
+        findings: Findings | None = module.check_data(thorough=thorough, **data.options)
+        if findings is not None:
+            return findings
     if not thorough:
         return None
     sources = {}

@@ -1,4 +1,4 @@
-"""The kinds of faults that data sets have, and what each would do to training or to the metric."""
+"""The kinds of faults that data sets have, and the effect of each on training or on the metrics."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of fault."""
+    """A kind of fault."""
 
-    effect: str  # what it would do
-    serious: bool = True  # training or its score would go wrong; else only worth knowing
+    effect: str  # on training or on the metrics
+    serious: bool = True  # whether training or its metrics would be wrong; otherwise the fault is a note
 
 
 KINDS = {
-    # the files
+    # files
     "nothing_to_train": Kind("training is refused"),
-    "split_as_class": Kind("folders of splits count as classes, and splits are cut anew"),
+    "split_as_class": Kind("folders of splits are used as classes, and new splits are drawn"),
     "unreadable_image": Kind("the image is skipped"),
     "missing_image": Kind("the annotation is left out"),
-    "bad_annotation": Kind("what it says is left out"),
-    "outside_folder": Kind("the file is not read, nor is any outside the data's folder"),
-    "duplicate_annotation": Kind("the image would count twice; the first is used"),
+    "bad_annotation": Kind("this annotation is left out"),
+    "outside_folder": Kind("the file is not read; only files inside the data's folder are"),
+    "duplicate_annotation": Kind("the image would count twice; the first annotation is used"),
     "unannotated_image": Kind("the image is left out", serious=False),
-    "unboxed_image": Kind("the image has no box; box metrics pass over it", serious=False),
+    "unboxed_image": Kind("the image has no box and does not count in box metrics", serious=False),
     "duplicate_image": Kind("the same image would be trained on and scored"),
-    "shared_group": Kind("what belongs together would be trained on and scored"),
+    "shared_group": Kind("images of one group would be trained on and scored"),
     "repeated_image": Kind("the same image counts twice in one split", serious=False),
     # examples of other sources
-    "bad_example": Kind("training stops at it, or learns from what is no picture or no box"),
-    "bad_label": Kind("the loss is taken of another class, or is not finite"),
-    "duplicate_id": Kind("rows are sorted and compared by id: those of two runs do not pair"),
-    # the picture and its annotation
-    "size_mismatch": Kind("boxes are scaled by the annotated size; if that is wrong they lie beside their objects"),
-    "exif_rotation": Kind("tools disagree whether boxes are of the picture as stored or as shown", serious=False),
+    "bad_example": Kind("training stops at the example, or learns from an invalid image or box"),
+    "bad_label": Kind("the loss is computed for another class, or is not finite"),
+    "duplicate_id": Kind("rows are sorted and compared by id: the rows of two runs cannot be paired"),
+    # images and their annotations
+    "size_mismatch": Kind("boxes are scaled by the annotated size; if it is wrong, they miss their objects"),
+    "exif_rotation": Kind("tools disagree whether boxes refer to the stored or to the upright picture", serious=False),
     # boxes
     "inverted_box": Kind("the box has no area and is left out"),
     "empty_box": Kind("the box has no area and is left out"),
-    "outside_box": Kind("the box is cut at the image's edge"),
-    "edge_box": Kind("the box is cut at the image's edge, by a rounding error", serious=False),
+    "outside_box": Kind("the box is clipped to the image"),
+    "edge_box": Kind("the box is clipped to the image, by a rounding error", serious=False),
     "duplicate_box": Kind("the object counts twice", serious=False),
     "normalised_box": Kind("coordinates in [0, 1] read as pixels make boxes smaller than a pixel: IoU is 0"),
-    "pixel_box": Kind("pixels read as coordinates in [0, 1] lie outside the image: the boxes are left out"),
+    "pixel_box": Kind("pixels read as coordinates in [0, 1] are outside the image: the boxes are left out"),
     "xywh_box": Kind("width and height read as the far corner make boxes inverted or too small"),
     "corner_box": Kind("the far corner read as width and height makes boxes too large, up to beyond the image"),
-    "middle_box": Kind("a box's middle read as its corner puts it beside its object"),
-    "zero_based_box": Kind("pixels counted from 0 read as from 1 shift every box by a pixel"),
-    "one_based_box": Kind("pixels counted from 1 read as from 0 shift every box by a pixel"),
+    "middle_box": Kind("the center of a box read as its corner moves the box away from its object"),
+    "zero_based_box": Kind("pixels counted from 0 and read as counted from 1 shift every box by a pixel"),
+    "one_based_box": Kind("pixels counted from 1 and read as counted from 0 shift every box by a pixel"),
     # classes
     "unknown_class": Kind("the box is left out"),
     "class_case": Kind("one class counts as two"),

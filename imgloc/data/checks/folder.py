@@ -1,95 +1,93 @@
-"""What is wrong with a folder of annotated images, file by file: see `imgloc.data.checks.faults` for the kinds and what they do."""
+"""Faults of a folder of annotated images, file by file; `imgloc.data.checks.faults` lists the kinds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
 from imgloc.data.annotated.listing import Listing
-from imgloc.data.checks import boxes as check_boxes
-from imgloc.data.checks import classes as check_classes
-from imgloc.data.checks import images as check_images
+from imgloc.data.checks import boxes, classes, images
 from imgloc.data.checks.faults import KINDS
-from imgloc.data.checks.images import Look
+from imgloc.data.checks.images import ImageInfo
 
-MOST_COMPARED = 2_000  # files whose bytes are, there
-MOST_HEADERS = 20_000  # image files whose headers are read where a check is to be quick
+MAX_COMPARED = 2_000  # files whose bytes a quick check compares
+MAX_HEADERS = 20_000  # image files whose headers a quick check reads
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The faults of a data set, in the order in which a person would mend them, and what was looked at."""
+    """The faults of a data set, in the order in which they are best repaired."""
 
     faults: tuple[Fault, ...]
     images: int
-    looked_at: int  # of the images: fewer where a quick check passed over some
+    looked_at: int  # images that were checked: a quick check may skip some
 
     @property
     def serious(self) -> tuple[Fault, ...]:
-        """Those with which training or its score would go wrong."""
+        """The faults with which training or its metrics would be wrong."""
         return tuple(fault for fault in self.faults if KINDS[fault.kind].serious)
 
 
 def check_folder(
-    annotated: Annotated, listing: Listing, parts: Mapping[str, str], *, convention: str = "", thorough: bool = True
+    annotated: AnnotatedFolder, listing: Listing, parts: Mapping[str, str], *, convention: str = "", thorough: bool = True
 ) -> Findings:
-    """The faults of a folder. `parts`: the split of each image file that is in one; `convention`: the one it was read with.
+    """Returns the faults of a folder. `parts` maps image files to their splits; `convention` is the one used for reading.
 
-    Thorough, every image is decoded, and those of the same pixels are found. Else only headers are read, of at most MOST_HEADERS
-    images evenly over the data set, and of files of equal size in two splits MOST_COMPARED are compared: enough to say at each start
-    of a training what would go wrong with its boxes and files.
+    A thorough check decodes every image and compares their pixels. A quick check, for the start of each training run, reads the
+    headers of at most MAX_HEADERS images, evenly spaced over the data set, and compares the bytes of at most MAX_COMPARED files
+    that have equal sizes and are in different splits.
     """
-    there = [entry.file for entry in annotated.images if entry.file in listing.files]
-    step = 1 if thorough else -(-len(there) // MOST_HEADERS) or 1
-    looks = check_images.look_at(listing.root, there[::step], thorough=thorough)
-    files = {file: listing.files[file][0] for file in there}
-    found = [
+    files = [entry.file for entry in annotated.images if entry.file in listing.files]
+    step = 1 if thorough else -(-len(files) // MAX_HEADERS) or 1
+    infos = images.inspect_files(listing.root, files[::step], thorough=thorough)
+    bytes_of = {file: listing.files[file][0] for file in files}
+    faults = [
         *annotated.faults,
-        *([] if thorough else check_images.same_files(listing.root, files, parts, MOST_COMPARED)),
-        *_files(annotated, listing, parts),
-        *check_images.faults(annotated.images, looks, parts),
-        *check_boxes.faults(annotated, sizes(annotated.images, looks), listing, convention),
-        *check_classes.faults(annotated),
+        *([] if thorough else images.find_equal_files(listing.root, bytes_of, parts, MAX_COMPARED)),
+        *_file_faults(annotated, listing, parts),
+        *images.find_faults(annotated.images, infos, parts),
+        *boxes.find_faults(annotated, _image_sizes(annotated.images, infos), listing, convention),
+        *classes.find_faults(annotated),
     ]
-    return Findings(in_order(found), len(annotated.images), len(annotated.images) - len(there) + len(looks))
+    return Findings(sort_faults(faults), len(annotated.images), len(annotated.images) - len(files) + len(infos))
 
 
-def in_order(found: Iterable[Fault]) -> tuple[Fault, ...]:
-    """Faults, each once, kind by kind as `KINDS` has them."""
-    order = {kind: place for place, kind in enumerate(KINDS)}
-    return tuple(sorted(dict.fromkeys(found), key=lambda fault: order[fault.kind]))
+def sort_faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Returns the faults without duplicates, sorted by kind in the order of `KINDS`."""
+    order = {kind: index for index, kind in enumerate(KINDS)}
+    return tuple(sorted(dict.fromkeys(faults), key=lambda fault: order[fault.kind]))
 
 
-def _files(annotated: Annotated, listing: Listing, parts: Mapping[str, str]) -> list[Fault]:
-    """Images without annotation, annotations without image, images without boxes, and groups in two splits."""
-    found = []
-    boxed = any(len(entry.boxes_nx4) for entry in annotated.images)
+def _file_faults(annotated: AnnotatedFolder, listing: Listing, parts: Mapping[str, str]) -> list[Fault]:
+    """Returns faults for images without annotations or boxes, annotations without images, and groups in two splits."""
+    faults = []
+    has_boxes = any(len(entry.boxes_nx4) for entry in annotated.images)
     groups: dict[str, Annotation] = {}
     for entry in annotated.images:
         where = entry.where or entry.file
         if entry.file not in listing.files:
-            found.append(Fault("missing_image", where, f"there is no image file '{entry.file}'"))
-        if boxed and not len(entry.boxes_nx4):
-            without = "no box" if entry.label else "neither box nor class: it is left out"
-            found.append(Fault("unboxed_image", where, f"'{entry.file}' has {without}"))
+            faults.append(Fault("missing_image", where, f"there is no image file '{entry.file}'"))
+        if has_boxes and not len(entry.boxes_nx4):
+            missing = "no box" if entry.label else "neither a box nor a class and is left out"
+            faults.append(Fault("unboxed_image", where, f"'{entry.file}' has {missing}"))
         if entry.group and entry.file in parts:
             first = groups.setdefault(entry.group, entry)
             if parts[first.file] != parts[entry.file]:
-                what = f"of group '{entry.group}' like {first.file}, but in {parts[entry.file]}, not {parts[first.file]}"
-                found.append(Fault("shared_group", entry.file, what))
+                what = f"group '{entry.group}' is in {parts[entry.file]} here and in {parts[first.file]} for {first.file}"
+                faults.append(Fault("shared_group", entry.file, what))
     annotated_files = {entry.file for entry in annotated.images}
-    found += [Fault("unannotated_image", name, "no annotation names it") for name in listing.images if name not in annotated_files]
-    return found
+    faults += [Fault("unannotated_image", name, "no annotation names it") for name in listing.images if name not in annotated_files]
+    return faults
 
 
-def sizes(entries: Sequence[Annotation], looks: Mapping[str, Look]) -> list[tuple[int, int]]:
-    """The width and height that each annotation's pixels are of: as annotated, else of the upright picture; (0, 0): not known."""
-    found = []
+def _image_sizes(entries: Sequence[Annotation], infos: Mapping[str, ImageInfo]) -> list[tuple[int, int]]:
+    """Returns (width, height) that the boxes of each annotation refer to: as annotated, else upright; (0, 0) if unknown."""
+    sizes = []
     for entry in entries:
-        look = looks.get(entry.file)
+        info = infos.get(entry.file)
         if entry.width and entry.height:
-            found.append((entry.width, entry.height))
+            sizes.append((entry.width, entry.height))
         else:
-            found.append(look.upright if look is not None and not look.problem else (0, 0))
-    return found
+            sizes.append(info.upright if info is not None and not info.problem else (0, 0))
+    return sizes

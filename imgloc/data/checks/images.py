@@ -1,24 +1,26 @@
-"""What is wrong with image files, alone, beside their annotations and beside one another."""
+"""Faults of image files: unreadable ones, disagreement with their annotations, and duplicates."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from imgloc.data.annotated.annotations import Annotation, Fault
-from imgloc.data.images import decode
+from imgloc.data.images.decode import decode_image
 from imgloc.data.images.headers import read_file, read_file_header
 from imgloc.errors import UnreadableImage, UserError
 from imgloc.types import Uint8Array
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was seen of an image file."""
+class ImageInfo:
+    """Size, orientation and pixel hash of an image file, or the reason why it cannot be read."""
 
     width: int = 0  # as stored
     height: int = 0
@@ -28,106 +30,100 @@ class Look:
 
     @property
     def upright(self) -> tuple[int, int]:
-        """Width and height as EXIF's orientation shows it."""
+        """(width, height) after EXIF's orientation is applied."""
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
 
-def look_at(root: Path, names: Sequence[str], *, thorough: bool) -> dict[str, Look]:
-    """A look at each of these files under `root`, on all cores: at all of its pixels, or at its header only."""
+class ImageHash(NamedTuple):
+    """The hash of one image of a split, for finding duplicates."""
 
-    def look(name: str) -> Look:
-        return _decoded(root, name) if thorough else _header(root, name)
+    where: str
+    name: str
+    split: str
+    digest: str  # "": unknown
+
+
+def inspect_files(root: Path, names: Sequence[str], *, thorough: bool) -> dict[str, ImageInfo]:
+    """Reads files under `root` in parallel: all of their pixels if `thorough`, else their headers."""
+
+    def inspect(name: str) -> ImageInfo:
+        try:
+            picture = decode_image(read_file(root, name)) if thorough else read_file_header(root, name)
+        except (UnreadableImage, UserError) as error:
+            return ImageInfo(problem=str(error).removeprefix(f"{name}: "))
+        return ImageInfo(picture.width, picture.height, picture.orientation, pixel_digest(picture.pixels_hxwxc) if thorough else "")
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return dict(zip(names, pool.map(look, names), strict=True))
+        return dict(zip(names, pool.map(inspect, names), strict=True))
 
 
-def _header(root: Path, name: str) -> Look:
-    try:
-        picture = read_file_header(root, name)
-    except UnreadableImage as error:
-        return Look(problem=str(error).removeprefix(f"{name}: "))
-    return Look(picture.width, picture.height, picture.orientation)
-
-
-def _decoded(root: Path, name: str) -> Look:
-    try:
-        picture = decode.decode_image(read_file(root, name))
-    except UnreadableImage as error:
-        return Look(problem=str(error).removeprefix(f"{name}: "))
-    except UserError as error:
-        return Look(problem=str(error))
-    return Look(picture.width, picture.height, picture.orientation, digest(picture.pixels_hxwxc))
-
-
-def digest(image_hxwxc: Uint8Array) -> str:
-    """What tells the pixels and the shape of an image from any other's, however its file is written."""
+def pixel_digest(image_hxwxc: Uint8Array) -> str:
+    """Returns a hash of an image's pixels and shape, which does not depend on its file format."""
     state = hashlib.blake2b(repr(image_hxwxc.shape).encode(), digest_size=20)
     state.update(image_hxwxc.data if image_hxwxc.flags.c_contiguous else image_hxwxc.tobytes())
     return state.hexdigest()
 
 
-def faults(entries: Sequence[Annotation], looks: Mapping[str, Look], parts: Mapping[str, str]) -> list[Fault]:
-    """Unreadable images, sizes that are not as annotated, orientations, and the same pixels twice. `parts`: the split of each file."""
-    found = []
+def find_faults(entries: Sequence[Annotation], infos: Mapping[str, ImageInfo], parts: Mapping[str, str]) -> list[Fault]:
+    """Returns faults for unreadable images, wrong annotated sizes, orientations and duplicates. `parts` maps files to splits."""
+    faults = []
     for entry in entries:
-        look = looks.get(entry.file)
-        if look is None:
+        info = infos.get(entry.file)
+        if info is None:
             continue
-        if look.problem:
-            found.append(Fault("unreadable_image", entry.file, look.problem))
+        if info.problem:
+            faults.append(Fault("unreadable_image", entry.file, info.problem))
             continue
-        stored, said = (look.width, look.height), (entry.width, entry.height)
-        if all(said) and said not in (stored, look.upright):
-            what = f"'{entry.file}' is annotated as {said[0]} x {said[1]}, and has {stored[0]} x {stored[1]} pixels"
-            found.append(Fault("size_mismatch", entry.where or entry.file, what))
-        if look.orientation != 1:
-            shown = f", {stored[0]} x {stored[1]} as stored, {look.upright[0]} x {look.upright[1]} as shown"
-            turned = "" if look.upright == stored else shown
-            found.append(Fault("exif_rotation", entry.file, f"EXIF orientation {look.orientation}{turned}{_taken(entry, look)}"))
-    split = [entry.file for entry in entries if entry.file in looks and entry.file in parts]
-    return found + same_pixels([(file, file, parts[file], looks[file].digest) for file in split])
+        stored, annotated = (info.width, info.height), (entry.width, entry.height)
+        if all(annotated) and annotated not in (stored, info.upright):
+            what = f"'{entry.file}' is annotated as {annotated[0]} x {annotated[1]}, but has {stored[0]} x {stored[1]} pixels"
+            faults.append(Fault("size_mismatch", entry.where or entry.file, what))
+        if info.orientation != 1:
+            what = f"EXIF orientation {info.orientation}"
+            if info.upright != stored:
+                what += f", {stored[0]} x {stored[1]} as stored, {info.upright[0]} x {info.upright[1]} upright"
+                if annotated in (stored, info.upright):
+                    what += f"; by the annotated size, boxes refer to the {'stored' if annotated == stored else 'upright'} picture"
+            faults.append(Fault("exif_rotation", entry.file, what))
+    files = [entry.file for entry in entries if entry.file in infos and entry.file in parts]
+    return faults + find_duplicates([ImageHash(file, file, parts[file], infos[file].digest) for file in files])
 
 
-def same_files(root: Path, sizes: Mapping[str, int], parts: Mapping[str, str], most: int) -> list[Fault]:
-    """Files of the same bytes in two splits, without decoding any: of those of equal `sizes` in different splits, `most` are read."""
-    by_size: dict[int, list[str]] = {}
+def find_equal_files(root: Path, sizes: Mapping[str, int], parts: Mapping[str, str], max_files: int) -> list[Fault]:
+    """Returns faults for files of the same bytes in two splits, without decoding.
+
+    Of the files that have equal `sizes` and are in different splits, the first `max_files` are read.
+    """
+    by_size: defaultdict[int, list[str]] = defaultdict(list)
     for file in parts:
         if file in sizes:
-            by_size.setdefault(sizes[file], []).append(file)
-    suspects = [file for files in by_size.values() if len({parts[file] for file in files}) > 1 for file in files][:most]
+            by_size[sizes[file]].append(file)
+    suspects = [file for files in by_size.values() if len({parts[file] for file in files}) > 1 for file in files][:max_files]
 
-    def digest_of_file(name: str) -> str:
+    def file_hash(name: str) -> ImageHash:
         try:
-            return hashlib.blake2b(read_file(root, name), digest_size=20).hexdigest()
-        except UnreadableImage:  # told where it is looked at
-            return ""
+            digest = hashlib.blake2b(read_file(root, name), digest_size=20).hexdigest()
+        except UnreadableImage:  # `find_faults` reports it
+            digest = ""
+        return ImageHash(name, name, parts[name], digest)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        digests = list(pool.map(digest_of_file, suspects))
-    found = same_pixels([(file, file, parts[file], bytes_) for file, bytes_ in zip(suspects, digests, strict=True)])
-    return [fault for fault in found if fault.kind == "duplicate_image"]
+        faults = find_duplicates(list(pool.map(file_hash, suspects)))
+    return [fault for fault in faults if fault.kind == "duplicate_image"]
 
 
-def _taken(entry: Annotation, look: Look) -> str:
-    said, stored = (entry.width, entry.height), (look.width, look.height)
-    if look.upright == stored or said not in (stored, look.upright):
-        return ""
-    return "; by the annotated size, boxes are taken as of the " + ("stored one" if said == stored else "one shown")
-
-
-def same_pixels(images: Sequence[tuple[str, str, str, str]]) -> list[Fault]:
-    """Images (where, name, split, digest) of the same pixels as one before them, in another split or in their own."""
-    found = []
-    first: dict[str, dict[str, str]] = {}  # by digest: the first image of each split
-    for where, name, split, pixels in images:
-        if not pixels:
+def find_duplicates(images: Sequence[ImageHash]) -> list[Fault]:
+    """Returns a fault for each image whose hash equals that of an earlier one, in another split or in its own."""
+    faults = []
+    first: defaultdict[str, dict[str, str]] = defaultdict(dict)  # by hash: the first image of each split
+    for where, name, split, digest in images:
+        if not digest:
             continue
-        seen = first.setdefault(pixels, {})
-        others = [f"{other} in {part}" for part, other in seen.items() if part != split]
+        by_split = first[digest]
+        others = [f"{other} in {part}" for part, other in by_split.items() if part != split]
         if others:
-            found.append(Fault("duplicate_image", where, f"in {split}: the same pixels as {' and '.join(others)}"))
-        elif split in seen:
-            found.append(Fault("repeated_image", where, f"in {split}: the same pixels as {seen[split]}"))
-        seen.setdefault(split, name)
-    return found
+            faults.append(Fault("duplicate_image", where, f"in {split}: the same pixels as {' and '.join(others)}"))
+        elif split in by_split:
+            faults.append(Fault("repeated_image", where, f"in {split}: the same pixels as {by_split[split]}"))
+        by_split.setdefault(split, name)
+    return faults

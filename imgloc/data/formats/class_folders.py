@@ -1,45 +1,50 @@
-"""A folder for each class, without boxes: ROOT/cat/1.jpg, or ROOT/train/cat/1.jpg where there are splits."""
+"""A folder for each class, without boxes: ROOT/cat/1.jpg, or ROOT/train/cat/1.jpg with splits."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from imgloc.data.annotated import assemble
-from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
 from imgloc.data.annotated.listing import Listing, list_folder, split_of_folders
 
-PLAIN = {"images", "jpegimages", "img", "imgs", "annotations", "labels"}  # folders that name no class
+NOT_CLASSES = {"images", "jpegimages", "img", "imgs", "annotations", "labels"}  # folders that are not named after a class
 
 
 def recognise(folder: Path | Listing) -> bool:
-    """Whether images lie in two or more folders that may be classes."""
+    """Returns whether images are in two or more folders that may be classes."""
     return len(read(folder).classes) > 1
 
 
-def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
-    """All images of a folder that lie in a folder of a class, at any depth. Classes are in alphabetical order.
+def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
+    """Reads all images that are in a class's folder, at any depth. Classes are in alphabetical order.
 
-    Raises UserError for no such folder, and for a convention other than edges: there are no boxes.
+    Folders of splits above the classes are recognised if all images are in such folders; otherwise a folder `train` is a class.
+    Raises UserError if the folder does not exist, and for a convention other than edges.
     """
-    assemble.only_edges(convention)
+    assemble.require_edges(convention)
     listing = list_folder(folder)
+    folders = {file: _parents(file) for file in listing.images}
+    split_of = {parents[0]: split_of_folders(f"{parents[0]}/") for parents in folders.values() if parents}  # by topmost folder
+    has_splits = all(split_of.values())
     entries = []
-    folders = {file: _folders(file) for file in listing.images}
-    splits = all(split_of_folders(f"{above[0]}/") for above in folders.values() if above)  # else a train is a class
-    for file, above in folders.items():
-        if len(above) > splits:
-            split = split_of_folders(f"{above[0]}/") if splits else ""
-            entries.append(Annotation(file, assemble.box_array([]), (), label=above[int(splits)], split=split, where=file))
-    beside = {} if splits else {above[0]: file for file, above in folders.items() if len(above) > 1 and split_of_folders(f"{above[0]}/")}
-    stray = next((file for file, above in folders.items() if above and not split_of_folders(f"{above[0]}/")), "")
-    what = f"it is taken for a class, as not all images lie in folders of splits: {assemble.brief(stray)} does not"
-    told = [Fault("split_as_class", name, what) for name in beside if len({split_of_folders(f"{name}/") for name in beside}) > 1]
-    return assemble.assembled("class_folders", sorted({entry.label for entry in entries}), entries, [*listing.faults, *told])
+    for file, parents in folders.items():
+        if len(parents) > has_splits:
+            split = split_of[parents[0]] if has_splits else ""
+            entries.append(Annotation(file, assemble.box_array([]), (), label=parents[int(has_splits)], split=split, where=file))
+    faults = list(listing.faults)
+    if not has_splits:
+        stray = next(file for file, parents in folders.items() if parents and not split_of[parents[0]])
+        suspects = dict.fromkeys(parents[0] for parents in folders.values() if len(parents) > 1 and split_of[parents[0]])
+        if len({split_of[name] for name in suspects}) > 1:
+            what = f"the folder is taken for a class, because not all images are in folders of splits: {assemble.quoted(stray)} is not"
+            faults += [Fault("split_as_class", name, what) for name in suspects]
+    return assemble.merge_annotations("class_folders", sorted({entry.label for entry in entries}), entries, faults)
 
 
-def _folders(file: str) -> list[str]:
-    """The folders above an image without those at the top that name neither a split nor a class."""
-    above = file.split("/")[:-1]
-    while above and above[0].lower() in PLAIN:
-        above = above[1:]
-    return above
+def _parents(file: str) -> list[str]:
+    """Returns the folders above an image, without outer folders that are named after neither a split nor a class."""
+    parents = file.split("/")[:-1]
+    while parents and parents[0].lower() in NOT_CLASSES:
+        parents = parents[1:]
+    return parents

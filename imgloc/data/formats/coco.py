@@ -1,183 +1,195 @@
-"""COCO: one JSON file a split, with `images`, `categories` and `annotations` (https://cocodataset.org/#format-data).
+"""COCO: one JSON file for each split, with `images`, `categories` and `annotations` (https://cocodataset.org/#format-data).
 
-A bbox is left, top, width, height in pixels, continuous, from 0. A file's name, or the folder it lies in, tells its split
-(instances_train2017.json, train/_annotations.coco.json); its images lie in a folder of that split, in images/, or beside it.
-Where there are files instances_*.json the others in their folder are left alone: captions and keypoints repeat the images.
+A bbox is (left, top, width, height) in continuous pixels. The name of a file or of its folder gives the split
+(instances_train2017.json, train/_annotations.coco.json). The images are in a folder of that split, in images/, or beside the file.
+In a folder with files instances_*.json the other files are ignored, because captions and keypoints repeat the images.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, TypeAlias, TypeVar
+
+import msgspec
 
 from imgloc import boxes, files
 from imgloc.data.annotated import assemble
-from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
-from imgloc.data.annotated.listing import Listing, folders_of, list_folder, split_of_folders, split_of_name
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
+from imgloc.data.annotated.listing import Listing, list_folder, parent_folders, split_of_folders, split_of_name
 
-KEYS = ("images", "annotations", "categories")
 FILE_OF_SPLIT = {"train": "instances_train.json", "validation": "instances_val.json", "test": "instances_test.json", "": "instances.json"}
+Id: TypeAlias = int | Annotated[float, msgspec.Meta(multiple_of=1)] | str  # some tools write 7.0
+T = TypeVar("T")
+
+
+class _CocoFile(msgspec.Struct):  # the entries are checked one by one
+    images: list[object]
+    annotations: list[object]
+    categories: list[object]
+
+
+class _CocoImage(msgspec.Struct):
+    id: Id
+    file_name: str
+    width: object = None
+    height: object = None
+
+
+class _CocoAnnotation(msgspec.Struct):
+    image_id: Id
+    category_id: Id
+    bbox: object = None  # a crowd may have none
+    iscrowd: object = 0
+
+
+class _CocoCategory(msgspec.Struct):
+    id: Id
+    name: str
 
 
 def recognise(folder: Path | Listing) -> bool:
-    """Whether there is a JSON file with one of COCO's lists near its beginning."""
+    """Returns whether a JSON file has one of COCO's lists near its beginning."""
     listing = list_folder(folder)
     return any(re.search(r'"(images|annotations|categories)"\s*:\s*\[', listing.head(name, 2**16)) for name in _candidates(listing))
 
 
-def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
-    """All COCO files of a folder; boxes in pixels, with continuous edges. Classes are in the order of their category ids.
+def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
+    """Reads all COCO files of a folder; boxes are in pixels with continuous edges, classes in the order of their category ids.
 
-    A crowd (iscrowd 1: one box for many objects) is no box. Boxes of categories that are not declared have the class "".
-    Raises UserError for no such folder, and for a convention other than edges.
+    Crowds (iscrowd 1: one box for many objects) are left out. Boxes of undeclared categories have the class "".
+    Raises UserError if the folder does not exist, and for a convention other than edges.
     """
-    assemble.only_edges(convention)
+    assemble.require_edges(convention)
     listing = list_folder(folder)
     faults = list(listing.faults)
     entries: list[Annotation] = []
-    classes: dict[Any, str] = {}
+    classes: dict[Id, str] = {}
     for name in _candidates(listing):
         try:
-            content = json.loads(listing.read_text(name))
+            content = msgspec.convert(json.loads(listing.read_text(name)), _CocoFile)
+        except msgspec.ValidationError:  # a JSON file of another kind
+            continue
         except RecursionError:
-            faults.append(Fault("bad_annotation", name, "its values are nested too deep"))
+            faults.append(Fault("bad_annotation", name, "its values are nested too deeply"))
             continue
         except ValueError as error:
-            faults.append(Fault("bad_annotation", name, f"no JSON: {str(error)[:200]}"))
+            faults.append(Fault("bad_annotation", name, f"it is not JSON: {str(error)[:200]}"))
             continue
-        if isinstance(content, dict) and all(isinstance(content.get(key), list) for key in KEYS):
-            categories = _categories(content["categories"], name, faults)
-            for number, label in categories.items():
-                if classes.setdefault(number, label) != label:
-                    what = f"category {assemble.brief(number)} is '{label}' here and '{classes[number]}' in another file"
-                    faults.append(Fault("bad_annotation", name, what))
-            entries += _annotations(content, name, listing, categories, faults)
+        categories = _read_categories(content, name, faults)
+        for number, label in categories.items():
+            if classes.setdefault(number, label) != label:
+                what = f"category {assemble.quoted(number)} is '{label}' here and '{classes[number]}' in another file"
+                faults.append(Fault("bad_annotation", name, what))
+        entries += _read_annotations(content, name, listing, categories, faults)
     ordered = [classes[number] for number in sorted(classes, key=lambda number: (isinstance(number, str), number))]
-    return assemble.assembled("coco", dict.fromkeys(ordered), entries, faults)
+    return assemble.merge_annotations("coco", dict.fromkeys(ordered), entries, faults)
 
 
 def _candidates(listing: Listing) -> list[str]:
-    """JSON files that may be meant: in a folder with instances_*.json, those."""
-    found = [name for name in listing.ending(".json") if listing.files[name][0]]
-    instances = [name for name in found if name.rpartition("/")[2].startswith("instances")]
-    taken = {name.rpartition("/")[0] for name in instances}
-    return [name for name in found if name in instances or name.rpartition("/")[0] not in taken]
+    """Returns the JSON files that may be COCO's; in a folder with files instances_*.json only these."""
+    names = [name for name in listing.with_suffix(".json") if listing.files[name][0]]
+    instances = [name for name in names if name.rpartition("/")[2].startswith("instances")]
+    folders = {name.rpartition("/")[0] for name in instances}
+    return [name for name in names if name in instances or name.rpartition("/")[0] not in folders]
 
 
-def _identity(value: Any) -> Any:
-    """An id, which may be a number or text. Raises ValueError for anything else."""
-    if isinstance(value, (int, str)) and not isinstance(value, bool):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    raise ValueError(f"{assemble.brief(value)} is no id")
-
-
-def _categories(declared: list[Any], name: str, faults: list[Fault]) -> dict[Any, str]:
-    """Names by category id."""
-    found: dict[Any, str] = {}
-    for place, category in enumerate(declared):
+def _converted(items: list[object], kind: type[T], where: str, faults: list[Fault]) -> Iterator[tuple[str, T]]:
+    """Yields the location of each item and the item as a `kind`; items that have other fields or types become faults."""
+    for index, item in enumerate(items):
         try:
-            if not isinstance(category, dict):
-                raise ValueError(f"{assemble.brief(category)} is no category")
-            number, label = _identity(category.get("id")), assemble.class_name(category.get("name"))
-            if found.setdefault(number, label) != label:
-                raise ValueError(f"category {assemble.brief(number)} is '{found[number]}' already, and '{label}' here")
+            yield f"{where}[{index}]", msgspec.convert(item, kind)
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter for keys with lone surrogates
+            faults.append(Fault("bad_annotation", f"{where}[{index}]", str(error)))
+
+
+def _read_categories(content: _CocoFile, name: str, faults: list[Fault]) -> dict[Id, str]:
+    """Returns class names by category id."""
+    names: dict[Id, str] = {}
+    for where, category in _converted(content.categories, _CocoCategory, f"{name} categories", faults):
+        try:
+            label = assemble.parse_class_name(category.name)
+            if names.setdefault(category.id, label) != label:
+                raise ValueError(f"category {assemble.quoted(category.id)} is '{names[category.id]}' before and '{label}' here")
         except ValueError as error:
-            faults.append(Fault("bad_annotation", f"{name} categories[{place}]", str(error)))
-    return found
+            faults.append(Fault("bad_annotation", where, str(error)))
+    return names
 
 
-def _annotations(
-    content: Mapping[str, Any], name: str, listing: Listing, categories: Mapping[Any, str], faults: list[Fault]
+def _read_annotations(
+    content: _CocoFile, name: str, listing: Listing, categories: Mapping[Id, str], faults: list[Fault]
 ) -> list[Annotation]:
-    """The annotations of one file, an entry an image."""
-    images = _images(content["images"], name, listing, faults)
-    boxes_of: dict[Any, list[list[float]]] = {number: [] for number in images}
-    names_of: dict[Any, list[str]] = {number: [] for number in images}
-    for place, annotation in enumerate(content["annotations"]):
-        where = f"{name} annotations[{place}]"
+    """Returns the annotations of one file, one for each image."""
+    images = _read_images(content, name, listing, faults)
+    boxes_of: dict[Id, list[list[float]]] = {number: [] for number in images}
+    names_of: dict[Id, list[str]] = {number: [] for number in images}
+    for where, annotation in _converted(content.annotations, _CocoAnnotation, f"{name} annotations", faults):
         try:
-            if not isinstance(annotation, dict):
-                raise ValueError(f"{assemble.brief(annotation)} is no annotation")
-            image, category = _identity(annotation.get("image_id")), _identity(annotation.get("category_id"))
-            if image not in images:
-                raise ValueError(f"there is no image of id {assemble.brief(image)}")
-            if annotation.get("iscrowd") == 1:
+            if annotation.image_id not in images:
+                raise ValueError(f"there is no image with id {assemble.quoted(annotation.image_id)}")
+            if annotation.iscrowd == 1:
                 continue
-            given = annotation.get("bbox")
-            if not isinstance(given, list) or len(given) != 4:
-                raise ValueError(f"bbox is {assemble.brief(given)}; it wants left, top, width, height")
-            box = [assemble.number(value) for value in given]
+            if not isinstance(annotation.bbox, list) or len(annotation.bbox) != 4:
+                raise ValueError(f"bbox is {assemble.quoted(annotation.bbox)}; it must be [left, top, width, height]")
+            box = [assemble.parse_number(value) for value in annotation.bbox]
         except ValueError as error:
             faults.append(Fault("bad_annotation", where, str(error)))
             continue
-        if category not in categories:
-            faults.append(Fault("unknown_class", where, f"category {assemble.brief(category)} is not declared"))
-        boxes_of[image].append(box)
-        names_of[image].append(categories.get(category, ""))
+        if annotation.category_id not in categories:
+            faults.append(Fault("unknown_class", where, f"category {assemble.quoted(annotation.category_id)} is not declared"))
+        boxes_of[annotation.image_id].append(box)
+        names_of[annotation.image_id].append(categories.get(annotation.category_id, ""))
     split = split_of_name(name.rpartition("/")[2]) or split_of_folders(name)
     return [
         Annotation(
             file=file,
             boxes_nx4=boxes.from_coco_xywh(assemble.box_array(boxes_of[number])),
             names=tuple(names_of[number]),
-            width=width,
-            height=height,
+            width=assemble.parse_side(image.width),
+            height=assemble.parse_side(image.height),
             split=split or split_of_folders(file),
             where=where,
         )
-        for number, (file, width, height, where) in images.items()
+        for number, (file, image, where) in images.items()
     ]
 
 
-def _images(declared: list[Any], name: str, listing: Listing, faults: list[Fault]) -> dict[Any, tuple[str, int, int, str]]:
-    """File, width, height and place of each image by its id."""
-    last = name.rpartition("/")[2].lower()
-    own = re.search(r"(train|val|valid|test)[0-9]*", last)
-    words = ([own[0], own[1]] if own else []) + ["images", ""]
-    near = [f"{above}/{images}{word}".strip("/") for above in folders_of(name) for word in words for images in ("", "images/")]
-    found: dict[Any, tuple[str, int, int, str]] = {}
-    for place, image in enumerate(declared):
-        where = f"{name} images[{place}]"
-        try:
-            if not isinstance(image, dict) or not isinstance(image.get("file_name"), str):
-                raise ValueError("it has no file_name")
-            number = _identity(image.get("id"))
-            if number in found:
-                faults.append(Fault("duplicate_annotation", where, f"another image has the id {assemble.brief(number)}"))
-                continue
-            file = listing.find(image["file_name"], near)
-        except ValueError as error:
-            faults.append(Fault("bad_annotation", where, str(error)))
-            continue
-        if file is None:
-            faults.append(Fault("outside_folder", where, f"{assemble.brief(image['file_name'])} is no file of the data's folder"))
-            continue
-        found[number] = file, assemble.side(image.get("width")), assemble.side(image.get("height")), where
-    return found
+def _read_images(content: _CocoFile, name: str, listing: Listing, faults: list[Fault]) -> dict[Id, tuple[str, _CocoImage, str]]:
+    """Returns the file, the entry and the location of each image by its id."""
+    split = re.search(r"(train|val|valid|test)[0-9]*", name.rpartition("/")[2].lower())
+    words = ([split[0], split[1]] if split else []) + ["images", ""]
+    folders = [f"{parent}/{images}{word}".strip("/") for parent in parent_folders(name) for word in words for images in ("", "images/")]
+    images: dict[Id, tuple[str, _CocoImage, str]] = {}
+    for where, image in _converted(content.images, _CocoImage, f"{name} images", faults):
+        file = listing.find_image(image.file_name, folders)
+        if image.id in images:
+            faults.append(Fault("duplicate_annotation", where, f"another image has the id {assemble.quoted(image.id)}"))
+        elif file is None:
+            faults.append(assemble.outside_fault(where, image.file_name))
+        else:
+            images[image.id] = file, image, where
+    return images
 
 
-def write(annotated: Annotated, folder: Path) -> None:
-    """Annotations as annotations/instances_SPLIT.json (instances.json for images of no split); images are not copied.
+def write(annotated: AnnotatedFolder, folder: Path) -> None:
+    """Writes annotations/instances_SPLIT.json, or instances.json for images without a split; images are not copied.
 
-    Files are named relative to `folder`; category ids count from 1. Boxes of classes that are not declared are left out.
-    Raises UserError for boxes in [0, 1] of an unknown size.
+    Files are named relative to `folder`; category ids count from 1. Boxes of undeclared classes are left out.
+    Raises UserError for boxes in [0, 1] if the image's size is unknown.
     """
     numbers = {name: number for number, name in enumerate(annotated.classes, start=1)}
     categories = [{"id": number, "name": name, "supercategory": ""} for name, number in numbers.items()]
     for split in sorted({entry.split for entry in annotated.images}):
-        images: list[dict[str, Any]] = []
-        found: list[dict[str, Any]] = []
-        for number, entry in enumerate((entry for entry in annotated.images if entry.split == split), start=1):
-            images.append({"id": number, "file_name": entry.file, "width": entry.width, "height": entry.height})
-            rows = boxes.to_coco_xywh(assemble.in_pixels(entry)).tolist()
+        images: list[dict[str, object]] = []
+        annotations: list[dict[str, object]] = []
+        for image_id, entry in enumerate((entry for entry in annotated.images if entry.split == split), start=1):
+            images.append({"id": image_id, "file_name": entry.file, "width": entry.width, "height": entry.height})
+            rows = boxes.to_coco_xywh(assemble.boxes_in_pixels(entry)).tolist()
             for (x, y, w, h), name in zip(rows, entry.names, strict=True):
                 if name in numbers:
-                    row = {"id": len(found) + 1, "image_id": number, "category_id": numbers[name], "bbox": [x, y, w, h]}
-                    found.append({**row, "area": w * h, "iscrowd": 0})
+                    row = {"id": len(annotations) + 1, "image_id": image_id, "category_id": numbers[name], "bbox": [x, y, w, h]}
+                    annotations.append({**row, "area": w * h, "iscrowd": 0})
         path = folder / "annotations" / FILE_OF_SPLIT[split]
-        files.write_json(path, {"images": images, "annotations": found, "categories": categories})
+        files.write_json(path, {"images": images, "annotations": annotations, "categories": categories})

@@ -1,30 +1,32 @@
-"""CSV tables, a line a box, as they are found in the wild. The header says what the columns are:
+"""CSV tables with one line for each box. The header gives the meaning of the columns:
 
-- `filename,width,height,class,xmin,ymin,xmax,ymax` (as made from LabelImg's XML), in pixels;
-- `image_name,x_min,y_min,x_max,y_max,class_name`, in pixels, and near spellings (x1, left, label, image_path ...), in any order;
+- `filename,width,height,class,xmin,ymin,xmax,ymax` (converted from LabelImg's XML), in pixels;
+- `image_name,x_min,y_min,x_max,y_max,class_name`, in pixels, or similar names (x1, left, label, image_path ...), in any order;
 - `ImageID,LabelName,XMin,XMax,YMin,YMax` of Open Images, in [0, 1];
-- no header: `image,x1,y1,x2,y2,class`, with `image_width,image_height` behind it (SKU-110K). All but the first left empty: no object.
+- without a header: `image,x1,y1,x2,y2,class`, optionally followed by `image_width,image_height` (SKU-110K).
 
-Pixel numbers are taken as edges, as tools write them; say `convention` where they are not. A table whose name tells a split
-(train_labels.csv) gives it, and so does a column `split`; where none does, the folders of images do (train/a.jpg). A table that
-repeats what those say (all_labels.csv) adds nothing. A column `group` says what no split may tear apart.
+A line whose columns for the box are all empty is an image without objects. Pixel numbers are edges unless `convention` names
+another meaning. The split of an image is given by a column `split`, by the table's name (train_labels.csv) or, if neither gives
+any, by the image's folder (train/a.jpg). A table that repeats the tables of splits (all_labels.csv) adds nothing. Images of one
+value in the column `group` stay in one split.
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from imgloc import files
 from imgloc.data.annotated import assemble
-from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
-from imgloc.data.annotated.listing import IMAGE_SUFFIXES, SPLIT_NAMES, Listing, folders_of, list_folder, split_of_folders, split_of_name
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
+from imgloc.data.annotated.listing import IMAGE_SUFFIXES, SPLIT_NAMES, Listing, list_folder, parent_folders, split_of_folders, split_of_name
 
 COLUMNS = {
     "file": ("filename", "imagename", "imageid", "imagepath", "filepath", "image", "file", "path", "img", "imgname"),
@@ -37,13 +39,11 @@ COLUMNS = {
 HEADERLESS = ("file", "x0", "y0", "x1", "y1", "class", "width", "height")
 CORNERS = ("x0", "y0", "x1", "y1")
 HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax", "split", "group")
-ONLY_CLASS = "object"  # of tables that have no column for it
+DEFAULT_CLASS = "object"  # for tables without a column for the class
 
 
 @dataclass
-class _Image:
-    """What the lines of one table say of one image."""
-
+class _Image:  # the lines of one table about one image
     where: str
     split: str
     width: int
@@ -53,60 +53,61 @@ class _Image:
     names: list[str] = field(default_factory=list)
 
 
+class _Dialect(NamedTuple):
+    separator: str
+    columns: Mapping[str, int]  # the index of each known column
+    has_header: bool
+
+
 def recognise(folder: Path | Listing) -> bool:
-    """Whether there is a table with columns that are known."""
+    """Returns whether a table has known columns."""
     listing = list_folder(folder)
-    return any(_dialect(listing.head(name)) for name in listing.ending(".csv", ".tsv"))
+    return any(_detect_dialect(listing.head(name)) for name in listing.with_suffix(".csv", ".tsv"))
 
 
-def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
-    """All tables of a folder whose columns are known; boxes in pixels, with continuous edges, or in [0, 1] from Open Images.
+def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
+    """Reads all tables with known columns; boxes are in pixels with continuous edges, or in [0, 1] for Open Images.
 
-    `convention` says what pixel numbers mean: inclusive_from_1, inclusive_from_0 or edges ("" too). Classes are in alphabetical
-    order. Raises UserError for no such folder.
+    `convention` is the meaning of pixel numbers: inclusive_from_1, inclusive_from_0 or edges (also ""). Classes are in
+    alphabetical order. Raises UserError if the folder does not exist, and for an unknown convention.
     """
     assemble.from_convention(assemble.box_array([]), convention or "edges")
     listing = list_folder(folder)
     entries: list[Annotation] = []
     faults = list(listing.faults)
-    for name in listing.ending(".csv", ".tsv"):
+    for name in listing.with_suffix(".csv", ".tsv"):
         if listing.files[name][0] == 0:
             faults.append(Fault("bad_annotation", name, "the file is empty"))
-        if _dialect(listing.head(name)) is None:
+        if _detect_dialect(listing.head(name)) is None:
             continue
-        try:
-            text = listing.read_text(name)
-        except ValueError as error:
-            faults.append(Fault("bad_annotation", name, str(error)))
-            continue
-        entries += _table(text, name, listing, convention or "edges", faults)
+        entries += _read_table(assemble.read_text(name, listing, faults), name, listing, convention or "edges", faults)
     if not any(entry.split for entry in entries):
         entries = [dataclasses.replace(entry, split=split_of_folders(entry.file)) for entry in entries]
     classes = sorted({label for entry in entries for label in entry.names})
-    return assemble.assembled("csv", classes, entries, faults)
+    return assemble.merge_annotations("csv", classes, entries, faults)
 
 
-def _dialect(head: str) -> tuple[str, Mapping[str, int], bool] | None:
-    """What separates columns, where each known one stands, and whether there is a header; None where they are not known."""
+def _detect_dialect(head: str) -> _Dialect | None:
+    """Returns the layout of a table by its first line; None if its columns are unknown."""
     first = head.lstrip("\ufeff").split("\n", maxsplit=1)[0].strip("\r")
     separator = max(",;\t", key=first.count)
     cells = [re.sub("[^a-z0-9]", "", cell.lower()) for cell in first.split(separator)]
-    found: dict[str, int] = {}
+    columns: dict[str, int] = {}
     for column, names in COLUMNS.items():
         for name in names:
-            if name in cells and cells.index(name) not in found.values():
-                found[column] = cells.index(name)
+            if name in cells and cells.index(name) not in columns.values():
+                columns[column] = cells.index(name)
                 break
-    if {"file", *CORNERS} <= set(found):
-        return separator, found, True
+    if {"file", *CORNERS} <= set(columns):
+        return _Dialect(separator, columns, has_header=True)
     raw = [cell.strip().strip('"') for cell in first.split(separator)]
     if len(raw) >= 6 and raw[0].lower().endswith(IMAGE_SUFFIXES) and all(re.fullmatch(r"-?[0-9.]*", cell) for cell in raw[1:5]):
-        return separator, {column: place for place, column in enumerate(HEADERLESS[: len(raw)])}, False
+        return _Dialect(separator, {column: index for index, column in enumerate(HEADERLESS[: len(raw)])}, has_header=False)
     return None
 
 
-def _lines(text: str, separator: str, name: str, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a table with their numbers; those that csv cannot read are faults."""
+def _rows(text: str, separator: str, name: str, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
+    """Yields the line number and the cells of each row that is not blank; rows that `csv` cannot read become faults."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     while True:
         try:
@@ -120,79 +121,70 @@ def _lines(text: str, separator: str, name: str, faults: list[Fault]) -> Iterato
             yield reader.line_num, cells
 
 
-def _table(text: str, name: str, listing: Listing, convention: str, faults: list[Fault]) -> list[Annotation]:
-    """The annotations of one table."""
-    dialect = _dialect(text)
+def _read_table(text: str, name: str, listing: Listing, convention: str, faults: list[Fault]) -> list[Annotation]:
+    """Returns the annotations of one table."""
+    dialect = _detect_dialect(text)
     if dialect is None:
         return []
-    separator, places, header = dialect
-    near = [f"{above}/{images}".strip("/") for above in folders_of(name) for images in ("", "images")]
+    folders = [f"{parent}/{images}".strip("/") for parent in parent_folders(name) for images in ("", "images")]
     split = split_of_name(name.rpartition("/")[2])
-    relative = header and re.match(r"(?=[^\n]*\bimageid\b)[^\n]*\blabelname\b", text.lstrip("\ufeff")[:4096].lower()) is not None
-    found: dict[str, _Image] = {}
-    paths: dict[str, str | None] = {}
-    for line, cells in _lines(text, separator, name, faults):
-        if header and line == 1:
+    is_open_images = re.match(r"(?=[^\n]*\bimageid\b)[^\n]*\blabelname\b", text.lstrip("\ufeff")[:4096].lower()) is not None
+    relative = dialect.has_header and is_open_images
+    images: dict[str, _Image] = {}
+    find_image = functools.cache(lambda file: listing.find_image(file, folders))
+    for line, cells in _rows(text, dialect.separator, name, faults):
+        if dialect.has_header and line == 1:
             continue
         where = f"{name}:{line}"
-        cell = {column: cells[place].strip() if place < len(cells) else "" for column, place in places.items()}
-        said = cell["file"]
-        if said not in paths:
-            paths[said] = listing.find(said, near)
-        file = paths[said]
+        row = {column: cells[index].strip() if index < len(cells) else "" for column, index in dialect.columns.items()}
+        file = find_image(row["file"])
         if file is None:
-            kind = "outside_folder" if said else "bad_annotation"
-            faults.append(Fault(kind, where, f"{assemble.brief(said)} is no file of the data's folder"))
+            empty = Fault("bad_annotation", where, "the name of the image is empty")
+            faults.append(assemble.outside_fault(where, row["file"]) if row["file"] else empty)
             continue
         try:
-            box, label = _box(cell)
+            box, label = _box(row)
         except ValueError as error:
             faults.append(Fault("bad_annotation", where, str(error)))
             continue
-        if file not in found:
-            own = SPLIT_NAMES.get(cell.get("split", "").lower(), split)
-            size = assemble.side(cell.get("width")), assemble.side(cell.get("height"))
-            found[file] = _Image(where, own, *size, group=cell.get("group", ""))
+        if file not in images:
+            split_of_row = SPLIT_NAMES.get(row.get("split", "").lower(), split)
+            size = assemble.parse_side(row.get("width")), assemble.parse_side(row.get("height"))
+            images[file] = _Image(where, split_of_row, *size, group=row.get("group", ""))
         if box:
-            found[file].boxes.append(box)
-            found[file].names.append(label)
-    return [_annotation(file, image, relative, convention) for file, image in found.items()]
+            images[file].boxes.append(box)
+            images[file].names.append(label)
+    annotations = []
+    for file, image in images.items():
+        boxes_nx4 = assemble.box_array(image.boxes)
+        annotations.append(
+            Annotation(
+                file, boxes_nx4 if relative else assemble.from_convention(boxes_nx4, convention), tuple(image.names), relative=relative,
+                width=image.width, height=image.height, split=image.split, group=image.group, where=image.where,
+            )
+        )  # fmt: skip
+    return annotations
 
 
-def _box(cell: Mapping[str, str]) -> tuple[list[float], str]:
-    """A line's box and class; no numbers for a line that says that an image has no object. Raises ValueError."""
-    if not any(cell[corner] for corner in CORNERS):
+def _box(row: Mapping[str, str]) -> tuple[list[float], str]:
+    """Returns the box and the class of a row; an empty box if the image has no object. Raises ValueError for bad values."""
+    if not any(row[corner] for corner in CORNERS):
         return [], ""
-    label = assemble.class_name(cell.get("class", ONLY_CLASS))
-    return [assemble.number(cell[corner]) for corner in CORNERS], label
+    label = assemble.parse_class_name(row.get("class", DEFAULT_CLASS))
+    return [assemble.parse_number(row[corner]) for corner in CORNERS], label
 
 
-def _annotation(file: str, image: _Image, relative: bool, convention: str) -> Annotation:
-    boxes = assemble.box_array(image.boxes)
-    return Annotation(
-        file=file,
-        boxes_nx4=boxes if relative else assemble.from_convention(boxes, convention),
-        names=tuple(image.names),
-        relative=relative,
-        width=image.width,
-        height=image.height,
-        split=image.split,
-        group=image.group,
-        where=image.where,
-    )
+def write(annotated: AnnotatedFolder, folder: Path, *, convention: str = "edges") -> None:
+    """Writes labels.csv, in pixels of `convention` with all digits; images are not copied.
 
-
-def write(annotated: Annotated, folder: Path, *, convention: str = "edges") -> None:
-    """Annotations as labels.csv, in pixels of `convention`, every digit of them; images are not copied.
-
-    An image without objects gets a line without a box. Raises UserError for boxes in [0, 1] of an unknown size.
+    An image without objects gets one line without a box. Raises UserError for boxes in [0, 1] if the image's size is unknown.
     """
-    made = io.StringIO(newline="")
-    table = csv.writer(made, lineterminator="\n")
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
     table.writerow(HEADER)
     for entry in annotated.images:
-        boxes: list[list[Any]] = assemble.to_convention(assemble.in_pixels(entry), convention).tolist()
+        boxes: list[list[float]] = assemble.to_convention(assemble.boxes_in_pixels(entry), convention).tolist()
         rows = [(label, *box) for label, box in zip(entry.names, boxes, strict=True)] or [("", "", "", "", "")]
         for label, *box in rows:
             table.writerow([entry.file, entry.width or "", entry.height or "", label, *box, entry.split, entry.group])
-    files.write_text(folder / "labels.csv", made.getvalue())
+    files.write_text(folder / "labels.csv", text.getvalue())

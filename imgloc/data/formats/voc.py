@@ -1,10 +1,11 @@
-"""Pascal VOC: an XML file an image (Everingham et al., 2010, IJCV 88; http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf).
+"""Pascal VOC: one XML file for each image (Everingham et al., 2010, IJCV 88;
+http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf).
 
-In any folders: VOC's own Annotations/, JPEGImages/ and ImageSets/Main/{train,val,test}.txt, several years side by side, or what
-annotation tools leave: annotations/ and images/, or all files together, with folders train/, valid/, test/ for splits.
+The files may be in any folders: VOC's own Annotations/, JPEGImages/ and ImageSets/Main/{train,val,test}.txt, several years side
+by side, or the layouts of annotation tools: annotations/ and images/, or all files together, with folders train/, valid/, test/.
 
-VOC itself counts pixels from 1, the last one included. LabelImg, and most tools since, write the edges that were drawn, in
-the same fields. By default a file is taken as VOC's own where its <source> names Pascal VOC, as edges otherwise.
+VOC counts pixels from 1 and includes the last one. LabelImg and most later tools write continuous edges to the same fields. By
+default a file has VOC's convention if its <source> names Pascal VOC, and edges otherwise.
 """
 
 from __future__ import annotations
@@ -18,64 +19,65 @@ import numpy as np
 
 from imgloc import files
 from imgloc.data.annotated import assemble
-from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
 from imgloc.data.annotated.listing import SPLIT_NAMES, Listing, list_folder, split_of_folders
 
-LARGEST = 2**24  # bytes of a file: one of 100,000 boxes
-DEEPEST = 64  # elements inside one another
+MAX_BYTES = 2**24  # of a file, enough for 100,000 boxes
+MAX_DEPTH = 64  # of nested elements
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 IMAGE_FOLDERS: tuple[list[str], ...] = (["images"], ["JPEGImages"], ["img"], ["imgs"], [])
 ANNOTATION_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
 
 
 def recognise(folder: Path | Listing) -> bool:
-    """Whether there are XML files that begin as VOC's do."""
+    """Returns whether there are XML files with VOC's root element."""
     listing = list_folder(folder)
-    return any("<annotation" in listing.head(name, 1024) for name in listing.ending(".xml")[:10])
+    return any("<annotation" in listing.head(name, 1024) for name in listing.with_suffix(".xml")[:10])
 
 
-def read(folder: Path | Listing, *, convention: str = "") -> Annotated:
-    """All XML files of a folder; boxes in pixels, with continuous edges.
+def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
+    """Reads all XML files of a folder; boxes are in pixels with continuous edges, classes in alphabetical order.
 
-    `convention` says what the files' numbers mean: inclusive_from_1, inclusive_from_0, edges, or "" (see above). Images that the
-    lists of ImageSets leave out have no split. Classes are in alphabetical order. Raises UserError for no such folder.
+    `convention` is the meaning of the numbers: inclusive_from_1, inclusive_from_0, edges, or "" (see above). Images that no list
+    of ImageSets contains have no split. Raises UserError if the folder does not exist, and for an unknown convention.
     """
     if convention:
         assemble.from_convention(assemble.box_array([]), convention)
     listing = list_folder(folder)
     faults = list(listing.faults)
-    splits = _image_sets(listing, faults)
+    splits = _read_image_sets(listing, faults)
     entries = []
-    for name in listing.ending(".xml"):
+    for name in listing.with_suffix(".xml"):
         try:
-            root = _parsed(listing.read_text(name, LARGEST))
+            root = _parse(listing.read_text(name, MAX_BYTES))
         except ValueError as error:
             faults.append(Fault("bad_annotation", name, str(error)))
             continue
-        if root.tag == "annotation":
-            entries += _annotation(root, name, listing, convention, splits, faults)
+        entry = _annotation(root, name, listing, convention, splits, faults) if root.tag == "annotation" else None
+        if entry is not None:
+            entries.append(entry)
     classes = sorted({label for entry in entries for label in entry.names if label})
-    return assemble.assembled("voc", classes, entries, faults)
+    return assemble.merge_annotations("voc", classes, entries, faults)
 
 
-def _parsed(text: str) -> ET.Element:
-    """The root of an XML text. Raises ValueError where it is none, or declares a document type or entities."""
+def _parse(text: str) -> ET.Element:
+    """Returns the root of an XML text. Raises ValueError if it is not XML, or declares a document type or entities."""
     if "<!doctype" in text.lower() or "<!entity" in text.lower():
-        raise ValueError("it declares a document type or entities, which no annotation needs; it is not parsed")
+        raise ValueError("it declares a document type or entities, which annotations do not need; it is not parsed")
     parser: Any = ET.XMLPullParser(events=("start", "end"))
     depth = 0
     root: ET.Element | None = None
     try:
-        for start in range(0, len(text), 2**16):  # in pieces: depth is seen before the tree is built
+        for start in range(0, len(text), 2**16):  # in pieces, to check the depth before the whole tree is built
             parser.feed(text[start : start + 2**16])
             for event, element in parser.read_events():
                 root = element if root is None else root
                 depth += 1 if event == "start" else -1
-                if depth > DEEPEST:
-                    raise ValueError(f"its elements are nested more than {DEEPEST} deep")
+                if depth > MAX_DEPTH:
+                    raise ValueError(f"its elements are nested more than {MAX_DEPTH} deep")
         parser.close()
     except ET.ParseError as error:
-        raise ValueError(f"it is no XML: {error}") from error
+        raise ValueError(f"it is not XML: {error}") from error
     if root is None:
         raise ValueError("the file is empty")
     return root
@@ -83,110 +85,105 @@ def _parsed(text: str) -> ET.Element:
 
 def _annotation(
     root: ET.Element, name: str, listing: Listing, convention: str, splits: Mapping[tuple[str, str], str], faults: list[Fault]
-) -> list[Annotation]:
-    """The annotation of one file, none where it names no image of the folder."""
-    folder, _, last = name.rpartition("/")
-    stem = last.rpartition(".")[0]
-    near = _near(folder)
-    said = _text(root, "filename") or stem
-    file = listing.find(said, near)
+) -> Annotation | None:
+    """Returns the annotation of one file; None if the name of its image leads outside the folder."""
+    folder, _, base = name.rpartition("/")
+    stem = base.rpartition(".")[0]
+    folders = _image_folders(folder)
+    filename = _text(root, "filename") or stem
+    file = listing.find_image(filename, folders)
     if file is None:
-        faults.append(Fault("outside_folder", name, f"<filename> {assemble.brief(said)} is no file of the data's folder"))
-        return []
-    if file not in listing.files:  # renamed since: the image that is called as the annotation is
-        renamed = listing.find(stem, near)
+        faults.append(assemble.outside_fault(name, filename))
+        return None
+    if file not in listing.files:  # the image may have been renamed together with its annotation
+        renamed = listing.find_image(stem, folders)
         file = renamed if renamed in listing.files and renamed is not None else file
     boxes, names = [], []
     for number, element in enumerate(root.findall("object"), start=1):
         try:
-            label, corners = assemble.class_name(_text(element, "name")), _corners(element)
+            label, corners = assemble.parse_class_name(_text(element, "name")), _corners(element)
             boxes.append(corners)
             names.append(label)
         except ValueError as error:
             faults.append(Fault("bad_annotation", name, f"object {number}: {error}"))
-    meant = convention or ("inclusive_from_1" if _is_vocs_own(root) else "edges")
-    entry = Annotation(
+    convention = convention or ("inclusive_from_1" if _is_original_voc(root) else "edges")
+    dataset, image = _image_set_key(name)
+    return Annotation(
         file=file,
-        boxes_nx4=assemble.from_convention(assemble.box_array(boxes), meant),
+        boxes_nx4=assemble.from_convention(assemble.box_array(boxes), convention),
         names=tuple(names),
-        width=assemble.side(_text(root, "size/width")),
-        height=assemble.side(_text(root, "size/height")),
-        split=splits.get(_key(name)) or splits.get((_key(name)[0], stem)) or split_of_folders(name) or split_of_folders(file),
+        width=assemble.parse_side(_text(root, "size/width")),
+        height=assemble.parse_side(_text(root, "size/height")),
+        split=splits.get((dataset, image)) or splits.get((dataset, stem)) or split_of_folders(name) or split_of_folders(file),
         where=name,
     )
-    return [entry]
 
 
 def _corners(element: ET.Element) -> list[float]:
     box = element.find("bndbox")
     if box is None:
         raise ValueError("it has no <bndbox>")
-    return [assemble.number(_text(box, corner)) for corner in CORNERS]
+    return [assemble.parse_number(_text(box, corner)) for corner in CORNERS]
 
 
 def _text(element: ET.Element, path: str) -> str:
     return (element.findtext(path) or "").strip()
 
 
-def _is_vocs_own(root: ET.Element) -> bool:
+def _is_original_voc(root: ET.Element) -> bool:
     source = f"{_text(root, 'source/annotation')} {_text(root, 'source/database')}".lower()
     return "pascal voc" in source or "the voc20" in source
 
 
-def _near(folder: str) -> list[str]:
-    """Where the images of a folder of annotations may lie: a/annotations/b has a/images/b, a/images, a/b, a and itself."""
+def _image_folders(folder: str) -> list[str]:
+    """Returns where the images of a folder of annotations may be: for a/annotations/b in a/images/b, a/images, a/b, a and itself."""
     parts = folder.split("/")
-    for place in reversed(range(len(parts))):
-        if parts[place].lower() in ANNOTATION_FOLDERS:
-            ways = [[*parts[:place], *images, *below] for below in (parts[place + 1 :], []) for images in IMAGE_FOLDERS]
-            return list(dict.fromkeys("/".join(way) for way in [*ways, parts]))
+    for index in reversed(range(len(parts))):
+        if parts[index].lower() in ANNOTATION_FOLDERS:
+            paths = [[*parts[:index], *images, *below] for below in (parts[index + 1 :], []) for images in IMAGE_FOLDERS]
+            return list(dict.fromkeys("/".join(path) for path in [*paths, parts]))
     return [folder]
 
 
-def _key(name: str) -> tuple[str, str]:
-    """The folder that holds VOC's own Annotations and ImageSets (VOCdevkit/VOC2007), and what its lists call the image of a file."""
+def _image_set_key(name: str) -> tuple[str, str]:
+    """Returns the folder that holds Annotations and ImageSets (VOCdevkit/VOC2007), and the image's name in the lists there."""
     parts = name.split("/")
-    for own in ("ImageSets", "Annotations"):
-        if own in parts[:-1]:
-            place = parts.index(own)
-            return "/".join(parts[:place]), "/".join(parts[place + 1 :]).rpartition(".")[0]
+    for folder in ("ImageSets", "Annotations"):
+        if folder in parts[:-1]:
+            index = parts.index(folder)
+            return "/".join(parts[:index]), "/".join(parts[index + 1 :]).rpartition(".")[0]
     return "", name.rpartition(".")[0]
 
 
-def _image_sets(listing: Listing, faults: list[Fault]) -> dict[tuple[str, str], str]:
-    """The split of images by the folder above ImageSets and their stem: of train.txt, val.txt and test.txt, or of trainval.txt."""
-    found: dict[tuple[str, str], str] = {}
-    lists = [name for name in listing.ending(".txt") if "ImageSets" in name.split("/")[:-1]]
+def _read_image_sets(listing: Listing, faults: list[Fault]) -> dict[tuple[str, str], str]:
+    """Returns the split of each image that a list in ImageSets contains, by the keys of `_image_set_key`."""
+    splits: dict[tuple[str, str], str] = {}
+    lists = [name for name in listing.with_suffix(".txt") if "ImageSets" in name.split("/")[:-1]]
     main = [name for name in lists if "Main" in name.split("/")] or lists
-    for name in sorted(main, key=lambda name: name.endswith("/trainval.txt")):  # the union comes last: it adds what is in neither
+    for name in sorted(main, key=lambda name: name.endswith("/trainval.txt")):  # last, for images in neither train nor val
         stem = name.rpartition("/")[2].removesuffix(".txt")
         split = "train" if stem == "trainval" else SPLIT_NAMES.get(stem.lower(), "")
         if not split:
-            continue  # a class's own list
-        try:
-            lines = listing.read_text(name).splitlines()
-        except ValueError as error:
-            faults.append(Fault("bad_annotation", name, str(error)))
-            continue
-        for line in lines:
+            continue  # the list of a class
+        for line in assemble.read_text(name, listing, faults).splitlines():
             image = line.split()[0] if line.strip() else ""
-            first = found.setdefault((_key(name)[0], image), split)
+            first = splits.setdefault((_image_set_key(name)[0], image), split)
             if image and first != split and stem != "trainval":
-                what = f"{assemble.brief(image)} is in {first} and in {split}; it counts for {first}"
+                what = f"{assemble.quoted(image)} is in {first} and in {split}; it is used for {first}"
                 faults.append(Fault("duplicate_image", name, what))
-    return found
+    return splits
 
 
-def write(annotated: Annotated, folder: Path, *, convention: str = "edges") -> None:
-    """Annotations as VOC: Annotations/, and ImageSets/Main/ where splits are said. Images are not copied: they belong into JPEGImages/.
+def write(annotated: AnnotatedFolder, folder: Path, *, convention: str = "edges") -> None:
+    """Writes Annotations/, and ImageSets/Main/ for images with a split. Images are not copied; they belong into JPEGImages/.
 
-    Numbers are rounded to whole pixels of `convention`; where they are VOC's own (inclusive_from_1), so says each file. Names of
-    folders are part of a file's name: a/b.jpg gets Annotations/a/b.xml. Raises UserError for boxes in [0, 1] of an unknown size,
-    and for a file outside the folder.
+    Numbers are rounded to whole pixels of `convention`; with VOC's own (inclusive_from_1) the <source> of each file names Pascal
+    VOC. The annotation of a/b.jpg is Annotations/a/b.xml. Raises UserError for boxes in [0, 1] if the image's size is unknown,
+    and for an image outside the folder.
     """
     lists: dict[str, list[str]] = {}
     for entry in annotated.images:
-        file = assemble.file_to_write(entry)
+        file = assemble.output_path(entry)
         stem = file.rpartition(".")[0] if "." in file.rpartition("/")[2] else file
         root = ET.Element("annotation")
         ET.SubElement(root, "folder").text = "JPEGImages"
@@ -195,7 +192,7 @@ def write(annotated: Annotated, folder: Path, *, convention: str = "edges") -> N
         size = ET.SubElement(root, "size")
         for side, length in (("width", entry.width), ("height", entry.height), ("depth", 3)):
             ET.SubElement(size, side).text = str(length)
-        boxes = np.rint(assemble.to_convention(assemble.in_pixels(entry), convention)).astype(np.int64)
+        boxes = np.rint(assemble.to_convention(assemble.boxes_in_pixels(entry), convention)).astype(np.int64)
         for box, label in zip(boxes.tolist(), entry.names, strict=True):
             element = ET.SubElement(root, "object")
             ET.SubElement(element, "name").text = label

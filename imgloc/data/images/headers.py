@@ -1,4 +1,4 @@
-"""The image files of a data set's folder: their bytes, and their size and orientation by the first of them."""
+"""Reading the image files of a data set's folder: whole contents, or size and orientation from the header."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from imgloc.data.images import decode
 from imgloc.data.images.decode import Picture
 from imgloc.errors import UnreadableImage, UserError
 
-FIRST = 2**16  # bytes: nearly every header is shorter
-LARGEST = 2**28  # bytes of an image file
+HEADER_BYTES = 2**16  # nearly all headers are shorter
+MAX_BYTES = 2**28  # of an image file
 
 
-def read_file(root: Path | str, name: str, most: int = LARGEST) -> bytes:
-    """An image file's content, or its first `most` bytes.
+def read_file(root: Path | str, name: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """Returns an image file's content, or its first `max_bytes` bytes.
 
-    Raises UnreadableImage where it cannot be read, is larger than LARGEST, or has become something else than a file since it was listed.
+    Raises UnreadableImage if the file cannot be read, is larger than MAX_BYTES, or is no longer a regular file.
     """
     try:
-        handle = os.open(os.path.join(root, name), os.O_RDONLY | os.O_NONBLOCK)  # of a pipe the opening would wait for a writer
+        handle = os.open(os.path.join(root, name), os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for a writer
         try:
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode):
-                raise UnreadableImage(f"{name}: it is no ordinary file")
-            if status.st_size > LARGEST:
-                raise UnreadableImage(f"{name}: it has {status.st_size:,} bytes; at most {LARGEST:,} are read")
-            content = os.read(handle, min(most, status.st_size))
-            while len(content) < min(most, status.st_size) and (more := os.read(handle, min(most, status.st_size) - len(content))):
+                raise UnreadableImage(f"{name}: it is not a regular file")
+            if status.st_size > MAX_BYTES:
+                raise UnreadableImage(f"{name}: it has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+            size = min(max_bytes, status.st_size)
+            content = os.read(handle, size)
+            while len(content) < size and (more := os.read(handle, size - len(content))):
                 content += more
             return content
         finally:
@@ -38,13 +39,13 @@ def read_file(root: Path | str, name: str, most: int = LARGEST) -> bytes:
 
 
 def read_file_header(root: Path, name: str) -> Picture:
-    """What a file's header says, as a Picture of no pixels. Raises UnreadableImage where there is no header of an image."""
-    content = read_file(root, name, FIRST)
+    """Returns size and orientation of an image file as a Picture without pixels. Raises UnreadableImage if it has no image header."""
+    content = read_file(root, name, HEADER_BYTES)
     try:
         try:
             return decode.read_header(content)
-        except UserError:  # some have it behind the pixels
-            if len(content) < FIRST:
+        except UserError:  # in some formats the header follows the pixels
+            if len(content) < HEADER_BYTES:
                 raise
             return decode.read_header(read_file(root, name))
     except UserError as error:

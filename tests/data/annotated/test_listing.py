@@ -1,4 +1,4 @@
-"""The files of a data set's folder: what is found, and what no name can lead to."""
+"""Listing of a data set's folder, lookup of images, and names that must not lead outside."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgloc.data.annotated import listing
-from imgloc.data.annotated.listing import inside, list_folder, split_of_folders, split_of_name
+from imgloc.data.annotated.listing import list_folder, safe_path, split_of_folders, split_of_name
 from imgloc.errors import UserError
 from tests.picture_folders import nothing_opened_outside, put, touch
 
 
-def test_regular_files_are_found_and_nothing_else(tmp_path: Path) -> None:
+def test_only_regular_files_are_listed(tmp_path: Path) -> None:
     data, other = tmp_path / "data", tmp_path / "other"
     touch(data, "a.jpg", "b/c.PNG", "b/.hidden.jpg", ".git/d.jpg", "__MACOSX/e.jpg")
     touch(other, "secret.jpg")
@@ -54,31 +54,31 @@ def test_no_such_folder_is_refused(tmp_path: Path) -> None:
             list_folder(tmp_path / name)
 
 
-def test_an_image_is_found_near_first_and_by_its_name_where_that_is_the_only_one(tmp_path: Path) -> None:
+def test_an_image_is_found_in_the_given_folders_first_and_then_by_a_unique_name(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "images/a.jpg", "deep/er/b.jpg", "train/c.jpg", "val/c.jpg", "x/d.v2.jpg", "notes/e.txt")
     found = list_folder(tmp_path)
-    assert found.find("a.jpg", ["images", ""]) == "images/a.jpg"
-    assert found.find("./a.jpg", ["", "images"]) == "a.jpg"
-    assert found.find("a", ["nowhere", "images"]) == "images/a.jpg"
-    assert found.find("b.jpg", ["images"]) == "deep/er/b.jpg"
-    assert found.find("d.v2", [""]) == "x/d.v2.jpg"
-    assert found.find("d.png", ["images"]) == "images/d.png", "where it would be"
-    assert found.find("c.jpg", [""]) == "c.jpg", "two of that name: neither"
-    assert found.find("val/c.jpg", ["images"]) == "val/c.jpg"
-    assert found.find("e.txt", [""]) == "e.txt", "no image"
+    assert found.find_image("a.jpg", ["images", ""]) == "images/a.jpg"
+    assert found.find_image("./a.jpg", ["", "images"]) == "a.jpg"
+    assert found.find_image("a", ["nowhere", "images"]) == "images/a.jpg"
+    assert found.find_image("b.jpg", ["images"]) == "deep/er/b.jpg"
+    assert found.find_image("d.v2", [""]) == "x/d.v2.jpg"
+    assert found.find_image("d.png", ["images"]) == "images/d.png", "its expected place"
+    assert found.find_image("c.jpg", [""]) == "c.jpg", "two images of that name: neither"
+    assert found.find_image("val/c.jpg", ["images"]) == "val/c.jpg"
+    assert found.find_image("e.txt", [""]) == "e.txt", "not an image"
 
 
-@given(said=st.one_of(st.text(), st.lists(st.sampled_from(["..", ".", "/", "\\", "a", "C:", "\0", "\n", "~"]), max_size=8).map("".join)))
-def test_no_name_leads_outside(said: str) -> None:
-    name = inside(said)
-    if name is not None:
+@given(name=st.one_of(st.text(), st.lists(st.sampled_from(["..", ".", "/", "\\", "a", "C:", "\0", "\n", "~"]), max_size=8).map("".join)))
+def test_no_name_leads_outside(name: str) -> None:
+    path = safe_path(name)
+    if path is not None:
         root = "/data/folder"
-        assert os.path.normpath(os.path.join(root, name)).startswith(root + "/")
-        assert "\\" not in name
-        assert name.isascii() or name.encode()
+        assert os.path.normpath(os.path.join(root, path)).startswith(root + "/")
+        assert "\\" not in path
+        assert path.isascii() or path.encode()
 
 
-def test_files_that_cannot_be_text_say_why(tmp_path: Path) -> None:
+def test_files_that_are_not_text_are_refused_with_the_reason(tmp_path: Path) -> None:
     put(tmp_path, long=b"abcdef", nul=b"a\0", latin=b"\xe9", bom=b"\xef\xbb\xbfa")
     found = list_folder(tmp_path)
     with nothing_opened_outside(tmp_path):
@@ -90,10 +90,10 @@ def test_files_that_cannot_be_text_say_why(tmp_path: Path) -> None:
     (tmp_path / "long").unlink()
     assert found.head("long") == ""
     with pytest.raises(ValueError, match="cannot be read"):
-        found.read_bytes("long")
+        found.read_text("long")
 
 
-def test_names_tell_splits() -> None:
+def test_splits_from_names() -> None:
     for name, split in {
         "train_labels.csv": "train", "instances_val2017.json": "validation", "Test.csv": "test", "train-fullsup": "validation",
         "trainval": "train", "all": "", "latest": "",

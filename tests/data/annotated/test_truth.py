@@ -1,4 +1,4 @@
-"""Boxes follow the picture: drawn, stored with every orientation, decoded, found again."""
+"""Boxes match the decoded pixels for every stored orientation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from imgloc.data.annotated.annotations import Annotation
-from imgloc.data.annotated.truth import truth
+from imgloc.data.annotated.truth import boxes_and_labels
 from imgloc.data.images import decode
 
 SIZE = (40, 24)  # width, height of the stored file
@@ -18,7 +18,7 @@ CLASSES = {"cat": 0, "dog": 1}
 
 
 def drawn(orientation: int, size: tuple[int, int] = SIZE) -> decode.Picture:
-    """A dark picture with a bright box at BOX of its stored pixels, as it is decoded."""
+    """Returns a decoded dark picture with a bright box at BOX of its stored pixels."""
     pixels = np.zeros((size[1], size[0], 3), np.uint8)
     pixels[BOX[1] : BOX[3], BOX[0] : BOX[2]] = 255
     file = io.BytesIO()
@@ -29,7 +29,7 @@ def drawn(orientation: int, size: tuple[int, int] = SIZE) -> decode.Picture:
 
 
 def bright(picture: decode.Picture) -> list[float]:
-    """The bright part of the upright pixels, in pixels."""
+    """Returns the box of the bright part, in upright pixels."""
     ys, xs = np.nonzero(picture.pixels_hxwxc[..., 0] > 128)
     return [float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1)]
 
@@ -38,45 +38,47 @@ def upright_size(picture: decode.Picture) -> tuple[int, int]:
     return picture.pixels_hxwxc.shape[1], picture.pixels_hxwxc.shape[0]
 
 
-def said(*boxes: tuple[float, ...], names: tuple[str, ...] = (), size: tuple[int, int] = (0, 0), relative: bool = False) -> Annotation:
+def annotation_of(
+    *boxes: tuple[float, ...], names: tuple[str, ...] = (), size: tuple[int, int] = (0, 0), relative: bool = False
+) -> Annotation:
     names = names or ("cat",) * len(boxes)
     return Annotation("a.png", np.array(boxes, np.float64).reshape(-1, 4), names, relative=relative, width=size[0], height=size[1])
 
 
-def in_pixels(found: np.ndarray, picture: decode.Picture) -> list[float]:
-    return (found[0] * np.array([*upright_size(picture)] * 2)).tolist()
+def in_pixels(boxes: np.ndarray, picture: decode.Picture) -> list[float]:
+    return (boxes[0] * np.array([*upright_size(picture)] * 2)).tolist()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_boxes_of_the_picture_as_shown(orientation: int) -> None:
+def test_boxes_of_the_upright_picture(orientation: int) -> None:
     picture = drawn(orientation)
     seen = tuple(bright(picture))
     for size in (upright_size(picture), (0, 0)):
-        boxes, labels = truth(said(seen, size=size), picture, CLASSES)
+        boxes, labels = boxes_and_labels(annotation_of(seen, size=size), picture, CLASSES)
         np.testing.assert_allclose(in_pixels(boxes, picture), seen, atol=1e-5)
         assert labels.tolist() == [0]
     shares = tuple(np.array(seen) / ([*upright_size(picture)] * 2))
-    boxes, _ = truth(said(shares, relative=True), picture, CLASSES)
+    boxes, _ = boxes_and_labels(annotation_of(shares, relative=True), picture, CLASSES)
     np.testing.assert_allclose(in_pixels(boxes, picture), seen, atol=1e-5)
 
 
 @pytest.mark.parametrize("orientation", [1, 5, 6, 7, 8])
 @pytest.mark.parametrize("relative", [False, True])
-def test_boxes_of_the_picture_as_stored_turn_with_it(orientation: int, relative: bool) -> None:
+def test_boxes_of_the_stored_picture_are_rotated_with_it(orientation: int, relative: bool) -> None:
     picture = drawn(orientation)
     box = tuple(np.array(BOX) / ([*SIZE] * 2)) if relative else BOX
-    boxes, _ = truth(said(box, size=SIZE, relative=relative), picture, CLASSES)
+    boxes, _ = boxes_and_labels(annotation_of(box, size=SIZE, relative=relative), picture, CLASSES)
     np.testing.assert_allclose(in_pixels(boxes, picture), bright(picture), atol=1e-5)
 
 
-def test_a_square_picture_is_taken_as_shown() -> None:
+def test_boxes_of_a_square_picture_refer_to_the_upright_one() -> None:
     picture = drawn(6, (30, 30))
-    boxes, _ = truth(said(tuple(bright(picture)), size=(30, 30)), picture, CLASSES)
+    boxes, _ = boxes_and_labels(annotation_of(tuple(bright(picture)), size=(30, 30)), picture, CLASSES)
     np.testing.assert_allclose(in_pixels(boxes, picture), bright(picture), atol=1e-5)
 
 
 def test_boxes_annotated_at_another_size_are_scaled_by_it() -> None:
-    boxes, _ = truth(said(tuple(2 * edge for edge in BOX), size=(80, 48)), drawn(1), CLASSES)
+    boxes, _ = boxes_and_labels(annotation_of(tuple(2 * edge for edge in BOX), size=(80, 48)), drawn(1), CLASSES)
     np.testing.assert_allclose(in_pixels(boxes, drawn(1)), BOX, atol=1e-5)
 
 
@@ -90,26 +92,26 @@ def test_a_picture_decoded_at_a_smaller_scale_has_the_same_boxes(orientation: in
     Image.fromarray(pixels).save(file, "JPEG", quality=95, exif=exif)
     whole, reduced = decode.decode_image(file.getvalue()), decode.decode_image(file.getvalue(), at_least=(50, 50))
     assert reduced.pixels_hxwxc.size < whole.pixels_hxwxc.size
-    annotation = said((32, 64, 128, 160), size=(480, 320))
+    annotation = annotation_of((32, 64, 128, 160), size=(480, 320))
     for picture in (whole, reduced):
-        boxes, _ = truth(annotation, picture, CLASSES)
+        boxes, _ = boxes_and_labels(annotation, picture, CLASSES)
         np.testing.assert_allclose(in_pixels(boxes, picture), bright(picture), atol=0.5)
 
 
-def test_boxes_are_cut_and_those_of_no_area_or_class_left_out() -> None:
-    annotation = said(
+def test_boxes_are_clipped_and_left_out_without_area_or_class() -> None:
+    annotation = annotation_of(
         (-5, -5, 10, 10), (30, 20, 50, 30), (5, 5, 5, 9), (9, 5, 5, 9), (41, 0, 50, 24), (1, 1, 2, 2), (1, 1, 2, 2), (0, 0, 4, 4),
         names=("dog", "cat", "cat", "cat", "cat", "cat", "cat", "owl"),
     )  # fmt: skip
-    boxes, labels = truth(annotation, drawn(1), CLASSES)
+    boxes, labels = boxes_and_labels(annotation, drawn(1), CLASSES)
     np.testing.assert_allclose(boxes * ([*SIZE] * 2), [(0, 0, 10, 10), (30, 20, 40, 24), (1, 1, 2, 2), (1, 1, 2, 2)], atol=1e-5)
     assert labels.tolist() == [1, 0, 0, 0]
     assert boxes.dtype == np.float32
     assert labels.dtype == np.int32
 
 
-def test_no_box_and_a_box_thinner_than_float32_can_tell() -> None:
-    for annotation in (said(), said((20.0, 1.0, 20.0 + 1e-9, 5.0))):
-        boxes, labels = truth(annotation, drawn(1), CLASSES)
+def test_no_box_and_a_box_thinner_than_float32_resolution() -> None:
+    for annotation in (annotation_of(), annotation_of((20.0, 1.0, 20.0 + 1e-9, 5.0))):
+        boxes, labels = boxes_and_labels(annotation, drawn(1), CLASSES)
         assert boxes.shape == (0, 4)
         assert labels.shape == (0,)

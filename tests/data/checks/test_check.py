@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imgloc import boxes as box_arithmetic
-from imgloc.data.annotated.annotations import Annotated, Annotation
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation
 from imgloc.data.annotated.listing import Listing
 from imgloc.data.checks.faults import KINDS
 from imgloc.data.checks.folder import Findings, check_folder
@@ -28,24 +28,24 @@ def checked(folder: Path, form: str = "", *, thorough: bool = True, convention: 
     return folders.check_data(thorough=thorough, folder=str(folder), format=form, convention=convention)
 
 
-def kinds(found: Findings) -> Counter[str]:
-    return Counter(fault.kind for fault in found.faults)
+def kinds(findings: Findings) -> Counter[str]:
+    return Counter(fault.kind for fault in findings.faults)
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_nothing_is_invented_on_a_clean_copy(form: str, tmp_path: Path) -> None:
+def test_a_clean_folder_has_no_faults(form: str, tmp_path: Path) -> None:
     planted_faults.write(planted_faults.clean(5), tmp_path, form)
-    found = checked(tmp_path, form)
-    assert found.faults == ()
-    assert found.images == found.looked_at == planted_faults.COUNT
+    findings = checked(tmp_path, form)
+    assert findings.faults == ()
+    assert findings.images == findings.looked_at == planted_faults.COUNT
 
 
 @pytest.mark.parametrize(("form", "seed"), [(form, seed) for form in FORMATS for seed in (0, 1)])
-def test_all_that_is_planted_is_named_at_its_file_and_nothing_else(form: str, seed: int, tmp_path: Path) -> None:
-    wanted = planted_faults.planted(tmp_path, form, seed)
-    assert len(wanted) >= 15
+def test_exactly_the_planted_faults_are_reported(form: str, seed: int, tmp_path: Path) -> None:
+    expected = planted_faults.planted(tmp_path, form, seed)
+    assert len(expected) >= 15
     left = list(checked(tmp_path, form).faults)
-    for kind, file in wanted:
+    for kind, file in expected:
         of_file = [fault for fault in left if Path(file).stem in f"{fault.where} {fault.what}"]
         hits = [fault for fault in of_file if fault.kind == kind]
         assert hits, (kind, file, of_file)
@@ -53,34 +53,34 @@ def test_all_that_is_planted_is_named_at_its_file_and_nothing_else(form: str, se
     assert not left
 
 
-def test_a_quick_check_sees_all_but_what_wants_pixels(tmp_path: Path) -> None:
-    wanted = Counter(kind for kind, _ in planted_faults.planted(tmp_path, "voc", 3))
-    found = kinds(checked(tmp_path, "voc", thorough=False))
-    # A truncated file has a sound header.
-    assert wanted - found == Counter(unreadable_image=1, duplicate_image=1, repeated_image=1)
-    assert not found - wanted
+def test_a_quick_check_reports_all_faults_except_those_of_pixels(tmp_path: Path) -> None:
+    expected = Counter(kind for kind, _ in planted_faults.planted(tmp_path, "voc", 3))
+    faults = kinds(checked(tmp_path, "voc", thorough=False))
+    # The header of a truncated file is valid.
+    assert expected - faults == Counter(unreadable_image=1, duplicate_image=1, repeated_image=1)
+    assert not faults - expected
 
 
-def test_a_quick_check_compares_the_files_of_one_size_in_two_splits(tmp_path: Path) -> None:
+def test_a_quick_check_compares_files_of_equal_size_in_two_splits(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     for name in ("train/cat/a.png", "train/dog/b.png", "val/cat/c.png", "val/dog/d.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels + (name[-5] in "bd") * (1 + (name[-5] == "d"))).save(tmp_path / name, compress_level=0)  # of equal size
     (tmp_path / "val/cat/c.png").write_bytes((tmp_path / "train/cat/a.png").read_bytes())
-    found = checked(tmp_path, "class_folders", thorough=False)
-    assert [(fault.kind, fault.where) for fault in found.faults] == [("duplicate_image", "val/cat/c.png")]
+    findings = checked(tmp_path, "class_folders", thorough=False)
+    assert [(fault.kind, fault.where) for fault in findings.faults] == [("duplicate_image", "val/cat/c.png")]
     assert folders.check_data(thorough=False, folder=str(tmp_path)).serious
 
 
 def rewritten(folder: Path, form: str, numbers: str) -> None:
-    """A clean folder but for its numbers: all of its boxes are given as corners, xywh or middle where its format wants others."""
-    own = {"coco": box_arithmetic.from_coco_xywh, "yolo": box_arithmetic.from_yolo_cxcywh}.get(form, lambda boxes: boxes)
+    """Writes a clean folder in which the numbers of all boxes are corners, xywh or middle, other than the format defines."""
+    to_boxes = {"coco": box_arithmetic.from_coco_xywh, "yolo": box_arithmetic.from_yolo_cxcywh}.get(form, lambda boxes: boxes)
     to = {"corners": lambda b: b, "xywh": box_arithmetic.to_coco_xywh, "middle": box_arithmetic.to_yolo_cxcywh}[numbers]
 
     def misread(entry: Annotation) -> FloatArray:
-        shift = 0.0 if form == "yolo" and numbers == "xywh" else 22.0  # so that they often make no sense as they are read
+        shift = 0.0 if form == "yolo" and numbers == "xywh" else 22.0  # so that many boxes are invalid as read
         far = np.minimum(entry.boxes_nx4[:, 2:] + shift, [entry.width, entry.height])
-        return np.asarray(own(to(np.concatenate([entry.boxes_nx4[:, :2] + shift, far], axis=1))))
+        return np.asarray(to_boxes(to(np.concatenate([entry.boxes_nx4[:, :2] + shift, far], axis=1))))
 
     entries = [dataclasses.replace(entry, boxes_nx4=misread(entry)) for entry in planted_faults.clean(7)]
     planted_faults.write(entries, folder, form)
@@ -91,12 +91,12 @@ def rewritten(folder: Path, form: str, numbers: str) -> None:
     [("voc", "xywh", "xywh_box"), ("csv", "xywh", "xywh_box"), ("coco", "corners", "corner_box"), ("yolo", "corners", "corner_box"),
      ("yolo", "xywh", "xywh_box")],
 )  # fmt: skip
-def test_numbers_that_mean_something_else_are_told_for_every_image(form: str, numbers: str, kind: str, tmp_path: Path) -> None:
+def test_numbers_with_another_meaning_are_reported_for_every_image(form: str, numbers: str, kind: str, tmp_path: Path) -> None:
     rewritten(tmp_path, form, numbers)
     assert kinds(checked(tmp_path, form)) == Counter({kind: planted_faults.COUNT})
 
 
-def test_of_two_tables_only_the_one_that_is_wrong_is_named(tmp_path: Path) -> None:
+def test_only_the_wrong_one_of_several_tables_is_reported(tmp_path: Path) -> None:
     planted_faults.write(planted_faults.clean(2), tmp_path, "csv")
     columns = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
     tables: dict[str, list[str]] = {split: [",".join(columns)] for split in ("train", "test", "validation")}
@@ -108,18 +108,18 @@ def test_of_two_tables_only_the_one_that_is_wrong_is_named(tmp_path: Path) -> No
     (tmp_path / "labels.csv").unlink()
     for split, rows in tables.items():
         (tmp_path / f"{split}_labels.csv").write_text("\n".join(rows))
-    found = [fault for fault in checked(tmp_path, "csv", thorough=False).faults if fault.kind != "size_mismatch"]
-    assert {(fault.kind, fault.where.partition(":")[0]) for fault in found} == {("xywh_box", "test_labels.csv")}
-    assert len(found) == len({row.split(",")[0] for row in tables["test"][1:]})
+    faults = [fault for fault in checked(tmp_path, "csv", thorough=False).faults if fault.kind != "size_mismatch"]
+    assert {(fault.kind, fault.where.partition(":")[0]) for fault in faults} == {("xywh_box", "test_labels.csv")}
+    assert len(faults) == len({row.split(",")[0] for row in tables["test"][1:]})
 
 
-def test_corners_that_are_all_swapped_are_inverted_and_nothing_else(tmp_path: Path) -> None:
+def test_swapped_corners_are_only_reported_as_inverted(tmp_path: Path) -> None:
     entries = [dataclasses.replace(entry, boxes_nx4=entry.boxes_nx4[:, [2, 3, 0, 1]]) for entry in planted_faults.clean(1)]
     planted_faults.write(entries, tmp_path, "csv")
     assert set(kinds(checked(tmp_path, "csv"))) == {"inverted_box"}
 
 
-def test_shares_where_pixels_are_expected_in_vocs_xml(tmp_path: Path) -> None:
+def test_normalized_boxes_in_voc_xml(tmp_path: Path) -> None:
     planted_faults.write(planted_faults.clean(1), tmp_path, "voc")
     path = tmp_path / "Annotations" / "images" / "p004.xml"
     text = path.read_text()
@@ -132,18 +132,18 @@ def test_shares_where_pixels_are_expected_in_vocs_xml(tmp_path: Path) -> None:
         assert (fault.kind, fault.where) == ("normalised_box", "Annotations/images/p004.xml")
 
 
-def test_pixels_counted_from_0_where_from_1_is_meant_and_the_reverse(tmp_path: Path) -> None:
+def test_pixels_counted_from_0_instead_of_1_and_the_reverse(tmp_path: Path) -> None:
     at_zero = [
         dataclasses.replace(entry, boxes_nx4=np.concatenate([[[0.0, 3, 20, 30]], entry.boxes_nx4[1:]])) if place in (3, 8) else entry
         for place, entry in enumerate(planted_faults.clean(4))
     ]
     planted_faults.write(at_zero, tmp_path, "voc")
     assert checked(tmp_path, "voc").faults == ()  # as edges, which they are
-    found = checked(tmp_path, "voc", convention="inclusive_from_1")
-    assert [(fault.kind, fault.where) for fault in found.faults] == [
+    findings = checked(tmp_path, "voc", convention="inclusive_from_1")
+    assert [(fault.kind, fault.where) for fault in findings.faults] == [
         ("zero_based_box", f"Annotations/images/p00{place}.xml") for place in (3, 8)
     ]
-    for name in ("p003", "p008"):  # VOC's own files are read as counted from 1 without being told
+    for name in ("p003", "p008"):  # original VOC files count from 1 by default
         path = tmp_path / "Annotations" / "images" / f"{name}.xml"
         path.write_text(path.read_text().replace("Unknown", "PASCAL VOC2007"))
     assert kinds(checked(tmp_path, "voc")) == Counter(zero_based_box=2)
@@ -155,7 +155,7 @@ def test_pixels_counted_from_0_where_from_1_is_meant_and_the_reverse(tmp_path: P
     assert kinds(checked(tmp_path / "whole", "voc", convention="inclusive_from_0")) == Counter(one_based_box=1)
 
 
-def test_readers_faults_are_passed_on(tmp_path: Path) -> None:
+def test_faults_of_the_reader_are_included(tmp_path: Path) -> None:
     planted_faults.write(planted_faults.clean(1), tmp_path, "coco")
     (path,) = tmp_path.rglob("instances_train.json")
     name = path.relative_to(tmp_path).as_posix()
@@ -164,18 +164,18 @@ def test_readers_faults_are_passed_on(tmp_path: Path) -> None:
     content["annotations"][1]["image_id"] = 12345
     content["categories"] += [{"id": 50, "name": "CAT"}, {"id": 51, "name": "okapi"}]
     path.write_text(json.dumps(content))
-    found = checked(tmp_path, "coco")
-    assert {(fault.kind, fault.where) for fault in found.faults} >= {
+    findings = checked(tmp_path, "coco")
+    assert {(fault.kind, fault.where) for fault in findings.faults} >= {
         ("unknown_class", f"{name} annotations[0]"), ("bad_annotation", f"{name} annotations[1]"),
         ("class_case", "classes"), ("unused_class", "classes"),
     }  # fmt: skip
 
 
 def test_a_clean_data_set_with_a_truncated_photograph(data_folder: Path, tmp_path: Path) -> None:
-    """The raccoons hold no wrong box or size; four photographs are there twice, which is so."""
-    found = checked(data_folder / "raccoon", "voc")
-    assert set(kinds(found)) == {"duplicate_image", "repeated_image"}
-    assert len(found.faults) == 4
+    """The raccoon data set has no wrong box or size; it contains four photographs twice."""
+    findings = checked(data_folder / "raccoon", "voc")
+    assert set(kinds(findings)) == {"duplicate_image", "repeated_image"}
+    assert len(findings.faults) == 4
     for kind in ("images", "annotations"):
         (tmp_path / kind).mkdir()
         for file in (data_folder / "raccoon" / kind).iterdir():
@@ -186,8 +186,8 @@ def test_a_clean_data_set_with_a_truncated_photograph(data_folder: Path, tmp_pat
 
 
 @st.composite
-def wild(draw: st.DrawFn) -> Annotated:
-    """Annotations of a few images whose boxes are anything a file may say."""
+def wild(draw: st.DrawFn) -> AnnotatedFolder:
+    """Draws annotations of a few images with arbitrary boxes."""
     edge = st.floats(-1e9, 1e9) | st.integers(-2, 60).map(float) | st.floats(-2, 3)
     entries = []
     for number in range(draw(st.integers(1, 5))):
@@ -198,15 +198,15 @@ def wild(draw: st.DrawFn) -> Annotated:
         array = np.array(boxes, np.float64).reshape(-1, 4)
         where = draw(st.sampled_from([file, "t.csv:3"]))
         entries.append(Annotation(file, array, names, relative=relative, width=width, height=height, where=where))
-    return Annotated(draw(st.sampled_from(FORMATS)), ("cat", "dog"), tuple(entries))
+    return AnnotatedFolder(draw(st.sampled_from(FORMATS)), ("cat", "dog"), tuple(entries))
 
 
 @given(wild(), st.sampled_from(["", "inclusive_from_0", "inclusive_from_1"]))
-def test_whatever_boxes_say_each_without_area_is_named(annotated: Annotated, convention: str) -> None:
-    found = check_folder(annotated, Listing(Path("nowhere"), {}), {}, convention=convention)
-    assert {fault.kind for fault in found.faults} <= set(KINDS)
+def test_every_box_without_area_is_reported(annotated: AnnotatedFolder, convention: str) -> None:
+    findings = check_folder(annotated, Listing(Path("nowhere"), {}), {}, convention=convention)
+    assert {fault.kind for fault in findings.faults} <= set(KINDS)
     units = {"normalised_box", "pixel_box", "xywh_box", "corner_box", "middle_box", "zero_based_box", "one_based_box"}
     for entry in annotated.images:
         if len(entry.boxes_nx4) and (entry.boxes_nx4[:, 2:] <= entry.boxes_nx4[:, :2]).any():
-            of_entry = [fault for fault in found.faults if f"'{entry.file}'" in fault.what]
+            of_entry = [fault for fault in findings.faults if f"'{entry.file}'" in fault.what]
             assert {fault.kind for fault in of_entry} & {"inverted_box", "empty_box", *units}

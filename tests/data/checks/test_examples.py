@@ -15,7 +15,7 @@ from imgloc.types import Example, Info
 
 @dataclass(frozen=True)
 class Listed:
-    """A source of examples that lie ready, or of errors in their place."""
+    """A source of given examples, or of errors that it raises."""
 
     examples: tuple[Any, ...]
     fingerprint: str = ""
@@ -29,15 +29,15 @@ class Listed:
         return len(self.examples)
 
     def __getitem__(self, index: int) -> Example:
-        found = self.examples[index]
-        if isinstance(found, Exception):
-            raise found
-        example: Example = found
+        item = self.examples[index]
+        if isinstance(item, Exception):
+            raise item
+        example: Example = item
         return example
 
 
 def example(name: str, box: Any = (0.1, 0.2, 0.5, 0.9), **others: Any) -> Example:
-    """A sound example but for what is said otherwise; its picture is that of its name."""
+    """Returns a valid example, except for the given fields; the image depends on the name."""
     seed = int.from_bytes(name.encode()[:4])
     values: dict[str, Any] = {
         "image_hxwxc": np.random.default_rng(seed).integers(0, 256, (8, 9, 3)).astype(np.uint8),
@@ -47,13 +47,13 @@ def example(name: str, box: Any = (0.1, 0.2, 0.5, 0.9), **others: Any) -> Exampl
     return Example(**{**values, **others})
 
 
-SOUND = tuple(example(name) for name in ("one", "two"))
+VALID = tuple(example(name) for name in ("one", "two"))
 
 
-def test_sound_examples_have_no_faults() -> None:
-    found = check_sources({"train": Listed(SOUND), "test": Listed((example("three"), example("four", box=(0, 0, 1, 1))))})
-    assert found.faults == ()
-    assert found.images == 4
+def test_valid_examples_have_no_faults() -> None:
+    findings = check_sources({"train": Listed(VALID), "test": Listed((example("three"), example("four", box=(0, 0, 1, 1))))})
+    assert findings.faults == ()
+    assert findings.images == 4
 
 
 @pytest.mark.parametrize(
@@ -78,26 +78,26 @@ def test_sound_examples_have_no_faults() -> None:
         (example("bad", labels_n=np.array([-1])), "bad_label"),
         (example("bad", id="one"), "duplicate_id"),
         (example("bad", group="last"), "shared_group"),
-        (example("bad", image_hxwxc=SOUND[0].image_hxwxc), "repeated_image"),
+        (example("bad", image_hxwxc=VALID[0].image_hxwxc), "repeated_image"),
         (example("bad", image_hxwxc=example("last").image_hxwxc), "duplicate_image"),
     ],
 )
-def test_what_is_wrong_with_one_example_is_named(bad: Any, kind: str) -> None:
-    found = check_sources({"train": Listed((*SOUND, bad)), "test": Listed((example("last"),))})
-    assert [fault.kind for fault in found.faults] == [kind]
-    told = f"{found.faults[0].where} {found.faults[0].what}"
-    assert "bad" in told or "example 2" in told or (kind == "duplicate_id" and "train: one" in told)
+def test_each_fault_of_an_example_is_reported(bad: Any, kind: str) -> None:
+    findings = check_sources({"train": Listed((*VALID, bad)), "test": Listed((example("last"),))})
+    assert [fault.kind for fault in findings.faults] == [kind]
+    text = f"{findings.faults[0].where} {findings.faults[0].what}"
+    assert "bad" in text or "example 2" in text or (kind == "duplicate_id" and "train: one" in text)
 
 
-def test_a_source_of_ours_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_of_the_package_has_no_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imgloc.data.batches.pipeline.SAMPLE", 40)
     assert check_sources({"train": scattered_digits.source("train", seed=0)}).faults == ()
 
 
-def test_examples_are_looked_at_some_at_a_time_and_all_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_examples_are_checked_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_examples, "CHUNK", 3)
     names = [f"example {i}" for i in range(7)]
     again = Listed((*(example(name, id=name, image_hxwxc=np.full((8, 9, 3), i, np.uint8)) for i, name in enumerate(names)), example("one")))
-    found = check_sources({"train": again, "test": Listed((example("one"),))})
-    assert [(fault.kind, fault.where) for fault in found.faults] == [("duplicate_image", "test: one"), ("shared_group", "test: one")]
-    assert found.images == 9
+    findings = check_sources({"train": again, "test": Listed((example("one"),))})
+    assert [(fault.kind, fault.where) for fault in findings.faults] == [("duplicate_image", "test: one"), ("shared_group", "test: one")]
+    assert findings.images == 9

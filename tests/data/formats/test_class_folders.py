@@ -13,10 +13,10 @@ def test_the_folder_is_the_class(tmp_path: Path) -> None:
     touch(tmp_path, "dog/a.jpg", "cat/b.PNG", "cat/deeper/c.jpg", "spare.jpg")
     put(tmp_path, cat__notes_dot_txt="no image")
     assert class_folders.recognise(tmp_path)
-    found = class_folders.read(tmp_path)
-    assert not found.faults
-    assert found.classes == ("cat", "dog")
-    assert [(entry.file, entry.label, entry.split, entry.boxes_nx4.shape) for entry in found.images] == [
+    annotated = class_folders.read(tmp_path)
+    assert not annotated.faults
+    assert annotated.classes == ("cat", "dog")
+    assert [(entry.file, entry.label, entry.split, entry.boxes_nx4.shape) for entry in annotated.images] == [
         ("cat/b.PNG", "cat", "", (0, 4)), ("cat/deeper/c.jpg", "cat", "", (0, 4)), ("dog/a.jpg", "dog", "", (0, 4))
     ]  # fmt: skip
 
@@ -31,22 +31,22 @@ def test_folders_above_may_be_splits(tmp_path: Path) -> None:
 
 def test_a_train_beside_other_classes_is_a_class(tmp_path: Path) -> None:
     touch(tmp_path, "bus/a.jpg", "train/b.jpg", "car/c.jpg")
-    found = class_folders.read(tmp_path)
-    assert found.classes == ("bus", "car", "train")
-    assert {entry.split for entry in found.images} == {""}
+    annotated = class_folders.read(tmp_path)
+    assert annotated.classes == ("bus", "car", "train")
+    assert {entry.split for entry in annotated.images} == {""}
 
 
-def test_splits_that_one_stray_image_makes_classes_of_are_a_fault(tmp_path: Path) -> None:
+def test_a_stray_image_that_turns_splits_into_classes_is_a_fault(tmp_path: Path) -> None:
     touch(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "val/cat/c.jpg", "docs/logo.png")
-    found = class_folders.read(tmp_path)
-    assert found.classes == ("docs", "train", "val")
-    assert [(fault.kind, fault.where) for fault in found.faults] == [("split_as_class", "train"), ("split_as_class", "val")]
-    assert "'docs/logo.png'" in found.faults[0].what
+    annotated = class_folders.read(tmp_path)
+    assert annotated.classes == ("docs", "train", "val")
+    assert [(fault.kind, fault.where) for fault in annotated.faults] == [("split_as_class", "train"), ("split_as_class", "val")]
+    assert "'docs/logo.png'" in annotated.faults[0].what
     (tmp_path / "docs" / "logo.png").unlink()
     assert not class_folders.read(tmp_path).faults
 
 
-def test_one_folder_of_images_is_no_class(tmp_path: Path) -> None:
+def test_one_folder_of_images_is_not_recognised(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.jpg", "images/b.jpg", "JPEGImages/a.jpg", "only/a.jpg")
     assert not class_folders.recognise(tmp_path)
 

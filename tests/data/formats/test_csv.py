@@ -1,4 +1,4 @@
-"""CSV: the headers found in the wild, tables that repeat one another, writing and reading again, and damaged files."""
+"""CSV: the headers in use, tables that repeat one another, writing and reading back, and damaged files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from imgloc.data.annotated.annotations import Annotated
+from imgloc.data.annotated.annotations import AnnotatedFolder
 from imgloc.data.formats import csv
-from tests.picture_folders import annotated, assert_same, damaged, nothing_opened_outside, put, touch
+from tests.picture_folders import annotated_folders, assert_same, damaged, nothing_opened_outside, put, touch
 from tests.refusals import assert_refused
 
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
@@ -24,10 +24,10 @@ def test_pixels_with_sizes(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.jpg", "images/b.jpg")
     put(tmp_path, labels_dot_csv="\ufeff" + TENSORFLOW.replace("\n", "\r\n"))
     assert csv.recognise(tmp_path)
-    found = csv.read(tmp_path)
-    assert not found.faults
-    assert found.classes == ("cat", "dog")
-    a, b = found.images
+    annotated = csv.read(tmp_path)
+    assert not annotated.faults
+    assert annotated.classes == ("cat", "dog")
+    a, b = annotated.images
     assert (a.file, a.names, a.width, a.height, a.where) == ("images/a.jpg", ("cat", "dog"), 50, 40, "labels.csv:2")
     assert a.boxes_nx4.tolist() == [[1, 2, 30, 40], [5, 6, 7, 8]]
     assert (b.file, b.boxes_nx4.tolist(), b.where) == ("images/b.jpg", [[0, 0, 60, 70]], "labels.csv:4")
@@ -65,54 +65,54 @@ def test_only_open_images_are_relative(tmp_path: Path) -> None:
     assert not csv.read(tmp_path).images[0].relative
 
 
-def test_a_table_without_a_class_has_one_and_an_empty_box_is_none(tmp_path: Path) -> None:
+def test_a_table_without_classes_has_a_default_class_and_empty_cells_are_no_box(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg")
     put(tmp_path, x_dot_csv="path,xmin,ymin,xmax,ymax\na.jpg,1,2,3,4\nb.jpg,,,,\n")
-    found = csv.read(tmp_path)
-    assert [entry.names for entry in found.images] == [("object",), ()]
-    assert not found.faults
+    annotated = csv.read(tmp_path)
+    assert [entry.names for entry in annotated.images] == [("object",), ()]
+    assert not annotated.faults
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", "id,label\n1,cat\n", "", "\n", "filename,xmin,ymin,xmax\n"])
-def test_other_tables_are_not_taken_for_annotations(tmp_path: Path, text: str) -> None:
+def test_other_tables_are_ignored(tmp_path: Path, text: str) -> None:
     put(tmp_path, x_dot_csv=text)
     assert not csv.recognise(tmp_path)
     assert not csv.read(tmp_path).images
 
 
-def test_tables_of_splits_count_once_beside_a_table_of_all(tmp_path: Path) -> None:
+def test_a_table_of_all_images_beside_tables_of_splits_adds_nothing(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     lines = TENSORFLOW.splitlines(keepends=True)
     put(tmp_path, train_dot_csv="".join(lines[:3]), test_dot_csv=lines[0] + lines[3])
     put(tmp_path, all_dot_csv=lines[0] + lines[2] + lines[1] + lines[3])
-    found = csv.read(tmp_path)
-    assert {entry.file: (entry.split, len(entry.names)) for entry in found.images} == {"a.jpg": ("train", 2), "b.jpg": ("test", 1)}
-    assert not found.faults
+    annotated = csv.read(tmp_path)
+    assert {entry.file: (entry.split, len(entry.names)) for entry in annotated.images} == {"a.jpg": ("train", 2), "b.jpg": ("test", 1)}
+    assert not annotated.faults
     put(tmp_path, all_dot_csv=TENSORFLOW.replace("30", "31"), val_dot_csv=lines[0] + lines[1])
-    found = csv.read(tmp_path)
-    assert {entry.file: (entry.split, len(entry.names)) for entry in found.images} == {"a.jpg": ("validation", 1), "b.jpg": ("test", 1)}
-    faults = [(fault.kind, fault.where) for fault in found.faults]
+    annotated = csv.read(tmp_path)
+    assert {entry.file: (entry.split, len(entry.names)) for entry in annotated.images} == {"a.jpg": ("validation", 1), "b.jpg": ("test", 1)}
+    faults = [(fault.kind, fault.where) for fault in annotated.faults]
     assert faults == [("duplicate_image", "train.csv:2"), ("duplicate_annotation", "all.csv:2")]
 
 
-def test_where_no_table_tells_a_split_folders_do(tmp_path: Path) -> None:
+def test_folders_give_splits_if_no_table_does(tmp_path: Path) -> None:
     touch(tmp_path, "train/a.jpg", "train/b.jpg", "val/c.jpg")
     put(tmp_path, x_dot_csv="file,x1,y1,x2,y2\na.jpg,1,2,3,4\nb.jpg,1,2,3,4\nval/c.jpg,1,2,3,4\n")
     assert [entry.split for entry in csv.read(tmp_path).images] == ["train", "train", "validation"]
     put(tmp_path, test_dot_csv="file,x1,y1,x2,y2\na.jpg,1,2,3,4\n")
-    found = csv.read(tmp_path)
-    assert [entry.split for entry in found.images] == ["test", "", ""]
-    assert not found.faults
+    annotated = csv.read(tmp_path)
+    assert [entry.split for entry in annotated.images] == ["test", "", ""]
+    assert not annotated.faults
 
 
-def test_columns_may_tell_the_split_and_the_group(tmp_path: Path) -> None:
+def test_columns_give_the_split_and_the_group(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     put(tmp_path, x_dot_csv="file,x1,y1,x2,y2,split,clip\na.jpg,1,2,3,4,TRAIN,k\nb.jpg,1,2,3,4,valid,\nc.jpg,1,2,3,4,?,l\n")
     for _ in range(2):
-        found = csv.read(tmp_path)
-        assert [(entry.split, entry.group) for entry in found.images] == [("train", "k"), ("validation", ""), ("", "l")]
+        annotated = csv.read(tmp_path)
+        assert [(entry.split, entry.group) for entry in annotated.images] == [("train", "k"), ("validation", ""), ("", "l")]
         (tmp_path / "x.csv").unlink(missing_ok=True)
-        csv.write(found, tmp_path)
+        csv.write(annotated, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -125,44 +125,44 @@ def test_columns_may_tell_the_split_and_the_group(tmp_path: Path) -> None:
         ("a.jpg,1,1,cat," + "9" * 200_000 + ",2,3,4", "bad_annotation"),
     ],
 )  # fmt: skip
-def test_a_bad_line_is_a_fault_and_the_others_stay(tmp_path: Path, line: str, kind: str) -> None:
+def test_a_bad_line_is_a_fault_and_the_others_are_kept(tmp_path: Path, line: str, kind: str) -> None:
     touch(tmp_path, "data/a.jpg", "data/b.jpg", "a.jpg")
     put(tmp_path, data__x_dot_csv=TENSORFLOW + line + "\nb.jpg,60,70,cat,1,1,2,2\n")
     with nothing_opened_outside(tmp_path / "data"):
-        found = csv.read(tmp_path / "data")
-    assert [(fault.kind, fault.where) for fault in found.faults] == [(kind, "x.csv:5")]
-    assert [len(entry.names) for entry in found.images] == [2, 2]
+        annotated = csv.read(tmp_path / "data")
+    assert [(fault.kind, fault.where) for fault in annotated.faults] == [(kind, "x.csv:5")]
+    assert [len(entry.names) for entry in annotated.images] == [2, 2]
 
 
-@pytest.mark.parametrize(("last", "said"), [(b"\0", "NUL"), (b"\xff", "not UTF-8"), (None, "empty")])
-def test_a_bad_file_is_a_fault(tmp_path: Path, last: bytes | None, said: str) -> None:
+@pytest.mark.parametrize(("last", "message"), [(b"\0", "NUL"), (b"\xff", "not UTF-8"), (None, "empty")])
+def test_a_bad_file_is_a_fault(tmp_path: Path, last: bytes | None, message: str) -> None:
     put(tmp_path, x_dot_csv=b"" if last is None else TENSORFLOW.encode() + last)
-    found = csv.read(tmp_path)
-    assert [(fault.kind, fault.where) for fault in found.faults] == [("bad_annotation", "x.csv")]
-    assert said in found.faults[0].what
+    annotated = csv.read(tmp_path)
+    assert [(fault.kind, fault.where) for fault in annotated.faults] == [("bad_annotation", "x.csv")]
+    assert message in annotated.faults[0].what
 
 
-@given(given=annotated(whole=False))
-def test_what_is_written_is_read_again(given: Annotated) -> None:
+@given(expected=annotated_folders(whole=False))
+def test_written_annotations_are_read_back(expected: AnnotatedFolder) -> None:
     for convention in ("edges", "inclusive_from_1", "inclusive_from_0"):
         with tempfile.TemporaryDirectory() as name:
-            touch(Path(name), *(entry.file for entry in given.images))
-            csv.write(given, Path(name), convention=convention)
+            touch(Path(name), *(entry.file for entry in expected.images))
+            csv.write(expected, Path(name), convention=convention)
             assert csv.recognise(Path(name))
-            assert_same(csv.read(Path(name), convention=convention), given, within=0 if convention == "edges" else 1e-9)
+            assert_same(csv.read(Path(name), convention=convention), expected, within=0 if convention == "edges" else 1e-9)
 
 
 @settings(max_examples=200)
 @given(content=damaged(TENSORFLOW, SKU, OPEN_IMAGES))
-def test_damaged_files_are_faults_and_lead_nowhere(content: bytes) -> None:
+def test_damaged_files_give_faults_and_open_nothing_outside(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         touch(folder, "a.jpg")
         put(folder, a_dot_csv=content)
         with nothing_opened_outside(folder):
             csv.recognise(folder)
-            found = csv.read(folder)
-        assert all(np.isfinite(entry.boxes_nx4).all() for entry in found.images)
+            annotated = csv.read(folder)
+        assert all(np.isfinite(entry.boxes_nx4).all() for entry in annotated.images)
 
 
 def test_an_unknown_convention_is_refused(tmp_path: Path) -> None:

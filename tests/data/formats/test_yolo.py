@@ -1,4 +1,4 @@
-"""YOLO: its layouts and yaml files, polygons, writing and reading again, and damaged files."""
+"""YOLO: its layouts and yaml files, polygons, writing and reading back, and damaged files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from imgloc.data.annotated.annotations import Annotated
+from imgloc.data.annotated.annotations import AnnotatedFolder
 from imgloc.data.formats import yolo
-from tests.picture_folders import annotated, assert_same, damaged, nothing_opened_outside, put, touch
+from tests.picture_folders import annotated_folders, assert_same, damaged, nothing_opened_outside, put, touch
 from tests.refusals import assert_refused
 
 LABELS = "0 0.5 0.5 0.25 1\n1 0.25 0.125 0.5 0.25\n"
-WANTED = [[0.375, 0, 0.625, 1], [0, 0, 0.5, 0.25]]
+EXPECTED = [[0.375, 0, 0.625, 1], [0, 0, 0.5, 0.25]]
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def test_images_and_labels_side_by_side(tmp_path: Path, yaml: str) -> None:
     touch(tmp_path, "images/train/background.jpg", "labels/train/background.txt")
     put(tmp_path, labels__train__a_dot_txt=LABELS, labels__val__b_dot_txt="", data_dot_yaml=yaml)
     assert yolo.recognise(tmp_path)
-    found = yolo.read(tmp_path)
-    assert not found.faults
-    assert found.classes == ("cat", "dog")
-    assert [(entry.file, entry.split, len(entry.names)) for entry in found.images] == [
+    annotated = yolo.read(tmp_path)
+    assert not annotated.faults
+    assert annotated.classes == ("cat", "dog")
+    assert [(entry.file, entry.split, len(entry.names)) for entry in annotated.images] == [
         ("images/train/a.jpg", "train", 2), ("images/train/background.jpg", "train", 0), ("images/val/b.png", "validation", 0)
     ]  # fmt: skip
-    a = found.images[0]
-    assert (a.relative, a.names, a.where, a.boxes_nx4.tolist()) == (True, ("cat", "dog"), "labels/train/a.txt", WANTED)
+    a = annotated.images[0]
+    assert (a.relative, a.names, a.where, a.boxes_nx4.tolist()) == (True, ("cat", "dog"), "labels/train/a.txt", EXPECTED)
 
 
 def test_lists_of_images_give_splits(tmp_path: Path) -> None:
@@ -47,32 +47,32 @@ def test_lists_of_images_give_splits(tmp_path: Path) -> None:
     put(tmp_path, a_dot_txt=LABELS, b_dot_txt=LABELS, c_dot_txt=LABELS)
     put(tmp_path, train_dot_txt="./a.jpg\n/abs/b.jpg\nc.jpg\n", test_dot_txt="c.jpg\n")
     put(tmp_path, data_dot_yaml="names: [no, yes]\ntrain: train.txt\ntest: test.txt\nval: /somewhere/else\n")
-    found = yolo.read(tmp_path)
-    assert found.classes == ("no", "yes"), "yaml's booleans are classes here"
-    assert {entry.file: entry.split for entry in found.images} == {"a.jpg": "train", "b.jpg": "", "c.jpg": "test"}
-    assert sorted((fault.kind, fault.where) for fault in found.faults) == [
+    annotated = yolo.read(tmp_path)
+    assert annotated.classes == ("no", "yes"), "yaml's booleans are class names"
+    assert {entry.file: entry.split for entry in annotated.images} == {"a.jpg": "train", "b.jpg": "", "c.jpg": "test"}
+    assert sorted((fault.kind, fault.where) for fault in annotated.faults) == [
         ("duplicate_image", "data.yaml"), ("outside_folder", "data.yaml"), ("outside_folder", "train.txt:2")
     ]  # fmt: skip
 
 
-def test_without_yaml_names_are_those_of_classes_txt_or_numbers(tmp_path: Path) -> None:
+def test_class_names_without_yaml_come_from_classes_txt_or_are_numbers(tmp_path: Path) -> None:
     touch(tmp_path, "train/images/a.jpg")
     put(tmp_path, train__labels__a_dot_txt=LABELS)
     assert yolo.read(tmp_path).classes == ("0", "1")
     put(tmp_path, train__labels__classes_dot_txt="cat\ndog\nowl\n")
-    found = yolo.read(tmp_path)
-    assert found.classes == ("cat", "dog", "owl")
-    assert [(entry.file, entry.split) for entry in found.images] == [("train/images/a.jpg", "train")]
-    assert not found.faults
+    annotated = yolo.read(tmp_path)
+    assert annotated.classes == ("cat", "dog", "owl")
+    assert [(entry.file, entry.split) for entry in annotated.images] == [("train/images/a.jpg", "train")]
+    assert not annotated.faults
 
 
-def test_a_polygon_has_its_box_and_a_confidence_is_passed_over(tmp_path: Path) -> None:
+def test_a_polygon_gives_its_bounding_box_and_a_confidence_is_ignored(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")
     put(tmp_path, a_dot_txt="0 0.1 0.2 0.5 0.1 0.3 0.9\n0 0.5 0.5 0.25 1 0.87\n")
-    assert yolo.read(tmp_path).images[0].boxes_nx4.tolist() == [[0.1, 0.1, 0.5, 0.9], WANTED[0]]
+    assert yolo.read(tmp_path).images[0].boxes_nx4.tolist() == [[0.1, 0.1, 0.5, 0.9], EXPECTED[0]]
 
 
-def test_a_text_without_an_image_names_the_one_that_is_missing(tmp_path: Path) -> None:
+def test_a_text_without_an_image_gives_the_missing_image(tmp_path: Path) -> None:
     put(tmp_path, labels__a_dot_txt=LABELS)
     assert [entry.file for entry in yolo.read(tmp_path).images] == ["images/a.jpg"]
 
@@ -90,9 +90,9 @@ def test_a_text_without_an_image_names_the_one_that_is_missing(tmp_path: Path) -
 def test_a_bad_line_is_a_fault(tmp_path: Path, text: str | bytes, kind: str, where: str) -> None:
     touch(tmp_path, "a.jpg")
     put(tmp_path, a_dot_txt=text, data_dot_yaml="names: [cat]\n")
-    found = yolo.read(tmp_path)
-    assert [(fault.kind, fault.where) for fault in found.faults] == [(kind, where)]
-    assert all(entry.names in ((), ("",)) for entry in found.images)
+    annotated = yolo.read(tmp_path)
+    assert [(fault.kind, fault.where) for fault in annotated.faults] == [(kind, where)]
+    assert all(entry.names in ((), ("",)) for entry in annotated.images)
 
 
 @pytest.mark.parametrize(
@@ -107,20 +107,20 @@ def test_a_bad_yaml_is_a_fault(tmp_path: Path, yaml: str) -> None:
     assert [(fault.kind, fault.where) for fault in yolo.read(tmp_path).faults] == [("bad_annotation", "data.yaml")]
 
 
-def test_yaml_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yaml_executes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     put(tmp_path, data_dot_yaml="names: !!python/object/apply:os.system ['touch hacked']\n")
     yolo.read(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["data.yaml"]
 
 
-def test_yaml_that_doubles_itself_takes_no_time(tmp_path: Path) -> None:
+def test_yaml_with_exponential_merges_is_fast(tmp_path: Path) -> None:
     levels = "".join(f"k{i}: &k{i} {{<<: [{', '.join([f'*k{i - 1}'] * 9)}]}}\n" for i in range(1, 20))
     put(tmp_path, data_dot_yaml=f"k0: &k0 {{a: b}}\n{levels}names: [cat]\n")
     assert yolo.read(tmp_path).classes == ("cat",)
 
 
-def test_yaml_that_says_the_same_ten_thousand_times_takes_no_time(tmp_path: Path) -> None:
+def test_yaml_with_ten_thousand_repetitions_is_fast(tmp_path: Path) -> None:
     images = [f"images/{number:04d}.jpg" for number in range(1000)]
     touch(tmp_path, *images)
     put(tmp_path, labels__0000_dot_txt=LABELS, list_dot_txt="\n".join(images * 10))
@@ -128,7 +128,7 @@ def test_yaml_that_says_the_same_ten_thousand_times_takes_no_time(tmp_path: Path
         put(tmp_path, data_dot_yaml="names: [cat, dog]\ntrain:\n" + f"- {place}\n" * 10_000)
         began = time.monotonic()
         assert yolo.read(tmp_path).images[0].split == "train"
-        assert time.monotonic() - began < 10  # PyYAML's part is about 1 s
+        assert time.monotonic() - began < 10  # PyYAML takes about 1 s of it
     put(tmp_path, data_dot_yaml="names: [cat, dog]\ntrain:\n" + "".join(f"- no{number}\n" for number in range(10_000)))
     began = time.monotonic()
     assert yolo.read(tmp_path).images[0].split == ""
@@ -137,12 +137,12 @@ def test_yaml_that_says_the_same_ten_thousand_times_takes_no_time(tmp_path: Path
 
 def test_two_yaml_files_that_disagree_are_a_fault(tmp_path: Path) -> None:
     put(tmp_path, a_dot_yaml="names: [cat]\n", sub__a_dot_yml="names: [dog]\n", b_dot_yaml="names: [cat]\n", c_dot_yaml="lr: 1\n")
-    found = yolo.read(tmp_path)
-    assert found.classes == ("cat",)
-    assert [(fault.kind, fault.where) for fault in found.faults] == [("bad_annotation", "sub/a.yml")]
+    annotated = yolo.read(tmp_path)
+    assert annotated.classes == ("cat",)
+    assert [(fault.kind, fault.where) for fault in annotated.faults] == [("bad_annotation", "sub/a.yml")]
 
 
-def test_other_texts_are_not_taken_for_it(tmp_path: Path) -> None:
+def test_other_texts_are_not_recognised(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")
     put(tmp_path, a_dot_txt="A cat on a sofa.\n", data_dot_yaml="names: [cat]\n")
     assert not yolo.recognise(tmp_path)
@@ -152,25 +152,25 @@ def test_other_conventions_are_refused(tmp_path: Path) -> None:
     assert_refused(lambda: yolo.read(tmp_path, convention="inclusive_from_1"), "possible: edges")
 
 
-@given(given=annotated(whole=False))
-def test_what_is_written_is_read_again(given: Annotated) -> None:
+@given(expected=annotated_folders(whole=False))
+def test_written_annotations_are_read_back(expected: AnnotatedFolder) -> None:
     with tempfile.TemporaryDirectory() as name:
-        touch(Path(name), *(entry.file for entry in given.images))
-        yolo.write(given, Path(name))
-        found = yolo.read(Path(name))
-        assert_same(found, given, within=1e-9)
-        assert found.classes == given.classes
-        assert yolo.recognise(Path(name)) == any(entry.names for entry in given.images)
+        touch(Path(name), *(entry.file for entry in expected.images))
+        yolo.write(expected, Path(name))
+        annotated = yolo.read(Path(name))
+        assert_same(annotated, expected, within=1e-9)
+        assert annotated.classes == expected.classes
+        assert yolo.recognise(Path(name)) == any(entry.names for entry in expected.images)
 
 
 @settings(max_examples=40)
 @given(text=damaged(LABELS), yaml=damaged("path: .\ntrain: a.txt\nval: [../b]\nnames: {0: cat, 1: dog}\n"))
-def test_damaged_files_are_faults_and_lead_nowhere(text: bytes, yaml: bytes) -> None:
+def test_damaged_files_give_faults_and_open_nothing_outside(text: bytes, yaml: bytes) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         touch(folder, "a.jpg")
         put(folder, a_dot_txt=text, data_dot_yaml=yaml)
         with nothing_opened_outside(folder):
             yolo.recognise(folder)
-            found = yolo.read(folder)
-        assert all(np.isfinite(entry.boxes_nx4).all() for entry in found.images)
+            annotated = yolo.read(folder)
+        assert all(np.isfinite(entry.boxes_nx4).all() for entry in annotated.images)

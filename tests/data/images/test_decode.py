@@ -1,4 +1,4 @@
-"""Reading images of every mode, turned, cut off and pretended."""
+"""Decoding of images of every mode and orientation, and of damaged and oversized files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BOX = (4, 2, 14, 8)  # x0, y0, x1, y1 of the bright object, the last pixel not i
 
 
 def scene() -> np.ndarray:
-    """A red object on a dark ground, RGB."""
+    """Returns a red object on a dark background, RGB."""
     pixels = np.full((HEIGHT, WIDTH, 3), 20, np.uint8)
     pixels[BOX[1] : BOX[3], BOX[0] : BOX[2]] = (240, 60, 30)
     return pixels
@@ -44,35 +44,35 @@ def bright_box(image: np.ndarray, level: int = 60) -> tuple[int, int, int, int]:
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "YCbCr"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_mode_gives_uint8_of_the_wanted_channels(mode: str, channels: int, tmp_path: Path) -> None:
+def test_every_mode_gives_uint8_with_the_requested_channels(mode: str, channels: int, tmp_path: Path) -> None:
     name = {"CMYK": "a.tif", "YCbCr": "a.jpg"}.get(mode, "a.png")
     options = {"quality": 100} if mode == "YCbCr" else {}
     path = saved(tmp_path, Image.fromarray(scene()).convert(mode), name, **options)
-    found = decode.read_image(path, channels=channels)
-    assert found.shape == (HEIGHT, WIDTH, channels)
-    assert found.dtype == np.uint8
+    pixels = decode.read_image(path, channels=channels)
+    assert pixels.shape == (HEIGHT, WIDTH, channels)
+    assert pixels.dtype == np.uint8
     if mode != "1":  # one bit is dithered
-        inside, outside = found[5, 8].astype(int), found[12, 20].astype(int)
+        inside, outside = pixels[5, 8].astype(int), pixels[12, 20].astype(int)
         tolerance = 40 if mode in ("P", "YCbCr") else 3  # the web palette and JPEG are coarse
         expected = np.array([240, 60, 30]) if channels == 3 and mode in ("RGB", "RGBA", "P", "CMYK", "YCbCr") else 110
         np.testing.assert_allclose(inside, expected, atol=tolerance)
         np.testing.assert_allclose(outside, 20, atol=tolerance)
 
 
-def test_lossless_pixels_arrive_unchanged(tmp_path: Path) -> None:
+def test_lossless_pixels_are_unchanged(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode.read_image(saved(tmp_path, Image.fromarray(scene()), "a.png")), scene())
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     np.testing.assert_array_equal(decode.read_image(saved(tmp_path, Image.fromarray(grey), "g.png"), channels=1)[..., 0], grey)
     np.testing.assert_array_equal(decode.read_image(tmp_path / "g.png", channels=3), np.repeat(grey[..., None], 3, axis=2))
 
 
-def test_sixteen_bits_are_scaled_and_not_cut(tmp_path: Path) -> None:
+def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
     deep = (np.arange(256, dtype=np.uint16).reshape(16, 16) * 257).astype(np.uint16)
-    found = decode.read_image(saved(tmp_path, Image.fromarray(deep), "deep.png"), channels=1)
-    np.testing.assert_array_equal(found[..., 0], np.arange(256).reshape(16, 16))
+    pixels = decode.read_image(saved(tmp_path, Image.fromarray(deep), "deep.png"), channels=1)
+    np.testing.assert_array_equal(pixels[..., 0], np.arange(256).reshape(16, 16))
 
 
-def test_floats_have_no_agreed_range(tmp_path: Path) -> None:
+def test_floats_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)), "f.tif")
     with pytest.raises(UserError, match="mode F"):
         decode.read_image(path)
@@ -81,15 +81,15 @@ def test_floats_have_no_agreed_range(tmp_path: Path) -> None:
 def test_transparent_parts_are_black(tmp_path: Path) -> None:
     rgba = np.dstack([scene(), np.full((HEIGHT, WIDTH), 255, np.uint8)])
     rgba[5, 8, 3], rgba[6, 8, 3] = 0, 128
-    found = decode.read_image(saved(tmp_path, Image.fromarray(rgba), "t.png"))
-    assert found[5, 8].tolist() == [0, 0, 0]
-    assert found[5, 9].tolist() == [240, 60, 30]
-    np.testing.assert_allclose(found[6, 8], np.array([240, 60, 30]) / 2, atol=2)
+    pixels = decode.read_image(saved(tmp_path, Image.fromarray(rgba), "t.png"))
+    assert pixels[5, 8].tolist() == [0, 0, 0]
+    assert pixels[5, 9].tolist() == [240, 60, 30]
+    np.testing.assert_allclose(pixels[6, 8], np.array([240, 60, 30]) / 2, atol=2)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_is_undone(orientation: int, tmp_path: Path) -> None:
-    """Stored the way a camera would store it, every image comes out upright."""
+    """Images stored as a camera stores them are decoded upright."""
     upright = np.zeros((HEIGHT, WIDTH), np.uint8)
     upright[2:6, 3:20] = 250
     upright[10:12, 1:4] = 120
@@ -99,30 +99,30 @@ def test_every_exif_orientation_is_undone(orientation: int, tmp_path: Path) -> N
     }[orientation]  # fmt: skip
     exif = Image.Exif()
     exif[0x0112] = orientation
-    for name in ("e.png", "e.tif", "e.jpg"):  # Pillow turns a TIFF by itself
+    for name in ("e.png", "e.tif", "e.jpg"):  # Pillow applies the orientation of TIFFs itself
         path = saved(tmp_path, Image.fromarray(np.ascontiguousarray(stored)), name, exif=exif)
-        found = decode.read_picture(path, channels=1)
+        picture = decode.read_picture(path, channels=1)
         header = headers.read_file_header(tmp_path, name)
-        assert (header.width, header.height, header.orientation) == (found.width, found.height, found.orientation)
+        assert (header.width, header.height, header.orientation) == (picture.width, picture.height, picture.orientation)
         if name == "e.jpg":
             continue
-        np.testing.assert_array_equal(found.pixels_hxwxc[..., 0], upright)
-        assert (found.height, found.width, found.orientation, found.scale) == (*stored.shape, orientation, 1)
-        x0, y0, x1, y1 = (round(edge) for edge in found.stored_box(np.array([3, 2, 20, 6])))
+        np.testing.assert_array_equal(picture.pixels_hxwxc[..., 0], upright)
+        assert (picture.height, picture.width, picture.orientation, picture.scale) == (*stored.shape, orientation, 1)
+        x0, y0, x1, y1 = (round(edge) for edge in picture.stored_box(np.array([3, 2, 20, 6])))
         assert stored[y0:y1, x0:x1].min() == 250
         assert (stored == 250).sum() == (x1 - x0) * (y1 - y0)
-        np.testing.assert_array_equal(found.upright_box(np.array([3, 2, 20, 6])), [3, 2, 20, 6])
+        np.testing.assert_array_equal(picture.upright_box(np.array([3, 2, 20, 6])), [3, 2, 20, 6])
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's
-def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path) -> None:
+def test_damaged_exif_is_ignored(tmp_path: Path) -> None:
     path = saved(tmp_path, Image.fromarray(scene()), "e.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff")
-    found = decode.read_picture(path)
-    assert found.orientation == 1
-    assert found.pixels_hxwxc.shape == (HEIGHT, WIDTH, 3)
+    picture = decode.read_picture(path)
+    assert picture.orientation == 1
+    assert picture.pixels_hxwxc.shape == (HEIGHT, WIDTH, 3)
 
 
-def test_cmyk_is_the_same_inverted_in_a_jpeg_and_not_in_a_tiff(tmp_path: Path) -> None:
+def test_cmyk_is_inverted_in_jpegs_and_not_in_tiffs(tmp_path: Path) -> None:
     cmyk = Image.fromarray(scene()).convert("CMYK")
     jpeg = saved(tmp_path, cmyk, "a.jpg", quality=100, subsampling=0)
     assert b"Adobe" in jpeg.read_bytes()
@@ -136,7 +136,7 @@ def test_cmyk_is_the_same_inverted_in_a_jpeg_and_not_in_a_tiff(tmp_path: Path) -
         np.testing.assert_allclose(decode.read_image(path), expected.astype(float), atol=12)
 
 
-def test_of_an_animation_the_first_frame_is_read(tmp_path: Path) -> None:
+def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.roll(scene(), 3 * i, axis=1)) for i in range(4)]
     for name in ("a.gif", "a.webp", "a.png"):
         path = saved(tmp_path, frames[0], name, save_all=True, append_images=frames[1:], duration=100)
@@ -154,12 +154,12 @@ def test_of_an_animation_the_first_frame_is_read(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_too_many_pixels_are_read_reduced_and_boxes_still_lie_in_the_file(
+def test_large_pictures_are_reduced_and_boxes_refer_to_the_file(
     name: str, mode: str, options: dict[str, Any], orientation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """211 x 130 pixels where 1,900 are the most, with Pillow's own limit far below: 4 is the least whole number that will do."""
-    monkeypatch.setattr(decode, "LARGEST", 1_900)
-    monkeypatch.setattr(decode, "_STRIP", 211 * 9)
+    """211 x 130 pixels with a limit of 1,900, above Pillow's own limit: 4 is the smallest sufficient factor."""
+    monkeypatch.setattr(decode, "MAX_PIXELS", 1_900)
+    monkeypatch.setattr(decode, "_STRIP_PIXELS", 211 * 9)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     grey = np.full((130, 211), 20, np.uint8)
     grey[24:72, 32:144] = 230
@@ -167,37 +167,39 @@ def test_too_many_pixels_are_read_reduced_and_boxes_still_lie_in_the_file(
     if name != "a.gif":
         options = {**options, "exif": Image.Exif()}
         options["exif"][0x0112] = orientation
-    found = decode.read_picture(saved(tmp_path, image, name, **options), channels=3)
+    picture = decode.read_picture(saved(tmp_path, image, name, **options), channels=3)
     assert Image.MAX_IMAGE_PIXELS == 100
-    assert (found.width, found.height, found.scale) == (211, 130, 4)
-    assert found.orientation == (1 if name == "a.gif" else orientation)
-    assert found.pixels_hxwxc.shape == ((33, 53, 3) if found.orientation == 1 else (53, 33, 3))
-    np.testing.assert_allclose(found.stored_box(np.array(bright_box(found.pixels_hxwxc, 125))), [32, 24, 144, 72], atol=0.5)
-    whole = np.array([0, 0, *found.pixels_hxwxc.shape[1::-1]])
-    np.testing.assert_array_equal(found.stored_box(whole), [0, 0, 211, 130])
-    np.testing.assert_array_equal(found.upright_box(whole), [0, 0, 211, 130] if found.orientation == 1 else [0, 0, 130, 211])
+    assert (picture.width, picture.height, picture.scale) == (211, 130, 4)
+    assert picture.orientation == (1 if name == "a.gif" else orientation)
+    assert picture.pixels_hxwxc.shape == ((33, 53, 3) if picture.orientation == 1 else (53, 33, 3))
+    np.testing.assert_allclose(picture.stored_box(np.array(bright_box(picture.pixels_hxwxc, 125))), [32, 24, 144, 72], atol=0.5)
+    whole = np.array([0, 0, *picture.pixels_hxwxc.shape[1::-1]])
+    np.testing.assert_array_equal(picture.stored_box(whole), [0, 0, 211, 130])
+    np.testing.assert_array_equal(picture.upright_box(whole), [0, 0, 211, 130] if picture.orientation == 1 else [0, 0, 130, 211])
 
 
-def test_what_would_take_too_much_memory_is_refused_with_the_limit_before_it_is_decoded(tmp_path: Path) -> None:
+def test_images_that_need_too_much_memory_are_refused_before_decoding(tmp_path: Path) -> None:
     sizes = {
         "rgb": (20_000, 20_000, 8, 2, "1,526 MiB"), "grey": (60_000, 60_000, 1, 0, "3,433 MiB"),
         "long": (200_000, 2, 8, 0, "131,072 pixels"),
     }  # fmt: skip
-    for name, (width, height, bits, color, told) in sizes.items():
+    for name, (width, height, bits, color, message) in sizes.items():
         (tmp_path / name).write_bytes(png(width, height, bits=bits, color=color))
-        assert_refused(functools.partial(decode.read_image, tmp_path / name), name, f"{width:,} x {height:,}", told, "the limit is 768 MiB")
+        assert_refused(
+            functools.partial(decode.read_image, tmp_path / name), name, f"{width:,} x {height:,}", message, "the limit is 768 MiB"
+        )
 
 
 def test_progressive_jpegs_hold_all_coefficients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large one is read reduced, but its coefficients are not."""
-    monkeypatch.setattr(decode, "LARGEST", 100)
-    monkeypatch.setattr(decode, "MOST_BYTES", 2_000)
+    """The image is reduced, but all coefficients stay in memory."""
+    monkeypatch.setattr(decode, "MAX_PIXELS", 100)
+    monkeypatch.setattr(decode, "MAX_DECODE_BYTES", 2_000)
     plain, progressive = (saved(tmp_path, Image.fromarray(scene()), f"{p}.jpg", progressive=p) for p in (False, True))
     assert decode.read_picture(plain).scale > 1
     assert_refused(functools.partial(decode.read_image, progressive), "too large")
 
 
-def test_what_is_no_image_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_files_that_are_not_images_are_refused_in_one_line(tmp_path: Path) -> None:
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(file, "JPEG")
     png = io.BytesIO()
@@ -211,15 +213,15 @@ def test_what_is_no_image_is_refused_in_one_line(tmp_path: Path) -> None:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     os.mkfifo(tmp_path / "pipe.png")
-    others = {"absent.png": "no such", "pipe.png": "no ordinary file", ".": "is a folder", "empty.png": "0 bytes", "n" * 300: "too long"}
+    others = {"absent.png": "no such", "pipe.png": "not a regular file", ".": "is a folder", "empty.png": "0 bytes", "n" * 300: "too long"}
     for name in {**contents, **others}:
         assert_refused(functools.partial(decode.read_image, tmp_path / name), str(tmp_path / name), others.get(name, ""))
 
 
-def test_damage_anywhere_is_told_or_harmless(tmp_path: Path) -> None:
-    """Bytes overwritten at random in files of every format: pixels or one line, never anything else."""
+def test_damage_gives_pixels_or_one_line(tmp_path: Path) -> None:
+    """Random bytes in files of every format give pixels or an error of one line."""
     random = np.random.default_rng(0)
-    told = []
+    messages = []
     for name in ("a.jpg", "a.png", "a.gif", "a.webp", "a.tif", "a.bmp", "a.ppm", "a.jp2", "a.ico", "a.tga", "a.qoi"):
         image = Image.fromarray(scene())
         content = saved(tmp_path, image.resize((32, 32)) if name == "a.ico" else image, name).read_bytes()
@@ -231,12 +233,12 @@ def test_damage_anywhere_is_told_or_harmless(tmp_path: Path) -> None:
             try:
                 assert decode.read_image(tmp_path / name).dtype == np.uint8
             except UserError as error:
-                told.append(str(error))
-    assert len(told) > 20
-    assert not [line for line in told if len(line.splitlines()) != 1]
+                messages.append(str(error))
+    assert len(messages) > 20
+    assert not [line for line in messages if len(line.splitlines()) != 1]
 
 
-def test_a_jpeg_of_endless_scans_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_jpeg_with_too_many_scans_is_refused(tmp_path: Path) -> None:
     for mode in ("L", "CMYK"):  # by simplejpeg, by Pillow
         file = io.BytesIO()
         Image.new(mode, (2000, 2000)).save(file, "JPEG", progressive=True)
@@ -250,7 +252,7 @@ def test_a_jpeg_of_endless_scans_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "LARGE", 100)
+    monkeypatch.setattr(decode, "LARGE_DECODE_BYTES", 100)
     busy, most = [], []
 
     def slowly(image: Image.Image, *, channels: int) -> np.ndarray:
@@ -267,13 +269,18 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatc
     assert set(most) == {1}
 
 
-def test_only_files_of_a_sensible_size_are_read(tmp_path: Path) -> None:
+def test_only_regular_files_below_the_size_limit_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "a.jpg").write_bytes(b"123456")
     assert (headers.read_file(tmp_path, "a.jpg"), headers.read_file(tmp_path, "a.jpg", 4)) == (b"123456", b"1234")
-    os.truncate(tmp_path / "a.jpg", headers.LARGEST + 1)
+    os.truncate(tmp_path / "a.jpg", headers.MAX_BYTES + 1)
     (tmp_path / "folder.jpg").mkdir()
-    for name, why in (("pipe.jpg", "no ordinary file"), ("folder.jpg", "no ordinary file"), ("a.jpg", "bytes"), ("b.jpg", "No such file")):
+    for name, why in (
+        ("pipe.jpg", "not a regular file"),
+        ("folder.jpg", "not a regular file"),
+        ("a.jpg", "bytes"),
+        ("b.jpg", "No such file"),
+    ):
         for read in (headers.read_file, headers.read_file_header):
             with pytest.raises(UnreadableImage, match=f"^{name}: .*{why}"):
                 read(tmp_path, name)
