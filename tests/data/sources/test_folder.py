@@ -89,10 +89,10 @@ def test_splits_that_are_given_stay_and_missing_ones_come_from_train(tmp_path: P
 
 
 def test_groups_are_not_torn_apart(tmp_path: Path) -> None:
-    from imgloc.data.sources.folder import part_of
+    from imgloc.data.sources.folder import assigned_split
 
     entries = [Annotation(f"{number}.jpg", np.zeros((0, 4)), (), group=f"clip {number // 10}") for number in range(200)]
-    parts = [part_of(entry, {""}, {"validation": 0.3, "test": 0.3}) for entry in entries]
+    parts = [assigned_split(entry, {""}, {"validation": 0.3, "test": 0.3}) for entry in entries]
     assert set(parts) == {"train", "validation", "test"}
     assert all(len(set(parts[i : i + 10])) == 1 for i in range(0, 200, 10))
 
