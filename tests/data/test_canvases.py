@@ -33,9 +33,9 @@ def test_fragments_are_crops_of_digits() -> None:
     """With a black digit and one fragment, the visible part of a canvas is a crop of another digit."""
     digits = np.concatenate([np.zeros((1, 28, 28), np.uint8), np.maximum(DIGITS, 1)])
     windows = np.lib.stride_tricks.sliding_window_view(digits, (8, 8), axis=(1, 2))
-    made = make_canvases(0, "test", np.arange(10), np.zeros(10, np.int64), put_on_host(digits), Layout(60, 1, 8, 1))
+    batch = make_canvases(0, "test", np.arange(10), np.zeros(10, np.int64), put_on_host(digits), Layout(60, 1, 8, 1))
     seen = 0
-    for image in made.images_bxhxw:
+    for image in batch.images_bxhxw:
         if not image.any():
             continue  # a fragment of the black digit
         rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
@@ -51,10 +51,10 @@ def test_fragments_come_from_all_digits_at_all_offsets_and_reach_all_places() ->
     black, row = np.zeros((1, 28, 28), np.uint8), np.broadcast_to(np.arange(1, 29, dtype=np.uint8)[:, None], (1, 28, 28))
     numbered = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None], (40, 28, 28))
     for digits in (numbered, np.concatenate([black, row]), np.concatenate([black, row.swapaxes(1, 2)])):
-        made = make_canvases(
+        batch = make_canvases(
             0, "test", np.arange(500), np.zeros(500, np.int64), put_on_host(np.ascontiguousarray(digits)), Layout(60, 1, 8, 1)
         )
-        lit = [image for image in made.images_bxhxw if image.any()]
+        lit = [image for image in batch.images_bxhxw if image.any()]
         at = np.array([np.argwhere(image)[0] for image in lit])
         assert at.min(axis=0).tolist() == [0, 0]
         assert at.max(axis=0).tolist() == [52, 52]

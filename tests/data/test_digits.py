@@ -108,20 +108,20 @@ def test_idx_files_are_read_and_split_by_their_pixels(tmp_path: Path, monkeypatc
     monkeypatch.setattr(module, "FULL_VALIDATION", 5)
     parts = small_mnist()
     write_idx(tmp_path, parts)
-    found = {split: load_digits(split, "idx", str(tmp_path)) for split in SPLITS}
-    assert [len(found[split].groups) for split in SPLITS] == [7, 5, 8]
+    parts_read = {split: load_digits(split, "idx", str(tmp_path)) for split in SPLITS}
+    assert [len(parts_read[split].groups) for split in SPLITS] == [7, 5, 8]
     whole = {split: {(i.tobytes(), int(label)) for i, label in zip(*arrays, strict=True)} for split, arrays in parts.items()}
-    assert pairs(found["train"]) | pairs(found["validation"]) == whole["train"]
-    assert pairs(found["test"]) == whole["test"]
+    assert pairs(parts_read["train"]) | pairs(parts_read["validation"]) == whole["train"]
+    assert pairs(parts_read["test"]) == whole["test"]
     # The order of the files does not matter, and the content does.
     backwards = tmp_path / "backwards"
     backwards.mkdir()
     write_idx(backwards, {split: (images[::-1], labels[::-1]) for split, (images, labels) in parts.items()})
     for split in SPLITS:
         again = load_digits(split, "idx", str(backwards))
-        assert again.fingerprint == found[split].fingerprint
-        assert again.groups == found[split].groups
-        np.testing.assert_array_equal(again.images_nx28x28, found[split].images_nx28x28)
+        assert again.fingerprint == parts_read[split].fingerprint
+        assert again.groups == parts_read[split].groups
+        np.testing.assert_array_equal(again.images_nx28x28, parts_read[split].images_nx28x28)
 
 
 def test_tfds_returns_the_digits_of_the_idx_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

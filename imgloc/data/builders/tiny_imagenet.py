@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -33,7 +33,7 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
     VERSION = tfds.core.Version("1.0.0")
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"Put {ARCHIVE}, or the folder that it unpacks to, here; {OBTAIN}."
 
-    def _info(self) -> Any:
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description="Tiny ImageNet: 200 classes, 64x64 pixels, a box for every image of train and val.",
@@ -48,7 +48,7 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
             metadata=tfds.core.MetadataDict(),
         )  # fmt: skip
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[str, dict[str, object]]]]:
         manual = Path(dl_manager.manual_dir)
         examples = plan(open_members(manual / ARCHIVE if (manual / ARCHIVE).is_file() else manual))
         describe(self.info, examples)
@@ -62,7 +62,7 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
 BUILDER = TinyImagenet
 
 
-def describe(info: Any, examples: Plan) -> None:
+def describe(info: tfds.core.DatasetInfo, examples: Plan) -> None:
     """Sets the classes of a TFDS info: WordNet ids as names of the labels, and names in plain words as `class_names` of the metadata."""
     info.features["label"].names = list(examples.classes)
     info.metadata["class_names"] = list(examples.class_names)

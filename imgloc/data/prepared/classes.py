@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from imgloc.data.prepared.fields import Fields
+from imgloc.data.prepared.fields import Features, Fields
 from imgloc.errors import UserError, unknown
 from imgloc.types import IntArray
 
 
-def class_names(features: Mapping[str, Any], fields: Fields, metadata: Mapping[str, Any] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def class_names(features: Features, fields: Fields, metadata: Mapping[str, Any] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of the labels in the records, and their names in plain words, which are the same if the data set has no other."""
     if fields.one_class:
         return (fields.one_class,), (fields.one_class,)

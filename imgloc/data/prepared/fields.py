@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from imgloc.errors import UserError
 
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+Features: TypeAlias = "Mapping[str, tfds.features.FeatureConnector]"
 HELD_OUT = ("train[:90%]", "train[90%:]")  # TFDS shuffles records when it writes them
 
 
@@ -85,9 +89,9 @@ def known_fields(name: str) -> Fields | None:
     return TABLE.get(bare, TABLE.get(bare.split("/", maxsplit=1)[0]))
 
 
-def flatten_features(features: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten_features(features: Features, prefix: str = "") -> dict[str, tfds.features.FeatureConnector]:
     """TFDS's features by their names in a record; a feature inside a sequence of dicts is named `sequence/name`."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, tfds.features.FeatureConnector] = {}
     for name, feature in features.items():
         inner = getattr(feature, "feature", feature)  # of a sequence
         inner = inner if type(inner).__name__ == "FeaturesDict" else feature
@@ -98,7 +102,7 @@ def flatten_features(features: Mapping[str, Any], prefix: str = "") -> dict[str,
     return flat
 
 
-def find_fields(name: str, features: Mapping[str, Any], splits: list[str]) -> Fields:
+def find_fields(name: str, features: Features, splits: list[str]) -> Fields:
     """The entry of the table for a data set, or else fields inferred from its flat features and the names of its splits.
 
     Raises UserError if a required field is missing or cannot be inferred.
@@ -117,17 +121,17 @@ def find_fields(name: str, features: Mapping[str, Any], splits: list[str]) -> Fi
     return fields
 
 
-def _is_image(feature: Any) -> bool:
+def _is_image(feature: tfds.features.FeatureConnector) -> bool:
     """Whether the feature is one encoded image of integers; TFDS packs float32 images into four channels."""
     return _kind(feature) == "Image" and str(np.dtype(feature.np_dtype)) in ("uint8", "uint16")
 
 
-def _kind(feature: Any) -> str:
+def _kind(feature: object) -> str:
     inner = getattr(feature, "feature", None)
     return type(feature).__name__ if inner is None else f"{type(feature).__name__} of {type(inner).__name__}"
 
 
-def _inferred(features: Mapping[str, Any], splits: list[str]) -> Fields:
+def _inferred(features: Features, splits: list[str]) -> Fields:
     boxes = [field for field, feature in features.items() if "BBoxFeature" in _kind(feature)]
     common = [field for field in ("objects/bbox", "bbox") if field in boxes]
     box = common[0] if common else boxes[0] if len(boxes) == 1 else ""

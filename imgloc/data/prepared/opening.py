@@ -8,11 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgloc.data.annotated.annotations import Fault
 from imgloc.data.prepared.fields import TABLE, known_fields
 from imgloc.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 EVEN = re.compile(r"\s*even_splits\(\s*['\"]?(?P<split>[^,'\"]+)['\"]?\s*,\s*(?:n=)?(?P<count>\d+)\s*\)\[(?P<index>\d+)\]\s*")
 MAX_DIGITS = 4  # of the number of even splits
@@ -30,7 +33,7 @@ class Part:
     before: int  # number of the source's records before this part
 
 
-def open_prepared(name: str, folder: str) -> Any:
+def open_prepared(name: str, folder: str) -> tfds.core.DatasetBuilder:
     """The TFDS builder of a data set that is prepared as array_record in `folder` (data_dir; empty for TFDS's default).
 
     Raises UserError with the command that prepares the data set if it is missing.
@@ -75,7 +78,7 @@ def how_to_prepare(name: str, folder: str) -> str:
     return f"prepare it with: {command}{requires}" + (f"; {known.note}" if known is not None and known.note else "")
 
 
-def split_parts(builder: Any, expression: str) -> tuple[Part, ...]:
+def split_parts(builder: tfds.core.DatasetBuilder, expression: str) -> tuple[Part, ...]:
     """The records of a split expression, in order. Raises UserError if the expression is invalid or has no records."""
     import tensorflow_datasets as tfds
 
@@ -113,7 +116,7 @@ def split_parts(builder: Any, expression: str) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def overlapping_splits(builder: Any, expressions: Mapping[str, str]) -> list[Fault]:
+def overlapping_splits(builder: tfds.core.DatasetBuilder, expressions: Mapping[str, str]) -> list[Fault]:
     """Faults for records that are in two splits, or twice in one, given the expression of each split; invalid ones are skipped."""
     faults: list[Fault] = []
     seen: list[tuple[str, Part]] = []

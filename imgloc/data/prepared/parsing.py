@@ -6,16 +6,20 @@ import contextlib
 import functools
 import os
 import resource
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from imgloc.data.prepared.opening import Part
 from imgloc.errors import UserError
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.proto.tf_example_pb2 import Feature
 
 SPARE_FILES = 512  # open files besides those of records
 REPAIR_HINT = "imgloc data prepare reports which files have changed; delete the folder to prepare it again"
 
 
-def open_records(parts: tuple[Part, ...]) -> Any:
+def open_records(parts: tuple[Part, ...]) -> Sequence[bytes]:
     """Random access to the serialized records of these parts, in order. Raises UserError if a file is missing."""
     from array_record.python.array_record_data_source import ArrayRecordDataSource
 
@@ -23,7 +27,8 @@ def open_records(parts: tuple[Part, ...]) -> Any:
         if not os.path.isfile(part.file):
             raise UserError(f"{part.file} {'is not a file' if os.path.exists(part.file) else 'is missing'}; {REPAIR_HINT}")
     _allow_open(4 * len(parts))  # with other splits, and sources that are opened again
-    return ArrayRecordDataSource([f"{part.file}[{part.start}:{part.stop}]" for part in parts])
+    records: Sequence[bytes] = ArrayRecordDataSource([f"{part.file}[{part.start}:{part.stop}]" for part in parts])
+    return records
 
 
 def _allow_open(count: int) -> None:
@@ -42,6 +47,7 @@ def _example_message() -> Any:
     return tf_example_pb2.Example
 
 
-def parse_record(record: bytes) -> Any:
+def parse_record(record: bytes) -> Mapping[str, Feature]:
     """The fields of a serialized record by name; missing fields are empty lists."""
-    return _example_message().FromString(record).features.feature
+    fields: Mapping[str, Feature] = _example_message().FromString(record).features.feature
+    return fields

@@ -15,14 +15,16 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from imgloc import files
 from imgloc.data.prepared.members import file_sha256
 from imgloc.errors import UserError, storage_error
 
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
 CHECKSUMS = "checksums.json"
-SHARD_FIELDS = ("examples", "bytes", "record_bytes", "sha256")  # of each shard in CHECKSUMS
 SHARD_BYTES = 2**26  # bytes of images: the work that is lost when a run is interrupted
 SHARD_EXAMPLES = 2048  # array_record (0.8.6) reads a record in 6 microseconds, and 2 more for each 1,000 records of its file
 MAX_SHARDS = 1024
@@ -49,6 +51,15 @@ class Shard:
     names: tuple[str, ...]
 
 
+class ShardEntry(NamedTuple):
+    """A shard in CHECKSUMS."""
+
+    examples: int
+    bytes: int
+    record_bytes: int
+    sha256: str
+
+
 def plan_shards(name: str, plan: Plan, shard_bytes: int) -> list[Shard]:
     """The shards of all splits: each of about `shard_bytes` of images and SHARD_EXAMPLES at most, and up to MAX_SHARDS for each split."""
     shards = []
@@ -63,7 +74,7 @@ def plan_shards(name: str, plan: Plan, shard_bytes: int) -> list[Shard]:
 
 
 def write(
-    builder: Any, plan: Plan, *, shard_bytes: int = SHARD_BYTES, on_progress: Callable[[int], None] = lambda _: None
+    builder: tfds.core.DatasetBuilder, plan: Plan, *, shard_bytes: int = SHARD_BYTES, on_progress: Callable[[int], None] = lambda _: None
 ) -> tuple[Path, int]:
     """Writes the missing shards and TFDS's metadata; returns the folder and the number of shards that existed before.
 
@@ -71,8 +82,30 @@ def write(
     examples that were written since the last call. Raises UserError if an image cannot be read, OSError if a shard cannot be written.
     """
     final = Path(builder.data_dir)
+    working = final.with_name(f".{final.name}.unfinished")
     with _exclusive(final.parent):
-        return _write(builder, plan, final, shard_bytes, on_progress)
+        shards = plan_shards(builder.name, plan, shard_bytes)
+        content: dict[str, object] = {
+            "data_set": builder.info.full_name,
+            "source_sha256": plan.sha256(),
+            "order": files.fingerprint([[shard.file, *shard.names] for shard in shards]),
+            "features": files.fingerprint([repr(builder.info.features), list(plan.classes)]),
+        }
+        done = _finished_shards(working, content)
+        reused = 0
+        for shard in shards:
+            if shard.file in done and _is_intact(working / shard.file, done[shard.file]):
+                reused += 1
+                on_progress(len(shard.names))
+                continue
+            done[shard.file] = _write_shard(builder.info.features, plan, shard, working / shard.file, on_progress)
+            _write_checksums(working, content, done)
+        done = {shard.file: done[shard.file] for shard in shards}
+        _write_checksums(working, content, done)
+        _write_metadata(builder, shards, done, working)
+        with files.naming(final):
+            os.replace(working, final)
+    return final, reused
 
 
 @contextlib.contextmanager
@@ -92,40 +125,18 @@ def _exclusive(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _write(builder: Any, plan: Plan, final: Path, shard_bytes: int, on_progress: Callable[[int], None]) -> tuple[Path, int]:
-    working = final.with_name(f".{final.name}.unfinished")
-    shards = plan_shards(builder.name, plan, shard_bytes)
-    content = {
-        "data_set": builder.info.full_name,
-        "source_sha256": plan.sha256(),
-        "order": files.fingerprint([[shard.file, *shard.names] for shard in shards]),
-        "features": files.fingerprint([repr(builder.info.features), list(plan.classes)]),
-        "shards": {},
-    }
-    done = _finished_shards(working, content)
-    reused = 0
-    for shard in shards:
-        if shard.file in done and _is_intact(working / shard.file, done[shard.file]):
-            reused += 1
-            on_progress(len(shard.names))
-            continue
-        done[shard.file] = _write_shard(builder.info.features, plan, shard, working / shard.file, on_progress)
-        files.write_json(working / CHECKSUMS, {**content, "shards": done})
-    files.write_json(working / CHECKSUMS, {**content, "shards": {shard.file: done[shard.file] for shard in shards}})
-    _write_metadata(builder, shards, done, working)
-    with files.naming(final):
-        os.replace(working, final)
-    return final, reused
+def _write_checksums(working: Path, content: Mapping[str, object], shards: Mapping[str, ShardEntry]) -> None:
+    entries = {name: entry._asdict() for name, entry in shards.items()}
+    files.write_json(working / CHECKSUMS, {**content, "shards": entries})
 
 
-def _finished_shards(working: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+def _finished_shards(working: Path, content: Mapping[str, object]) -> dict[str, ShardEntry]:
     """The shards that an interrupted call wrote from the same content; otherwise none, after emptying the folder."""
-    try:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         recorded = files.read_json(working / CHECKSUMS)
-        if {**recorded, "shards": {}} == content:
-            return {name: {key: shard[key] for key in SHARD_FIELDS} for name, shard in recorded["shards"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pass
+        shards = recorded.pop("shards")
+        if recorded == content:
+            return {name: ShardEntry(*(shard[key] for key in ShardEntry._fields)) for name, shard in shards.items()}
     if working.exists():
         shutil.rmtree(working)
     with files.naming(working):
@@ -133,11 +144,13 @@ def _finished_shards(working: Path, content: Mapping[str, Any]) -> dict[str, Any
     return {}
 
 
-def _is_intact(path: Path, recorded: Mapping[str, Any]) -> bool:
-    return path.is_file() and path.stat().st_size == recorded["bytes"] and file_sha256(path) == recorded["sha256"]
+def _is_intact(path: Path, entry: ShardEntry) -> bool:
+    return path.is_file() and path.stat().st_size == entry.bytes and file_sha256(path) == entry.sha256
 
 
-def _write_shard(features: Any, plan: Plan, shard: Shard, path: Path, on_progress: Callable[[int], None]) -> dict[str, Any]:
+def _write_shard(
+    features: tfds.features.FeaturesDict, plan: Plan, shard: Shard, path: Path, on_progress: Callable[[int], None]
+) -> ShardEntry:
     """Writes one file under a temporary name, then renames it; returns its entry in CHECKSUMS."""
     import tensorflow_datasets as tfds
     from array_record.python.array_record_module import ArrayRecordWriter
@@ -162,10 +175,10 @@ def _write_shard(features: Any, plan: Plan, shard: Shard, path: Path, on_progres
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    return {"examples": len(shard.names), "bytes": path.stat().st_size, "record_bytes": size, "sha256": file_sha256(path)}
+    return ShardEntry(len(shard.names), path.stat().st_size, size, file_sha256(path))
 
 
-def _write_metadata(builder: Any, shards: list[Shard], done: Mapping[str, Any], folder: Path) -> None:
+def _write_metadata(builder: tfds.core.DatasetBuilder, shards: list[Shard], done: Mapping[str, ShardEntry], folder: Path) -> None:
     """Writes dataset_info.json, features.json and the other files that TFDS reads."""
     import tensorflow_datasets as tfds
 
@@ -176,8 +189,8 @@ def _write_metadata(builder: Any, shards: list[Shard], done: Mapping[str, Any], 
         splits.append(
             tfds.core.SplitInfo(
                 name=split,
-                shard_lengths=[entry["examples"] for entry in entries],
-                num_bytes=sum(entry["record_bytes"] for entry in entries),
+                shard_lengths=[entry.examples for entry in entries],
+                num_bytes=sum(entry.record_bytes for entry in entries),
                 filename_template=template.replace(split=split),
             )
         )
@@ -190,7 +203,7 @@ def verify(folder: Path, source_sha256: str | None = None) -> int:
     """Checks all files of a prepared data set against their checksums and returns their number. Raises UserError if one differs."""
     try:
         recorded = files.read_json(folder / CHECKSUMS)
-        shards = {name: {"bytes": int(shard["bytes"]), "sha256": str(shard["sha256"])} for name, shard in recorded["shards"].items()}
+        shards = {name: ShardEntry(0, int(shard["bytes"]), 0, str(shard["sha256"])) for name, shard in recorded["shards"].items()}
         recorded_sha256 = str(recorded["source_sha256"])
         if any("/" in name for name in shards):
             raise ValueError("a file is outside the folder")

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from imgloc.config import registry
 from imgloc.data.prepared import records
@@ -19,6 +19,9 @@ from imgloc.data.prepared.fields import known_fields
 from imgloc.data.prepared.members import open_members
 from imgloc.data.prepared.opening import data_dir, default_folder
 from imgloc.errors import UserError, one_line, reason, with_causes
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 REQUIRES_TENSORFLOW = "TFDS's builder requires tensorflow, which is not installed; reading does not require it"
 INSTALL = "install tensorflow, or prepare the data set on a machine that has it"
@@ -87,7 +90,7 @@ def prepare(
     return Prepared(written, _examples(builder), records.verify(written), "resumed" if reused else "prepared", True)
 
 
-def _examples(builder: Any) -> dict[str, int]:
+def _examples(builder: tfds.core.DatasetBuilder) -> dict[str, int]:
     return {split: int(info.num_examples) for split, info in builder.info.splits.items()}
 
 
@@ -115,7 +118,7 @@ def _prepare_with_tfds(name: str, folder: str) -> Prepared:
     return Prepared(Path(builder.data_dir), _examples(builder), count, "already prepared" if exists else "prepared", False)
 
 
-def _check_network(name: str, builder: Any) -> None:
+def _check_network(name: str, builder: tfds.core.DatasetBuilder) -> None:
     """Raises UserError if a download host cannot be resolved; TFDS would retry for minutes."""
     hosts = {urllib.parse.urlsplit(url).hostname for url in builder.url_infos or ()}
     if urllib.request.getproxies():

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import bisect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +29,10 @@ from imgloc.data.prepared.records import CHECKSUMS
 from imgloc.data.sources import folder as folders
 from imgloc.errors import UnreadableImage, UserError, reason, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Source, Truth
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
+    from tensorflow_datasets.proto.tf_example_pb2 import Feature
 
 SPLITS = ("train", "validation", "test")
 LABEL_CHECKS = 8  # records that are read to detect a split without labels
@@ -135,7 +139,7 @@ class Tfds:
 
     name: str
     parts: tuple[Part, ...]
-    records: Any  # array_record's data source of serialized records, which opens its files at the first read, also after pickling
+    records: Sequence[bytes]  # serialized; array_record opens its files at the first read, also after pickling
     fields: Fields
     info: Info
     numbers: IntArray  # the class number for each label in the records; -1 if it is excluded
@@ -164,9 +168,7 @@ class Tfds:
 
     def known(self, index: int) -> Truth:
         """See `imgloc.types.TruthKnown`: only the header of the encoded image is decoded."""
-        record = self.record(index)
-        if record.label < 0:
-            raise UnreadableImage(f"{record.id}: it has neither class nor box", kind="unboxed_image")
+        record = self._labelled_record(index)
         try:
             picture = decode.read_header(record.content)
         except UserError as error:
@@ -186,7 +188,13 @@ class Tfds:
             where = f"{self._group(index)} in {os.path.dirname(self.parts[0].file)}"
             raise UserError(f"{where} cannot be read: {reason(error, lines=1)[:200]}; {REPAIR_HINT}") from error
 
-    def _parsed(self, index: int, values: Any) -> Record:
+    def _labelled_record(self, index: int) -> Record:
+        record = self.record(index)
+        if record.label < 0:
+            raise UnreadableImage(f"{record.id}: it has neither class nor box", kind="unboxed_image")
+        return record
+
+    def _parsed(self, index: int, values: Mapping[str, Feature]) -> Record:
         fields = self.fields
         identity = values[fields.id].bytes_list.value[0].decode(errors="replace") if fields.id else self._group(index)
         image_label = self._number(values[fields.label].int64_list.value[0]) if fields.label else -1
@@ -211,9 +219,7 @@ class Tfds:
         return int(self.numbers[label]) if 0 <= label < len(self.numbers) else -1
 
     def _example(self, index: int, at_least: tuple[int, int] | None) -> Example:
-        record = self.record(index)
-        if record.label < 0:
-            raise UnreadableImage(f"{record.id}: it has neither class nor box", kind="unboxed_image")
+        record = self._labelled_record(index)
         try:
             picture = decode.decode_image(record.content, channels=self.info.channels, turn=self.fields.turn, at_least=at_least)
         except UserError as error:
@@ -239,7 +245,7 @@ def _from_one_based(boxes_nx4: FloatArray, content: bytes) -> FloatArray:
     return edges.astype(np.float32)
 
 
-def _checksums(builder: Any) -> object:
+def _checksums(builder: DatasetBuilder) -> object:
     """The checksums that `imgloc data prepare` wrote; None for data sets that TFDS prepared."""
     try:
         return files.read_json(Path(builder.data_dir) / CHECKSUMS)["shards"]

@@ -160,15 +160,15 @@ def test_checksums_detect_changes(archive: Path, tmp_path: Path) -> None:
     elsewhere = {"../../outside": {"bytes": 6, "sha256": records.file_sha256(outside)}}
     for bad in ("{", "[]", "[" * 100_000, '{"shards": {"a": null}, "source_sha256": ""}', '{"shards": 3, "source_sha256": ""}'):
         (done.folder / records.CHECKSUMS).write_text(bad)
-        assert_refused(lambda: prepare("tiny_imagenet", folder=str(tmp_path)), "no checksums.json that can be read")
+        assert_refused(lambda: prepare("tiny_imagenet", folder=str(tmp_path)), "no readable checksums.json")
     files.write_json(done.folder / records.CHECKSUMS, {**recorded, "shards": elsewhere})
-    assert_refused(lambda: prepare("tiny_imagenet", folder=str(tmp_path)), "no checksums.json that can be read")
+    assert_refused(lambda: prepare("tiny_imagenet", folder=str(tmp_path)), "no readable checksums.json")
     for bad in ("{}", "[", "\xff"):
         (done.folder / "dataset_info.json").write_text(bad, "latin-1")
-        assert_refused(lambda: prepare("tiny_imagenet", folder=str(tmp_path)), "cannot be read", "delete it to prepare anew")
+        assert_refused(lambda: prepare("tiny_imagenet", folder=str(tmp_path)), "cannot be read", "delete it to prepare it again")
 
 
-def test_what_was_begun_is_begun_anew_where_its_checksums_are_damaged(archive: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+def test_with_damaged_checksums_a_preparation_starts_again(archive: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
     final = tmp_path / "tiny_imagenet" / "1.0.0"
     working = final.with_name(".1.0.0.unfinished")
     for shard in ({}, None, {"bytes": 3}):
@@ -177,7 +177,7 @@ def test_what_was_begun_is_begun_anew_where_its_checksums_are_damaged(archive: P
         done.folder.rename(working)
         files.write_json(working / records.CHECKSUMS, {**recorded, "shards": dict.fromkeys(recorded["shards"], shard)})
         again = prepare("tiny_imagenet", origin=str(archive), folder=str(tmp_path), shard_bytes=SHARD)
-        assert again.how == "prepared"
+        assert again.status == "prepared"
         assert contents(again.folder) == whole
         shutil.rmtree(final)
 
@@ -195,26 +195,26 @@ def test_two_processes_do_not_write_one_data_set(archive: Path, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_a_split_of_more_than_a_gigabyte_takes_no_more_memory(archive: Path, tmp_path: Path) -> None:
-    count, size = 1_200, 2**20  # TFDS's own writer wants TensorFlow from 1,000 MiB on
+    count, size = 1_200, 2**20  # TFDS's own writer requires TensorFlow from 1,000 MiB on
     rng = np.random.default_rng(0)
     builder, plan = opened(archive, tmp_path)
     fields = plan.example("val", "val_0.JPEG")
     blocks = [rng.bytes(size) for _ in range(4)]
     sizes = {split: {f"{i}": size for i in range(count if split == "train" else 2)} for split in ("train", "val")}
 
-    def example(split: str, name: str) -> dict[str, Any]:
+    def example(split: str, name: str) -> dict[str, object]:
         return {**fields, "image": blocks[int(name) % 4][int(name) :] + blocks[0][: int(name)], "file_name": name}
 
     large = dataclasses.replace(plan, sizes=sizes, example=example)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     folder, _ = records.write(builder, large, shard_bytes=2**28)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < 200 * 1024, f"{grown} KiB"
+    growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert growth < 200 * 1024, f"{growth} KiB"
     assert sum(path.stat().st_size for path in folder.iterdir()) > count * size
     assert records.verify(folder) == 6
     source = tfds.source("train", seed=0, name="tiny_imagenet", folder=str(tmp_path), train="train")
     assert len(source) == count
-    assert sorted(int(source.truth(i).id) for i in range(count)) == list(range(count))
+    assert sorted(int(source.record(i).id) for i in range(count)) == list(range(count))
     shutil.rmtree(folder)
 
 
