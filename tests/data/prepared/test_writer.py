@@ -47,7 +47,7 @@ def test_the_command_prepares_then_checks(tmp_path: Path, capsys: pytest.Capture
         (["data", "prepare", "tiny_imagenet", "--form", "x"], "unknown arguments: --form x"),
         (
             ["data", "prepare", "tiny_imagenet", "--folder", "nowhere"],
-            "pass its archive with --from FILE_OR_FOLDER; download tiny-imagenet-200.zip from",
+            "use --from FILE_OR_FOLDER; download tiny-imagenet-200.zip from",
         ),
         (["data", "prepare", "tiny_imagenet", "--folder", "nowhere", "--from", "nothing.zip"], "no such file or folder: nothing.zip"),
         (["data", "prepare", "cifar10", "--from", "x"], "--from is only for tiny_imagenet"),
