@@ -1,4 +1,4 @@
-"""A data set of ImageNet's shape that TFDS's own builder of `imagenet2012` has prepared, from pictures made here."""
+"""A small `imagenet2012` of generated images, prepared by TFDS's builder."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from PIL import Image
 from tests import tfds_shaped
 
 TRAIN, VALIDATION = 700, 12  # 1 % of train is 7
-MODES = {3: "L", 5: "CMYK"}  # some of ImageNet's files are grey; of the CMYK ones TFDS converts those that it knows
+MODES = {3: "L", 5: "CMYK"}  # some images of ImageNet are grayscale or CMYK; TFDS converts the CMYK images that it lists
 
 
 def picture(number: int) -> Image.Image:
-    """A smooth picture of a size of its own; grey or CMYK for some numbers."""
+    """A smooth image whose size depends on the number; grayscale or CMYK for some numbers."""
     rng = np.random.default_rng(number)
     coarse = Image.fromarray(rng.integers(0, 256, (3, 4, 3), dtype=np.uint8))
     return coarse.resize((30 + number % 7, 20 + number % 5), Image.Resampling.BICUBIC).convert(MODES.get(number % 10, "RGB"))
@@ -27,7 +27,7 @@ def label_of(number: int) -> int:
 
 
 def prepare(folder: Path) -> None:
-    """Prepare TRAIN and VALIDATION pictures in a folder, as array_record."""
+    """Prepares TRAIN and VALIDATION images in a folder, as array_record."""
 
     def record(number: int, name: str) -> dict[str, Any]:
         file = io.BytesIO()

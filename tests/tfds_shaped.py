@@ -1,4 +1,4 @@
-"""Small data sets in the layout of TFDS's own, prepared by its builders from records made here."""
+"""Small data sets of generated records, prepared by TFDS's builders."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ WIDTH, HEIGHT = 20, 10
 
 
 def encoded(number: int, coding: str = "JPEG", *, mode: str = "RGB", size: tuple[int, int] = (WIDTH, HEIGHT)) -> io.BytesIO:
-    """A picture of one colour, as the file that a builder would hand on."""
-    colour = 40 + 20 * (number % 10)
+    """An encoded image of one color, as a builder passes it to TFDS."""
+    color = 40 + 20 * (number % 10)
     file = io.BytesIO()
-    Image.new(mode, size, (colour, 0, 255 - colour) if mode == "RGB" else colour).save(file, coding)
+    Image.new(mode, size, (color, 0, 255 - color) if mode == "RGB" else color).save(file, coding)
     file.seek(0)
     return file
 
 
 def prepare(name: str, folder: Path, splits: dict[str, list[dict[str, Any]]], names: dict[str, list[str]] | None = None) -> None:
-    """Prepare records as array_record, by TFDS's own builder of that name; `names` of classes that it sets when it reads."""
+    """Prepares records as array_record with TFDS's builder; `names` are class names that the builder reads from files."""
     tfds: Any = pytest.importorskip("tensorflow_datasets")
     import tensorflow_datasets.object_detection.coco as coco
 
-    # The builder of COCO names one type by TensorFlow.
+    # The builder of COCO uses one type of TensorFlow.
     with mock.patch.object(coco, "tf", SimpleNamespace(int64=np.int64)):
         builder = tfds.builder(name, data_dir=str(folder), file_format="array_record")
     for path, of_feature in (names or {}).items():

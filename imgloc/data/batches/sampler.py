@@ -1,4 +1,4 @@
-"""Which example stands where in training: a function of the seed and the step, so nothing but the step is saved."""
+"""The order of training examples: a function of the seed and the step, so a checkpoint stores nothing but the step."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from imgloc.errors import UnreadableImage, UserError
 from imgloc.randomness import permutation
 from imgloc.types import Example, Reducible, Source
 
-MOST_UNREADABLE = 100  # examples in a row
-_told: set[str] = set()
-_telling = threading.Lock()
+MAX_UNREADABLE = 100  # consecutive examples
+_reported: set[str] = set()
+_report_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class IndexSampler:
-    """The examples that one process reads from `start_step` on, one after another.
+    """The examples that one process reads from `start_step` to `stop_step`.
 
-    An endless source is read by index. Another is shuffled anew each epoch, and batches run across epochs.
+    An endless source is read by index. Any other source is shuffled again in each epoch, and batches cross epoch boundaries.
     """
 
     source: Source
@@ -31,36 +31,36 @@ class IndexSampler:
     process_count: int = 1
 
     def __len__(self) -> int:
-        return (self.stop_step - self.start_step) * self.share
+        return (self.stop_step - self.start_step) * self.local_batch_size
 
     @property
-    def share(self) -> int:
-        """Examples of each batch that are this process's."""
+    def local_batch_size(self) -> int:
+        """The number of examples of each batch that this process reads."""
         return self.batch_size // self.process_count
 
     def number(self, position: int) -> int:
-        """Of the example at a position of this process's share: how many all processes together have seen before it in training."""
-        step, place = divmod(position, self.share)
-        return (self.start_step + step) * self.batch_size + self.process_index * self.share + place
+        """The number of the example at a position of this process: how many examples all processes read before it in training."""
+        step, place = divmod(position, self.local_batch_size)
+        return (self.start_step + step) * self.batch_size + self.process_index * self.local_batch_size + place
 
     def index(self, number: int) -> int:
-        """The source's index of the example of this number."""
+        """The index in the source of the example with this number."""
         if self.source.info.endless:
             return number
         epoch, rank = divmod(number, len(self.source))
         return int(permutation(self.seed, "epoch order", epoch, len(self.source))[rank])
 
     def example(self, number: int, at_least: tuple[int, int] | None = None) -> Example:
-        """The example of this number, or the next one whose image can be decoded; see `read`."""
-        for later in range(MOST_UNREADABLE):
-            found = read_or_report(self.source, self.index(number + later), at_least)
-            if found is not None:
-                return found
-        raise UserError(f"{MOST_UNREADABLE} images in a row cannot be decoded; see imgloc data check")
+        """The example with this number, or the next one whose image can be decoded; see `read_example` for `at_least`."""
+        for later in range(MAX_UNREADABLE):
+            example = read_or_skip(self.source, self.index(number + later), at_least)
+            if example is not None:
+                return example
+        raise UserError(f"{MAX_UNREADABLE} images in a row cannot be decoded; see imgloc data check")
 
 
-def read(source: Source, index: int, at_least: tuple[int, int] | None = None) -> Example:
-    """An example, its image decoded smaller where the source can and `at_least` (height, width) allows it.
+def read_example(source: Source, index: int, at_least: tuple[int, int] | None = None) -> Example:
+    """An example. A source that is `Reducible` may decode its image at a smaller size that is not below `at_least` (height, width).
 
     Raises UnreadableImage.
     """
@@ -69,13 +69,13 @@ def read(source: Source, index: int, at_least: tuple[int, int] | None = None) ->
     return source[index]
 
 
-def read_or_report(source: Source, index: int, at_least: tuple[int, int] | None = None) -> Example | None:
-    """See `read`; None, and a line on stderr the first time, where the image cannot be used."""
+def read_or_skip(source: Source, index: int, at_least: tuple[int, int] | None = None) -> Example | None:
+    """`read_example`, or None if the image is unreadable; the first time this is also reported on stderr."""
     try:
-        return read(source, index, at_least)
+        return read_example(source, index, at_least)
     except UnreadableImage as error:
-        with _telling:
-            if str(error) not in _told:
-                _told.add(str(error))
-                sys.stderr.write(f"imgloc: image skipped (so far {len(_told)}): {error}\n")
+        with _report_lock:
+            if str(error) not in _reported:
+                _reported.add(str(error))
+                sys.stderr.write(f"imgloc: image skipped (so far {len(_reported)}): {error}\n")
         return None

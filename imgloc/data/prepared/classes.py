@@ -1,20 +1,20 @@
-"""Which classes of a data set of TFDS are used, and by which names and numbers."""
+"""The classes of a TFDS data set: their names, and the numbers of a chosen subset."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from imgloc.data.prepared.fields import Fields
+from imgloc.data.prepared.fields import Features, Fields
 from imgloc.errors import UserError, unknown
 from imgloc.types import IntArray
 
 
-def class_names(features: dict[str, Any], fields: Fields, metadata: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names that the records' labels have, and those that people use: the same where the data set says no other."""
+def class_names(features: Features, fields: Fields, metadata: Mapping[str, Any] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the labels in the records, and their names in plain words, which are the same if the data set has no other."""
     if fields.one_class:
         return (fields.one_class,), (fields.one_class,)
     feature = features[fields.labels or fields.label]
@@ -23,19 +23,19 @@ def class_names(features: dict[str, Any], fields: Fields, metadata: Any) -> tupl
     return ids, names if len(names) == len(ids) else ids
 
 
-def numbered(name: str, classes: Sequence[str], ids: tuple[str, ...], names: tuple[str, ...]) -> tuple[IntArray, tuple[str, ...]]:
-    """The number of each class of the data set, -1 where it is left out, and the names of ours."""
+def class_numbers(name: str, classes: Sequence[str], ids: tuple[str, ...], names: tuple[str, ...]) -> tuple[IntArray, tuple[str, ...]]:
+    """For each class of the data set its number among `classes` or -1, and the names of the chosen classes; all classes if empty."""
     if isinstance(classes, str):
         classes = (classes,)
     numbers = np.full(len(ids), -1, np.int32)
-    for number, wanted in enumerate(classes):
-        if wanted not in ids and wanted not in names:
-            near = difflib.get_close_matches(wanted, names, n=5, cutoff=0.4) or names[:5]
-            raise unknown(f"class of {name}", wanted, names if len(names) <= 20 else near)
-        old = ids.index(wanted) if wanted in ids else names.index(wanted)
-        if numbers[old] >= 0:
-            raise UserError(f"data.options.classes names '{wanted}' twice")
-        numbers[old] = number
+    for number, chosen in enumerate(classes):
+        if chosen not in ids and chosen not in names:
+            similar = difflib.get_close_matches(chosen, names, n=5, cutoff=0.4) or names[:5]
+            raise unknown(f"class of {name}", chosen, names if len(names) <= 20 else similar)
+        index = ids.index(chosen) if chosen in ids else names.index(chosen)
+        if numbers[index] >= 0:
+            raise UserError(f"data.options.classes contains '{chosen}' twice")
+        numbers[index] = number
     if not classes:
         return np.arange(len(ids), dtype=np.int32), names
     return numbers, tuple(names[int(np.flatnonzero(numbers == number)[0])] for number in range(len(classes)))

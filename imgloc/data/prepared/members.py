@@ -1,4 +1,4 @@
-"""The files of an archive or a folder by their names in it, read in place: nothing is extracted, nothing outside is read."""
+"""Read-only access to the files of a zip archive or a folder, without extraction and without reading files outside."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 
 from imgloc.errors import UserError, one_line
 
-LARGEST = 2**28  # bytes of one file; a compressed file may say that it is longer than any disk
+MAX_BYTES = 2**28  # of one file: a small archive may unpack to more than any disk
 
 
 @dataclass(frozen=True)
 class Members:
-    """Files of a zip or folder, by name relative to `inside`, with "/"."""
+    """The files of a zip archive or a folder, by names relative to `inside`, separated by "/"."""
 
     where: Path
     sizes: Mapping[str, int]  # bytes, unpacked
-    archive: zipfile.ZipFile | None = None  # of a folder there is none
-    inside: str = ""  # a folder in it: "" or ending in "/"
+    archive: zipfile.ZipFile | None = None  # None for a folder
+    inside: str = ""  # a folder in the archive: empty, or with "/" at its end
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file. Raises UserError where it is not there, damaged or larger than LARGEST."""
+        """The bytes of a file. Raises UserError if it is missing, damaged or larger than MAX_BYTES."""
         if name not in self.sizes:
             raise UserError(f"no file {self.inside}{name} in {self.where}")
-        if self.sizes[name] > LARGEST:
-            raise UserError(f"{self.inside}{name} in {self.where} has {self.sizes[name]:,} bytes; the limit is {LARGEST:,}")
+        if self.sizes[name] > MAX_BYTES:
+            raise UserError(f"{self.inside}{name} in {self.where} has {self.sizes[name]:,} bytes; the limit is {MAX_BYTES:,}")
         try:
             if self.archive is not None:
                 return self.archive.read(self.inside + name)
@@ -38,19 +38,19 @@ class Members:
             raise UserError(f"cannot read {self.inside}{name} in {self.where}: {one_line(error)}") from error
 
     def text(self, name: str) -> str:
-        """A file of UTF-8 text. Raises UserError as `read` does, and where it is no text."""
+        """The text of a UTF-8 file. Raises UserError as `read` does, and if the file is not UTF-8."""
         try:
             return self.read(name).decode()
         except UnicodeDecodeError as error:
-            raise UserError(f"{self.inside}{name} in {self.where} is no UTF-8 text: {one_line(error)}") from error
+            raise UserError(f"{self.inside}{name} in {self.where} is not UTF-8 text: {one_line(error)}") from error
 
     def below(self, folder: str) -> Members:
-        """Those under a folder, "" or ending in "/", by their names relative to it."""
+        """The files under a folder, which is empty or has "/" at its end, by names relative to it."""
         sizes = {name[len(folder) :]: size for name, size in self.sizes.items() if name.startswith(folder)}
         return Members(self.where, sizes, self.archive, self.inside + folder)
 
     def sha256(self, names: Iterable[str]) -> str:
-        """Of an archive, its own checksum as `sha256sum` gives it; of a folder that of these files' names and contents."""
+        """The SHA-256 of an archive file, or of the names and contents of these files of a folder."""
         if self.archive is not None:
             return file_sha256(self.where)
         digest = hashlib.sha256()
@@ -66,18 +66,18 @@ def file_sha256(path: Path) -> str:
 
 
 def open_members(where: Path) -> Members:
-    """The files of a zip archive or a folder. Names that lead out of it, and links that do, are as if they were not there.
+    """The files of a zip archive or a folder, without names and links that lead outside.
 
-    Raises UserError where there is neither.
+    Raises UserError if `where` is neither.
     """
     if where.is_dir():
         return Members(where, _folder_sizes(where))
     if not where.is_file():
-        raise UserError(f"no such file or folder: {where}; wanted: a zip archive, or the folder that it unpacks to")
+        raise UserError(f"no such file or folder: {where}; expected a zip archive or the folder that it unpacks to")
     try:
         archive = zipfile.ZipFile(where)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, ValueError) as error:
-        raise UserError(f"{where} is no zip archive that can be read: {one_line(error)}") from error
+        raise UserError(f"{where} is not a readable zip archive: {one_line(error)}") from error
     return Members(where, {m.filename: m.file_size for m in archive.infolist() if not m.is_dir() and _stays_inside(m.filename)}, archive)
 
 

@@ -1,4 +1,4 @@
-"""Finding what TFDS has prepared, and what a split expression stands for, without TensorFlow."""
+"""Opens data sets that TFDS has prepared and resolves split expressions, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgloc.data.annotated.annotations import Fault
-from imgloc.data.prepared.fields import TABLE, fields_in_table
+from imgloc.data.prepared.fields import TABLE, known_fields
 from imgloc.errors import UserError, one_line
 
-EVEN = re.compile(r"\s*even_splits\(\s*['\"]?(?P<split>[^,'\"]+)['\"]?\s*,\s*(?:n=)?(?P<count>\d+)\s*\)\[(?P<index>\d+)\]\s*")
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
-MOST_DIGITS = 4  # of the number of even splits
+EVEN = re.compile(r"\s*even_splits\(\s*['\"]?(?P<split>[^,'\"]+)['\"]?\s*,\s*(?:n=)?(?P<count>\d+)\s*\)\[(?P<index>\d+)\]\s*")
+PLUS = re.compile(r"\+(?![^()]*\))")  # outside parentheses
+MAX_DIGITS = 4  # of the number of even splits
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some records of one file, one after another."""
+    """A range of records of one file."""
 
     file: str
-    start: int  # in the file
+    start: int  # index in the file
     stop: int
-    split: str  # TFDS's
-    place: int  # of the first of them in that split
-    before: int  # how many of the source's records come before
+    split: str  # the name of TFDS's split
+    place: int  # index of the first record in that split
+    before: int  # number of the source's records before this part
 
 
-def open_prepared(name: str, folder: str) -> Any:
-    """TFDS's builder of a data set that lies prepared under `folder` (its data_dir; "" for TFDS's default) as array_record.
+def open_prepared(name: str, folder: str) -> tfds.core.DatasetBuilder:
+    """The TFDS builder of a data set that is prepared as array_record in `folder` (data_dir; empty for TFDS's default).
 
-    Raises UserError, with the command that prepares it, where there is none.
+    Raises UserError with the command that prepares the data set if it is missing.
     """
     import tensorflow_datasets as tfds
 
     if not name:
-        raise UserError(f"data.options.name is empty; possible: any data set of TFDS, such as {', '.join(sorted(TABLE))}")
+        raise UserError(f"data.options.name is empty; choose a data set of TFDS, such as {', '.join(sorted(TABLE))}")
     try:
         builder = tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir(folder), file_format="array_record")
-    except Exception as error:  # TFDS raises a type of its own for each reason that data is not there
+    except Exception as error:  # TFDS raises many types
         why = "" if isinstance(error, tfds.core.registered.DatasetNotFoundError) else f" ({one_line(error, lines=1)[:200]})"
-        near = difflib.get_close_matches(name, TABLE, n=1, cutoff=0.7) if fields_in_table(name) is None else []
-        hint = f"did you mean '{near[0]}'? else " if near else ""
+        similar = difflib.get_close_matches(name, TABLE, n=1, cutoff=0.7) if known_fields(name) is None else []
+        hint = f"did you mean '{similar[0]}'? Otherwise " if similar else ""
         raise UserError(f"{_absent(name, folder)}{why}; {hint}{how_to_prepare(name, folder)}") from error
     if not builder.info.splits:
-        raise UserError(f"{_absent(name, folder)}: what lies there has no splits; {how_to_prepare(name, folder)}")
+        raise UserError(f"{_absent(name, folder)}: the data there has no splits; {how_to_prepare(name, folder)}")
     return builder
 
 
@@ -57,43 +60,42 @@ def _absent(name: str, folder: str) -> str:
 
 
 def default_folder() -> str:
-    """Where TFDS looks for data sets when it is told no folder."""
+    """TFDS's default data_dir."""
     return os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
 
 
 def data_dir(folder: str) -> str | None:
-    """A folder as TFDS takes it, which knows nothing of `~`; None for its default."""
+    """The folder as TFDS expects it: `~` expanded, None for the default."""
     return os.path.expanduser(folder) or None
 
 
 def how_to_prepare(name: str, folder: str) -> str:
-    """The command that prepares a data set, and what it wants."""
-    known = fields_in_table(name)
+    """The command that prepares a data set, and its requirements."""
+    known = known_fields(name)
     command = f"imgloc data prepare {name}" + (f" --folder {folder}" if folder else "")
-    wants = "" if known is not None and not known.tensorflow else "; TFDS's builder may want tensorflow to be installed for that"
-    if known is not None and known.tensorflow:
-        wants = "; TFDS's builder wants tensorflow to be installed for that, reading does not"
-    return f"prepare it with: {command}{wants}" + (f"; {known.note}" if known is not None and known.note else "")
+    requires = "; TFDS's builder may require tensorflow, reading does not"
+    if known is not None:
+        requires = "; TFDS's builder requires tensorflow, reading does not" if known.tensorflow else ""
+    return f"prepare it with: {command}{requires}" + (f"; {known.note}" if known is not None and known.note else "")
 
 
-def parts_of(builder: Any, expression: str) -> tuple[Part, ...]:
-    """The records that a split expression stands for, in order. Raises UserError where it stands for none."""
+def split_parts(builder: tfds.core.DatasetBuilder, expression: str) -> tuple[Part, ...]:
+    """The records of a split expression, in order. Raises UserError if the expression is invalid or has no records."""
     import tensorflow_datasets as tfds
 
     splits = builder.info.splits
     try:
         spec: Any = None
-        for term in _terms(expression):
-            found = EVEN.fullmatch(term)
-            if found:
-                if len(found["count"]) > MOST_DIGITS:
-                    raise ValueError("too many parts")  # TFDS makes them all
-                one = tfds.even_splits(found["split"].strip(), int(found["count"]))[int(found["index"])]
+        for term in PLUS.split(expression):
+            if match := EVEN.fullmatch(term):
+                if len(match["count"]) > MAX_DIGITS:
+                    raise ValueError("too many parts")  # TFDS would create all of them
+                summand = tfds.even_splits(match["split"].strip(), int(match["count"]))[int(match["index"])]
             else:
-                one = tfds.core.splits.AbstractSplit.from_spec(term.strip())
-            spec = one if spec is None else spec + one
+                summand = tfds.core.splits.AbstractSplit.from_spec(term.strip())
+            spec = summand if spec is None else spec + summand
         instructions = splits[spec].file_instructions
-    except Exception as error:  # whatever TFDS raises for what it cannot read
+    except Exception as error:  # TFDS raises many types
         first = next(iter(splits))
         possible = f"possible: {', '.join(splits)}, parts such as {first}[:90%], sums with +, even_splits({first}, 3)[0]"
         raise UserError(f"{builder.name} has no split '{expression}' ({one_line(error, lines=1)[:100]}); {possible}") from error
@@ -111,18 +113,18 @@ def parts_of(builder: Any, expression: str) -> tuple[Part, ...]:
         parts.append(Part(os.fspath(instruction.filename), instruction.skip, stop, split, first + instruction.skip, before))
         before += instruction.take
     if not parts:
-        raise UserError(f"'{expression}' of {builder.name} holds no examples")
+        raise UserError(f"'{expression}' of {builder.name} has no examples")
     return tuple(parts)
 
 
-def shared_records(builder: Any, said: Mapping[str, str]) -> list[Fault]:
-    """Where records are in two of our splits, or twice in one, by their expressions; one that stands for nothing is passed over."""
-    found: list[Fault] = []
+def overlapping_splits(builder: tfds.core.DatasetBuilder, expressions: Mapping[str, str]) -> list[Fault]:
+    """Faults for records that are in two splits, or twice in one, given the expression of each split; invalid ones are skipped."""
+    faults: list[Fault] = []
     seen: list[tuple[str, Part]] = []
-    for split, expression in said.items():
+    for split, expression in expressions.items():
         try:
-            parts = parts_of(builder, expression)
-        except UserError:  # told where that split is wanted
+            parts = split_parts(builder, expression)
+        except UserError:  # reported when that split is opened
             continue
         common: Counter[str] = Counter()
         for part in parts:
@@ -131,19 +133,7 @@ def shared_records(builder: Any, said: Mapping[str, str]) -> list[Fault]:
                     common[other] += max(0, min(part.stop, before.stop) - max(part.start, before.start))
             seen.append((split, part))
         for other, count in (+common).items():
-            what = "there twice" if other == split else f"in {other} ({said[other]}) too"
+            where = "included twice" if other == split else f"also in {other} ({expressions[other]})"
             kind = "repeated_image" if other == split else "duplicate_image"
-            found.append(Fault(kind, f"{split} ({expression})", f"{count:,} of its examples are {what}"))
-    return found
-
-
-def _terms(expression: str) -> list[str]:
-    """A sum's terms: split at every + that is not inside parentheses."""
-    terms, depth = [""], 0
-    for character in expression:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "+" and depth == 0:
-            terms.append("")
-        else:
-            terms[-1] += character
-    return terms
+            faults.append(Fault(kind, f"{split} ({expression})", f"{count:,} of its examples are {where}"))
+    return faults

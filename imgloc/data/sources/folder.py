@@ -1,4 +1,4 @@
-"""A folder of one's own: images with annotations in any format of `imgloc.data.formats`, or in a folder for each class."""
+"""A folder of images with annotations in any format of `imgloc.data.formats`, or with one folder for each class."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from imgloc.errors import UnreadableImage, UserError, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Truth
 
 SPLITS = ("train", "validation", "test")
-SEE_CHECK = "; `imgloc data check` says what is wrong with it"
+SEE_CHECK = "; `imgloc data check` reports what is wrong"
 
 
 def source(
@@ -32,42 +32,44 @@ def source(
 ) -> Folder:  # fmt: skip
     """A split (train, validation, test) of a folder's annotated images, the same for every seed.
 
-    `format` is one of `imgloc.data.formats`, recognised where empty; `convention` says what its numbers mean (see there).
-    Splits are those that the files say. Of those they don't, validation and test are cut from the training images (all of
-    them, where no split is said) by a hash of each one's group: about these shares, and the same images when others are added.
-    Where the files say which images are for training, those they put nowhere are left out.
-    `classes` chooses some, in that order; boxes of others are left out. An image of no class (without boxes or label) is too.
-    Raises UserError where the folder, its format, one of `classes` or an image for the split is missing.
+    `format` is one of `imgloc.data.formats` (empty: detected), and `convention` the meaning of its numbers (see there).
+    Splits that the files specify are used. If they specify no validation or test split, about these shares of the training images
+    (of all images if they specify no split) are taken, by a hash of each image's group, which does not change when images are added.
+    If the files specify training images, images without a split are excluded.
+    `classes` selects classes and their order; boxes of other classes and images without a class (no label and no boxes) are excluded.
+    Raises UserError if the folder, its format, one of `classes` or an image for the split is missing.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     if not folder:
-        raise UserError("config key 'data.options.folder' is empty; possible: a folder with images and their annotations")
+        raise UserError("data.options.folder is empty; set it to a folder with images and their annotations")
     if channels not in (1, 3):
-        raise UserError(f"config key 'data.options.channels' is {channels}; possible: 3 (RGB) or 1 (grey)")
+        raise UserError(f"data.options.channels must be 3 (RGB) or 1 (grayscale), got {channels}")
     if min(validation, test) < 0 or validation + test >= 1:
-        shares = f"data.options.validation is {validation:g} and data.options.test {test:g}"
-        raise UserError(f"{shares}; possible: shares from 0 on that leave some images for training")
+        shares = f"got {validation:g} and {test:g}"
+        raise UserError(f"data.options.validation and data.options.test must be at least 0 with a sum below 1, {shares}")
     listing = list_folder(Path(folder))
     annotated = read_folder(listing, format=format, convention=convention)
-    return part(annotated, listing, split, cut={"validation": validation, "test": test}, classes=classes, channels=channels)
+    return make_split(annotated, listing, split, cut={"validation": validation, "test": test}, classes=classes, channels=channels)
 
 
-def part(annotated: Annotated, listing: Listing, split: str, *, cut: Mapping[str, float], classes: Sequence[str], channels: int) -> Folder:
-    """A split of what a folder's files say; `cut`: the shares of training images that become validation and test. See `source`."""
+def make_split(
+    annotated: Annotated, listing: Listing, split: str, *, cut: Mapping[str, float], classes: Sequence[str], channels: int
+) -> Folder:
+    """A split of an annotated folder; `cut` is the share of training images that become validation and test. See `source`."""
     for name in classes:
         if name not in annotated.classes:
             raise unknown("class (data.options.classes)", name, annotated.classes)
     chosen = tuple(classes) or annotated.classes
     numbers = {name: number for number, name in enumerate(chosen)}
-    said = {entry.split for entry in annotated.images}
+    known_splits = {entry.split for entry in annotated.images}
     usable = [entry for entry in annotated.images if entry.file in listing.files and _class_of(entry, numbers) is not None]
-    entries = tuple(entry for entry in usable if part_of(entry, said, cut) == split)
+    entries = tuple(entry for entry in usable if assigned_split(entry, known_splits, cut) == split)
     if not entries:
-        raise UserError(_nothing(split, str(listing.root), annotated.images, usable, said, cut))
+        raise UserError(_no_images(split, str(listing.root), annotated.images, usable, known_splits, cut))
     sizes = [listing.files[entry.file][0] for entry in entries]
     fingerprint = _fingerprint(split, chosen, channels, entries, sizes)
-    # Another folder's 0001.jpg is another image: its size tells them apart, cheaply and wherever the folder lies.
+    # File names are not unique across folders. The size is a cheap distinction that does not depend on the folder's path.
     entries = tuple(replace(entry, group=entry.group or f"{entry.file} ({size} bytes)") for entry, size in zip(entries, sizes, strict=True))
     return Folder(str(listing.root), split, entries, chosen, channels, fingerprint)
 
@@ -76,37 +78,43 @@ def check_data(
     *, thorough: bool, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
     validation: float = 0.1, test: float = 0.2, **others: object,
 ) -> Findings:  # fmt: skip
-    """What is wrong with the files that `source` of the same options reads; see `imgloc.data.checks.folder`."""
+    """The faults of the files that `source` reads with the same options; see `imgloc.data.checks.folder`."""
     listing = list_folder(Path(folder))
     annotated = read_folder(listing, format=format, convention=convention)
-    said, shares = {entry.split for entry in annotated.images}, {"validation": validation, "test": test}
+    known_splits, shares = {entry.split for entry in annotated.images}, {"validation": validation, "test": test}
     numbers = {name: number for number, name in enumerate(annotated.classes)}
-    parts = {entry.file: part_of(entry, said, shares) for entry in annotated.images if _class_of(entry, numbers) is not None}
-    known = {file: part for file, part in parts.items() if part}
-    found = check_folder(annotated, listing, known, convention=convention, thorough=thorough)
-    if not thorough or any(part == "train" and file in listing.files for file, part in known.items()):
-        return found  # a training that begins says itself that there is nothing
-    usable = [entry for entry in annotated.images if entry.file in listing.files and entry.file in parts]
-    why = _nothing("train", folder, annotated.images, usable, said, shares).removesuffix(SEE_CHECK)
-    return replace(found, faults=in_order([*found.faults, Fault("nothing_to_train", ".", why)]))
+    splits = {
+        entry.file: assigned_split(entry, known_splits, shares) for entry in annotated.images if _class_of(entry, numbers) is not None
+    }
+    assigned = {file: split for file, split in splits.items() if split}
+    findings = check_folder(annotated, listing, assigned, convention=convention, thorough=thorough)
+    if not thorough or any(split == "train" and file in listing.files for file, split in assigned.items()):
+        return findings  # training itself reports an empty split
+    usable = [entry for entry in annotated.images if entry.file in listing.files and entry.file in splits]
+    why = _no_images("train", folder, annotated.images, usable, known_splits, shares).removesuffix(SEE_CHECK)
+    return replace(findings, faults=in_order([*findings.faults, Fault("nothing_to_train", ".", why)]))
 
 
-def part_of(entry: Annotation, said: set[str], shares: Mapping[str, float]) -> str:
-    """The split of an image: as its file says, else cut by a hash of its group; "" for none. `said`: splits of any image."""
-    training = entry.split == "train" or (entry.split == "" and "train" not in said)
+def assigned_split(entry: Annotation, known_splits: set[str], shares: Mapping[str, float]) -> str:
+    """The split of an image: that of its annotation, or chosen by a hash of its group; empty for none.
+
+    `known_splits` are the splits of all annotations.
+    """
+    training = entry.split == "train" or (entry.split == "" and "train" not in known_splits)
     if not training:
         return entry.split
     digest = hashlib.sha256((entry.group or entry.file).encode()).digest()
     place = int.from_bytes(digest[:8]) / 2**64
-    if place < shares["test"]:  # where a part is not wanted, its images stay in train and the other part stays as it is
-        return "test" if "test" not in said else "train"
+    # A split that the annotations specify takes no images from train, and the other split does not change.
+    if place < shares["test"]:
+        return "test" if "test" not in known_splits else "train"
     if place < shares["test"] + shares["validation"]:
-        return "validation" if "validation" not in said else "train"
+        return "validation" if "validation" not in known_splits else "train"
     return "train"
 
 
 def _class_of(entry: Annotation, numbers: Mapping[str, int]) -> int | None:
-    """The number of an image's own class: as it is said, else that of its largest box of a known class."""
+    """The number of an image's class: its label, or else the class of its largest box among known classes; None if there is none."""
     if entry.label:
         return numbers.get(entry.label)
     labels = [numbers.get(name) for name in entry.names]
@@ -115,25 +123,22 @@ def _class_of(entry: Annotation, numbers: Mapping[str, int]) -> int | None:
     return min(known)[2] if known else None
 
 
-def _nothing(
-    split: str, folder: str, images: Sequence[Annotation], usable: Sequence[Annotation], said: set[str], shares: Mapping[str, float]
+def _no_images(
+    split: str, folder: str, images: Sequence[Annotation], usable: Sequence[Annotation], known_splits: set[str], shares: Mapping[str, float]
 ) -> str:
-    """Why a split has no images, in one line."""
+    """The reason why a split has no images, in one line."""
     if not images:
-        return f"no annotated image is found in '{folder}'{SEE_CHECK}"
+        return f"no annotated image in '{folder}'{SEE_CHECK}"
     if not usable:
-        return (
-            f"none of the {len(images)} annotated images of '{folder}' is there and has a class, the first being '{images[0].file}'"
-            f"{SEE_CHECK}"
-        )
-    counts = Counter(part_of(entry, said, shares) for entry in usable)
-    found = ", ".join(f"{name or 'in no split'}: {count}" for name, count in sorted(counts.items()))
-    remedy = f"; data.options.{split} is the share of images for it" if split in shares and split not in said else ""
-    return f"split '{split}' of '{folder}' has no images ({found}){remedy}"
+        return f"none of the {len(images)} annotated images of '{folder}' exists and has a class, such as '{images[0].file}'{SEE_CHECK}"
+    counts = Counter(assigned_split(entry, known_splits, shares) for entry in usable)
+    listing = ", ".join(f"{name or 'in no split'}: {count}" for name, count in sorted(counts.items()))
+    remedy = f"; data.options.{split} is the share of images for it" if split in shares and split not in known_splits else ""
+    return f"split '{split}' of '{folder}' has no images ({listing}){remedy}"
 
 
 def _fingerprint(split: str, classes: Sequence[str], channels: int, entries: Sequence[Annotation], sizes: Sequence[int]) -> str:
-    """A hash of what is said of each image, and of each file's size: cheap, and blind to pixels that change within a size."""
+    """A hash of the annotations and file sizes. It is cheap, but pixels that change without changing the size are not detected."""
     state = hashlib.sha256(repr(("folder", split, list(classes), channels)).encode())
     for entry, size in zip(entries, sizes, strict=True):
         plain = replace(entry, boxes_nx4=np.zeros(0), where="", split="")
@@ -176,7 +181,7 @@ class Folder:
         return self._example(self.entries[index], (height, width))
 
     def known(self, index: int) -> Truth:
-        """See `imgloc.types.TruthKnown`: the picture's header is read."""
+        """See `imgloc.types.TruthKnown`: only the header of the image is read."""
         entry = self.entries[index]
         picture = read_file_header(Path(self.root), entry.file)
         boxes, labels = truth.truth(entry, picture, self._numbers)
@@ -202,5 +207,5 @@ class Folder:
         if not entry.label and len(boxes):
             return int(labels[np.argmax(box_arithmetic.area(boxes))])
         label = _class_of(entry, self._numbers)
-        assert label is not None, "images of no class are left out"
+        assert label is not None, "images without a class are excluded"
         return label

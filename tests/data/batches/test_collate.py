@@ -1,29 +1,31 @@
-"""What a model sees: squashed or letterboxed, and boxes that follow, there and back."""
+"""Model inputs, stretched or letterboxed: boxes follow the pixels and are mapped back to the image."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
-from imgloc.data.batches.collate import WHOLE, collate, resized_example
-from imgloc.inference import predict
+from imgloc.data.batches.collate import WHOLE_IMAGE, collate, resize_example
+from imgloc.tasks import localize
 from imgloc.types import Batch, Example, InputSpec
 
 BOX = np.array([[0.25, 0.5, 0.75, 1.0]], np.float32)
 
 
 def example(height: int, width: int) -> Example:
-    """Black, with a white rectangle in BOX."""
+    """A black image with a white rectangle in BOX."""
     image = np.zeros((height, width, 1), np.uint8)
     image[height // 2 :, width // 4 : 3 * width // 4] = 255
     return Example(image, BOX, np.array([1], np.int32), 1, "a", "a")
 
 
-def of_the_image(box: np.ndarray, batch: Batch) -> np.ndarray:
-    found: np.ndarray = predict._of_the_image({"box": box}, batch)["box"]
-    return found
+def to_image(batch: Batch, **outputs: np.ndarray) -> dict[str, Any]:
+    """Outputs on the model input as predictions on the image; padding has no content box."""
+    content_bx4 = np.where(batch.example_mask_b[:, None], batch.content_bx4, WHOLE_IMAGE)
+    return localize.postprocess({"logits": np.zeros((len(content_bx4), 2)), **outputs}, content_bx4)
 
 
 def bright_box(image_hxwxc: np.ndarray) -> np.ndarray:
@@ -33,53 +35,52 @@ def bright_box(image_hxwxc: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(40, 80), (80, 40), (64, 64), (30, 31)])
-@pytest.mark.parametrize("fit", ["stretch", "letterbox"])
-def test_boxes_follow_what_is_shown_and_come_back(size: tuple[int, int], fit: str) -> None:
-    view = InputSpec((32, 32, 1), 2, fit)
-    batch = collate([example(*size)], 2, view)
+@pytest.mark.parametrize("mode", ["stretch", "letterbox"])
+def test_boxes_follow_pixels_and_are_mapped_back(size: tuple[int, int], mode: str) -> None:
+    spec = InputSpec((32, 32, 1), 2, mode)
+    batch = collate([example(*size)], 2, spec)
     np.testing.assert_allclose(bright_box(batch.images_bxhxwxc[0]), batch.boxes_bxnx4[0, 0], atol=1.01 / 32)
-    np.testing.assert_allclose(of_the_image(batch.boxes_bxnx4[:, 0], batch)[0], BOX[0], atol=1e-6)
+    np.testing.assert_allclose(to_image(batch, box=batch.boxes_bxnx4[:, 0])["box"][0], BOX[0], atol=1e-6)
     assert not batch.boxes_bxnx4[0, 1].any()
-    truth = collate([example(*size)], 2, view, truth_in_view=False)
+    truth = collate([example(*size)], 2, spec, truth_in_input=False)
     np.testing.assert_array_equal(truth.boxes_bxnx4[0, 0], BOX[0])
-    if fit == "letterbox" and size[0] != size[1]:
-        assert (batch.content_bx4[0] != WHOLE).any()
+    if mode == "letterbox" and size[0] != size[1]:
+        assert (batch.content_bx4[0] != WHOLE_IMAGE).any()
         assert np.abs(batch.boxes_bxnx4[0, 0] - BOX[0]).max() > (0.1 if 2 * min(size) == max(size) else 0.0)
     else:
-        np.testing.assert_array_equal(batch.content_bx4[0], WHOLE)
+        np.testing.assert_array_equal(batch.content_bx4[0], WHOLE_IMAGE)
 
 
-def test_what_is_seen_whole_keeps_the_bits_of_its_boxes() -> None:
+def test_boxes_on_a_stretched_image_keep_their_bits() -> None:
     batch = collate([example(40, 80)], 1, InputSpec((32, 32, 1)))
     beyond = np.array([[-0.1, 0.3, 1.2, 0.9]], np.float32)
-    assert of_the_image(beyond, batch) is beyond
-    beside = collate([example(32, 32), example(40, 80)], 3, InputSpec((32, 32, 1), resize="letterbox"))
-    found = of_the_image(np.repeat(beyond, 3, axis=0), beside)
-    np.testing.assert_array_equal(found[[0, 2]], beyond.repeat(2, axis=0), "whatever else is in the batch")
-    assert found[1].min() >= 0
-    assert found.dtype == np.float32
+    np.testing.assert_array_equal(to_image(batch, box=beyond)["box"], beyond)
+    mixed_batch = collate([example(32, 32), example(40, 80)], 3, InputSpec((32, 32, 1), resize="letterbox"))
+    mapped = to_image(mixed_batch, box=np.repeat(beyond, 3, axis=0))["box"]
+    np.testing.assert_array_equal(mapped[[0, 2]], beyond.repeat(2, axis=0), "also mixed_batch a letterboxed image")
+    assert mapped[1].min() >= 0
+    assert mapped.dtype == np.float32
 
 
-def test_windows_come_back_too_and_keep_their_centres_beyond_the_image() -> None:
+def test_fixations_are_mapped_back_and_keep_their_centers_beyond_the_image() -> None:
     batch = collate([example(32, 32), example(40, 80)], 3, InputSpec((32, 32, 1), resize="letterbox"))
-    looks = np.array([[0.5, 0.5, 0.75, 0.75], [-0.25, 0, 0.25, 0.25]], np.float32)  # the image fills rows 1/4 to 3/4
-    given = {"logits": np.zeros((3, 2)), "box": looks[None, 1].repeat(3, axis=0), "looks": looks[None].repeat(3, axis=0)}
-    found = predict._of_the_image(given, batch)
-    np.testing.assert_array_equal(found["looks"][[0, 2]], given["looks"][[0, 2]])
-    np.testing.assert_allclose(found["looks"][1], [[0.5, 0.5, 0.75, 1.0], [-0.25, -0.5, 0.25, 0.0]], atol=1e-6)
-    np.testing.assert_allclose(found["box"][1], [0, 0, 0.25, 0], atol=1e-6, err_msg="a box ends with the image")
-    assert found["looks"].dtype == np.float32
-    assert found["logits"] is given["logits"]
+    windows = np.array([[0.5, 0.5, 0.75, 0.75], [-0.25, 0, 0.25, 0.25]], np.float32)  # the image fills rows 1/4 to 3/4
+    fixations_bxgx4 = windows[None].repeat(3, axis=0)
+    mapped = to_image(batch, box=windows[None, 1].repeat(3, axis=0), fixations=fixations_bxgx4)
+    np.testing.assert_array_equal(mapped["fixations"][[0, 2]], fixations_bxgx4[[0, 2]])
+    np.testing.assert_allclose(mapped["fixations"][1], [[0.5, 0.5, 0.75, 1.0], [-0.25, -0.5, 0.25, 0.0]], atol=1e-6)
+    np.testing.assert_allclose(mapped["box"][1], [0, 0, 0.25, 0], atol=1e-6, err_msg="boxes are clipped to the image")
+    assert mapped["fixations"].dtype == np.float32
 
 
-def test_a_grey_image_is_seen_in_three_channels_where_the_view_has_them() -> None:
-    grey = example(32, 32)
-    colour = dataclasses.replace(grey, image_hxwxc=np.repeat(grey.image_hxwxc, 3, axis=2))
-    np.testing.assert_array_equal(resized_example(grey, InputSpec((32, 32, 3)))[0].image_hxwxc, colour.image_hxwxc)
-    assert resized_example(colour, InputSpec((16, 16, 1)))[0].image_hxwxc.shape == (16, 16, 1)
+def test_channels_are_converted_to_those_of_the_input() -> None:
+    gray = example(32, 32)
+    color = dataclasses.replace(gray, image_hxwxc=np.repeat(gray.image_hxwxc, 3, axis=2))
+    np.testing.assert_array_equal(resize_example(gray, InputSpec((32, 32, 3)))[0].image_hxwxc, color.image_hxwxc)
+    assert resize_example(color, InputSpec((16, 16, 1)))[0].image_hxwxc.shape == (16, 16, 1)
 
 
-def test_the_images_own_class_comes_first_then_the_largest() -> None:
+def test_objects_of_the_images_own_class_come_first_then_larger_ones() -> None:
     boxes = np.array([[0, 0, 0.9, 0.9], [0, 0, 0.2, 0.2], [0, 0, 0.5, 0.5]], np.float32)
     mixed = Example(np.zeros((8, 8, 1), np.uint8), boxes, np.array([3, 1, 1], np.int32), 1, "a", "a")
     batch = collate([mixed, dataclasses.replace(mixed, label=7)], 2, InputSpec((8, 8, 1), 3))

@@ -1,4 +1,4 @@
-"""Images that cannot be decoded: skipped in training and evaluation, told once, never silently."""
+"""Unreadable images are skipped in training and evaluation and reported once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from imgloc.data.batches import sampler
-from imgloc.data.batches.pipeline import BatchDataset, eval_batches, first_readable, readable, train_batches
+from imgloc.data.batches.pipeline import BatchDataset, eval_batches, first_readable_example, readable_examples, train_batches
 from imgloc.errors import UnreadableImage
 from imgloc.types import Example, InputSpec
-from tests.data.batches.test_pipeline import SHAPE, Numbered, order_of
+from tests.data.batches.test_pipeline import SHAPE, Numbered, make_sampler
 from tests.refusals import assert_refused
 
 
 @dataclass(frozen=True)
 class Damaged(Numbered):
-    """Of the same examples some cannot be decoded; the size that is asked for is noted in the label."""
+    """The same examples, some of which are unreadable."""
 
     bad: tuple[int, ...] = (2, 3)
     name: str = ""
@@ -30,46 +30,46 @@ class Damaged(Numbered):
         return super().__getitem__(index)
 
 
-def test_training_takes_the_next_one_and_says_so_once(capfd: pytest.CaptureFixture[str]) -> None:
+def test_training_reads_the_next_example_and_reports_once(capfd: pytest.CaptureFixture[str]) -> None:
     source = Damaged(10, name="train")
-    made = BatchDataset(order_of(source, stop_step=5), InputSpec(SHAPE))
-    sound = [[int(i) for i in batch.images_bxhxwxc[:, 0, 0, 0]] for batch in train_batches(made, threads=2, workers=0)]
-    whole = [made.order.index(number) for number in range(32)]
+    dataset = BatchDataset(make_sampler(source, stop_step=5), InputSpec(SHAPE))
+    levels = [[int(i) for i in batch.images_bxhxwxc[:, 0, 0, 0]] for batch in train_batches(dataset, threads=2, workers=0)]
+    whole = [dataset.sampler.index(number) for number in range(32)]
     expected = [next(i for i in whole[n:] if i not in (2, 3)) for n in range(30)]
-    assert list(itertools.chain(*sound)) == expected
-    told = capfd.readouterr().err.splitlines()
-    assert len(told) == 2
-    assert {line.split(": ")[-2] for line in told} == {"train2.jpg", "train3.jpg"}
-    assert "(so far " in told[0]
+    assert list(itertools.chain(*levels)) == expected
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert {line.split(": ")[-2] for line in lines} == {"train2.jpg", "train3.jpg"}
+    assert "(so far " in lines[0]
 
 
-def test_evaluation_leaves_them_out(capfd: pytest.CaptureFixture[str]) -> None:
-    found = [
+def test_evaluation_skips_them(capfd: pytest.CaptureFixture[str]) -> None:
+    ids = [
         [example.id for example in examples] for examples, batch in eval_batches(Damaged(10, name="eval"), 4, InputSpec(SHAPE), threads=3)
     ]
-    assert found == [["0", "1"], ["4", "5", "6", "7"], ["8", "9"]]
+    assert ids == [["0", "1"], ["4", "5", "6", "7"], ["8", "9"]]
     assert len(capfd.readouterr().err.splitlines()) == 2
-    assert [example.id for example in readable(Damaged(5, bad=(0,), name="some"), range(3))] == ["1", "2"]
-    assert first_readable(Damaged(5, bad=(0, 1), name="first")).id == "2"
+    assert [example.id for example in readable_examples(Damaged(5, bad=(0,), name="some"), range(3))] == ["1", "2"]
+    assert first_readable_example(Damaged(5, bad=(0, 1), name="first")).id == "2"
 
 
-def test_data_without_an_image_ends_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sampler, "MOST_UNREADABLE", 5)
+def test_without_a_readable_image_an_error_is_raised(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sampler, "MAX_UNREADABLE", 5)
     nothing = Damaged(10, bad=tuple(range(10)), name="none")
-    assert_refused(lambda: order_of(nothing).example(0), "5 images in a row", "imgloc data check")
-    assert_refused(lambda: first_readable(nothing), "can be decoded", "imgloc data check")
+    assert_refused(lambda: make_sampler(nothing).example(0), "5 images in a row", "imgloc data check")
+    assert_refused(lambda: first_readable_example(nothing), "can be decoded", "imgloc data check")
 
 
 @dataclass(frozen=True)
 class Large(Numbered):
-    """Decodes at the size that is asked for."""
+    """A source that decodes at the requested size."""
 
     def reduced(self, index: int, height: int, width: int) -> Example:
         plain = self[index]
         return Example(np.full((height, width, 1), 7, np.uint8), plain.boxes_nx4, plain.labels_n, 0, plain.id, plain.group)
 
 
-def test_a_source_that_can_decodes_no_larger_than_is_needed() -> None:
-    assert sampler.read(Large(10), 3, (20, 30)).image_hxwxc.shape == (20, 30, 1)
-    assert sampler.read(Large(10), 3).image_hxwxc.shape == (8, 12, 1)
-    assert sampler.read(Numbered(10), 3, (20, 30)).image_hxwxc.shape == (8, 12, 1)
+def test_a_reducible_source_decodes_at_the_requested_size() -> None:
+    assert sampler.read_example(Large(10), 3, (20, 30)).image_hxwxc.shape == (20, 30, 1)
+    assert sampler.read_example(Large(10), 3).image_hxwxc.shape == (8, 12, 1)
+    assert sampler.read_example(Numbered(10), 3, (20, 30)).image_hxwxc.shape == (8, 12, 1)

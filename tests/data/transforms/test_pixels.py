@@ -1,4 +1,4 @@
-"""Pixels brought to a size: in their places, none passed over, the same whatever the number of channels."""
+"""Pixel operations against NumPy and SciPy, for one and three channels."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
-def test_an_image_of_that_size_is_left_alone() -> None:
+def test_an_image_of_the_same_size_is_returned() -> None:
     image = noise(16, 24)
-    assert pixels.resized(image, 16, 24) is image
+    assert pixels.resize_image(image, 16, 24) is image
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(64, 72), (17, 23), (9, 13), (16, 48)])
-def test_enlarged_or_reduced_by_less_than_two_it_is_bilinear(size: tuple[int, int], channels: int) -> None:
+def test_resizing_down_to_half_is_bilinear(size: tuple[int, int], channels: int) -> None:
     image = noise(16, 24, channels)
-    got = pixels.resized(image, *size).astype(float)
+    got = pixels.resize_image(image, *size).astype(float)
     y, x = ((np.arange(after) + 0.5) * before / after - 0.5 for before, after in zip((16, 24), size, strict=True))
     for channel in range(channels):
         smooth = image[..., channel].astype(float)
@@ -31,38 +31,38 @@ def test_enlarged_or_reduced_by_less_than_two_it_is_bilinear(size: tuple[int, in
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_reduced_to_less_than_half_it_is_means(channels: int) -> None:
+def test_resizing_to_half_or_less_averages_areas(channels: int) -> None:
     image = noise(64, 96, channels)
     for scale in (2, 4, 8):
         means = image.reshape(64 // scale, scale, 96 // scale, scale, channels).mean(axis=(1, 3))
-        assert np.abs(pixels.resized(image, 64 // scale, 96 // scale) - means).max() <= 0.51
+        assert np.abs(pixels.resize_image(image, 64 // scale, 96 // scale) - means).max() <= 0.51
     fine = np.zeros((64, 64, channels), np.uint8)
-    fine[::2] = 200  # stripes that a sample now and then would see as all or nothing
+    fine[::2] = 200  # stripes, from which sparse sampling would return all or nothing
     for size in ((30, 64), (16, 16), (9, 200), (7, 13)):
-        assert np.abs(pixels.resized(fine, *size).astype(float) - 100).max() <= 200 / (64 / size[0])
+        assert np.abs(pixels.resize_image(fine, *size).astype(float) - 100).max() <= 200 / (64 / size[0])
 
 
-def test_a_part_between_pixels_is_shown_exactly() -> None:
+def test_fractional_edges_are_exact() -> None:
     image = noise(20, 30)
-    whole = pixels.resampled(image, (4, 3, 24, 15), 24, 40)
-    np.testing.assert_array_equal(whole, pixels.resized(image[3:15, 4:24], 24, 40))
-    between = pixels.resampled(image, (4.5, 3.25, 24.5, 15.25), 12, 20).astype(float)  # pixel for pixel, shifted
+    whole = pixels.resample(image, (4, 3, 24, 15), 24, 40)
+    np.testing.assert_array_equal(whole, pixels.resize_image(image[3:15, 4:24], 24, 40))
+    between = pixels.resample(image, (4.5, 3.25, 24.5, 15.25), 12, 20).astype(float)  # pixel for pixel, shifted
     expected = scipy.ndimage.shift(image.astype(float), (-3.25, -4.5, 0), order=1)[:12, :20]
     assert np.abs(between - expected)[:-1, :-1].max() <= 6  # of 255: OpenCV interpolates at 32 places between pixels
-    assert pixels.resampled(image, (29.7, 19.7, 30, 20), 2, 2).shape == (2, 2, 3)
-    assert pixels.resampled(image, (0.2, 0.2, 29.8, 19.8), 3, 4).shape == (3, 4, 3)
+    assert pixels.resample(image, (29.7, 19.7, 30, 20), 2, 2).shape == (2, 2, 3)
+    assert pixels.resample(image, (0.2, 0.2, 29.8, 19.8), 3, 4).shape == (3, 4, 3)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_what_is_cut_out_or_read_only_is_no_trouble(channels: int) -> None:
+def test_views_and_read_only_arrays_are_accepted(channels: int) -> None:
     image = noise(40, 50, channels)
     image.setflags(write=False)
     part = image[5:30, 7:45]
     for done in (
-        pixels.mirrored(part), pixels.blurred(part, 1.0), pixels.filtered(part, np.eye(3) / 3), pixels.resized(part, 25, 38),
-        pixels.turned(part, np.array([[1.0, 0, 0], [0, 1, 0]]), 25, 38, color=(0,) * channels),
+        pixels.flip_image(part), pixels.gaussian_blur(part, 1.0), pixels.convolve(part, np.eye(3) / 3), pixels.resize_image(part, 25, 38),
+        pixels.warp_affine(part, np.array([[1.0, 0, 0], [0, 1, 0]]), 25, 38, color=(0,) * channels),
     ):  # fmt: skip
         assert done.shape == part.shape
         assert done.dtype == np.uint8
-    np.testing.assert_array_equal(pixels.mirrored(part), part[:, ::-1])
-    np.testing.assert_allclose(pixels.means(part), part.reshape(-1, channels).mean(axis=0), atol=1e-9)
+    np.testing.assert_array_equal(pixels.flip_image(part), part[:, ::-1])
+    np.testing.assert_allclose(pixels.channel_means(part), part.reshape(-1, channels).mean(axis=0), atol=1e-9)

@@ -1,4 +1,4 @@
-"""Squashing and letterboxing: boxes follow pixels, and the way back from a letterboxed image."""
+"""Stretching and letterboxing: boxes follow pixels, and letterboxing can be inverted."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from hypothesis import strategies as st
 from imgloc import boxes
 from imgloc.data.transforms import resize
 from imgloc.types import Example
-from tests.data.transforms.rectangles import assert_boxes_follow, assert_valid, drawn, examples, sizes
+from tests.data.transforms.rectangles import assert_boxes_follow, assert_valid, draw_example, examples, sizes
 from tests.refusals import assert_refused
 
 
 @settings(max_examples=60)
 @given(examples(), sizes)
 def test_boxes_follow_pixels(example: Example, size: tuple[int, int]) -> None:
-    squashed = resize.resize(example, size=size)
+    stretched = resize.resize(example, size=size)
     boxed, content = resize.letterbox(example, size=size)
-    for result in (squashed, boxed):
+    for result in (stretched, boxed):
         assert result.image_hxwxc.shape[:2] == size
         assert_valid(result, example)
         assert_boxes_follow(result)
-    assert np.array_equal(squashed.boxes_nx4, example.boxes_nx4)
+    assert np.array_equal(stretched.boxes_nx4, example.boxes_nx4)
     np.testing.assert_allclose(boxes.from_letterbox(boxed.boxes_nx4, content), example.boxes_nx4, atol=1e-5)
 
 
 @settings(max_examples=60)
 @given(st.integers(1, 90), st.integers(1, 90), sizes)
-def test_a_letterboxed_image_fills_one_side_keeps_its_shape_and_is_centred(height: int, width: int, size: tuple[int, int]) -> None:
-    white = dataclasses.replace(drawn((height, width), []), image_hxwxc=np.full((height, width, 3), 255, np.uint8))
+def test_a_letterboxed_image_fills_one_side_keeps_its_aspect_ratio_and_is_centered(height: int, width: int, size: tuple[int, int]) -> None:
+    white = dataclasses.replace(draw_example((height, width), []), image_hxwxc=np.full((height, width, 3), 255, np.uint8))
     boxed, content = resize.letterbox(white, size=size, color=(9, 8, 7))
     x0, y0, x1, y1 = np.rint(boxes.to_pixels(content, size[1], size[0])).astype(int)
     shown = np.zeros(size, bool)
@@ -46,8 +46,8 @@ def test_a_letterboxed_image_fills_one_side_keeps_its_shape_and_is_centred(heigh
     assert 0 <= size[0] - y1 - y0 <= 1
 
 
-def test_the_way_back_takes_many_boxes_at_once_and_cuts_what_lies_on_the_padding() -> None:
-    _, content = resize.letterbox(drawn((20, 40), []), size=(40, 40))
+def test_the_inverse_takes_many_boxes_and_clips_those_on_the_padding() -> None:
+    _, content = resize.letterbox(draw_example((20, 40), []), size=(40, 40))
     assert content.dtype == np.float32
     np.testing.assert_allclose(content, [0, 0.25, 1, 0.75])
     predicted = np.array([[[0, 0.25, 1, 0.75], [0.5, 0.5, 0.75, 0.75]], [[0, 0, 1, 1], [0.2, 0.1, 0.4, 0.2]]], np.float32)
@@ -55,13 +55,13 @@ def test_the_way_back_takes_many_boxes_at_once_and_cuts_what_lies_on_the_padding
     np.testing.assert_allclose(back, [[[0, 0, 1, 1], [0.5, 0.5, 0.75, 1]], [[0, 0, 1, 1], [0.2, 0, 0.4, 0]]], atol=1e-6)
 
 
-def test_what_has_the_size_is_not_touched() -> None:
-    example = drawn((10, 12), [(2, 2, 6, 6)])
+def test_an_example_of_the_same_size_is_returned() -> None:
+    example = draw_example((10, 12), [(2, 2, 6, 6)])
     assert resize.resize(example, size=(10, 12)) is example
 
 
-def test_mistakes_are_refused() -> None:
-    example = drawn((10, 12), [])
-    assert_refused(lambda: resize.resize(example, size=(0, 5)), "'size' is (0, 5)")
-    assert_refused(lambda: resize.letterbox(example, size=(5, 5.5)), "'size' is (5, 5.5)")
-    assert_refused(lambda: resize.letterbox(example, size=(5, 5), color=(1, 2)), "'color' is (1, 2)")
+def test_invalid_options_raise() -> None:
+    example = draw_example((10, 12), [])
+    assert_refused(lambda: resize.resize(example, size=(0, 5)), "'size' must be", "got (0, 5)")
+    assert_refused(lambda: resize.letterbox(example, size=(5, 5.5)), "'size' must be", "got (5, 5.5)")
+    assert_refused(lambda: resize.letterbox(example, size=(5, 5), color=(1, 2)), "'color' must be", "got (1, 2)")
