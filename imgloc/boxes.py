@@ -1,186 +1,210 @@
-"""Box arithmetic on any array namespace: NumPy at the border, JAX inside a step.
+"""Box arithmetic on NumPy arrays and on JAX arrays.
 
-Boxes are (..., 4) float xyxy with continuous edges. Functions are elementwise over the leading
-axes unless named `pairwise_`. Those that convert name the convention they convert from or to.
+A box is (x0, y0, x1, y1), float, with continuous edges. Functions are elementwise over the leading axes.
+Functions that convert name the convention that they convert from or to.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, Self, TypeVar
 
+from jaxtyping import Float, Int
+
+
+class Array(Protocol):
+    """An array of the array API standard, such as a `numpy.ndarray` or a `jax.Array`."""
+
+    @property
+    def dtype(self) -> Any: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __array_namespace__(self) -> Any: ...
+    def __getitem__(self, key: Any, /) -> Self: ...
+    def __add__(self, other: Any, /) -> Self: ...
+    def __sub__(self, other: Any, /) -> Self: ...
+    def __rsub__(self, other: Any, /) -> Self: ...
+    def __mul__(self, other: Any, /) -> Self: ...
+    def __truediv__(self, other: Any, /) -> Self: ...
+    def __le__(self, other: Any, /) -> Any: ...
+
+
+ArrayT = TypeVar("ArrayT", bound=Array)
 SIZES = {"small": (0.0, 0.25), "medium": (0.25, 0.5), "large": (0.5, 1.01)}  # ranges of sqrt(area) in [0, 1] of the image
 
 
-def area(boxes: Any) -> Any:
-    """Areas (...,) of boxes (..., 4); an inverted box has area 0."""
-    xp = boxes.__array_namespace__()
-    sides = xp.maximum(boxes[..., 2:] - boxes[..., :2], xp.asarray(0.0, dtype=boxes.dtype))
+def area(boxes: Float[ArrayT, "*n 4"]) -> Float[ArrayT, "*n"]:
+    """Return the areas; a box whose edges are inverted has area 0."""
+    sides = _maximum(boxes[..., 2:] - boxes[..., :2], _constant(0.0, boxes))
     return sides[..., 0] * sides[..., 1]
 
 
-def intersection(a: Any, b: Any) -> Any:
-    """Areas (...,) of the overlap of boxes a and b (..., 4)."""
-    xp = a.__array_namespace__()
-    low = xp.maximum(a[..., :2], b[..., :2])
-    high = xp.minimum(a[..., 2:], b[..., 2:])
-    return area(xp.concat([low, high], axis=-1))
+def intersection(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "*n"]:
+    """Return the area of the intersection of each pair of boxes."""
+    return area(_concat(_maximum(a[..., :2], b[..., :2]), _minimum(a[..., 2:], b[..., 2:])))
 
 
-def iou(a: Any, b: Any) -> Any:
-    """Intersection over union (...,) in [0, 1]; 0 where both boxes are empty."""
+def iou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "*n"]:
+    """Return the intersection over union of each pair of boxes, in [0, 1]; 0 where both boxes are empty."""
     xp = a.__array_namespace__()
     overlap = intersection(a, b)
     union = area(a) + area(b) - overlap
     empty = union <= 0
-    return xp.where(empty, xp.zeros_like(union), overlap / xp.where(empty, xp.ones_like(union), union))
+    ratio: ArrayT = xp.where(empty, xp.zeros_like(union), overlap / xp.where(empty, xp.ones_like(union), union))
+    return ratio
 
 
-def giou(a: Any, b: Any) -> Any:
-    """Generalized IoU (...,) in [-1, 1] (Rezatofighi et al., 2019, arXiv:1902.09630, algorithm 1).
+def giou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "*n"]:
+    """Return the generalized IoU of each pair of boxes, in [-1, 1] (Rezatofighi et al., 2019, arXiv:1902.09630, algorithm 1).
 
-    IoU less the share of the smallest enclosing box that neither covers; 0 where that is empty.
+    This is the IoU minus the fraction of the smallest enclosing box that neither box covers, which is 0 where that box is empty.
     """
     xp = a.__array_namespace__()
     union = area(a) + area(b) - intersection(a, b)
-    hull = area(xp.concat([xp.minimum(a[..., :2], b[..., :2]), xp.maximum(a[..., 2:], b[..., 2:])], axis=-1))
-    empty = hull <= 0
-    outside = xp.where(empty, xp.zeros_like(hull), (hull - union) / xp.where(empty, xp.ones_like(hull), hull))
-    return iou(a, b) - outside
+    enclosing = area(_concat(_minimum(a[..., :2], b[..., :2]), _maximum(a[..., 2:], b[..., 2:])))
+    empty = enclosing <= 0
+    uncovered: ArrayT = xp.where(empty, xp.zeros_like(enclosing), (enclosing - union) / xp.where(empty, xp.ones_like(enclosing), enclosing))
+    return iou(a, b) - uncovered
 
 
-def from_low_size_logits(logits: Any, sigmoid: Any) -> Any:
-    """Valid boxes (..., 4) from any four numbers: two say where in the room left, two how large.
+def from_low_size_logits(logits: Float[ArrayT, "... 4"], sigmoid: Callable[[ArrayT], ArrayT]) -> Float[ArrayT, "... 4"]:
+    """Return valid boxes for any logits: the first two give the position, the last two the size.
 
-    The side is sigmoid(l2), the low edge sigmoid(l0) of what the side leaves free, so every
-    output lies inside [0, 1] and no edge crosses another. `sigmoid` comes from the caller's library.
+    The side is sigmoid(l2), and the low edge is sigmoid(l0) times 1 minus the side. So every box lies inside [0, 1] and has
+    ordered edges. `sigmoid` is that of the library of the array.
     """
-    xp = logits.__array_namespace__()
-    share, size = sigmoid(logits[..., :2]), sigmoid(logits[..., 2:])
-    low = share * (1 - size)
-    return xp.concat([low, low + size], axis=-1)
+    position, size = sigmoid(logits[..., :2]), sigmoid(logits[..., 2:])
+    low = position * (1 - size)
+    return _concat(low, low + size)
 
 
-def from_edges(edges: Any, *, smallest_side: float = 1e-3) -> Any:
-    """Valid boxes (..., 4) from four edges in any order and place: sorted, inside [0, 1], no side shorter than asked."""
-    xp = edges.__array_namespace__()
+def from_edges(edges: Float[ArrayT, "... 4"], *, smallest_side: float = 1e-3) -> Float[ArrayT, "... 4"]:
+    """Return valid boxes for any four edges: ordered, inside [0, 1], and with no side below `smallest_side`."""
     a, b = edges[..., :2], edges[..., 2:]
-    nought, one = xp.asarray(0.0, dtype=edges.dtype), xp.asarray(1.0, dtype=edges.dtype)
-    low = xp.minimum(xp.maximum(xp.minimum(a, b), nought), one - smallest_side)
-    high = xp.minimum(xp.maximum(xp.maximum(a, b), low + smallest_side), one)
-    return xp.concat([low, high], axis=-1)
+    zero, one = _constant(0.0, edges), _constant(1.0, edges)
+    low = _minimum(_maximum(_minimum(a, b), zero), one - smallest_side)
+    return _concat(low, _minimum(_maximum(_maximum(a, b), low + smallest_side), one))
 
 
-def from_pixels(boxes: Any, width: int, height: int) -> Any:
-    """Boxes in continuous pixel edges, xyxy, to [0, 1]."""
-    xp = boxes.__array_namespace__()
-    return boxes / xp.asarray([width, height, width, height], dtype=boxes.dtype)
+def from_pixels(boxes: Float[ArrayT, "... 4"], width: int, height: int) -> Float[ArrayT, "... 4"]:
+    """Convert boxes in pixels of an image to [0, 1]."""
+    return boxes / _constant([width, height, width, height], boxes)
 
 
-def to_pixels(boxes: Any, width: int, height: int) -> Any:
-    """Boxes in [0, 1] to continuous pixel edges, xyxy."""
-    xp = boxes.__array_namespace__()
-    return boxes * xp.asarray([width, height, width, height], dtype=boxes.dtype)
+def to_pixels(boxes: Float[ArrayT, "... 4"], width: int, height: int) -> Float[ArrayT, "... 4"]:
+    """Convert boxes in [0, 1] to pixels of an image."""
+    return boxes * _constant([width, height, width, height], boxes)
 
 
-def reading_order(boxes: Any) -> Any:
-    """The order (..., n) of boxes (..., n, 4) from left to right by their middles; of equal ones, as they stand."""
-    xp = boxes.__array_namespace__()
-    return xp.argsort(boxes[..., 0] + boxes[..., 2], axis=-1, stable=True)
+def reading_order(boxes: Float[ArrayT, "... n 4"]) -> Int[ArrayT, "... n"]:
+    """Return the indices that sort boxes from left to right by their centers; the sort is stable."""
+    order: ArrayT = boxes.__array_namespace__().argsort(boxes[..., 0] + boxes[..., 2], axis=-1, stable=True)
+    return order
 
 
-def to_window(boxes: Any, window: Any) -> Any:
-    """Boxes (..., 4) in the coordinates of a window (..., 4) that is given in the boxes' own; not cut at its edges.
+def to_window(boxes: Float[ArrayT, "... 4"], window: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert boxes to the coordinates of a window, in which the window is (0, 0, 1, 1); they are not clipped to it.
 
-    What a crop shows of a box. Also the way back from a letterboxed image, where the window is the part that shows the image.
+    This maps a box into a crop. It also maps a box back from a letterboxed image, where the window is the part with the image.
     """
-    xp = boxes.__array_namespace__()
     low, size = window[..., :2], window[..., 2:] - window[..., :2]
-    return (boxes - xp.concat([low, low], axis=-1)) / xp.concat([size, size], axis=-1)
+    return (boxes - _concat(low, low)) / _concat(size, size)
 
 
-def from_window(boxes: Any, window: Any) -> Any:
-    """Boxes (..., 4) in coordinates of a window (..., 4), in those that the window is given in: the inverse of `to_window`."""
-    xp = boxes.__array_namespace__()
+def from_window(boxes: Float[ArrayT, "... 4"], window: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert boxes from the coordinates of a window; the inverse of `to_window`."""
     low, size = window[..., :2], window[..., 2:] - window[..., :2]
-    return boxes * xp.concat([size, size], axis=-1) + xp.concat([low, low], axis=-1)
+    return boxes * _concat(size, size) + _concat(low, low)
 
 
-def clipped(boxes: Any) -> Any:
-    """Boxes (..., 4) cut at the edges of [0, 1]; one that lies wholly outside becomes empty."""
-    xp = boxes.__array_namespace__()
-    return xp.minimum(xp.maximum(boxes, xp.asarray(0.0, dtype=boxes.dtype)), xp.asarray(1.0, dtype=boxes.dtype))
+def clipped(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Clip boxes to [0, 1]; a box that lies outside becomes empty."""
+    return _minimum(_maximum(boxes, _constant(0.0, boxes)), _constant(1.0, boxes))
 
 
-def from_letterbox(boxes: Any, content: Any) -> Any:
-    """Boxes (..., 4) on a letterboxed image as boxes of the image itself, cut at its edges.
+def from_letterbox(boxes: Float[ArrayT, "... 4"], content: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert boxes on a letterboxed image to boxes on the image, clipped to it.
 
-    `content` (..., 4): where in [0, 1] of the letterboxed image the image is shown, as `transforms.fit.letterbox` gives it.
+    `content` is the part of the letterboxed image that shows the image, in [0, 1].
     """
     return clipped(to_window(boxes, content))
 
 
-def from_input(boxes: Any, content_bx4: Any, *, clip: bool) -> Any:
-    """Boxes (b, ..., 4) on the input of a model as boxes of the images; `clip` cuts them at the edges of the image.
+def from_input(boxes: Float[ArrayT, "b ... 4"], content_bx4: Float[ArrayT, "b 4"], *, clip: bool) -> Float[ArrayT, "b ... 4"]:
+    """Convert boxes on the input of a model to boxes on the images; `clip` clips them to the image.
 
-    `content_bx4` is the part of each input that shows the image. Where that is all of it, the boxes stay as they are, bit for bit.
+    `content_bx4` is the part of each input that shows the image. Where that is the whole input, the boxes are returned unchanged.
     """
     xp = boxes.__array_namespace__()
-    content = xp.reshape(content_bx4, (content_bx4.shape[0], *(1,) * (boxes.ndim - 2), 4))
-    whole = xp.all(content == xp.asarray([0.0, 0.0, 1.0, 1.0], dtype=content.dtype), axis=-1, keepdims=True)
-    return xp.where(whole, boxes, from_letterbox(boxes, content) if clip else to_window(boxes, content))
+    content: ArrayT = xp.reshape(content_bx4, (content_bx4.shape[0], *(1,) * (len(boxes.shape) - 2), 4))
+    whole = xp.all(content == _constant([0.0, 0.0, 1.0, 1.0], content), axis=-1, keepdims=True)
+    converted: ArrayT = xp.where(whole, boxes, from_letterbox(boxes, content) if clip else to_window(boxes, content))
+    return converted
 
 
-def from_voc_inclusive(boxes: Any) -> Any:
-    """Boxes of pixels counted from 1, the last one included, xyxy, to continuous pixel edges: pixels 1 to 3 are [0, 3].
+def from_voc_inclusive(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert boxes of Pascal VOC to continuous pixel edges: pixels 1 to 3 are [0, 3].
 
-    Pascal VOC's own convention (Everingham et al., VOC2012 development kit, section 4: the top-left pixel is (1, 1)).
+    VOC counts pixels from 1 and includes the last one (Everingham et al., VOC2012 development kit, section 4).
     """
-    xp = boxes.__array_namespace__()
-    return boxes - xp.asarray([1, 1, 0, 0], dtype=boxes.dtype)
+    return boxes - _constant([1, 1, 0, 0], boxes)
 
 
-def to_voc_inclusive(boxes: Any) -> Any:
-    """Boxes in continuous pixel edges, xyxy, to pixels counted from 1, the last one included; see `from_voc_inclusive`."""
-    xp = boxes.__array_namespace__()
-    return boxes + xp.asarray([1, 1, 0, 0], dtype=boxes.dtype)
+def to_voc_inclusive(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert continuous pixel edges to boxes of Pascal VOC; the inverse of `from_voc_inclusive`."""
+    return boxes + _constant([1, 1, 0, 0], boxes)
 
 
-def from_inclusive(boxes: Any) -> Any:
-    """Boxes of pixels counted from 0, the last one included, xyxy, to continuous pixel edges: pixels 0 to 2 are [0, 3]."""
-    xp = boxes.__array_namespace__()
-    return boxes + xp.asarray([0, 0, 1, 1], dtype=boxes.dtype)
+def from_inclusive(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert boxes whose pixels are counted from 0, the last one included, to continuous pixel edges: pixels 0 to 2 are [0, 3]."""
+    return boxes + _constant([0, 0, 1, 1], boxes)
 
 
-def to_inclusive(boxes: Any) -> Any:
-    """Boxes in continuous pixel edges, xyxy, to pixels counted from 0, the last one included; see `from_inclusive`."""
-    xp = boxes.__array_namespace__()
-    return boxes - xp.asarray([0, 0, 1, 1], dtype=boxes.dtype)
+def to_inclusive(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert continuous pixel edges to boxes with the last pixel included; the inverse of `from_inclusive`."""
+    return boxes - _constant([0, 0, 1, 1], boxes)
 
 
-def from_coco_xywh(boxes: Any) -> Any:
-    """Boxes as COCO has them (left, top, width, height), in any unit, to xyxy (https://cocodataset.org/#format-data)."""
-    xp = boxes.__array_namespace__()
-    return xp.concat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+def from_coco_xywh(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert boxes of COCO, (left, top, width, height) in any unit, to xyxy (https://cocodataset.org/#format-data)."""
+    return _concat(boxes[..., :2], boxes[..., :2] + boxes[..., 2:])
 
 
-def to_coco_xywh(boxes: Any) -> Any:
-    """Boxes xyxy to (left, top, width, height); see `from_coco_xywh`."""
-    xp = boxes.__array_namespace__()
-    return xp.concat([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+def to_coco_xywh(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert xyxy to boxes of COCO; the inverse of `from_coco_xywh`."""
+    return _concat(boxes[..., :2], boxes[..., 2:] - boxes[..., :2])
 
 
-def from_yolo_cxcywh(boxes: Any) -> Any:
-    """Boxes as YOLO has them (middle x, middle y, width, height), in any unit, to xyxy (https://docs.ultralytics.com/datasets/detect)."""
-    xp = boxes.__array_namespace__()
-    return xp.concat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], axis=-1)
+def from_yolo_cxcywh(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert boxes of YOLO, (center x, center y, width, height) in any unit, to xyxy (https://docs.ultralytics.com/datasets/detect)."""
+    return _concat(boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2)
 
 
-def to_yolo_cxcywh(boxes: Any) -> Any:
-    """Boxes xyxy to (middle x, middle y, width, height); see `from_yolo_cxcywh`."""
-    xp = boxes.__array_namespace__()
-    return xp.concat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], axis=-1)
+def to_yolo_cxcywh(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert xyxy to boxes of YOLO; the inverse of `from_yolo_cxcywh`."""
+    return _concat((boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2])
 
 
-def from_ymin_xmin_ymax_xmax(boxes: Any) -> Any:
-    """Boxes (ymin, xmin, ymax, xmax), TFDS's order, to xyxy; units stay as they are."""
+def from_ymin_xmin_ymax_xmax(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+    """Convert boxes of TFDS, (ymin, xmin, ymax, xmax) in any unit, to xyxy."""
     return boxes[..., [1, 0, 3, 2]]
+
+
+def _constant(value: float | list[int] | list[float], like: ArrayT) -> ArrayT:
+    constant: ArrayT = like.__array_namespace__().asarray(value, dtype=like.dtype)
+    return constant
+
+
+def _concat(a: ArrayT, b: ArrayT) -> ArrayT:
+    joined: ArrayT = a.__array_namespace__().concat([a, b], axis=-1)
+    return joined
+
+
+def _minimum(a: ArrayT, b: ArrayT) -> ArrayT:
+    smaller: ArrayT = a.__array_namespace__().minimum(a, b)
+    return smaller
+
+
+def _maximum(a: ArrayT, b: ArrayT) -> ArrayT:
+    larger: ArrayT = a.__array_namespace__().maximum(a, b)
+    return larger

@@ -1,4 +1,4 @@
-"""Boxes on pictures."""
+"""Drawing boxes on images, and thumbnails."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from imgloc.boxes import to_pixels
-from imgloc.types import Uint8Array
 
-THUMBNAIL = 224  # pixels of the longer side of a picture in the gallery
-TRUE_COLOR, PREDICTED_COLOR = (0, 158, 115), (213, 94, 0)  # Okabe and Ito's green and vermilion: apart for every eye
+THUMBNAIL = 224  # pixels of the longer side of an image in the gallery
+TRUE_COLOR, PREDICTED_COLOR = (0, 158, 115), (213, 94, 0)  # green and vermilion of Okabe and Ito, distinct to color-blind readers
 
 
 def draw_box(picture: Image.Image, box: Sequence[float], color: tuple[int, int, int], caption: str = "", *, thinnest: int = 1) -> None:
-    """Outline a box (xyxy in [0, 1]) on an RGB picture, in place, with a caption above or below it, inside the picture.
+    """Draw the outline of a box (xyxy in [0, 1]) on an RGB picture in place, and its caption above, below or inside the box.
 
-    The line takes 1/250 of the picture's larger side, and at least `thinnest` pixels.
+    The line is 1/250 of the longer side of the picture wide, and at least `thinnest` pixels.
     """
     pen = ImageDraw.Draw(picture)
     x0, y0, x1, y1 = (float(edge) for edge in to_pixels(np.asarray(box, np.float64), *picture.size))
@@ -30,29 +30,28 @@ def draw_box(picture: Image.Image, box: Sequence[float], color: tuple[int, int, 
         pad = max(1, size // 6)
         width, height = right - left + 2 * pad, bottom - top + 2 * pad
         x = max(0.0, min(x0, picture.width - width))
-        # Above the box, else below it, else in it.
         y = y0 - height if y0 >= height else y1 if y1 + height <= picture.height else y0
         pen.rectangle((x, y, x + width, y + height), fill=color)
-        # On whole pixels: from a broken place above the picture Pillow cuts letters off.
+        # Rounded: at a fractional position above the picture Pillow cuts off letters.
         pen.text((round(x + pad - left), round(y + pad - top)), caption, fill=(255, 255, 255), font_size=size)
 
 
 def enlarged(picture: Image.Image, smallest_side: int = 320) -> Image.Image:
-    """A picture whose larger side is at least `smallest_side`: pixels of small ones are repeated."""
+    """Return the picture, with its pixels repeated where its longer side is less than `smallest_side`."""
     factor = -(-smallest_side // max(picture.size))
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST) if factor > 1 else picture
 
 
-def to_picture(image_hxwxc: Uint8Array) -> Image.Image:
-    """An RGB picture of pixels (h, w, 1 or 3)."""
+def to_picture(image_hxwxc: UInt8[np.ndarray, "h w c"]) -> Image.Image:
+    """Return an RGB picture of a gray or RGB image."""
     pixels = image_hxwxc[..., 0] if image_hxwxc.shape[2] == 1 else image_hxwxc
     return Image.fromarray(pixels).convert("RGB")
 
 
-def thumbnail(image_hxwxc: Uint8Array) -> bytes:
-    """Pixels (h, w, 1 or 3) as PNG, no side longer than THUMBNAIL."""
+def thumbnail(image_hxwxc: UInt8[np.ndarray, "h w c"]) -> bytes:
+    """Return a gray or RGB image as PNG, with no side longer than THUMBNAIL pixels."""
     content = io.BytesIO()
     picture = to_picture(image_hxwxc)
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))  # a smaller one is left as it is
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))  # only ever reduces
     picture.save(content, "PNG")
     return content.getvalue()

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, then renamed."""
+"""Atomic writing of files: each is written under a temporary name and then renamed, so that it is complete or absent."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from imgloc.errors import UserError, of_storage
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file in one piece; folders above it are made."""
+    """Write a file atomically; missing parent folders are created."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file in one piece; folders above it are made. An OSError names the file."""
+    """Write a file atomically; missing parent folders are created. An OSError names the file."""
     temporary = path.with_name(f".{path.name}.{_process()}.tmp")
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,13 +33,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def _process() -> str:
-    """What tells this process from others that see the same folders: hosts, and containers more so, count theirs alike."""
+    """Return a name of this process that is unique among the hosts and containers that share a file system."""
     return f"{socket.gethostname()}.{os.getpid()}"
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """An OSError inside it names this file: those of writing name none, those of temporary files another."""
+    """Let an OSError that is raised inside name this file; without this it names no file or a temporary one."""
     try:
         yield
     except OSError as error:
@@ -49,9 +49,9 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse, before any work, a folder (or where it would be made) that takes no files or has no room. Raises UserError."""
+    """Raise UserError where no file can be written to a folder, or to the parent in which it would be created."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
-    probe = existing / f".room.{_process()}"
+    probe = existing / f".probe.{_process()}"
     try:
         try:
             write_bytes(probe, bytes(2**16))
@@ -63,43 +63,40 @@ def check_writable(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON with sorted keys as they come; NaN is refused."""
+    """Write indented JSON with the keys in their given order. Raises ValueError for NaN."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises ValueError where it is none that `write_json` writes: NaN is refused too."""
-    return json.loads(path.read_text(), parse_constant=_refused)
+    """Read a JSON file. Raises ValueError where it is not valid JSON; NaN is not valid either."""
+    return json.loads(path.read_text(), parse_constant=_reject)
 
 
-def _refused(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+def _reject(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def fingerprint(value: Any) -> str:
-    """16 hex digits of the SHA-256 of a JSON value, whatever the order of its keys."""
+    """Return 16 hex digits of the SHA-256 of a JSON value; the order of keys does not matter."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-MARKED_WITHIN = 4096  # bytes: where the mark of a file of ours stands
-
-
 def check_replaceable(path: Path, mark: bytes, what: str) -> None:
-    """Raises UserError where a file would replace anything but an earlier one with the same mark near its beginning."""
+    """Raise UserError where a file exists that does not contain the mark near its beginning, so that imgloc did not write it."""
     if not os.path.lexists(path):
         return
     try:
         with path.open("rb") as file:
-            ours = mark in file.read(MARKED_WITHIN)
+            is_marked = mark in file.read(4096)
     except OSError:
-        ours = False
-    if not ours:
-        raise UserError(f"{what} would overwrite '{path}', which imgloc did not make; choose another place")
+        is_marked = False
+    if not is_marked:
+        raise UserError(f"{what} would overwrite '{path}', which imgloc did not write; choose another path")
 
 
 def unique_name(stem: str, taken: set[str]) -> str:
-    """A name that is not taken yet, with a number behind it where needed; it is added to `taken`."""
+    """Return the stem, with a number appended where that name is taken; the name is added to `taken`."""
     name, number = stem, 2
     while name.casefold() in taken:  # some file systems do not distinguish a.png from A.png
         name, number = f"{stem}-{number}", number + 1

@@ -1,4 +1,4 @@
-"""Every source of randomness is a generator derived from (seed, purpose, index); nothing else is stored."""
+"""Random generators derived from (seed, purpose, index), so that no state of a generator has to be stored."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from imgloc.types import IntArray
 
 
 def purpose_number(purpose: str) -> int:
-    """The same number for a purpose's name in every process."""
+    """Return a number for the name of a purpose that is the same in every process."""
     return zlib.crc32(purpose.encode())
 
 
 def generator(seed: int, purpose: str, index: int) -> np.random.Generator:
-    """A NumPy generator of its own for each (seed, purpose, index)."""
+    """Return the NumPy generator of a (seed, purpose, index)."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, purpose_number(purpose), index))))
 
 
 @functools.lru_cache(maxsize=4)
 def permutation(seed: int, purpose: str, index: int, size: int) -> IntArray:
-    """One order of `size` things, kept for the calls that follow (an epoch asks for it item by item)."""
+    """Return a random permutation [size], read-only; it is cached because an epoch reads it item by item."""
     order = generator(seed, purpose, index).permutation(size)
     order.setflags(write=False)
     return order

@@ -1,4 +1,4 @@
-"""A process with four devices: what tests/test_devices.py wants to know of them, written to FOLDER/found.json.
+"""Runs on four devices and writes what tests/devices/test_devices.py checks to FOLDER/results.json.
 
 python -m tests.several_devices FOLDER
 """
@@ -13,8 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from imgloc.config.resolve import resolve
 from imgloc.devices import runtime
+from imgloc.types import Row
 
 STEPS, STOPPED_AT = 20, 7
 CNN = (
@@ -28,12 +31,12 @@ CNN = (
     "--config.train.eval_every=10",
     "--config.train.save_every=1",
     "--config.eval.batch_size=64",
-    "--config.eval.resamples=100",
+    "--config.eval.bootstrap_samples=100",
 )
 
 
 class StopAt:
-    """A stop request that comes before a step."""
+    """A stop request before a step."""
 
     def __init__(self, step: int) -> None:
         self.left = step
@@ -44,14 +47,14 @@ class StopAt:
         return self.left < 0
 
 
-def resolved(*overrides: str) -> Any:
+def resolved(*overrides: str) -> ConfigDict:
     from imgloc.config.recipes import read_recipe
 
     return resolve(read_recipe("configs/digits_three_layer_cnn.py"), [*CNN[1:], *overrides])
 
 
-def trained(*overrides: str) -> dict[str, Any]:
-    """Losses of all steps, bytes of the state on one device, memory of the compiled step, and in how many parts each array is."""
+def train_steps(*overrides: str) -> dict[str, Any]:
+    """The losses of all steps, the bytes of the state, the memory of the compiled step, and the number of parts of each array."""
     import jax
 
     from imgloc.training import loop, setup
@@ -67,47 +70,46 @@ def trained(*overrides: str) -> dict[str, Any]:
             compiled = parts.train_step.lower(state, batch).compile()
             memory = compiled.memory_analysis()
         state, metrics = compiled(state, batch)
-        losses.append(float(metrics["loss"]))  # waited for
+        losses.append(float(metrics["loss"]))  # blocks
     leaves = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
     return {
         "losses": losses,
         "bytes": sum(leaf.addressable_shards[0].data.nbytes for leaf in leaves.values()),
         "all_bytes": sum(leaf.nbytes for leaf in leaves.values()),
         "arguments": memory.argument_size_in_bytes,
-        "at_most": memory.argument_size_in_bytes + memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes,
-        "split": {name: math.prod(leaf.shape) // leaf.addressable_shards[0].data.size for name, leaf in leaves.items()},
+        "peak": memory.argument_size_in_bytes + memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes,
+        "parts": {name: math.prod(leaf.shape) // leaf.addressable_shards[0].data.size for name, leaf in leaves.items()},
     }
 
 
-def stopped(workdir: Path, *overrides: str) -> str:
-    """Train up to a step in a run folder, which others go on with."""
+def train_and_stop(workdir: Path, *overrides: str) -> str:
+    """Train in a run folder up to a step, from which others continue."""
     from imgloc.training import loop
 
     return loop.train(resolved(*overrides), str(workdir), stop=StopAt(STOPPED_AT))
 
 
-def rows(workdir: Path, *, fsdp: int, batch_size: int) -> Any:
-    """Rows of the test split, by the run's last checkpoint."""
+def rows(workdir: Path, *, fsdp: int, batch_size: int) -> list[Row]:
+    """The rows of the test split by the last checkpoint of a run."""
     from imgloc.config import build
     from imgloc.devices import mesh
+    from imgloc.evaluation.predictors import MODEL
     from imgloc.inference import predict
-    from imgloc.runs import run_dir
-    from imgloc.types import InputSpec
+    from imgloc.inference.load import find_bundle, load_model
 
     devices = mesh.evaluation_mesh(fsdp)
     assert devices.shape["fsdp"] == fsdp
-    run, config = run_dir.open_run(str(workdir))
-    variables, _ = predict.load_variables(run, config, (64, 64, 1), 10, "last", devices)
-    compiled = predict.compiled_predict(build.make_model(config.model, 10), devices, "float32")
-    predictor = predict.model_predict(variables, compiled, devices)
+    trained = load_model(find_bundle(workdir, "last"), devices)
+    compiled = predict.compiled_predict(trained.model, trained.task, devices, trained.dtype)
+    predictor = predict.model_predict(trained.variables, compiled, devices)
+    source = build.make_source(trained.config.data, "test", 0)
     return predict.predict_rows(
-        {"model": predictor}, build.make_source(config.data, "test", 0), build.make_task("locate"), "test",
-        batch_size=batch_size, view=InputSpec((64, 64, 1)), threads=1,
-    )["model"]  # fmt: skip
+        {MODEL: predictor}, source, trained.task, "test", batch_size=batch_size, spec=trained.spec, threads=1
+    )[MODEL]  # fmt: skip
 
 
-def told(*arguments: str) -> dict[str, Any]:
-    """Exit code, and what a command says."""
+def run_command(*arguments: str) -> dict[str, Any]:
+    """The exit code and the error output of a command."""
     from imgloc.cli import main
 
     out, err = io.StringIO(), io.StringIO()
@@ -121,14 +123,14 @@ def main(folder: Path) -> None:
     import jax
 
     assert len(jax.devices()) == 4
-    found = {
-        "copied": trained(),
-        "split": trained("--config.devices.fsdp=4"),
-        "stopped": stopped(folder / "stopped", "--config.devices.fsdp=4"),
+    results = {
+        "replicated": train_steps(),
+        "sharded": train_steps("--config.devices.fsdp=4"),
+        "stopped": train_and_stop(folder / "stopped", "--config.devices.fsdp=4"),
         "rows": {f"fsdp {fsdp}": rows(folder / "one", fsdp=fsdp, batch_size=64) for fsdp in (1, 4)},
-        "indivisible": told("train", *CNN, "--config.train.batch_size=18", "--workdir", str(folder / "no")),
+        "indivisible": run_command("train", *CNN, "--config.train.batch_size=18", "--workdir", str(folder / "no")),
     }
-    (folder / "found.json").write_text(json.dumps(found))
+    (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,29 @@
-"""How a command, or a command of a group, is added to the parser: its help, and its mistakes in one line."""
+"""Adding commands to a parser, with errors in one line."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import NoReturn, Protocol
 
 from imgloc.errors import UserError
 
 
-def add_commands(parser: argparse.ArgumentParser, commands: dict[str, Any], dest: str, *, metavar: str = "COMMAND") -> None:
-    """Commands by name, each a module with HELP, EXAMPLES and add_arguments; the chosen name is `dest` of what is parsed."""
+class Command(Protocol):
+    """The module of a command."""
+
+    HELP: str
+    EXAMPLES: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+
+
+def add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, Command], dest: str, *, metavar: str = "COMMAND") -> None:
+    """Add commands by name. The parsed arguments have the name of the chosen command as `dest`."""
     subparsers = parser.add_subparsers(title="commands", dest=dest, metavar=metavar)
     for name, module in commands.items():
         subparser = subparsers.add_parser(
             name,
-            help=module.HELP.replace("%", "%%"),  # argparse formats this one and not the description
+            help=module.HELP.replace("%", "%%"),  # argparse formats the help but not the description
             description=module.HELP[0].upper() + module.HELP[1:] + ".",
             epilog=module.EXAMPLES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -25,7 +34,7 @@ def add_commands(parser: argparse.ArgumentParser, commands: dict[str, Any], dest
 
 
 def tell_in_one_line(parser: argparse.ArgumentParser) -> None:
-    """Mistakes as one line, without the usage above it; with a way to it."""
+    """Let the parser raise its errors as a UserError of one line that refers to --help, instead of printing its usage."""
 
     def error(message: str) -> NoReturn:
         raise UserError(f"{parser.prog}: {message}; see {parser.prog} --help")

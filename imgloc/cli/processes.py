@@ -1,4 +1,4 @@
-"""The flag of commands that several processes run together."""
+"""The flag of commands that can run in several processes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import argparse
 
 
 def add_distributed(parser: argparse.ArgumentParser) -> None:
-    """--distributed, alone or with the place of this process."""
+    """Add --distributed, with an optional address and index of this process."""
     parser.add_argument(
         "--distributed",
         nargs="?",
         const="auto",
         metavar="HOST:PORT,COUNT,INDEX",
-        help="this is one process of several; alone on Slurm and TPU VMs, with its place elsewhere (see README)",
+        help="run as one of several processes; without a value on Slurm and TPU VMs, with one elsewhere (see README)",
     )

@@ -1,7 +1,7 @@
-"""Devices and how arrays lie on them, one rule each for batches and for what is trained.
+"""The device mesh, the shardings of batches and of the training state, and collectives of processes.
 
-Two axes: a batch is split over both, parameters (with their averages and optimizer state) over `fsdp` alone. XLA
-puts in the exchanges that follow, so that there is one program, a jit, for any number of devices; no `jax.pmap`.
+The mesh has two axes. A batch is sharded over both; parameters, their averages and the optimizer state over `fsdp` alone.
+XLA inserts the collectives, so that one jitted program runs on any number of devices.
 """
 
 from __future__ import annotations
@@ -9,47 +9,47 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
 
 from imgloc.errors import UserError
 
 AXES = ("data", "fsdp")
-SMALL = 4096  # numbers; an array of fewer stays whole: gathering it would take longer than it saves memory
+MIN_SHARDED_SIZE = 4096  # elements: sharding a smaller array saves less memory than its gathering costs time
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None, *, data: int = -1, fsdp: int = 1) -> Mesh:
-    """A mesh of devices (by default all of all processes) with the axes `data` and `fsdp`; -1 is what the other leaves.
+    """Return a mesh of devices (by default all devices of all processes) with the axes `data` and `fsdp`.
 
-    Raises UserError where the two do not make up the number of devices.
+    A size of -1 is inferred from the other. Raises UserError where the product of the sizes is not the number of devices.
     """
     devices = jax.devices() if devices is None else devices
-    count, given = len(devices), (data, fsdp)
-    if any(size < 1 and size != -1 for size in given) or given == (-1, -1):
-        raise UserError(f"config.devices.data is {data} and fsdp {fsdp}; possible: at least 1, and -1 for what is left in one of them")
-    left = count // math.prod(size for size in given if size != -1)
-    data, fsdp = (left if size == -1 else size for size in given)
+    count, sizes = len(devices), (data, fsdp)
+    if any(size < 1 and size != -1 for size in sizes) or sizes == (-1, -1):
+        raise UserError(f"config.devices has data {data} and fsdp {fsdp}; each must be at least 1, and one of them may be -1 (inferred)")
+    inferred = count // math.prod(size for size in sizes if size != -1)
+    data, fsdp = (inferred if size == -1 else size for size in sizes)
     if data * fsdp != count:
-        possible = ", ".join(str(size) for size in range(1, count + 1) if count % size == 0)
+        divisors = ", ".join(str(size) for size in range(1, count + 1) if count % size == 0)
         raise UserError(
-            f"config.devices asks for data {given[0]} x fsdp {given[1]}, and there are {count} device(s); "
-            f"possible: fsdp one of {possible}, with data -1 (what is left)"
+            f"config.devices has data {sizes[0]} x fsdp {sizes[1]}, but there are {count} device(s); "
+            f"possible: fsdp one of {divisors}, with data -1 (inferred)"
         )
-    # Auto axes: XLA places intermediates. Explicit ones (the default) ask every operation for a sharding.
+    # With auto axes XLA chooses the shardings of intermediates; with explicit axes, the default, every operation needs one.
     return jax.make_mesh((data, fsdp), AXES, axis_types=(jax.sharding.AxisType.Auto,) * 2, devices=devices)
 
 
 def evaluation_mesh(fsdp: int) -> Mesh:
-    """All devices, with parameters split over as many as in training, or as near to that as the number of devices here allows."""
+    """Return a mesh of all devices whose `fsdp` is that of training, or its greatest common divisor with the number of devices."""
     count = len(jax.devices())
     return make_mesh(fsdp=math.gcd(count, fsdp if fsdp > 0 else count))
 
 
 def check_batch_size(batch_size: int, mesh: Mesh, grad_accum_steps: int = 1) -> None:
-    """Refuse a training batch that devices and accumulation steps do not divide."""
+    """Raise UserError where a batch cannot be divided evenly into devices and accumulation steps."""
     parts = mesh.size * grad_accum_steps
     if batch_size % parts:
         raise UserError(
@@ -59,73 +59,76 @@ def check_batch_size(batch_size: int, mesh: Mesh, grad_accum_steps: int = 1) -> 
 
 
 def round_up(batch_size: int, mesh: Mesh) -> int:
-    """The next batch size that the devices divide: evaluation pads instead of refusing."""
+    """Return the batch size rounded up to a multiple of the number of devices, for evaluation, which pads batches."""
     return -(-batch_size // mesh.size) * mesh.size
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """One copy a device."""
+    """Return the sharding with a full copy on each device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def split_batch(mesh: Mesh) -> NamedSharding:
-    """The leading axis split over all devices."""
+    """Return the sharding of a batch: its leading axis is split over all devices."""
     return NamedSharding(mesh, PartitionSpec(AXES))
 
 
-def split_parameter(shape: Sequence[int], mesh: Mesh) -> NamedSharding:
-    """The longest axis (of equals the last) that `fsdp` divides, split over it; whole where there is none or the array is small."""
+def split_parameter(shape: Sequence[int], mesh: Mesh | AbstractMesh) -> NamedSharding:
+    """Return the sharding of a parameter: its longest axis that `fsdp` divides is split, of equally long axes the last.
+
+    An array without such an axis, or with fewer than MIN_SHARDED_SIZE elements, is replicated.
+    """
     parts = mesh.shape["fsdp"]
-    possible = [axis for axis, size in enumerate(shape) if size % parts == 0]
-    if parts == 1 or not possible or math.prod(shape) < SMALL:
-        return replicated(mesh)
-    longest = max(possible, key=lambda axis: (shape[axis], axis))
+    divisible = [axis for axis, size in enumerate(shape) if size % parts == 0]
+    if parts == 1 or not divisible or math.prod(shape) < MIN_SHARDED_SIZE:
+        return NamedSharding(mesh, PartitionSpec())
+    longest = max(divisible, key=lambda axis: (shape[axis], axis))
     return NamedSharding(mesh, PartitionSpec(*[None] * longest, "fsdp"))
 
 
-def split_state(state: Any, mesh: Mesh) -> Any:
-    """Where each array of a state (shapes suffice) lies, by `split_parameter`."""
+def split_state(state: PyTree[jax.ShapeDtypeStruct], mesh: Mesh) -> PyTree[NamedSharding]:
+    """Return the sharding of each array of a training state."""
     return jax.tree.map(lambda a: split_parameter(a.shape, mesh), state)
 
 
-def placed(state: Any, mesh: Mesh) -> Any:
-    """Shapes and dtypes of a state, each with where it lies by `split_state`: what a checkpoint is restored onto."""
-    return jax.tree.map(lambda a, where: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where), state, split_state(state, mesh))
+def placed(state: PyTree[jax.ShapeDtypeStruct], mesh: Mesh) -> PyTree[jax.ShapeDtypeStruct]:
+    """Return the shapes and dtypes of a training state with their shardings, as the target for restoring a checkpoint."""
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=split_parameter(a.shape, mesh)), state)
 
 
-def put_batch(batch: Any, mesh: Mesh) -> Any:
-    """Each process's share of a batch (NumPy, leading axis b) as global arrays."""
+def put_batch(batch: PyTree[np.ndarray], mesh: Mesh) -> PyTree[jax.Array]:
+    """Return the global arrays of a batch, of which each process passes its own part (leading axis b)."""
     return _put(batch, split_batch(mesh))
 
 
-def put_batches(batches: Any, mesh: Mesh) -> Any:
-    """Each process's share of several batches (NumPy, axes steps, b) as global arrays."""
+def put_batches(batches: PyTree[np.ndarray], mesh: Mesh) -> PyTree[jax.Array]:
+    """Return the global arrays of several batches, of which each process passes its own part (leading axes steps, b)."""
     return _put(batches, NamedSharding(mesh, PartitionSpec(None, AXES)))
 
 
-def _put(tree: Any, sharding: NamedSharding) -> Any:
+def _put(tree: PyTree[np.ndarray], sharding: NamedSharding) -> PyTree[jax.Array]:
     return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), tree)
 
 
-def on_host(tree: Any, mesh: Mesh) -> Any:
-    """All of the arrays of a tree in the memory of each process (NumPy), however they lie on the devices. All processes call this."""
+def on_host(tree: PyTree[jax.Array], mesh: Mesh) -> PyTree[np.ndarray]:
+    """Return the full arrays in the memory of each process. All processes must call this."""
     if jax.process_count() > 1:
         tree = jax.jit(lambda arrays: arrays, out_shardings=replicated(mesh))(tree)
     return jax.device_get(tree)
 
 
-def own_share(tree: Any) -> Any:
-    """What `put_batch` was given, of arrays (leading axis b) that lie as batches do: this process's share (NumPy)."""
-    return jax.device_get(tree) if jax.process_count() == 1 else jax.tree.map(_own_rows, tree)
+def own_share(tree: PyTree[jax.Array]) -> PyTree[np.ndarray]:
+    """Return the part of this process of arrays that are sharded as a batch; the inverse of `put_batch`."""
+    return jax.device_get(tree) if jax.process_count() == 1 else jax.tree.map(_local_rows, tree)
 
 
-def _own_rows(array: jax.Array) -> Any:
+def _local_rows(array: jax.Array) -> np.ndarray:
     shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start or 0)
     return np.concatenate([np.asarray(shard.data) for shard in shards])
 
 
 def barrier(name: str) -> None:
-    """Wait until all processes have come here; nothing where there is one."""
+    """Wait until all processes have called this."""
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
@@ -133,7 +136,7 @@ def barrier(name: str) -> None:
 
 
 def from_all(content: bytes) -> list[bytes]:
-    """What each process has given, in their order, in every process."""
+    """Return the contents that the processes pass, in the order of the processes. All processes must call this."""
     if jax.process_count() == 1:
         return [content]
     from jax.experimental import multihost_utils
@@ -141,29 +144,31 @@ def from_all(content: bytes) -> list[bytes]:
     sizes = np.ravel(multihost_utils.process_allgather(np.array([len(content)], np.int32)))
     padded = np.zeros(int(sizes.max()), np.uint8)
     padded[: len(content)] = np.frombuffer(content, np.uint8)
-    found = np.reshape(multihost_utils.process_allgather(padded), (len(sizes), -1))
-    return [row[:size].tobytes() for row, size in zip(found, sizes, strict=True)]
+    rows = np.reshape(multihost_utils.process_allgather(padded), (len(sizes), -1))
+    return [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]
 
 
 def check_alike(facts: Mapping[str, str]) -> None:
-    """Wait until all processes have come here. Raises UserError, in each of them, where one has other facts than the first."""
+    """Wait until all processes have called this. Raises UserError in all of them where the facts of one differ from the first."""
     first, *others = (json.loads(content) for content in from_all(json.dumps(dict(facts)).encode()))
-    for number, theirs in enumerate(others, start=1):
-        for name, mine in first.items():
-            if theirs[name] != mine:
-                raise UserError(f"{name}: {mine} for process 0, {theirs[name]} for process {number}; possible: the same for all processes")
+    for index, other in enumerate(others, start=1):
+        for name, expected in first.items():
+            if other[name] != expected:
+                raise UserError(
+                    f"{name} must be the same for all processes: it is {expected} for process 0, {other[name]} for process {index}"
+                )
 
 
 def agreed_to_stop(requested: bool, step: int) -> bool:
-    """Whether to stop before this step. Of several processes all stop at the same one, or some would wait for the others for ever."""
+    """Return whether to stop before this step; several processes agree, because otherwise some would wait for the others forever."""
     if jax.process_count() == 1:
         return requested
     from jax.experimental import multihost_utils
 
-    # jax.distributed has taken over SIGTERM; it settles on a step that no process has passed.
+    # jax.distributed handles SIGTERM and chooses a step that no process has passed.
     return bool(multihost_utils.reached_preemption_sync_point(step))
 
 
 def must_wait(mesh: Mesh) -> bool:
-    """Whether each step has to be waited for: faked CPU devices that run ahead starve each other's all-reduce."""
+    """Return whether to block on each step: CPU devices that run ahead starve the all-reduce of the others."""
     return mesh.size > 1 and jax.default_backend() == "cpu"

@@ -1,7 +1,7 @@
-"""Several processes of one run: joining them, and ending at once where one of them is gone.
+"""Several processes of one run: connecting them, and ending all of them when one is lost.
 
-A run stands still when one of its processes ends: the others wait for it in the next exchange of gradients, in a
-save, or at JAX's own end. So each of them ends too, with one line, and all start again from the last checkpoint.
+When one process ends, the others would wait for it forever in the next collective, in a save, or at the exit of JAX. So each of
+them ends with a one-line message, and the run is restarted from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ import jax
 from imgloc.devices import native_errors
 from imgloc.errors import UserError, one_line, reason, with_causes
 
-HEARTBEAT_SECONDS = 30  # without a sign of a process until it counts as gone; JAX's own 100 keep accelerators idle for longer
-# What errors say where it is another process, or the way to it, that has failed: Gloo, NCCL, JAX's coordination service.
+HEARTBEAT_SECONDS = 30  # without a heartbeat until a process counts as lost; with the 100 of JAX accelerators idle for longer
+# Parts of the messages of errors that another process or the connection to it has caused: Gloo, NCCL, JAX's coordination service.
 LOST = ("Gloo", "by peer", "NCCL", "coordination", "heartbeat", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
 def join(place: str) -> None:
-    """Connect the processes of one run: `auto`, or `HOST:PORT,COUNT,INDEX` of this one. Before anything asks for devices."""
-    obeys = signal.getsignal(signal.SIGTERM)
+    """Connect this process to the others of its run, given `auto` or its `HOST:PORT,COUNT,INDEX`. Call before devices are used.
+
+    Raises UserError where it cannot connect.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
     _initialize(place)
-    if jax.process_count() == 1:  # nobody to agree with on a step: SIGTERM stays what it was, JAX has taken it over
-        signal.signal(signal.SIGTERM, obeys)
-    _told_in_one_line()
+    if jax.process_count() == 1:  # JAX has replaced the handler in order to agree on a step with other processes
+        signal.signal(signal.SIGTERM, handler)
+    _filter_stderr()
 
 
 def _initialize(place: str) -> None:
@@ -39,36 +42,36 @@ def _initialize(place: str) -> None:
         try:
             jax.distributed.initialize(heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
         except (ValueError, RuntimeError) as error:
-            found = one_line(error, lines=1)
-            raise UserError(f"--distributed finds no cluster here ({found}); possible: --distributed=HOST:PORT,COUNT,INDEX") from error
+            cause = one_line(error, lines=1)
+            raise UserError(f"--distributed detects no cluster ({cause}); pass --distributed=HOST:PORT,COUNT,INDEX") from error
         return
-    address, count, index = _parsed(place)
+    address, count, index = _parse(place)
     try:
         jax.distributed.initialize(address, count, index, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
     except RuntimeError as error:
-        raise UserError(f"--distributed cannot join the processes at {address} ({one_line(error, lines=1)})") from error
+        raise UserError(f"--distributed cannot connect to {address} ({one_line(error, lines=1)})") from error
 
 
-def _parsed(place: str) -> tuple[str, int, int]:
-    """`HOST:PORT,COUNT,INDEX` taken apart. Raises UserError for what JAX would wait minutes for, or crash on."""
+def _parse(place: str) -> tuple[str, int, int]:
+    """Return HOST:PORT, COUNT and INDEX. Raises UserError for values on which JAX would wait for minutes or crash."""
     parts = re.fullmatch(r"(\[[^\[\]]+\]|[^:,]+):([0-9]{1,5}),([0-9]{1,9}),([0-9]{1,9})", place)
     if parts is None or not 0 < int(parts[2]) < 2**16 or int(parts[4]) >= int(parts[3]):
-        raise UserError(f"--distributed wants HOST:PORT,COUNT,INDEX such as 10.0.0.1:1234,2,0; got '{place}'")
+        raise UserError(f"--distributed must be HOST:PORT,COUNT,INDEX such as 10.0.0.1:1234,2,0, got '{place}'")
     host, port, index = parts[1], int(parts[2]), int(parts[4])
     try:
         socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        found = one_line(error)
-        raise UserError(f"--distributed: no host '{host}' is known here ({found}); possible: the name or address of the first") from error
-    if index == 0 and _is_taken(port):
-        raise UserError(f"--distributed: port {port} is in use on this host; possible: another one, the same for all processes")
+        message = f"--distributed cannot resolve host '{host}' ({one_line(error)}); pass the name or address of the host of process 0"
+        raise UserError(message) from error
+    if index == 0 and _is_in_use(port):
+        raise UserError(f"--distributed: port {port} is in use on this host; pass another one, the same for all processes")
     return f"{host}:{port}", int(parts[3]), index
 
 
-def _is_taken(port: int) -> bool:
-    """Whether a port of this host is in use: JAX's service, which all processes join, could not."""
+def _is_in_use(port: int) -> bool:
+    """Return whether a port of this host is in use, so that the coordination service of JAX cannot bind it."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended are none
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore connections that are closed
         try:
             probe.bind(("", port))
         except OSError as error:
@@ -76,8 +79,8 @@ def _is_taken(port: int) -> bool:
     return False
 
 
-def _told_in_one_line() -> None:
-    """From here on what JAX's own threads write goes through `native_errors`; what Python writes stays as it was."""
+def _filter_stderr() -> None:
+    """Send what native threads write to stderr through `native_errors`; Python continues to write to stderr directly."""
     reading, writing = os.pipe()
     program = [sys.executable, "-I", "-S", native_errors.__file__, _place()]
     os.posix_spawn(sys.executable, program, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)], setpgroup=0)
@@ -94,9 +97,9 @@ def _place() -> str:
 
 @contextlib.contextmanager
 def ending_at_once(*shared: type[Exception]) -> Iterator[None]:
-    """Where there are several processes, an error inside ends this one at once: one line, exit code 1 (UserError: 2).
+    """End this process at once on an error inside, with one line and exit code 1 (2 for a UserError), if there are several processes.
 
-    Whatever would tidy up after it waits for the others. Errors of the types `shared` come to all alike and pass.
+    Cleanup would wait for the others. Errors of the types `shared`, which all processes raise at the same step, propagate.
     """
     try:
         yield
@@ -104,14 +107,14 @@ def ending_at_once(*shared: type[Exception]) -> Iterator[None]:
         if jax.process_count() == 1 or isinstance(error, shared):
             raise
         sys.stdout.flush()
-        sys.stderr.write(f"imgloc: {_told(error)}\n")
+        sys.stderr.write(f"imgloc: {_message(error)}\n")
         sys.stderr.flush()
-        os.write(2, f"{native_errors.TOLD}\n".encode())
+        os.write(2, f"{native_errors.REPORTED}\n".encode())
         os._exit(2 if isinstance(error, UserError) else 1)
 
 
-def _told(error: Exception) -> str:
-    for behind in with_causes(error):  # whatever met it first: a save or a restore tells of its folder
-        if isinstance(behind, RuntimeError) and any(sign in str(behind) for sign in LOST):
-            return native_errors.lost(_place(), reason(behind, lines=1)[:300])
+def _message(error: Exception) -> str:
+    for cause in with_causes(error):  # a save or a restore wraps the error of the connection in one about its folder
+        if isinstance(cause, RuntimeError) and any(part in str(cause) for part in LOST):
+            return native_errors.lost_process(_place(), reason(cause, lines=1)[:300])
     return f"{_place()}: {one_line(error) if isinstance(error, UserError) else reason(error, lines=1)[:300]}"

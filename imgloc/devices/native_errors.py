@@ -1,7 +1,7 @@
-"""What JAX's own threads write to stderr as they end a process, told in one line. Run as a program beside the process.
+"""A filter of stderr that replaces the stack trace of a process that JAX aborts by one line. Runs as a program beside the process.
 
-Where the first process of a run is lost, JAX aborts the others from a thread of its own, with a stack trace: no Python
-code runs any more that could say it better. So their stderr goes through this program, which outlives them.
+When the first process of a run is lost, a thread of JAX aborts the others with a stack trace, and no Python code runs any more.
+So their stderr goes through this program, which outlives them.
 """
 
 from __future__ import annotations
@@ -10,37 +10,40 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 
-# In the first line that JAX writes where a process is lost, by whichever thread: from or of what keeps them together, or of waiting.
-BEGINS = ("coordination_service", "coordination service", "rendezvous.cc")
+# Parts of the first line that JAX writes when a process is lost; it differs between the threads that write it.
+FIRST_LINE = ("coordination_service", "coordination service", "rendezvous.cc")
 FATAL = "Terminating process because the JAX distributed service detected fatal errors"
-TOLD = "\x1d"  # what the process itself writes where it has told its end
+REPORTED = "\x1d"  # written by the process when it has reported its end itself
 
 
 def filtered(lines: Iterable[str], place: str) -> Iterator[str]:
-    """The lines as they are; those from the first about another process on, held back, become one line where they are the last words."""
+    """Yield lines until the first one about a lost process. The lines from there on are replaced by one line if JAX aborts the process.
+
+    They are dropped if the process has reported its end itself, and yielded at the end otherwise. `place` is such as `process 0 of 2`.
+    """
     held: list[str] = []
-    told = fatal = False
+    reported = fatal = False
     for line in lines:
-        told, fatal = told or TOLD in line, fatal or FATAL in line
-        if held or fatal or any(name in line for name in BEGINS) or TOLD in line:
+        reported, fatal = reported or REPORTED in line, fatal or FATAL in line
+        if held or fatal or REPORTED in line or any(part in line for part in FIRST_LINE):
             held.append(line)
         else:
             yield line
-    if fatal and not told:
-        yield f"imgloc: {lost(place, 'JAX has ended this one')}\n"
-    elif not told:
+    if fatal and not reported:
+        yield f"imgloc: {lost_process(place, 'JAX aborted this one')}\n"
+    elif not reported:
         yield from held
 
 
-def lost(place: str, what: str) -> str:
-    """What to say where the process at a place (`process 0 of 2`) ends because another has."""
-    next_step = "start all of them again; training goes on from its last checkpoint"
-    return f"{place}: another process has ended or cannot be reached ({what}); {next_step}"
+def lost_process(place: str, cause: str) -> str:
+    """Return the message of a process that ends because another one has ended."""
+    remedy = "start all of them again; training continues from its last checkpoint"
+    return f"{place}: another process has ended or cannot be reached ({cause}); {remedy}"
 
 
 def main() -> None:
-    """From stdin to stderr until the process has ended."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # they are meant for the process
+    """Filter stdin to stderr until the process has ended."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # these are for the process
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     for line in filtered(sys.stdin, sys.argv[1]):

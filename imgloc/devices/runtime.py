@@ -1,6 +1,6 @@
-"""Process settings that make XLA quick on a CPU; `prepare()` is called before jax is imported.
+"""Process settings that make XLA faster on a CPU. Only the commands apply them, never an import of the library.
 
-IMGLOC_TUNE=0 switches all of them off. A library import never calls this: only the commands do.
+IMGLOC_TUNE=0 disables the allocator settings and the compiler options.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
-# What glibc's allocator is told, by the variable that tells it from outside (mallopt(3)): the parameter's
-# number in malloc.h, and its value. XLA takes large buffers from worker threads and gives them back each
-# step; by default glibc returns them to the system and every step faults them in again.
+# Environment variable of glibc (mallopt(3)) -> the number of the parameter in malloc.h, and its value. XLA allocates and frees large
+# buffers in worker threads at each step; by default glibc returns them to the system, and every step faults them in again.
 ALLOCATOR = {
-    "MALLOC_ARENA_MAX": (-8, 2),  # with 1, small blocks of other threads lie between the large ones: up to twice the memory
+    "MALLOC_ARENA_MAX": (-8, 2),  # 1 uses up to twice the memory: small blocks of other threads fragment the heap
     "MALLOC_MMAP_MAX_": (-4, 0),
     "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),
     "MALLOC_TOP_PAD_": (-2, 64 * 2**20),
@@ -25,16 +23,16 @@ ALLOCATOR = {
 
 
 def tuned() -> bool:
-    """Whether the settings apply: yes, unless IMGLOC_TUNE=0."""
+    """Return whether the settings apply; IMGLOC_TUNE=0 disables them."""
     return os.environ.get("IMGLOC_TUNE", "1") != "0"
 
 
 def prepare() -> None:
-    """Tune the allocator and point JAX at its compilation cache. Call before jax is imported."""
+    """Configure the allocator, the compilation cache of JAX and logging. Call before jax is imported."""
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Orbax warns of its own defaults, and prints tracebacks of errors that it raises as well, later.
+    # Orbax warns about its own defaults and prints tracebacks of errors that it also raises later.
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sys.unraisablehook = _unraisablehook
@@ -47,52 +45,53 @@ def prepare() -> None:
 
 
 def _unraisablehook(unraisable: sys.UnraisableHookArgs) -> None:
-    """Python's own, but for what TensorStore says of each array of a save that has failed already, hundreds of times."""
+    """Call the hook of Python, except for the errors that TensorStore repeats for each array of a save that has already failed."""
     if not (unraisable.exc_type is RuntimeError and str(unraisable.exc_value) == "Event loop is closed"):
         sys.__unraisablehook__(unraisable)
 
 
 def cache_folder() -> Path:
-    """Where compiled programs are kept between runs: imgloc's part of the user's cache folder."""
+    """Return the folder of compiled programs in the cache folder of the user."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
     return Path(base) / "imgloc" / "xla"
 
 
-def compiler_options() -> dict[str, Any] | None:
-    """Options for `jax.jit(compiler_options=...)` on this jaxlib and backend, or None.
+def compiler_options() -> dict[str, str | int] | None:
+    """Return options for `jax.jit(compiler_options=...)` on this jaxlib and backend, or None.
 
-    On a CPU, XLA's own convolutions beat those of YNNPACK, whose matrix products and sums win
-    (`experiments/operation_forms/run.py --programs` times whole steps with these options and without).
+    On a CPU, the convolutions of XLA are faster than those of YNNPACK, whose matrix products and sums are faster than those of
+    XLA (`experiments/operation_forms/run.py --programs` measures whole steps with these options and without).
     """
-    return _where_known(_CPU_OPTIONS)
+    return _if_supported(_CPU_OPTIONS)
 
 
-def compiler_options_once() -> dict[str, Any] | None:
-    """Options for a program that runs once and computes little, such as a model's initialization, or None.
+def compiler_options_once() -> dict[str, str | int] | None:
+    """Return options for a program that runs once, such as the initialization of a model, or None.
 
-    On a CPU, LLVM's full optimization of the random numbers of many parameters takes seconds, its
-    first level a fifth of that; the numbers are the same.
+    On a CPU, level 1 of the optimization of LLVM takes a fifth of the seconds that the default takes; the results are the same.
     """
-    return _where_known(_ONCE_OPTIONS)
+    return _if_supported(_ONCE_OPTIONS)
 
 
-_CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
-_ONCE_OPTIONS = {"xla_backend_optimization_level": 1}
+_CPU_OPTIONS: dict[str, str | int] = {
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+}
+_ONCE_OPTIONS: dict[str, str | int] = {"xla_backend_optimization_level": 1}
 
 
-def _where_known(options: dict[str, Any]) -> dict[str, Any] | None:
+def _if_supported(options: dict[str, str | int]) -> dict[str, str | int] | None:
     import jax
 
-    return dict(options) if tuned() and jax.default_backend() == "cpu" and _known(tuple(options.items())) else None
+    return dict(options) if tuned() and jax.default_backend() == "cpu" and _is_supported(tuple(options.items())) else None
 
 
 @functools.cache
-def _known(options: tuple[tuple[str, Any], ...]) -> bool:
-    """Whether this jaxlib takes the options: only trying tells."""
+def _is_supported(options: tuple[tuple[str, str | int], ...]) -> bool:
+    """Return whether this jaxlib compiles with the options."""
     import jax
 
     try:
         jax.jit(lambda: 0, compiler_options=dict(options)).lower().compile()
-    except Exception:  # it says so with an error type of its own
+    except Exception:  # the type of the error is private to jaxlib
         return False
     return True

@@ -1,4 +1,4 @@
-"""Reading metrics.jsonl, the log of a run's losses and validations."""
+"""Reading metrics.jsonl, the log of training losses and validation metrics."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl: {"step", "kind": "train" or "validation", ...}; none where there is no file.
+    """Return the records {"step", "kind": "train" or "validation", ...}; [] where the file does not exist.
 
-    Lines that are none (the last one, cut off by a kill) are left out.
+    Lines that are not valid records are skipped, such as a last line that was cut off when the process was killed.
     """
     if not path.exists():
         return []

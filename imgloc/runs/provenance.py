@@ -1,4 +1,4 @@
-"""Where the numbers of a run come from: commit, package versions, machine, commands and their times."""
+"""Provenance of a run: commit, package versions, machine, devices, commands and their times."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ SETTINGS = ("IMGLOC_TUNE", "XLA_FLAGS", "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES")
 
 
 def begin_session(run: RunDir, first_step: int, devices: list[str], layout: dict[str, int]) -> None:
-    """Add this process's command, commit and whatever differs from the first process's to provenance.json."""
-    written = run.read(run.provenance)
-    now = {**surroundings(), "devices": devices, "layout": layout}
+    """Add a session to provenance.json: the command and commit of this process, and what differs from when the run began."""
+    stored = run.read(run.provenance)
+    current = {**surroundings(), "devices": devices, "layout": layout}
     session = {
         "command": command_line(),
         **commit(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "from_step": first_step,
-        **{key: value for key, value in now.items() if value != written.get(key)},
+        **{key: value for key, value in current.items() if value != stored.get(key)},
     }
-    files.write_json(run.provenance, {**written, "sessions": [*written["sessions"], session]})
+    files.write_json(run.provenance, {**stored, "sessions": [*stored["sessions"], session]})
 
 
 def note_session(run: RunDir, last_step: int, seconds: float) -> None:
-    """Note how far this process has come and its wall time so far."""
-    written = run.read(run.provenance)
-    written["sessions"][-1] |= {"to_step": last_step, "seconds": round(seconds, 1)}
-    files.write_json(run.provenance, written)
+    """Update the last session in provenance.json with the last step and the wall time of this process."""
+    stored = run.read(run.provenance)
+    stored["sessions"][-1] |= {"to_step": last_step, "seconds": round(seconds, 1)}
+    files.write_json(run.provenance, stored)
 
 
 def provenance(data_fingerprints: dict[str, str], devices: list[str], layout: dict[str, int], config_fingerprint: str) -> dict[str, Any]:
-    """Everything beside the config that a run's numbers may depend on. Written when the run begins."""
+    """Return everything besides the config that the results of a run may depend on; it is written when the run begins."""
     return {
         "config": config_fingerprint,
         "sessions": [],
@@ -55,7 +55,7 @@ def provenance(data_fingerprints: dict[str, str], devices: list[str], layout: di
 
 
 def surroundings() -> dict[str, Any]:
-    """Versions, machine and settings of this process."""
+    """Return the versions, machine and settings of this process."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -72,22 +72,21 @@ def surroundings() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name, where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def command_line() -> str:
-    """The command that this process was started by, ready to be given to a shell."""
+    """Return the command of this process, quoted for a shell."""
     return shlex.join(["imgloc", *sys.argv[1:]])
 
 
-def commit() -> dict[str, Any]:
-    """The commit of the working tree that this package is run from, and whether it has uncommitted changes."""
+def commit() -> dict[str, str | bool]:
+    """Return the commit of the working tree of this package (`unknown` without one), and whether it has uncommitted changes."""
     root = Path(__file__).parents[2]
 
     def git(*arguments: str) -> str:
@@ -95,7 +94,7 @@ def commit() -> dict[str, Any]:
         return done.stdout.strip()
 
     try:
-        # An installed package may lie in somebody else's repository: only one that tracks this file counts.
+        # An installed package may be inside another repository, so this file must be tracked.
         git("ls-files", "--error-unmatch", str(Path(__file__)))
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", "imgloc", "configs"))}
     except (OSError, subprocess.SubprocessError):

@@ -1,14 +1,16 @@
-"""What lies where in a run folder, whether it is new, unfinished or finished, and where it came from.
+"""The run folder: its files, its state (new, unfinished or finished), and its lock.
 
-config.json       every value the run was made with; its fingerprint is the run's identity
-provenance.json   commit, package versions, devices, command, wall time, data fingerprint
-data.json         classes and image channels: what prediction needs to know of the data; data of warm-start donors
-metrics.jsonl     loss and validation curves;  events/ the same for TensorBoard
-checkpoints/      best and last, by step
-not_finite/       the batch of the step at which the loss stopped being a number, if it did
-finished.json     there when training is done: last and best step
-rows/             one table of per-example rows a split;  thumbnails/ pictures for the gallery;  steps/ answers as they form
-baselines.json    class counts and median box of the training split, and its data fingerprint
+config.json       every value of the config; its fingerprint identifies the run
+provenance.json   commit, package versions, devices, commands, wall times, fingerprints of the data
+data.json         classes and image channels; data and seeds of the runs that it was warm-started from
+metrics.jsonl     training losses and validation metrics;  events/ the same for TensorBoard
+checkpoints/      the last training states, by step
+model/            the best model;  last_model/ the last one, where it is not the best
+not_finite/       the batch of the step at which the loss became NaN or infinite
+finished.json     written when training has finished: last and best step
+rows/             a table of per-example rows for each split and predictor
+thumbnails/       images of the gallery;  steps/ partial predictions
+baselines.json    what the baselines learn from the training split, and its fingerprint
 results.json      metrics with intervals;  report.html
 """
 
@@ -17,10 +19,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ml_collections import ConfigDict
 
@@ -28,7 +30,7 @@ from imgloc import files
 from imgloc.config import schema as configs
 from imgloc.errors import UserError, of_storage, one_line
 
-LONGEST_NAME = 200  # characters of a picture's file name; file systems take 255 bytes
+MAX_NAME_LENGTH = 200  # characters of the file name of a thumbnail; file systems accept 255 bytes
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class RunDir:
 
     @property
     def checkpoints(self) -> Path:
-        return self.path.absolute() / "checkpoints"  # Orbax takes absolute paths only
+        return self.path.absolute() / "checkpoints"  # Orbax requires absolute paths
 
     @property
     def model(self) -> Path:
@@ -89,19 +91,19 @@ class RunDir:
         return self.path / "results.json"
 
     def read(self, path: Path) -> dict[str, Any]:
-        """A JSON object of this folder. Raises UserError where it is missing or broken."""
+        """Return a JSON object of this folder. Raises UserError where the file is missing or damaged."""
         try:
             values = files.read_json(path)
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read '{path}': {one_line(error)}") from error
         if not isinstance(values, dict):
-            raise UserError(f"'{path}' holds no JSON object; got {type(values).__name__}")
+            raise UserError(f"'{path}' must contain a JSON object, got {type(values).__name__}")
         return values
 
     def known_results(self) -> dict[str, Any]:
-        """What results.json holds; nothing where it is absent or damaged: it is made of rows, and made again."""
+        """Return the valid entries of results.json; {} where it is missing or damaged, because it can be computed again from rows."""
         with contextlib.suppress(UserError):
-            return {name: found for name, found in self.read(self.results).items() if _is_scored(found)}
+            return {name: metrics for name, metrics in self.read(self.results).items() if _has_means(metrics)}
         return {}
 
     def rows(self, split: str, predictor: str = "model") -> Path:
@@ -111,23 +113,22 @@ class RunDir:
         return self.path / "thumbnails" / split
 
     def thumbnail(self, split: str, example_id: str) -> Path:
-        name = urllib.parse.quote(example_id, safe="")  # of a path, long: a letter may have six characters
-        short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 17]}-{files.fingerprint(example_id)}"
+        name = urllib.parse.quote(example_id, safe="")  # may be long: a quoted letter can have six characters
+        short = name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 17]}-{files.fingerprint(example_id)}"
         return self.thumbnails(split) / f"{short}.png"
 
 
-def _is_scored(found: Any) -> bool:
-    """Whether it is what results.json holds of a split: metrics with their means."""
-    return isinstance(found, dict) and all(isinstance(value, dict) and "mean" in value for value in found.values())
+def _has_means(metrics: object) -> bool:
+    return isinstance(metrics, dict) and all(isinstance(value, dict) and "mean" in value for value in metrics.values())
 
 
 def open_run(path: str) -> tuple[RunDir, ConfigDict]:
-    """A run folder that training has made, and its config. Raises UserError where there is none."""
+    """Return an existing run folder and its config. Raises UserError where there is none, or where it is of another version."""
     run = RunDir(Path(path))
     _check_name(run)
     if not run.config.is_file():
-        reason = "it has no config.json" if run.path.is_dir() else "there is no such folder"
-        raise UserError(f"'{path}' is not a run folder: {reason}; possible: a --workdir that imgloc train has written")
+        problem = "it has no config.json" if run.path.is_dir() else "there is no such folder"
+        raise UserError(f"'{path}' is not a run folder: {problem}; possible: a --workdir that imgloc train has written")
     config = configs.from_json(run.read(run.config))
     try:
         configs.check_keys(config)
@@ -138,58 +139,59 @@ def open_run(path: str) -> tuple[RunDir, ConfigDict]:
 
 
 def donors(config: ConfigDict, begun: RunDir | None = None) -> list[dict[str, Any]]:
-    """Data and seed of each run that a config is warm-started from, those behind it included.
+    """Return the data and seed of each run that a config is warm-started from, directly or through other runs.
 
-    A run that has begun keeps them in data.json: what it has seen must be known when the donor's folder has moved.
+    `begun` is the folder of the run; once training has begun, it stores them in data.json, so that they are known even when the
+    folder of a donor has moved.
     """
     if begun is not None and begun.config.is_file():
-        kept: list[dict[str, Any]] | None = begun.read(begun.data).get("donors")
-        if kept is not None:
-            return kept
+        stored: list[dict[str, Any]] | None = begun.read(begun.data).get("donors")
+        if stored is not None:
+            return stored
     if not config.train.init_from:
         return []
-    run, theirs = open_run(config.train.init_from)
-    behind = run.read(run.data).get("donors", []) if run.data.is_file() else []
-    return [{"data": configs.to_json(theirs)["data"], "seed": theirs.seed}, *behind]
+    donor, donor_config = open_run(config.train.init_from)
+    earlier = donor.read(donor.data).get("donors", []) if donor.data.is_file() else []
+    return [{"data": configs.to_json(donor_config)["data"], "seed": donor_config.seed}, *earlier]
 
 
-def state(run: RunDir, config: ConfigDict) -> str:
-    """'new', 'unfinished' or 'finished'. Raises UserError where the folder holds something else."""
+def state(run: RunDir, config: ConfigDict) -> Literal["new", "unfinished", "finished"]:
+    """Return the state of a run. Raises UserError where the folder contains another run or other files."""
     _check_name(run)
     if not run.path.exists():
         return "new"
     if not run.path.is_dir():
-        raise UserError(f"'{run.path}' is a file; --workdir wants a folder")
+        raise UserError(f"'{run.path}' is a file; --workdir must be a folder")
     if not run.config.is_file():
-        if any(not _begun(path.name) for path in run.path.iterdir()):
-            raise UserError(f"'{run.path}' holds other files and no run; choose a new or empty folder for --workdir")
+        if not all(_is_of_begun_run(path.name) for path in run.path.iterdir()):
+            raise UserError(f"'{run.path}' contains other files and no run; choose a new or empty folder for --workdir")
         return "new"
-    mine, theirs = (configs.identity(values) for values in (configs.to_json(config), run.read(run.config)))
-    if mine != theirs:
-        key, ours, stored = _first_difference(mine, theirs)
+    current, stored = (configs.identity(values) for values in (configs.to_json(config), run.read(run.config)))
+    if current != stored:
+        key, here, there = _first_difference(current, stored)
         raise UserError(
-            f"'{run.path}' holds a run of another config: {key} is {stored!r} there and {ours!r} here; "
+            f"'{run.path}' contains a run of another config: {key} is {there!r} there and {here!r} here; "
             "choose another --workdir, or remove that folder"
         )
     return "finished" if run.finished.is_file() else "unfinished"
 
 
 def _check_name(run: RunDir) -> None:
-    """Refuse a folder whose name is no text: Orbax takes none, nor does a report."""
+    """Raise UserError for a path that is not UTF-8, which neither Orbax nor a report accepts."""
     try:
         str(run.path.absolute()).encode()
     except UnicodeEncodeError:
-        raise UserError(f"'{run.path}' is not UTF-8; choose another name for the run folder, and for those that it lies in") from None
+        raise UserError(f"'{run.path}' is not UTF-8; rename the run folder or the folders above it") from None
 
 
-def _begun(name: str) -> bool:
-    """Whether a file is what a run that was killed while it began leaves behind."""
+def _is_of_begun_run(name: str) -> bool:
+    """Return whether a run that was killed before it had written config.json may have left this file."""
     return name in ("data.json", "provenance.json", ".lock") or (name.startswith(".") and name.endswith(".tmp"))
 
 
 @contextlib.contextmanager
 def locked(run: RunDir) -> Iterator[None]:
-    """Hold a run folder for one training at a time. Raises UserError where another process trains in it."""
+    """Lock a run folder while training. Raises UserError where another process holds the lock."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         file = (run.path / ".lock").open("w")
@@ -199,13 +201,14 @@ def locked(run: RunDir) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another process is training in '{run.path}'; wait for it, or choose another --workdir") from None
+            raise UserError(f"another process is training in '{run.path}'; wait until it has ended, or choose another --workdir") from None
         yield
 
 
-def _first_difference(mine: Any, theirs: Any, prefix: str = "") -> tuple[str, Any, Any]:
-    for key in sorted({*mine, *theirs}):
-        a, b = mine.get(key, "(absent)"), theirs.get(key, "(absent)")
+def _first_difference(first: Mapping[str, object], second: Mapping[str, object], prefix: str = "") -> tuple[str, object, object]:
+    """Return the dotted key and both values of the first difference of two configs that differ."""
+    for key in sorted({*first, *second}):
+        a, b = first.get(key, "(absent)"), second.get(key, "(absent)")
         if a != b:
             if isinstance(a, dict) and isinstance(b, dict):
                 return _first_difference(a, b, f"{prefix}{key}.")

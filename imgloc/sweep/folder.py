@@ -1,10 +1,10 @@
-"""What lies where in a sweep's folder, how far each point is, and who works on it.
+"""The folder of a sweep: its files, the state of each point, and the locks by which several sweeps share the points.
 
-    NAME/             the run folder of a point, as `imgloc train` and `imgloc evaluate` make it
-    sweep.json        every point's metrics, and their means over seeds with 95 % intervals
-    .sweep/           NAME.log: what a point's processes printed; ID.lock: who works on it; ID.failed: its last error
+    NAME/             the run folder of a point, written by `imgloc train` and `imgloc evaluate`
+    sweep.json        the metrics of every point, and their means over seeds with 95 % intervals
+    .sweep/           NAME.log: output of the processes of a point; ID.lock: its lock; ID.failed: its last error
 
-A run folder belongs to the point whose config it holds, under whatever name.
+A run folder belongs to the point with the same config, even if it has another name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from imgloc.sweep.points import Point
 
 @dataclass(frozen=True)
 class SweepDir:
-    """The paths of a sweep's folder."""
+    """The paths of the folder of a sweep."""
 
     path: Path
 
@@ -50,18 +50,17 @@ class SweepDir:
 
 
 def open_sweep(workdir: str) -> SweepDir:
-    """A sweep's folder, which may be absent yet. Raises UserError where something else stands there."""
+    """Return the folder of a sweep, which need not exist yet. Raises UserError where the path is a file or a run folder."""
     path = Path(workdir)
     if not workdir or (path.exists() and not path.is_dir()):
-        raise UserError(f"--workdir wants a folder; got '{workdir}'")
-    run = RunDir(path)
-    if run.config.is_file():
+        raise UserError(f"--workdir must be a folder, got '{workdir}'")
+    if RunDir(path).config.is_file():
         raise UserError(f"'{path}' is the folder of one run; choose another --workdir for the sweep")
     return SweepDir(path)
 
 
 def begin(sweep: SweepDir) -> int:
-    """Make the folder; returns the time by the clock of its file system, in nanoseconds. Raises UserError."""
+    """Create the folder and return the time of its file system in nanoseconds. Raises UserError where it cannot be written."""
     try:
         with files.naming(sweep.path):
             sweep.notes.mkdir(parents=True, exist_ok=True)
@@ -72,50 +71,48 @@ def begin(sweep: SweepDir) -> int:
 
 
 def runs_by_identity(sweep: SweepDir) -> dict[str, RunDir]:
-    """The run folders that are there, by the fingerprint of the config that each holds."""
-    found: dict[str, RunDir] = {}
-    if not sweep.path.is_dir():
-        return found
-    for stored in sorted(sweep.path.glob("*/config.json")):
-        run = RunDir(stored.parent)
-        with contextlib.suppress(UserError):  # damaged: it counts for nothing here, and is refused where it is in the way
-            found.setdefault(files.fingerprint(configs.identity(run.read(run.config))), run)
-    return found
+    """Return the existing run folders by the fingerprint of their configs."""
+    runs: dict[str, RunDir] = {}
+    for config in sorted(sweep.path.glob("*/config.json")):
+        run = RunDir(config.parent)
+        with contextlib.suppress(UserError):  # a damaged one is ignored here, and refused where it has the name of a point
+            runs.setdefault(files.fingerprint(configs.identity(run.read(run.config))), run)
+    return runs
 
 
-def run_of(sweep: SweepDir, point: Point, known: Mapping[str, RunDir] | None = None) -> RunDir:
-    """The run folder of a point: the one of its name, or one of another name that holds its config.
+def run_of(sweep: SweepDir, point: Point, runs: Mapping[str, RunDir] | None = None) -> RunDir:
+    """Return the run folder of a point: the one with its name, or another one with its config (of `runs_by_identity`).
 
-    Raises UserError where the folder of its name holds something else.
+    Raises UserError where the folder with its name contains another run or other files.
     """
     run = RunDir(sweep.path / point.name)
     if not run.config.is_file():
-        run = (runs_by_identity(sweep) if known is None else known).get(point.identity, run)
+        run = (runs_by_identity(sweep) if runs is None else runs).get(point.identity, run)
     run_dir.state(run, point.config)
     return run
 
 
 def is_trained(run: RunDir, point: Point) -> bool:
-    """Whether the training of a point is done, and what its config has scored at the end of it."""
+    """Return whether training has finished, including the evaluation that the config requests after training."""
     after = point.config.eval.after_training
     return run_dir.state(run, point.config) == "finished" and (not after or after in run.known_results())
 
 
 def is_scored(run: RunDir, point: Point, split: str) -> bool:
-    """Whether results.json has a split of the finished run, of its best checkpoint (evaluate drops old results before it writes rows)."""
+    """Return whether results.json contains the split, evaluated by the best checkpoint of the finished run."""
     if not is_trained(run, point) or split not in run.known_results():
         return False
     meta = read_meta(run.rows(split)) or {}
-    made_of = {"config": point.identity, "checkpoint": "best", "step": run.read(run.finished).get("best_step")}
-    return all(meta.get(key) == value for key, value in made_of.items())
+    expected = {"config": point.identity, "checkpoint": "best", "step": run.read(run.finished).get("best_step")}
+    return all(meta.get(key) == value for key, value in expected.items())
 
 
 @contextlib.contextmanager
-def claimed(lock: Path) -> Iterator[int | None]:
-    """Hold a point: gives the open lock for its processes to inherit, or None where somebody else holds it.
+def claim(lock: Path) -> Iterator[int | None]:
+    """Lock a point: yields the file descriptor of the lock for child processes to inherit, or None where another sweep holds it.
 
-    The kernel frees the lock when the last process that has it open ends, killed or not: a sweep that was
-    killed leaves no claim behind, and one whose training still runs has not let go of it.
+    The kernel releases the lock when the last process that has it open ends. So a killed sweep releases it, but only after its
+    training process has ended too. Raises UserError where the file system does not support locks.
     """
     with lock.open("a") as file:
         try:
@@ -124,17 +121,17 @@ def claimed(lock: Path) -> Iterator[int | None]:
         except BlockingIOError:
             held = False
         except OSError as error:
-            raise UserError(f"the file system of '{lock}' has no locks, which sweeps share points by: {error.strerror}") from error
+            raise UserError(f"the file system of '{lock}' does not support locks, which a sweep needs: {error.strerror}") from error
         yield file.fileno() if held else None
 
 
 def note_failure(sweep: SweepDir, point: Point, error: str) -> None:
-    """Keep why a point failed, for the sweeps that share this folder."""
+    """Store the error of a point for the other sweeps that share this folder."""
     files.write_json(sweep.failed(point), {"error": error})
 
 
 def failure_since(sweep: SweepDir, point: Point, begun: int) -> str | None:
-    """Why a point has failed in another sweep since this one began."""
+    """Return the error of a point that has failed in another sweep since this one began, or None."""
     path = sweep.failed(point)
     with contextlib.suppress(OSError, ValueError):
         if path.stat().st_mtime_ns > begun:
@@ -143,6 +140,6 @@ def failure_since(sweep: SweepDir, point: Point, begun: int) -> str | None:
 
 
 def unscored(sweep: SweepDir, points: Sequence[Point], split: str) -> list[Point]:
-    """The points that there is something to do for. Raises UserError where a folder of theirs holds something else."""
-    known = runs_by_identity(sweep)
-    return [point for point in points if not is_scored(run_of(sweep, point, known), point, split)]
+    """Return the points that are not trained and scored yet. Raises UserError as `run_of` does."""
+    runs = runs_by_identity(sweep)
+    return [point for point in points if not is_scored(run_of(sweep, point, runs), point, split)]

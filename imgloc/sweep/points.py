@@ -1,11 +1,11 @@
-"""The points of a sweep: what a recipe's `sweep()` yields, each as a complete, checked config with a name.
+"""The points of a sweep: the overrides that `sweep()` of a recipe yields, each as a complete, checked config with a name.
 
     def sweep():
         for lr in (1e-3, 3e-3):
             for seed in range(3):
                 yield {"optim.lr": lr, "seed": seed}
 
-A point means what `imgloc train` makes of its values as `--config.KEY=VALUE`, so each can be made again by hand.
+A point has the config of `imgloc train` with its values as `--config.KEY=VALUE`, so each can be reproduced by hand.
 """
 
 from __future__ import annotations
@@ -28,50 +28,50 @@ from imgloc.config.resolve import epochs_to_steps, override
 from imgloc.errors import UserError, reason
 from imgloc.evaluation.target import after_training, open_target
 
-MOST = 10_000  # points of a sweep: more is an endless generator
-LONGEST_NAME = 100  # characters; file systems take 255 bytes
-# Values that change no shape: only whether they are above 0 matters to what is traced.
-SCALES = ("lr", "b1", "b2", "eps", "weight_decay", "clip_norm", "ema")
+MAX_POINTS = 10_000  # more points come from a generator that does not end
+MAX_NAME_LENGTH = 100  # characters; file systems accept 255 bytes
+# Options of the optimizer that change no shape: only whether they are above 0 changes the traced program.
+SCALARS = ("lr", "b1", "b2", "eps", "weight_decay", "clip_norm", "ema")
 EXAMPLE = '{"optim.lr": 1e-3, "seed": 0}'
 
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a sweep: what it overrides, the complete config, and the name of its folder."""
+    """One run of a sweep."""
 
     overrides: Mapping[str, Any]
-    arguments: tuple[str, ...]  # --config.KEY=VALUE that make this config of the recipe: the command's, then the point's
-    config: ConfigDict
+    arguments: tuple[str, ...]  # --config.KEY=VALUE of the command, then of the point
+    config: ConfigDict  # complete
     identity: str  # fingerprint of the config
-    name: str
-    title: str  # of messages: its number and overrides
+    name: str  # of its folder
+    title: str  # number and overrides, for messages
 
 
-def read_sweep(path: str) -> list[Any]:
-    """What `sweep()` of a recipe file yields, in order. Raises UserError where it has none or that fails."""
+def read_sweep(path: str) -> list[object]:
+    """Return what `sweep()` of a recipe file yields, in order. Raises UserError where it does not exist or fails."""
     sweep = getattr(load_recipe(path), "sweep", None)
     if not callable(sweep):
-        raise UserError(f"config file '{path}' has no sweep(); possible: a function that yields overrides such as {EXAMPLE}")
-    points: list[Any] = []
+        raise UserError(f"config file '{path}' has no sweep(); add a function that yields overrides such as {EXAMPLE}")
+    points: list[object] = []
     try:
         for point in sweep():
-            points.append(dict(point) if isinstance(point, Mapping) else point)  # a generator may yield one dict over and over
-            if len(points) > MOST:
-                raise UserError(f"sweep() of '{path}' yields more than {MOST} points; does it end?")
+            points.append(dict(point) if isinstance(point, Mapping) else point)  # a generator may yield the same dict again
+            if len(points) > MAX_POINTS:
+                raise UserError(f"sweep() of '{path}' yields more than {MAX_POINTS} points; it may not end")
     except UserError:
         raise
     except (Exception, SystemExit) as error:
         raise UserError(f"sweep() of '{path}' fails after {len(points)} points: {reason(error)}") from error
     if not points:
-        raise UserError(f"sweep() of '{path}' yields no points; possible: overrides such as {EXAMPLE}")
+        raise UserError(f"sweep() of '{path}' yields no points; yield overrides such as {EXAMPLE}")
     return points
 
 
-def expand(recipe: ConfigDict, yielded: Sequence[Any], arguments: Sequence[str] = ()) -> list[Point]:
-    """The points that a recipe's `sweep()` yielded; `arguments` are the command's own overrides, for each of them.
+def expand(recipe: ConfigDict, yielded: Sequence[object], arguments: Sequence[str] = ()) -> list[Point]:
+    """Return the points of what `sweep()` of a recipe yielded; `arguments` are overrides of the command for all of them.
 
-    Raises UserError, with the point's number and values, for keys, types and ranges that `imgloc train` would
-    refuse, and for two points of the same config.
+    Raises UserError, with the number and values of the point, for keys, types and ranges that `imgloc train` refuses, and for two
+    points with the same config.
     """
     for argument in arguments:
         if not argument.startswith("--config."):
@@ -81,14 +81,14 @@ def expand(recipe: ConfigDict, yielded: Sequence[Any], arguments: Sequence[str] 
     for number, overrides in enumerate(yielded, start=1):
         title = f"point {number} of sweep()"
         if not isinstance(overrides, dict):
-            raise UserError(f"{title} is {_short(overrides)}; possible: a dict of overrides such as {EXAMPLE}")
+            raise UserError(f"{title} must be a dict of overrides such as {EXAMPLE}, got {_short(overrides)}")
         title += f" ({_short(overrides)})"
         try:
             point = _point(recipe, overrides, arguments, title)
         except UserError as error:
             raise UserError(f"{title}: {error}") from error
         if point.identity in numbers:
-            raise UserError(f"{title} is the same run as point {numbers[point.identity]}; each config is run once")
+            raise UserError(f"{title} is the same run as point {numbers[point.identity]}; remove one of them")
         numbers[point.identity] = number
         points.append(point)
     return _with_unique_names(points)
@@ -97,24 +97,24 @@ def expand(recipe: ConfigDict, yielded: Sequence[Any], arguments: Sequence[str] 
 def _point(recipe: ConfigDict, overrides: Mapping[Any, Any], arguments: Sequence[str], title: str) -> Point:
     for key in overrides:
         if not isinstance(key, str) or not all(part.isidentifier() for part in key.split(".")):
-            raise UserError(f"key {key!r} is no dotted name such as 'optim.lr'")
+            raise UserError(f"key {key!r} is not a dotted name such as 'optim.lr'")
         if key in override_keys(arguments):
-            raise UserError(f"'{key}' is also set by --config.{key}; possible: one of the two")
+            raise UserError(f"'{key}' is also set by --config.{key}; set it once")
     values = {key: plain(value) for key, value in overrides.items()}
     flags = (*arguments, *(f"--config.{key}={value if isinstance(value, str) else repr(value)}" for key, value in values.items()))
     config = override(recipe, flags)
     for key, value in values.items():
-        meant = functools.reduce(getattr, key.split("."), config)
-        configs.check_type(key, value, meant)  # '0.1' passes as a flag for a number; here a number is meant as one
-        if plain(meant) != value:
-            raise UserError(f"config key '{key}' became {meant!r}; got {value!r}")
+        resolved = functools.reduce(getattr, key.split("."), config)
+        configs.check_type(key, value, resolved)  # a flag accepts '0.1' for a number, but a point must have a number
+        if plain(resolved) != value:
+            raise UserError(f"config key '{key}' is {value!r} in the point, but {resolved!r} in its config")
     config = epochs_to_steps(config)
     identity = configs.fingerprint(config)
     return Point(values, flags, config, identity, _name(values, config, identity), title)
 
 
 def plain(value: Any) -> Any:
-    """A value as Python's own: scalars of NumPy and JAX as numbers, lists as tuples."""
+    """Return a value with scalars of NumPy and JAX as Python numbers, and lists as tuples."""
     if isinstance(value, list | tuple):
         return tuple(plain(item) for item in value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
@@ -122,34 +122,35 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
+    """Return one line of at most 200 characters for messages."""
     if isinstance(value, dict):
-        text = ", ".join(f"{key}={plain(item)!r}" if not isinstance(item, str) else f"{key}={item}" for key, item in value.items())
+        value = ", ".join(f"{key}={item if isinstance(item, str) else repr(plain(item))}" for key, item in value.items())
     else:
-        text = repr(value)
-    text = " ".join(text.split()) or "no overrides"
+        value = repr(value)
+    text = " ".join(value.split()) or "no overrides"
     return text if len(text) <= 200 else text[:200] + " ..."
 
 
 def _name(overrides: Mapping[str, Any], config: ConfigDict, identity: str) -> str:
-    """`lr=0.001,seed=0`: every key that the point sets, by the shortest end of it that means no other key.
+    """Return a name such as `lr=0.001,seed=0`: every key that the point sets, by its shortest unique suffix.
 
-    It depends on this point alone, so that points added later rename none. What a file system may refuse or
-    fold together (long, upper case, odd characters) is replaced, and told apart by the config's fingerprint.
+    The name depends on this point alone, so that adding points does not rename others. Names that file systems may refuse or not
+    distinguish (long, upper case, special characters) are replaced and made unique by the fingerprint of the config.
     """
     leaves = configs.leaves(config)
     raw = ",".join(f"{_shortest(key, leaves)}={_text(value)}" for key, value in overrides.items()) or "recipe"
     name = re.sub(r"[^a-z0-9._=,+-]", "_", raw)
-    return name if name == raw and len(raw) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 10]}__{identity[:8]}"
+    return name if name == raw and len(raw) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 10]}__{identity[:8]}"
 
 
 def _shortest(key: str, leaves: Sequence[str]) -> str:
     parts = key.split(".")
-    ends = [".".join(parts[i:]) for i in range(len(parts) - 1, -1, -1)]
-    return next(end for end in ends if end == key or sum(f".{leaf}".endswith(f".{end}") for leaf in leaves) == 1)
+    suffixes = [".".join(parts[i:]) for i in range(len(parts) - 1, -1, -1)]
+    return next(suffix for suffix in suffixes if suffix == key or sum(f".{leaf}".endswith(f".{suffix}") for leaf in leaves) == 1)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, tuple):
         return "x".join(_text(item) for item in value)
     if isinstance(value, bool):
@@ -160,29 +161,24 @@ def _text(value: Any) -> str:
 
 
 def _with_unique_names(points: Sequence[Point]) -> list[Point]:
-    """Points whose names are alike (1x2 is a tuple and may be a string) are told apart by their fingerprints."""
+    """Append fingerprints to equal names, such as those of the tuple (1, 2) and the string 1x2."""
     count = collections.Counter(point.name for point in points)
-    named = []
-    for point in points:
-        name = point.name if count[point.name] == 1 else f"{point.name}__{point.identity[:8]}"
-        named.append(dataclasses.replace(point, name=name))
-    return named
+    return [point if count[point.name] == 1 else dataclasses.replace(point, name=f"{point.name}__{point.identity[:8]}") for point in points]
 
 
-def check(points: Sequence[Point], split: str, say: Callable[[str], None]) -> None:
-    """Build what each point names, and run a step and an evaluation of it on shapes alone (`jax.eval_shape`).
+def check(points: Sequence[Point], split: str, report: Callable[[str], None]) -> None:
+    """Make the checks of `imgloc train` and `imgloc evaluate` for each point; nothing is computed or written.
 
-    The same checks that `imgloc train` and `imgloc evaluate` make before they write anything; configs that differ in
-    nothing but seed and strengths are traced once. Raises UserError that names the point.
+    Points whose configs differ only in seed, strengths and rates are traced once. Raises UserError with the title of the point.
     """
     from imgloc.training import setup
 
     traced: set[str] = set()
     for number, point in enumerate(points, start=1):
-        key = files.fingerprint(_shape_of(point.config))
+        key = files.fingerprint(_traced_values(point.config))
         if key in traced:
             continue
-        say(f"checking point {number} of {len(points)}: {point.name}")
+        report(f"checking point {number} of {len(points)}: {point.name}")
         try:
             parts = setup.set_up(point.config)
             if point.config.train.init_from:
@@ -194,18 +190,18 @@ def check(points: Sequence[Point], split: str, say: Callable[[str], None]) -> No
         traced.add(key)
 
 
-def _shape_of(config: ConfigDict) -> dict[str, Any]:
-    """What of a config its shapes can depend on."""
+def _traced_values(config: ConfigDict) -> dict[str, Any]:
+    """Return the values of a config that the traced program can depend on."""
     values = configs.to_json(config)
     del values["seed"]
-    values["optim"] |= {key: values["optim"][key] > 0 for key in SCALES}
+    values["optim"] |= {key: values["optim"][key] > 0 for key in SCALARS}
     for entry in values["losses"].values():
         entry["weight"] = entry["weight"] > 0
     return values
 
 
 def without_seed(config: ConfigDict) -> str:
-    """What the runs of one config under several seeds have in common: a fingerprint."""
+    """Return a fingerprint of a config without its seed, the same for the runs of one config with several seeds."""
     values = configs.identity(configs.to_json(config))
     del values["seed"]
     return files.fingerprint(values)

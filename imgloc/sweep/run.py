@@ -1,4 +1,4 @@
-"""Running the points of a sweep, one after another in fresh processes, beside other sweeps on the same folder."""
+"""Running the points of a sweep one after another in new processes; several sweeps may share a folder."""
 
 from __future__ import annotations
 
@@ -22,47 +22,46 @@ from imgloc.sweep.folder import SweepDir
 from imgloc.sweep.points import Point
 from imgloc.training.preemption import FOLLOW_STDIN, StopRequest
 
-POLL = 0.5  # seconds between looks at a process, and at points that others work on
-Show = Callable[[Point, str, str], None]  # of a point: its state (a name in table.STATES) and a note
+POLL_SECONDS = 0.5  # between checks of a process, and of points that other sweeps run
+Show = Callable[[Point, str, str], None]  # reports a point, its state (a name in table.STATES) and a note
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep was asked for."""
+    """The arguments of a sweep."""
 
     sweep: SweepDir
-    recipe: str  # the file
+    recipe: str  # path of the file
     split: str
 
 
 def run_points(plan: Plan, points: Sequence[Point], stop: StopRequest, show: Show) -> dict[str, str]:
-    """Train and score each point that is not; returns {name: error} of those that failed.
+    """Train and score each point that is unfinished; returns {name: error} of those that failed.
 
-    A point that another sweep works on is waited for, so that this ends when all points have ended, and is taken
-    over where that one is killed. Ends early, with the running point's state saved, when `stop` says so.
-    Raises UserError where the folder cannot be written or the recipe has changed.
+    Waits for points that other sweeps run, and takes them over when such a sweep is killed. Ends early, with the state of the
+    running point saved, when `stop` is requested. Raises UserError where the folder cannot be written or the recipe has changed.
     """
     begun = folder.begin(plan.sweep)
     failed: dict[str, str] = {}
     waiting = list(points)
     while waiting and not stop.requested:
-        held = []
+        unfinished = []
         for point in waiting:
             state, note = _finish(plan, point, begun, stop, show) if not stop.requested else ("waiting", "")
             show(point, state, note)
             if state == "failed":
                 failed[point.name] = note
             elif state != "finished":
-                held.append(point)
-        if len(held) == len(waiting) and not stop.requested:
-            time.sleep(POLL)
-        waiting = held
+                unfinished.append(point)
+        if len(unfinished) == len(waiting) and not stop.requested:
+            time.sleep(POLL_SECONDS)
+        waiting = unfinished
     return failed
 
 
 def _finish(plan: Plan, point: Point, begun: int, stop: StopRequest, show: Show) -> tuple[str, str]:
-    """Bring a point to its end where nobody else does; returns its state and a note."""
-    with folder.claimed(plan.sweep.lock(point)) as lock:
+    """Finish a point that no other sweep holds; returns its state and a note."""
+    with folder.claim(plan.sweep.lock(point)) as lock:
         if lock is None:
             return "elsewhere", ""
         error = folder.failure_since(plan.sweep, point, begun)
@@ -71,8 +70,8 @@ def _finish(plan: Plan, point: Point, begun: int, stop: StopRequest, show: Show)
         check_recipe(plan.recipe, point)
         try:
             error = _train_and_score(plan, point, lock, stop, show)
-        except UserError as broken:  # its folder is not what it was when the sweep began
-            error = str(broken)
+        except UserError as refusal:  # its folder has changed since the sweep began
+            error = str(refusal)
         if error and not stop.requested:
             folder.note_failure(plan.sweep, point, error)
             return "failed", error
@@ -83,44 +82,42 @@ def _finish(plan: Plan, point: Point, begun: int, stop: StopRequest, show: Show)
 
 
 def _train_and_score(plan: Plan, point: Point, lock: int, stop: StopRequest, show: Show) -> str:
-    """Why a point did not reach its end; nothing where it did. Raises UserError for a folder that holds something else."""
+    """Return why a point did not finish, or "". Raises UserError where its folder contains another run or other files."""
     run, log = folder.run_of(plan.sweep, point), plan.sweep.log(point)
     if folder.is_scored(run, point, plan.split):
         return ""
     if not folder.is_trained(run, point):
         command = ["train", "--config", plan.recipe, "--workdir", str(run.path), *point.arguments]
         show(point, "training", "")
-        broken = run_process(command, log, lock, stop, lambda note: show(point, "training", note))
-        if broken or not folder.is_trained(run, point):
-            return broken or "ended before its last step, its state is saved"
-    if folder.is_scored(run, point, plan.split):  # its config has that split scored after training
+        error = run_process(command, log, lock, stop, lambda note: show(point, "training", note))
+        if error or not folder.is_trained(run, point):
+            return error or "ended before its last step, its state is saved"
+    if folder.is_scored(run, point, plan.split):  # by the evaluation after training that its config requests
         return ""
     if stop.requested:
         return "stopped"
     show(point, "scoring", "")
     command = ["evaluate", str(run.path), "--split", plan.split]
-    broken = run_process(command, log, lock, stop)
-    return broken or ("" if folder.is_scored(run, point, plan.split) else "imgloc evaluate wrote no results")
+    error = run_process(command, log, lock, stop)
+    return error or ("" if folder.is_scored(run, point, plan.split) else "imgloc evaluate wrote no results")
 
 
 def check_recipe(recipe: str, point: Point) -> None:
-    """Refuse to go on where the recipe file no longer gives the config that was checked when the sweep began."""
+    """Raise UserError where the recipe no longer has the config that was checked when the sweep began."""
     changed = f"'{recipe}' has changed since this sweep began"
     try:
-        now = configs.fingerprint(resolve(read_recipe(recipe), point.arguments))
+        identity = configs.fingerprint(resolve(read_recipe(recipe), point.arguments))
     except UserError as error:
         raise UserError(f"{changed}: {error}") from error
-    if now != point.identity:
-        raise UserError(f"{changed}; '{point.name}' would be another run. Sweep again, or undo that")
+    if identity != point.identity:
+        raise UserError(f"{changed}, so that '{point.name}' would be another run; start the sweep again, or undo the change")
 
 
 def run_process(arguments: Sequence[str], log: Path, lock: int, stop: StopRequest, tick: Callable[[str], None] | None = None) -> str:
-    """Run `imgloc ARGUMENTS` to its end, its output added to a log; returns its error in one line, or nothing.
+    """Run `imgloc ARGUMENTS` and append its output to a log; returns its error in one line, or "".
 
-    `tick` is told the last line that it printed, every POLL seconds.
-
-    It runs in a process group of its own, so that a Ctrl-C reaches it once, through here: its standard input is
-    closed, as it also is where this process is killed, and training stops after its step. It inherits the lock.
+    `tick` is called with the last line of output every POLL_SECONDS. The process inherits the lock and has its own process group,
+    so that Ctrl-C does not reach it. To stop training, its standard input is closed; this also happens when this process is killed.
     """
     environment = {**os.environ, FOLLOW_STDIN: "1"}
     with files.naming(log), log.open("ab") as output:
@@ -133,7 +130,7 @@ def run_process(arguments: Sequence[str], log: Path, lock: int, stop: StopReques
                 stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
         except (OSError, ValueError) as error:
-            return f"cannot be started: {reason(error)}"
+            return f"cannot start: {reason(error)}"
     try:
         code = _wait(process, arguments[0], stop, lambda: tick(_last_line(log, start)) if tick else None)
     except BaseException:
@@ -147,17 +144,17 @@ def run_process(arguments: Sequence[str], log: Path, lock: int, stop: StopReques
 
 
 def _wait(process: subprocess.Popen[bytes], command: str, stop: StopRequest, tick: Callable[[], None]) -> int:
-    asked = False
+    stopping = False
     while True:
         try:
-            return process.wait(POLL)
+            return process.wait(POLL_SECONDS)
         except subprocess.TimeoutExpired:
             tick()
-        if stop.requested and not asked:
-            asked = True
+        if stop.requested and not stopping:
+            stopping = True
             if process.stdin:
                 process.stdin.close()
-            if command != "train":  # it has no state to save
+            if command != "train":  # which has no state to save
                 process.terminate()
 
 
@@ -169,13 +166,13 @@ def _last_line(log: Path, start: int) -> str:
 
 
 def error_line(printed: str, code: int) -> str:
-    """What a process that failed says of it: the error that its traceback ends with, else its last line."""
+    """Return the error of a process that failed: the error of its last traceback, or else its last line of output."""
     if code < 0:
         return f"ended by {signal.Signals(-code).name}"
     lines = [line for line in printed.splitlines() if line.strip()]
     starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (")]
     if starts:
-        told = [line for line in lines[starts[-1] + 1 :] if not line.startswith(" ")]
-        lines = told[:1] or lines
+        errors = [line for line in lines[starts[-1] + 1 :] if not line.startswith(" ")]
+        lines = errors[:1] or lines
     last = lines[-1] if lines else f"ended with exit code {code}"
     return last.split(": ", 1)[1] if last.startswith("imgloc ") and ": " in last else last

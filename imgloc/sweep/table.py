@@ -1,4 +1,4 @@
-"""What is seen of a sweep: how it goes on, and at its end the means over seeds."""
+"""The output of a sweep: its progress, and at its end the means over seeds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from imgloc.config.registry import declared
 from imgloc.evaluation.statistics import t_interval
+from imgloc.interfaces import Task
 from imgloc.sweep import folder
 from imgloc.sweep.folder import SweepDir
 from imgloc.sweep.points import Point, without_seed
@@ -20,36 +22,35 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 STATES = {"training": "cyan", "scoring": "cyan", "elsewhere": "blue", "failed": "red", "waiting": "dim", "finished": "green"}
-SHOWN = 20  # points in the live table; the others are counted
-HEADLINE = ("top1", "mean_iou", "gt_known_50", "top1_loc_50")  # and the one that the best checkpoint was chosen by
-CAPTION = "mean over seeds ± half of its 95 % t interval; one seed has none"
+MAX_LIVE_ROWS = 20  # points in the live table; the others are counted
+CAPTION = "mean over seeds ± half of its 95 % t interval; a single seed has no interval"
 
 
 class Live:
-    """The points as they go on: a table on a terminal, else a plain line for each change of state. Use as `show`."""
+    """Shows the progress of the points: a live table on a terminal, else a line for each change of state. Call it as `run.Show`."""
 
     def __init__(self, console: Console, todo: Sequence[Point], finished: int) -> None:
         from rich.live import Live
 
         self._console = console
         self._states = {point.name: ("waiting", "") for point in todo}
-        self._before, self._count = finished, finished + len(todo)
-        self._began = {point.name: math.nan for point in todo}
+        self._finished_before, self._count = finished, finished + len(todo)
+        self._started = {point.name: math.nan for point in todo}
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=2) if console.is_terminal else None
 
     def __call__(self, point: Point, state: str, note: str = "") -> None:
-        """A point has come to a state, or goes on in it with another note."""
-        before, _ = self._states[point.name]
-        if before not in ("training", "scoring") and state in ("training", "scoring"):
-            self._began[point.name] = time.monotonic()
-        if not math.isnan(self._began[point.name]) and state in ("finished", "failed"):
-            seconds = time.monotonic() - self._began[point.name]
+        """Report the state of a point, or a new note for the same state."""
+        previous, _ = self._states[point.name]
+        if previous not in ("training", "scoring") and state in ("training", "scoring"):
+            self._started[point.name] = time.monotonic()
+        if not math.isnan(self._started[point.name]) and state in ("finished", "failed"):
+            seconds = time.monotonic() - self._started[point.name]
             note = f"{note}  " * bool(note) + f"after {seconds:,.0f} s"
         self._states[point.name] = (state, note)
-        if self._live is None and state != before:
-            done = self._before + sum(at == "finished" for at, _ in self._states.values())
-            said = f"{state}: {note}" if note else state
-            self._console.print(f"{done}/{self._count} finished  {point.name}  {said}", markup=False, highlight=False, soft_wrap=True)
+        if self._live is None and state != previous:
+            done = self._finished_before + sum(state == "finished" for state, _ in self._states.values())
+            text = f"{state}: {note}" if note else state
+            self._console.print(f"{done}/{self._count} finished  {point.name}  {text}", markup=False, highlight=False, soft_wrap=True)
 
     def _table(self) -> Table:
         from rich.box import SIMPLE_HEAD
@@ -57,14 +58,16 @@ class Live:
         from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        ordered = sorted(self._states.items(), key=lambda item: list(STATES).index(item[1][0]))  # stable: what goes on comes first
-        longest = max((len(name) for name, _ in ordered[:SHOWN]), default=0)
-        for column, width in (("point", min(longest, 40)), ("", max(map(len, STATES))), ("", None)):  # the notes give way to the names
+        ordered = sorted(
+            self._states.items(), key=lambda item: list(STATES).index(item[1][0])
+        )  # running points come first; the sort is stable
+        longest = max((len(name) for name, _ in ordered[:MAX_LIVE_ROWS]), default=0)
+        for column, width in (("point", min(longest, 40)), ("", max(map(len, STATES))), ("", None)):  # notes are cut before names
             table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=width)
-        for name, (state, note) in ordered[:SHOWN]:
+        for name, (state, note) in ordered[:MAX_LIVE_ROWS]:
             table.add_row(Text(name), Text(state, STATES[state]), Text(note))
         counts = collections.Counter(state for state, _ in self._states.values())
-        counts["finished"] += self._before
+        counts["finished"] += self._finished_before
         table.caption = "  ".join(f"{count} {state}" for state, count in counts.items() if count)
         table.caption_justify = "left"
         return table
@@ -80,15 +83,15 @@ class Live:
 
 
 def summary(sweep: SweepDir, points: Sequence[Point], split: str, failed: Mapping[str, str]) -> dict[str, Any]:
-    """What sweep.json holds: each point's metrics, and means over the seeds of each config with t intervals.
+    """Return the content of sweep.json: the metrics of each point, and their means over the seeds of each config with t intervals.
 
-    Of finished points only, and of nothing but them: the same whenever and in however many sessions they were run.
+    It depends on the results of the finished points alone, not on when or in how many sessions they were run.
     """
-    known = folder.runs_by_identity(sweep)
-    told = []
+    runs = folder.runs_by_identity(sweep)
+    entries = []
     groups: dict[str, list[tuple[Point, dict[str, float]]]] = {}
     for point in points:
-        run = None if point.name in failed else folder.run_of(sweep, point, known)
+        run = None if point.name in failed else folder.run_of(sweep, point, runs)
         means: dict[str, float] = {}
         entry: dict[str, Any] = {"name": point.name, "overrides": dict(point.overrides)}
         if run is None:
@@ -98,44 +101,50 @@ def summary(sweep: SweepDir, points: Sequence[Point], split: str, failed: Mappin
             entry |= {"state": "finished", "run": run.path.name, "metrics": means}
         else:
             entry["state"] = "unfinished"
-        told.append(entry)
+        entries.append(entry)
         groups.setdefault(without_seed(point.config), []).append((point, means))
-    return {"split": split, "points": told, "groups": [_group(members) for members in groups.values()]}
+    return {"split": split, "points": entries, "groups": [_group(members) for members in groups.values()]}
 
 
 def _group(members: Sequence[tuple[Point, Mapping[str, float]]]) -> dict[str, Any]:
-    """One config: its seeds that are scored, and each metric's mean and interval over them."""
+    """Return the entry of one config: its scored seeds, and the mean and interval of each metric over them."""
     scored = [(point.config.seed, means) for point, means in members if means]
     metrics = {}
     for name in scored[0][1] if scored else ():
         values = [means[name] for _, means in scored if name in means]
-        only = {"mean": values[0], "low": None, "high": None, "n": 1}
-        metrics[name] = only if len(values) == 1 else dataclasses.asdict(t_interval(values))
-    settings = {key: value for key, value in members[0][0].overrides.items() if key != "seed"}
-    best = members[0][0].config.train.best_metric
-    return {"overrides": settings, "best_metric": best, "seeds": [seed for seed, _ in scored], "points": len(members), "metrics": metrics}
+        single = {"mean": values[0], "low": None, "high": None, "n": 1}
+        metrics[name] = single if len(values) == 1 else dataclasses.asdict(t_interval(values))
+    first = members[0][0]
+    return {
+        "overrides": {key: value for key, value in first.overrides.items() if key != "seed"},
+        "headline_metrics": list(declared("tasks", first.config.task, Task).headline_metrics),
+        "best_metric": first.config.train.best_metric,
+        "seeds": [seed for seed, _ in scored],
+        "points": len(members),
+        "metrics": metrics,
+    }
 
 
-def seeds_table(found: Mapping[str, Any]) -> Table:
-    """Headline metrics of each config of a summary, over its seeds."""
+def seeds_table(summary: Mapping[str, Any]) -> Table:
+    """Return a table of the headline metrics of each config of a summary over its seeds, and of the metric of the best checkpoint."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    groups = found["groups"]
-    there = {name for group in groups for name in group["metrics"]}
-    best = [group["best_metric"] for group in groups]
-    shown = [name for name in dict.fromkeys([*HEADLINE, *best]) if name in there]
+    groups = summary["groups"]
+    headlines = [name for group in groups for name in group["headline_metrics"]]
+    names = dict.fromkeys([*headlines, *(group["best_metric"] for group in groups)])
+    columns = [name for name in names if any(name in group["metrics"] for group in groups)]
     table = Table(caption=CAPTION, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.caption_justify = "left"
     table.add_column("config", overflow="fold")
     table.add_column("seeds", justify="right")
-    for name in shown:
+    for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for group in groups:
-        settings = ", ".join(f"{key}={value}" for key, value in group["overrides"].items()) or "as the recipe"
+        settings = ", ".join(f"{key}={value}" for key, value in group["overrides"].items()) or "recipe"
         count = str(len(group["seeds"])) + (f" of {group['points']}" if len(group["seeds"]) < group["points"] else "")
-        table.add_row(Text(settings), count, *(_cell(group["metrics"].get(name)) for name in shown))
+        table.add_row(Text(settings), count, *(_cell(group["metrics"].get(name)) for name in columns))
     return table
 
 

@@ -1,4 +1,4 @@
-"""Last words of a process: those about another process become one line, all others stay."""
+"""The filter of stderr: lines about a lost process become one line, all others pass."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 from imgloc.devices import native_errors
-from imgloc.devices.native_errors import BEGINS, FATAL, TOLD, filtered, lost
+from imgloc.devices.native_errors import FATAL, FIRST_LINE, REPORTED, filtered, lost_process
 
 ABORT = [
-    f"E1123 {BEGINS[0]}_agent.cc:289] Polled an error\n",
+    f"E1123 {FIRST_LINE[0]}_agent.cc:289] Polled an error\n",
     f"F1123 client.h:80] {FATAL}. This most likely\n",
     "*** stack trace: ***\n",
     "@ 0x7f\n",
@@ -17,28 +17,28 @@ ABORT = [
 
 
 def test_an_abort_becomes_one_line() -> None:
-    found = list(filtered(["a warning\n", *ABORT], "process 1 of 2"))
-    assert found == ["a warning\n", f"imgloc: {lost('process 1 of 2', 'JAX has ended this one')}\n"]
-    assert list(filtered(ABORT[1:], "process 1 of 2")) == found[1:]
+    message = f"imgloc: {lost_process('process 1 of 2', 'JAX aborted this one')}\n"
+    assert list(filtered(["a warning\n", *ABORT], "process 1 of 2")) == ["a warning\n", message]
+    assert list(filtered(ABORT[1:], "process 1 of 2")) == [message]
 
 
-def test_any_of_jax_s_threads_may_be_the_first_to_say_it() -> None:
+def test_any_thread_of_jax_may_write_the_first_line() -> None:
     first = "W1123 preemption_sync_manager.cc:147] Failed to retrieve preemption notice from coordination service: UNAVAILABLE\n"
-    assert list(filtered([first, *ABORT], "")) == [f"imgloc: {lost('', 'JAX has ended this one')}\n"]
+    assert list(filtered([first, *ABORT], "")) == [f"imgloc: {lost_process('', 'JAX aborted this one')}\n"]
 
 
-def test_what_the_process_itself_has_told_is_not_told_again() -> None:
-    assert list(filtered(["a\n", *ABORT[:1], f"{TOLD}\n", *ABORT[1:]], "")) == ["a\n"]
-    assert list(filtered([*ABORT, f"{TOLD}\n"], "")) == []
+def test_an_end_that_the_process_has_reported_is_not_reported_again() -> None:
+    assert list(filtered(["a\n", *ABORT[:1], f"{REPORTED}\n", *ABORT[1:]], "")) == ["a\n"]
+    assert list(filtered([*ABORT, f"{REPORTED}\n"], "")) == []
 
 
-def test_without_an_abort_nothing_is_lost() -> None:
+def test_without_an_abort_all_lines_pass() -> None:
     lines = ["a\n", ABORT[0], "b\n", "c"]
     assert list(filtered(lines, "")) == lines
     assert list(filtered([], "")) == []
 
 
-def test_as_a_program_it_reads_stdin_and_writes_stderr() -> None:
+def test_the_program_filters_stdin_to_stderr() -> None:
     program = [sys.executable, "-I", "-S", native_errors.__file__, "process 0 of 2"]
     done = subprocess.run(program, input=b"\xff plain\n" + "".join(ABORT).encode(), capture_output=True, check=True)
     assert done.stdout == b""

@@ -1,4 +1,4 @@
-"""Process settings: by the commands alone, and off where the user says so."""
+"""Process settings: only commands apply them, and the user can disable them."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ def test_importing_the_library_sets_nothing() -> None:
     assert python(code) == "True"
 
 
-def test_the_compilation_cache_lies_in_the_users_cache_folder_unless_named(tmp_path: Path) -> None:
-    code = "import os; from imgloc import runtime; runtime.prepare(); print(os.environ['JAX_COMPILATION_CACHE_DIR'])"
+def test_the_compilation_cache_is_in_the_users_cache_folder_by_default(tmp_path: Path) -> None:
+    code = "import os; from imgloc.devices import runtime; runtime.prepare(); print(os.environ['JAX_COMPILATION_CACHE_DIR'])"
     assert python(code, XDG_CACHE_HOME=str(tmp_path)) == str(tmp_path / "imgloc" / "xla")
     assert python(code, JAX_COMPILATION_CACHE_DIR="mine") == "mine"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
-def test_the_allocator_keeps_large_buffers_only_where_tuned() -> None:
-    # With M_MMAP_MAX = 0 a large buffer comes from the heap, whose end sbrk tells.
+def test_the_allocator_keeps_large_buffers_only_if_tuned() -> None:
+    # With M_MMAP_MAX = 0 a large buffer is allocated on the heap, whose end sbrk returns.
     code = (
-        "from imgloc import runtime; runtime.prepare(); import ctypes; libc = ctypes.CDLL(None); libc.sbrk.restype = ctypes.c_void_p;"
+        "from imgloc.devices import runtime; runtime.prepare(); import ctypes;"
+        "libc = ctypes.CDLL(None); libc.sbrk.restype = ctypes.c_void_p;"
         "libc.sbrk.argtypes = [ctypes.c_ssize_t]; before = libc.sbrk(0); keep = bytearray(256 << 20);"
         "print(libc.sbrk(0) - before > 200 << 20)"
     )
@@ -50,14 +51,14 @@ def test_the_allocator_keeps_large_buffers_only_where_tuned() -> None:
     assert python(code, IMGLOC_TUNE="0") == "False"
 
 
-def test_compiler_options_are_off_where_not_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiler_options_are_none_if_not_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGLOC_TUNE", "0")
     assert runtime.compiler_options() is None
     assert runtime.compiler_options_once() is None
 
 
 @pytest.mark.parametrize(("function", "options"), [("compiler_options", "_CPU_OPTIONS"), ("compiler_options_once", "_ONCE_OPTIONS")])
-def test_compiler_options_are_those_that_this_jaxlib_takes(function: str, options: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiler_options_are_those_that_this_jaxlib_supports(function: str, options: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGLOC_TUNE", "1")
     assert getattr(runtime, function)() == getattr(runtime, options)
     monkeypatch.setattr(runtime, options, {"xla_no_such_option": "1"})
@@ -67,5 +68,5 @@ def test_compiler_options_are_those_that_this_jaxlib_takes(function: str, option
 def test_a_program_compiled_to_run_once_computes_the_same_bits() -> None:
     model = recurrent.Model(num_classes=10, **recurrent.TINY)
     init = functools.partial(step.init_state, shape=(64, 64, 1), model=model, optimizer=optax.adam(1e-3), ema_decay=0.0)
-    quickly, fully = (jax.jit(init, compiler_options=options)(0) for options in (runtime.compiler_options_once(), None))
-    jax.tree.map(np.testing.assert_array_equal, quickly, fully)
+    fast, full = (jax.jit(init, compiler_options=options)(0) for options in (runtime.compiler_options_once(), None))
+    jax.tree.map(np.testing.assert_array_equal, fast, full)

@@ -1,4 +1,4 @@
-"""Rows: written sorted, read whole, refused where they are stale."""
+"""Tables of predictions: written sorted, read completely, refused where they are stale."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Any
 
 import pandas
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from imgloc.errors import UserError
-from imgloc.runs.prediction_table import best_median_worst, meta_path, read_meta, read_rows, write_rows
+from imgloc.runs.prediction_table import meta_path, read_meta, read_rows, write_rows
 from tests.refusals import assert_refused
 
 META = {"config": "c0ffee", "step": 7}
@@ -25,10 +23,10 @@ def some_rows() -> list[dict[str, Any]]:
 def test_rows_come_back_sorted_by_id(tmp_path: Path) -> None:
     path = tmp_path / "run" / "rows" / "test.jsonl"
     write_rows(path, some_rows(), META)
-    found = read_rows(path, expected=META)
-    assert [row["id"] for row in found] == ["000", "002", "005", "009"]
-    assert found == sorted(some_rows(), key=lambda row: row["id"])
-    assert read_rows(path, expected={}) == found
+    rows = read_rows(path, expected=META)
+    assert [row["id"] for row in rows] == ["000", "002", "005", "009"]
+    assert rows == sorted(some_rows(), key=lambda row: row["id"])
+    assert read_rows(path, expected={}) == rows
     meta = read_meta(path) or {}
     assert {key: meta[key] for key in meta if key != "fingerprint"} == {**META, "n": 4}
 
@@ -42,11 +40,11 @@ def test_pandas_reads_them_in_one_call(tmp_path: Path) -> None:
     assert table["score"].tolist() == [row["score"] for row in rows]
 
 
-def test_rows_of_something_else_are_refused(tmp_path: Path) -> None:
+def test_rows_of_another_provenance_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "run" / "rows" / "test.jsonl"
     write_rows(path, some_rows(), META)
     command = f"imgloc evaluate {tmp_path / 'run'}"
-    assert_refused(lambda: read_rows(path, expected={**META, "step": 8}), "step 7", "has 8", command)
+    assert_refused(lambda: read_rows(path, expected={**META, "step": 8}), "have step 7", "has 8", command)
     assert_refused(lambda: read_rows(path, expected={"checkpoint": "best"}), "checkpoint None")
 
 
@@ -66,17 +64,17 @@ def test_missing_and_incomplete_rows_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("written", "changed"), [("0.125", '"wide"'), ("0.125, ", ""), ('"boxes"', '"boxed"'), ("0.25", "0.35")])
-def test_rows_that_were_changed_by_hand_are_refused(written: str, changed: str, tmp_path: Path) -> None:
+def test_rows_that_were_edited_are_refused(written: str, changed: str, tmp_path: Path) -> None:
     path = tmp_path / "test.jsonl"
     write_rows(path, some_rows(), META)
     path.write_text(path.read_text().replace(written, changed, 1))
-    assert_refused(lambda: read_rows(path, expected=META), "changed since they were made", "run imgloc evaluate")
+    assert_refused(lambda: read_rows(path, expected=META), "changed after they were written", "run: imgloc evaluate")
     meta = {key: value for key, value in (read_meta(path) or {}).items() if key != "fingerprint"}
     meta_path(path).write_text(json.dumps(meta))  # as an earlier version wrote it
     assert len(read_rows(path, expected=META)) == 4
 
 
-def test_new_rows_never_stand_beside_old_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_rows_never_have_old_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "test.jsonl"
     write_rows(path, some_rows(), META)
     seen = []
@@ -95,26 +93,8 @@ def test_new_rows_never_stand_beside_old_provenance(tmp_path: Path, monkeypatch:
 
 
 def test_nan_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no number"):
+    with pytest.raises(UserError, match="NaN or infinite"):
         write_rows(tmp_path / "test.jsonl", [{"id": "a", "score": float("nan")}], META)
     assert read_meta(tmp_path / "test.jsonl") is None
     write_rows(tmp_path / "empty.jsonl", [], META)
     assert read_rows(tmp_path / "empty.jsonl", expected=META) == []
-
-
-@given(st.lists(st.integers(0, 5), max_size=12), st.integers(1, 5))
-def test_best_median_worst(values: list[int], count: int) -> None:
-    found = best_median_worst([float(v) for v in values], count)
-    ranked = sorted(values, reverse=True)
-    take = min(count, len(values))
-    assert [values[i] for i in found["best"]] == ranked[:take]
-    assert [values[i] for i in found["worst"]] == ranked[::-1][:take]
-    assert all(len(set(positions)) == len(positions) == take for positions in found.values())
-    middle = [values[i] for i in found["median"]]
-    if values:
-        assert middle == sorted(middle, reverse=True)
-        above = sum(v > max(middle) for v in values)
-        below = sum(v < min(middle) for v in values)
-        assert above <= len(values) / 2
-        assert below <= len(values) / 2
-    json.dumps(found)

@@ -1,4 +1,4 @@
-"""Run folders: new, unfinished, finished, somebody else's; and where a run came from."""
+"""Run folders: their files and states, and the provenance of a run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from imgloc import files
 from imgloc.config import schema as configs
+from imgloc.runs import provenance as provenances
 from imgloc.runs import run_dir
 from imgloc.runs.provenance import command_line, commit, provenance
 from imgloc.runs.run_dir import RunDir
@@ -25,26 +26,26 @@ def saved(path: Path, config: ConfigDict) -> RunDir:
     return run
 
 
-def test_everything_lies_inside_the_folder_each_at_its_own_place(tmp_path: Path) -> None:
+def test_paths_are_distinct_and_inside_the_folder(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "a")
-    places = [run.config, run.provenance, run.data, run.metrics, run.checkpoints, run.finished, run.results, run.thumbnails("test")]
-    places += [run.rows("test"), run.rows("validation"), run.rows("test", "median_box"), run.rows("test", "whole_image")]
-    assert len(set(places)) == len(places)
-    assert all(place.is_relative_to(run.path) for place in places)
+    paths = [run.config, run.provenance, run.data, run.metrics, run.checkpoints, run.finished, run.results, run.thumbnails("test")]
+    paths += [run.rows("test"), run.rows("validation"), run.rows("test", "median_box"), run.rows("test", "whole_image")]
+    assert len(set(paths)) == len(paths)
+    assert all(path.is_relative_to(run.path) for path in paths)
     assert RunDir(Path("relative")).checkpoints.is_absolute()
     assert run.rows("test") == run.path / "rows" / "test.jsonl"
     assert run.results == run.path / "results.json"
 
 
 @pytest.mark.parametrize("letter", ["a", "ф", "/", "猫"])
-def test_pictures_of_examples_with_long_names_can_be_written_and_are_told_apart(letter: str, tmp_path: Path) -> None:
+def test_thumbnails_of_examples_with_long_ids_have_distinct_names(letter: str, tmp_path: Path) -> None:
     ids = [f"{letter * 120}{end}.jpg" for end in ("1", "2")] + [letter, "plain/1.jpg"]
-    places = [RunDir(tmp_path).thumbnail("test", example_id) for example_id in ids]
-    assert len(set(places)) == len(places)
-    for place in places:
-        files.write_bytes(place, b"png")
-        assert place.parent == RunDir(tmp_path).thumbnails("test")
-    assert places[-1].name == "plain%2F1.jpg.png"
+    paths = [RunDir(tmp_path).thumbnail("test", example_id) for example_id in ids]
+    assert len(set(paths)) == len(paths)
+    for path in paths:
+        files.write_bytes(path, b"png")
+        assert path.parent == RunDir(tmp_path).thumbnails("test")
+    assert paths[-1].name == "plain%2F1.jpg.png"
 
 
 def test_states(tmp_path: Path) -> None:
@@ -56,18 +57,18 @@ def test_states(tmp_path: Path) -> None:
     assert run_dir.state(run, config) == "unfinished"
     files.write_json(run.finished, {"last": 10, "best": 5})
     assert run_dir.state(run, config) == "finished"
-    assert not (tmp_path / "absent").exists()  # asking makes nothing
+    assert not (tmp_path / "absent").exists()  # creates nothing
 
 
-def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
+def test_other_files_and_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     assert_refused(lambda: run_dir.state(RunDir(tmp_path / "file"), configs.base()), "is a file")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("x")
-    assert_refused(lambda: run_dir.state(RunDir(tmp_path / "thesis"), configs.base()), "holds other files")
+    assert_refused(lambda: run_dir.state(RunDir(tmp_path / "thesis"), configs.base()), "contains other files")
 
 
-def test_a_run_of_another_config_is_refused_with_what_differs(tmp_path: Path) -> None:
+def test_a_run_of_another_config_is_refused_with_the_difference(tmp_path: Path) -> None:
     config = configs.base()
     config.model.name = "second_look"
     run = saved(tmp_path / "run", config)
@@ -77,7 +78,7 @@ def test_a_run_of_another_config_is_refused_with_what_differs(tmp_path: Path) ->
     assert_refused(lambda: run_dir.state(run, other), "optim.lr is 0.001 there and 0.5 here")
     elsewhere = ConfigDict(config.to_dict())
     elsewhere.devices.fsdp = 4
-    assert run_dir.state(run, elsewhere) == "unfinished"  # a run goes on on other devices
+    assert run_dir.state(run, elsewhere) == "unfinished"  # a run may continue on other devices
     third = ConfigDict(config.to_dict())
     third.model.width = 3
     assert_refused(lambda: run_dir.state(run, third), "model.width", "absent", "3")
@@ -88,32 +89,34 @@ def test_open_run(tmp_path: Path) -> None:
     config = configs.base()
     config.seed = 4
     saved(tmp_path / "run", config)
-    run, found = run_dir.open_run(str(tmp_path / "run"))
+    run, stored = run_dir.open_run(str(tmp_path / "run"))
     assert run.path == tmp_path / "run"
-    assert configs.fingerprint(found) == configs.fingerprint(config)
+    assert configs.fingerprint(stored) == configs.fingerprint(config)
     assert_refused(lambda: run_dir.open_run(str(tmp_path / "no")), "there is no such folder")
     assert_refused(lambda: run_dir.open_run(str(tmp_path)), "it has no config.json")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", '"text"'])
-def test_a_broken_config_json_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+def test_a_damaged_config_json_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     run = saved(tmp_path / "run", configs.base())
     run.config.write_text(content)
     assert_refused(lambda: run_dir.open_run(str(run.path)), "config.json")
     assert_refused(lambda: run_dir.state(run, configs.base()), "config.json")
 
 
-def test_provenance_says_what_numbers_may_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = provenance({"train": "abc"}, ["cpu:0"], {"data": 1, "fsdp": 1, "processes": 1}, "f00d")
-    json.dumps(found, allow_nan=False)
-    assert found["config"] == "f00d"
-    assert found["data"] == {"train": "abc"}
-    assert found["devices"] == ["cpu:0"]
-    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert found["packages"]["numpy"] == __import__("numpy").__version__
-    assert {found["packages"].get(name, "not installed") for name in ("simplejpeg", "opencv-python-headless")}.isdisjoint({"not installed"})
-    assert isinstance(found["dirty"], bool)
-    assert found["commit"]
+def test_provenance_contains_what_results_may_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = provenance({"train": "abc"}, ["cpu:0"], {"data": 1, "fsdp": 1, "processes": 1}, "f00d")
+    json.dumps(stored, allow_nan=False)
+    assert stored["config"] == "f00d"
+    assert stored["data"] == {"train": "abc"}
+    assert stored["devices"] == ["cpu:0"]
+    assert stored["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert stored["packages"]["numpy"] == __import__("numpy").__version__
+    assert {stored["packages"].get(name, "not installed") for name in ("simplejpeg", "opencv-python-headless")}.isdisjoint(
+        {"not installed"}
+    )
+    assert isinstance(stored["dirty"], bool)
+    assert stored["commit"]
     monkeypatch.setattr(sys, "argv", ["/somewhere/bin/imgloc", "train", "--workdir", "runs/a"])
     assert command_line() == "imgloc train --workdir runs/a"
 
@@ -123,11 +126,11 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_the_commit_is_the_working_trees_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = tmp_path / "imgloc" / "rundir.py"
-    module.parent.mkdir()
+def test_the_commit_is_of_the_working_tree_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "imgloc" / "runs" / "provenance.py"
+    module.parent.mkdir(parents=True)
     module.write_text("")
-    monkeypatch.setattr(run_dir, "__file__", str(module))
+    monkeypatch.setattr(provenances, "__file__", str(module))
     git(tmp_path, "init", "-q")
     assert commit() == {"commit": "unknown", "dirty": False}  # in a repository that does not track it
     git(tmp_path, "add", ".")
@@ -137,7 +140,7 @@ def test_the_commit_is_the_working_trees_own(tmp_path: Path, monkeypatch: pytest
     assert commit()["dirty"] is True
 
 
-def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_folder_whose_name_is_not_utf8_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     assert_refused(lambda: run_dir.state(RunDir(folder), ConfigDict()), "is not UTF-8")
     assert_refused(lambda: run_dir.open_run(str(folder)), "is not UTF-8")
@@ -145,13 +148,13 @@ def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_written(tm
 
 
 @pytest.mark.parametrize("damaged", ['{"test": 3}', '{"test": {"top1": 3}}', '{"test": {"top1": {"mean": NaN}}}', "[1]", "{"])
-def test_damaged_results_count_as_none(damaged: str, tmp_path: Path) -> None:
+def test_damaged_results_are_ignored(damaged: str, tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     run.results.write_text(damaged)
     assert run.known_results() == {}
 
 
-def test_a_config_with_what_is_no_json_is_damaged(tmp_path: Path) -> None:
+def test_a_config_with_nan_is_damaged(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     run.config.write_text('{"seed": NaN}')
-    assert_refused(lambda: run.read(run.config), "NaN is no JSON")
+    assert_refused(lambda: run.read(run.config), "NaN is not valid JSON")

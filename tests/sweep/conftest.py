@@ -1,4 +1,4 @@
-"""Points of the tiny recipe, and run folders as training and evaluation leave them, made in no time."""
+"""Points of the small recipe, and run folders as training and evaluation write them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def some() -> list[Point]:
 
 @pytest.fixture
 def pretend() -> Callable[..., None]:
-    """Write what is left in a run folder after training, and after scoring with a value for top1."""
+    """Write the files of a run folder after training, and after evaluation with a value for top1."""
 
     def write(run: RunDir, point: Point, *, trained: bool = True, top1: float | None = None, split: str = "test", step: int = 200) -> None:
         files.write_json(run.config, configs.to_json(point.config))

@@ -1,4 +1,4 @@
-"""A model that takes no time: one dense layer."""
+"""A model with one dense layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recipe whose whole run takes seconds, with a sweep of two points."""
+"""A recipe with a sweep of two points that each take seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
     config.train.eval_every = 100
     config.train.save_every = 50
     config.eval.batch_size = 8
-    config.eval.resamples = 100
+    config.eval.bootstrap_samples = 100
     return config
 
 

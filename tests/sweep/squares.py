@@ -1,4 +1,4 @@
-"""A source that takes no time: a bright square on a small dark image, in one of two sizes; `broken` training data cannot be read."""
+"""A small source: a bright square of one of two sizes on a dark image. With `broken`, training data cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The points of a sweep: what each means, what it is called, and how mistakes are told before anything runs."""
+"""The points of a sweep: their configs, their names, and errors before anything runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def name(overrides: dict[str, Any], recipe: str = RECIPE) -> str:
     return point.name
 
 
-def test_a_point_is_the_config_that_its_flags_make() -> None:
+def test_a_point_has_the_config_of_its_flags() -> None:
     (point,) = expanded({"optim.lr": 0.5, "data.image_size": (8, 12), "train.best_metric": "top1"}, arguments=["--config.seed=4"])
     by_hand = ["--config.optim.lr=0.5", "--config.data.image_size=(8, 12)", "--config.train.best_metric=top1", "--config.seed=4"]
     assert configs.to_json(point.config) == configs.to_json(resolve(read_recipe(RECIPE), by_hand))
@@ -40,13 +40,13 @@ def test_a_point_is_the_config_that_its_flags_make() -> None:
 
 
 def test_a_point_may_name_another_model_and_its_fields() -> None:
-    point, other = expanded({"model.name": "recurrent", "model.cell": "elman"}, {"model.scale": 2.0})
-    assert point.config.model.cell == "elman"
+    point, other = expanded({"model.name": "recurrent", "model.cell.name": "elman"}, {"model.scale": 2.0})
+    assert point.config.model.cell.name == "elman"
     assert "scale" not in point.config.model
     assert other.config.model.scale == 2.0
 
 
-def test_a_point_may_say_how_many_epochs() -> None:
+def test_a_point_may_set_epochs() -> None:
     point, other = expanded({"train.epochs": 1, "seed": 1}, {"train.steps": 40})
     size = len(build.make_source(point.config.data, "train", 0))
     assert (point.config.train.steps, point.config.train.epochs) == (-(-size // 8), 0.0)
@@ -54,7 +54,7 @@ def test_a_point_may_say_how_many_epochs() -> None:
     assert other.config.train.steps == 40
 
 
-def test_numbers_of_numpy_and_lists_are_plain_ones() -> None:
+def test_numpy_numbers_and_lists_become_plain_values() -> None:
     plain, numpy = (
         expanded({"optim.lr": rate, "train.steps": steps, "data.image_size": size})[0]
         for rate, steps, size in ((0.25, 7, (8, 8)), (np.float32(0.25), np.int64(7), [np.int64(8), 8]))
@@ -75,28 +75,28 @@ def test_numbers_of_numpy_and_lists_are_plain_ones() -> None:
         ({}, "recipe"),
     ],
 )
-def test_names_say_what_a_point_sets(overrides: dict[str, Any], expected: str) -> None:
+def test_names_contain_the_overrides_of_a_point(overrides: dict[str, Any], expected: str) -> None:
     assert name(overrides) == expected
 
 
 @pytest.mark.parametrize("value", ["a/b", "../../up", "UPPER", "upper ", "\n", "é", "x" * 300, "a\\b"])
-def test_odd_names_are_safe_and_told_apart_by_the_config(value: str) -> None:
-    found = name({"train.init_from": value})
-    assert len(found) <= 100
-    assert set(found) <= set("abcdefghijklmnopqrstuvwxyz0123456789._=,+-")
-    assert found.startswith("init_from=")
-    assert found[-10:-8] == "__"
-    assert found != name({"train.init_from": value + "y"})
+def test_special_characters_in_names_are_replaced(value: str) -> None:
+    safe = name({"train.init_from": value})
+    assert len(safe) <= 100
+    assert set(safe) <= set("abcdefghijklmnopqrstuvwxyz0123456789._=,+-")
+    assert safe.startswith("init_from=")
+    assert safe[-10:-8] == "__"
+    assert safe != name({"train.init_from": value + "y"})
 
 
-def test_points_added_later_and_other_orders_rename_none() -> None:
+def test_names_do_not_depend_on_other_points_or_their_order() -> None:
     first, second = {"optim.lr": 0.1, "seed": 0}, {"optim.lr": 0.1, "seed": 1}
     alone, among = expanded(first), expanded(second, {"optim.lr": 0.2, "optim.b1": 0.5, "seed": 0}, first)
     assert alone[0].name == among[2].name
     assert alone[0].identity == among[2].identity
 
 
-def test_names_that_are_alike_are_told_apart() -> None:
+def test_equal_names_become_unique() -> None:
     one, other = expanded({"train.init_skip": ("a", "b")}, {"train.init_skip": ("axb",)})
     assert one.name != other.name
 
@@ -104,9 +104,9 @@ def test_names_that_are_alike_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("overrides", "contains"),
     [
-        ("optim.lr", "'optim.lr'; possible: a dict of overrides"),
-        (None, "is None; possible: a dict"),
-        ([("optim.lr", 1.0)], "possible: a dict"),
+        ("optim.lr", "must be a dict of overrides such as"),
+        (None, "must be a dict of overrides such as"),
+        ([("optim.lr", 1.0)], "must be a dict of overrides such as"),
         ({"optim.lrr": 1.0}, "did you mean 'optim.lr'"),
         ({"optimm.lr": 1.0}, "unknown config key"),
         ({"config.optim.lr": 1.0}, "unknown config key"),
@@ -132,24 +132,24 @@ def test_names_that_are_alike_are_told_apart() -> None:
         ({"train.init_skip": "^a"}, "wants"),
         ({"model.name": "recurent"}, "did you mean 'recurrent'"),
         ({"data.source": 7}, "unknown source"),
-        ({3: 4}, "key 3 is no dotted name"),
-        ({"": 4}, "is no dotted name"),
-        ({"optim lr": 4}, "is no dotted name"),
-        ({"optim.lr=1 --config.seed": 4}, "is no dotted name"),
+        ({3: 4}, "key 3 is not a dotted name"),
+        ({"": 4}, "is not a dotted name"),
+        ({"optim lr": 4}, "is not a dotted name"),
+        ({"optim.lr=1 --config.seed": 4}, "is not a dotted name"),
         ({"train.steps": 5}, "'train.steps' is also set by --config.train.steps"),
     ],
 )
-def test_a_bad_point_is_told_by_number_in_one_line(overrides: Any, contains: str) -> None:
+def test_an_invalid_point_is_refused_with_its_number(overrides: Any, contains: str) -> None:
     arguments = ["--config.train.steps=3"] if overrides == {"train.steps": 5} else []
     assert_refused(lambda: expanded({"seed": 7}, overrides, arguments=arguments), contains, "point 2 of sweep()")
 
 
-def test_the_same_run_twice_is_refused_however_it_is_written() -> None:
-    # The first and the last are the recipe's own config, where the learning rate is what it is by default.
+def test_the_same_config_twice_is_refused() -> None:
+    # The first and the last have the config of the recipe, whose learning rate is the default.
     assert_refused(lambda: expanded({"seed": 0}, {"seed": 1}, {"optim.lr": 1e-3}), "point 3", "same run as point 1")
 
 
-def test_arguments_that_are_no_overrides_are_told() -> None:
+def test_arguments_that_are_not_overrides_are_refused() -> None:
     assert_refused(lambda: expanded({}, arguments=["--config.seed=1", "stray"]), "unexpected argument 'stray'")
 
 
@@ -167,35 +167,35 @@ def test_arguments_that_are_no_overrides_are_told() -> None:
         ("def sweep():\n    while True: yield {}", "more than 10000 points"),
     ],
 )
-def test_a_bad_sweep_function_is_told_in_one_line(body: str, contains: str, tmp_path: Path) -> None:
+def test_an_invalid_sweep_function_is_refused(body: str, contains: str, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.py"
     recipe.write_text(f"{Path(RECIPE).read_text().split('def sweep')[0]}\n\n{body}\n")
     assert_refused(lambda: points.read_sweep(str(recipe)), contains)
 
 
-def test_a_generator_may_yield_one_dict_over_and_over(tmp_path: Path) -> None:
+def test_a_generator_may_yield_the_same_dict_again(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.py"
     recipe.write_text("def sweep():\n    d = {}\n    for seed in (3, 4):\n        d['seed'] = seed\n        yield d\n")
     assert points.read_sweep(str(recipe)) == [{"seed": 3}, {"seed": 4}]
 
 
-def test_what_does_not_fit_together_is_told_by_point_without_running_anything() -> None:
-    found = expanded({"losses.giou.output": "box"}, {"losses.giou.output": "second_box"})
-    assert_refused(lambda: points.check(found, "test", lambda line: None), "point 2 of sweep()", "second_box")
+def test_an_invalid_combination_is_refused_with_the_point() -> None:
+    both = expanded({"losses.giou.output": "box"}, {"losses.giou.output": "second_box"})
+    assert_refused(lambda: points.check(both, "test", lambda line: None), "point 2 of sweep()", "second_box")
 
 
 @pytest.mark.parametrize(
-    ("overrides", "contains"), [({"train.best_metric": "top_1"}, "did you mean"), ({"train.accumulate": 3}, "accumulate")]
+    ("overrides", "contains"), [({"train.best_metric": "top_1"}, "did you mean"), ({"train.grad_accum_steps": 3}, "accumulation steps")]
 )
-def test_checks_are_those_of_training(overrides: dict[str, Any], contains: str) -> None:
+def test_the_checks_of_training_are_made(overrides: dict[str, Any], contains: str) -> None:
     assert_refused(lambda: points.check(expanded(overrides), "test", lambda line: None), contains, "point 1 of sweep()")
 
 
-def test_the_split_to_score_is_checked_too() -> None:
+def test_the_split_is_checked() -> None:
     assert_refused(lambda: points.check(expanded({}), "tset", lambda line: None), "unknown split 'tset'")
 
 
-def test_what_is_scored_after_training_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_evaluation_after_training_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     real = build.make_source
 
     def without_test(data: Any, split: str, seed: int) -> Any:
@@ -217,23 +217,23 @@ def test_points_of_the_same_shapes_are_traced_once(monkeypatch: pytest.MonkeyPat
         traced.append(configs.to_json(config))
         return real(config)
 
-    monkeypatch.setattr(setup, "build_parts", counted)
+    monkeypatch.setattr(setup, setup.set_up.__name__, counted)
     same = [{"optim.lr": rate, "seed": seed} for rate in (0.1, 0.2) for seed in (0, 1)]
-    found = expanded(*same, {"optim.clip_norm": 1.0}, {"optim.clip_norm": 2.0}, {"model.scale": 2.0})
-    points.check(found, "test", lambda line: None)
+    several = expanded(*same, {"optim.clip_norm": 1.0}, {"optim.clip_norm": 2.0}, {"model.scale": 2.0})
+    points.check(several, "test", lambda line: None)
     assert [(values["optim"]["clip_norm"], values["model"]["scale"]) for values in traced] == [(0.0, 1.0), (1.0, 1.0), (0.0, 2.0)]
 
 
-def test_seeds_of_one_config_belong_together() -> None:
-    found = expanded(*({"optim.lr": rate, "seed": seed} for rate in (0.1, 0.2) for seed in (0, 1)))
-    groups = [points.without_seed(point.config) for point in found]
+def test_runs_of_one_config_with_several_seeds_are_grouped() -> None:
+    several = expanded(*({"optim.lr": rate, "seed": seed} for rate in (0.1, 0.2) for seed in (0, 1)))
+    groups = [points.without_seed(point.config) for point in several]
     assert groups[0] == groups[1] != groups[2] == groups[3]
-    one, other = expanded({"seed": 0, "devices.fsdp": 1}, {"seed": 1, "devices.fsdp": 2})  # how they are run is no part of what they are
+    one, other = expanded({"seed": 0, "devices.fsdp": 1}, {"seed": 1, "devices.fsdp": 2})  # devices are not part of the identity of a run
     assert points.without_seed(one.config) == points.without_seed(other.config)
 
 
 def test_expanding_starts_no_accelerator() -> None:
-    """A process that has looked at a GPU or TPU holds it, and the points' own processes could not use it."""
+    """A process that has initialized a GPU or TPU holds it, and the processes of the points could not use it."""
     import os
     import subprocess
     import sys
@@ -242,10 +242,10 @@ def test_expanding_starts_no_accelerator() -> None:
     environment = {**os.environ, "JAX_PLATFORMS": "nowhere"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.strip() == "seed=1", done.stderr
-    assert done.returncode != 0  # jax.devices() does start one
+    assert done.returncode != 0  # jax.devices() starts one
     assert "nowhere" in done.stderr
 
 
-def test_a_recipe_s_error_is_a_user_error() -> None:
+def test_a_missing_recipe_is_a_user_error() -> None:
     with pytest.raises(UserError, match="no config file"):
         points.read_sweep("configs/none.py")

@@ -1,4 +1,4 @@
-"""Running a sweep: sharing, failing, stopping, and the same bits however often it was killed."""
+"""Running a sweep: sharing, failing, stopping, and the same results after it was killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Pretend = Callable[..., None]
 
 
 class Stop(StopRequest):
-    """A request that no signal makes."""
+    """A request to stop without a signal."""
 
     def __init__(self) -> None:
         self.requested = self.interrupted = False
@@ -37,14 +37,14 @@ class Stop(StopRequest):
 
 @dataclass
 class Fake:
-    """Stands for the processes of a sweep: leaves what they leave, at once; `broken` names the points whose training fails."""
+    """Replaces the processes of a sweep and writes the files that they write; training fails for the points named in `broken`."""
 
     sweep: SweepDir
     points: Sequence[Point]
     pretend: Pretend
     broken: set[str] = field(default_factory=set)
     commands: list[str] = field(default_factory=list)
-    told: list[tuple[str, str, str]] = field(default_factory=list)
+    shown: list[tuple[str, str, str]] = field(default_factory=list)
     during: Callable[[str], None] = lambda command: None
 
     def run_process(self, arguments: Sequence[str], log: Path, lock: int, stop: StopRequest, tick: Any = None) -> str:
@@ -59,15 +59,15 @@ class Fake:
         return ""
 
     def show(self, point: Point, state: str, note: str) -> None:
-        self.told.append((point.name, state, note))
+        self.shown.append((point.name, state, note))
 
 
 @pytest.fixture
 def fake(tmp_path: Path, some: list[Point], pretend: Pretend, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    made = Fake(SweepDir(tmp_path / "sweep"), some, pretend)
-    monkeypatch.setattr(run, "run_process", made.run_process)
-    monkeypatch.setattr(run, "POLL", 0.01)
-    return made
+    fake = Fake(SweepDir(tmp_path / "sweep"), some, pretend)
+    monkeypatch.setattr(run, "run_process", fake.run_process)
+    monkeypatch.setattr(run, "POLL_SECONDS", 0.01)
+    return fake
 
 
 def run_all(fake: Fake, stop: StopRequest | None = None) -> dict[str, str]:
@@ -80,14 +80,14 @@ def test_each_point_is_trained_and_scored_in_turn_and_then_skipped(fake: Fake) -
     assert fake.commands == expected
     assert run_all(fake) == {}
     assert fake.commands == expected
-    assert {state for _, state, _ in fake.told} == {"training", "scoring", "finished"}
+    assert {state for _, state, _ in fake.shown} == {"training", "scoring", "finished"}
 
 
-def test_one_that_fails_is_told_and_the_others_go_on_and_it_is_tried_again(fake: Fake) -> None:
+def test_a_point_that_fails_does_not_stop_the_others_and_is_retried(fake: Fake) -> None:
     name = fake.points[1].name
     fake.broken.add(name)
     assert run_all(fake) == {name: "out of memory"}
-    assert (name, "failed", "out of memory") in fake.told
+    assert (name, "failed", "out of memory") in fake.shown
     assert [point.name for point in folder.unscored(fake.sweep, fake.points, "test")] == [name]
     fake.broken.clear()
     fake.commands.clear()
@@ -100,7 +100,7 @@ def test_a_training_that_ends_early_has_failed(fake: Fake, monkeypatch: pytest.M
     assert set(run_all(fake).values()) == {"ended before its last step, its state is saved"}
 
 
-def test_a_folder_that_is_spoilt_meanwhile_fails_alone(fake: Fake) -> None:
+def test_a_folder_that_changes_during_the_sweep_fails_alone(fake: Fake) -> None:
     def spoil(command: str) -> None:
         if command == f"evaluate {fake.points[0].name}":
             (fake.sweep.path / fake.points[1].name).mkdir()
@@ -109,23 +109,23 @@ def test_a_folder_that_is_spoilt_meanwhile_fails_alone(fake: Fake) -> None:
     fake.during = spoil
     failed = run_all(fake)
     assert list(failed) == [fake.points[1].name]
-    assert "holds other files" in failed[fake.points[1].name]
+    assert "contains other files" in failed[fake.points[1].name]
 
 
-def test_what_another_sweep_holds_is_left_to_it_and_waited_for(fake: Fake) -> None:
-    """The other sweep finishes one of its two points and dies over the second, which is taken over."""
+def test_points_of_another_sweep_are_waited_for_and_taken_over(fake: Fake) -> None:
+    """The other sweep finishes one of its two points and ends before the second, which is taken over."""
     folder.begin(fake.sweep)
-    theirs = [contextlib.ExitStack(), contextlib.ExitStack()]
-    for stack, point in zip(theirs, fake.points, strict=False):
-        assert stack.enter_context(folder.claimed(fake.sweep.lock(point))) is not None
-    waited: list[str] = []
+    other_locks = [contextlib.ExitStack(), contextlib.ExitStack()]
+    for stack, point in zip(other_locks, fake.points, strict=False):
+        assert stack.enter_context(folder.claim(fake.sweep.lock(point))) is not None
+    states: list[str] = []
 
     def show(point: Point, state: str, note: str) -> None:
         fake.show(point, state, note)
-        waited.append(state)
-        if waited.count("elsewhere") == 6:
+        states.append(state)
+        if states.count("elsewhere") == 6:
             fake.pretend(RunDir(fake.sweep.path / fake.points[0].name), fake.points[0], top1=0.75)
-            for stack in theirs:
+            for stack in other_locks:
                 stack.close()
 
     assert run.run_points(run.Plan(fake.sweep, RECIPE, "test"), fake.points, Stop(), show) == {}
@@ -133,7 +133,7 @@ def test_what_another_sweep_holds_is_left_to_it_and_waited_for(fake: Fake) -> No
     assert fake.commands == [f"{command} {name}" for name in names for command in ("train", "evaluate")]
 
 
-def test_what_failed_in_another_sweep_meanwhile_is_not_tried_twice(fake: Fake) -> None:
+def test_a_point_that_failed_in_another_sweep_is_not_retried(fake: Fake) -> None:
     last = fake.points[3]
 
     def fail_elsewhere(command: str) -> None:
@@ -146,7 +146,7 @@ def test_what_failed_in_another_sweep_meanwhile_is_not_tried_twice(fake: Fake) -
 
 
 @pytest.mark.parametrize("when", ["train", "evaluate"])
-def test_a_request_to_stop_ends_the_sweep_and_is_no_failure(when: str, fake: Fake) -> None:
+def test_a_request_to_stop_ends_the_sweep_without_a_failure(when: str, fake: Fake) -> None:
     stop = Stop()
 
     def ask(command: str) -> None:
@@ -155,11 +155,11 @@ def test_a_request_to_stop_ends_the_sweep_and_is_no_failure(when: str, fake: Fak
     fake.during = ask
     assert run_all(fake, stop) == {}
     assert fake.commands[-1] == f"{when} {fake.points[1].name}"
-    assert fake.told[-1][:2] == (fake.points[3].name, "waiting")
+    assert fake.shown[-1][:2] == (fake.points[3].name, "waiting")
     assert not list(fake.sweep.notes.glob("*.failed"))
 
 
-def test_a_recipe_that_changes_meanwhile_stops_the_sweep(fake: Fake, tmp_path: Path) -> None:
+def test_a_recipe_that_changes_during_the_sweep_stops_it(fake: Fake, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.py"
     recipe.write_text(Path(RECIPE).read_text())
 
@@ -183,11 +183,11 @@ def test_a_recipe_that_changes_meanwhile_stops_the_sweep(fake: Fake, tmp_path: P
         ("Traceback (most recent call last):\n  File x\n", 1, "  File x"),
     ],
 )
-def test_the_line_that_says_why_a_process_failed(printed: str, code: int, expected: str) -> None:
+def test_the_error_line_of_a_process(printed: str, code: int, expected: str) -> None:
     assert run.error_line(printed, code) == expected
 
 
-def test_the_command_lists_what_failed_and_ends_with_1(
+def test_the_command_lists_failed_points_and_returns_1(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = tmp_path / "recipe.py"
@@ -205,8 +205,8 @@ def test_the_command_lists_what_failed_and_ends_with_1(
     assert main.main(["sweep", str(recipe), "--workdir", str(fake.sweep.path)]) == 0
 
 
-def test_a_process_that_fails_leaves_its_line_and_its_log(tmp_path: Path) -> None:
-    with folder.claimed(tmp_path / "lock") as lock:
+def test_a_process_that_fails_returns_its_error_and_writes_its_log(tmp_path: Path) -> None:
+    with folder.claim(tmp_path / "lock") as lock:
         assert lock is not None
         command = ["train", "--config", "configs/none.py", "--workdir", str(tmp_path / "run")]
         error = run.run_process(command, tmp_path / "log", lock, Stop())
@@ -216,7 +216,7 @@ def test_a_process_that_fails_leaves_its_line_and_its_log(tmp_path: Path) -> Non
     assert error in log
 
 
-# Real processes from here on.
+# The tests from here on start real processes.
 
 
 def sweep_process(workdir: Path, cache: Path, *arguments: str, recipe: str = RECIPE) -> Any:
@@ -235,8 +235,8 @@ def wait_for(condition: Callable[[], bool], process: Any = None, seconds: float 
         time.sleep(0.01)
 
 
-def left_behind(workdir: Path) -> list[str]:
-    """Command lines of processes that were started by a sweep in this folder and still run."""
+def running_processes(workdir: Path) -> list[str]:
+    """The command lines of running processes that a sweep in this folder has started."""
     found = []
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
@@ -245,28 +245,28 @@ def left_behind(workdir: Path) -> list[str]:
     return found
 
 
-def kept(workdir: Path) -> dict[str, bytes]:
-    """What must not depend on interruptions: the results of every point, and their summary."""
+def results_of(workdir: Path) -> dict[str, bytes]:
+    """The files that must not depend on interruptions: the results of every point, and their summary."""
     return {str(path.relative_to(workdir)): path.read_bytes() for path in [*workdir.glob("*/results.json"), workdir / "sweep.json"]}
 
 
 @pytest.fixture(scope="module")
-def left_alone(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    workdir = tmp_path_factory.mktemp("sweeps") / "left alone"
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    workdir = tmp_path_factory.mktemp("sweeps") / "uninterrupted"
     ended(workdir, cache)
     return workdir
 
 
-def test_a_sweep_makes_runs_a_table_and_a_summary(left_alone: Path, cache: Path) -> None:
+def test_a_sweep_writes_runs_a_table_and_a_summary(uninterrupted: Path, cache: Path) -> None:
     names = {"lr=0.01,seed=0", "lr=0.01,seed=1"}
-    assert {path.name for path in left_alone.iterdir()} == {*names, "sweep.json", ".sweep"}
-    before = {path: path.stat().st_mtime_ns for path in left_alone.rglob("*") if path.parent.name in names}
-    again = ended(left_alone, cache)
+    assert {path.name for path in uninterrupted.iterdir()} == {*names, "sweep.json", ".sweep"}
+    before = {path: path.stat().st_mtime_ns for path in uninterrupted.rglob("*") if path.parent.name in names}
+    again = ended(uninterrupted, cache)
     assert again.stderr == ""
     assert "2 of 2 points" in again.stdout
     assert next(line for line in again.stdout.splitlines() if "optim.lr=0.01" in line).split()[1] == "2"
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    results = [json.loads((left_alone / name / "results.json").read_text()) for name in sorted(names)]
+    results = [json.loads((uninterrupted / name / "results.json").read_text()) for name in sorted(names)]
     assert results[0] != results[1]
 
 
@@ -278,25 +278,25 @@ def interrupted(workdir: Path, cache: Path, when: Callable[[], bool], number: in
     return process.returncode, out, err
 
 
-def test_a_sweep_that_is_killed_and_stopped_goes_on_to_the_same_bits(left_alone: Path, tmp_path: Path, cache: Path) -> None:
+def test_a_sweep_that_is_killed_and_stopped_resumes_to_the_same_results(uninterrupted: Path, tmp_path: Path, cache: Path) -> None:
     workdir = tmp_path / "sweep"
     first, second = workdir / "lr=0.01,seed=0", workdir / "lr=0.01,seed=1"
     code, _, _ = interrupted(workdir, cache, (first / "checkpoints" / "50").is_dir, signal.SIGKILL)
     assert code == -signal.SIGKILL
-    wait_for(lambda: not left_behind(workdir), seconds=30)  # its training saves and ends
+    wait_for(lambda: not running_processes(workdir), seconds=30)  # its training saves its state and ends
     assert not (workdir / "sweep.json").exists()
     code, out, err = interrupted(workdir, cache, (second / "config.json").is_file, signal.SIGTERM)
     assert (code, "Traceback" in err) == (0, False), err
     assert "stopped, its state is saved" in out
-    assert not left_behind(workdir)
+    assert not running_processes(workdir)
     assert not (second / "finished.json").exists()
     assert [path for path in (second / "checkpoints").iterdir() if path.name.isdigit()]
     ended(workdir, cache)
-    assert kept(workdir) == kept(left_alone)
+    assert results_of(workdir) == results_of(uninterrupted)
     assert [(workdir / ".sweep" / f"{run.name}.log").read_text().count("$ imgloc evaluate") for run in (first, second)] == [1, 1]
 
 
-def test_a_bad_point_ends_a_sweep_before_it_writes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_point_is_refused_before_the_sweep_writes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     recipe = tmp_path / "bad.py"
     points = ({"seed": 1}, {"losses.giou.output": "b"})
     recipe.write_text(f"from tests.sweep.recipe import get_config\ndef sweep(): return {points!r}\n")
@@ -307,33 +307,33 @@ def test_a_bad_point_ends_a_sweep_before_it_writes(tmp_path: Path, capfd: pytest
     assert not (tmp_path / "sweep").exists()
 
 
-# What follows proves at length what the tests above hold.
+# The tests from here on check the same properties at length.
 
 
 @pytest.mark.slow
-def test_ctrl_c_to_a_sweep_saves(tmp_path: Path, cache: Path) -> None:
+def test_ctrl_c_saves_the_state(tmp_path: Path, cache: Path) -> None:
     workdir = tmp_path / "sweep"
     code, out, err = interrupted(workdir, cache, (workdir / "lr=0.01,seed=0" / "config.json").is_file, signal.SIGINT)
     assert (code, "Traceback" in err) == (130, False), err
     assert "stopped, its state is saved" in out
-    assert not left_behind(workdir)
+    assert not running_processes(workdir)
 
 
 @pytest.mark.slow
-def test_two_sweeps_share_the_points(left_alone: Path, tmp_path: Path, cache: Path) -> None:
+def test_two_sweeps_share_the_points(uninterrupted: Path, tmp_path: Path, cache: Path) -> None:
     workdir = tmp_path / "sweep"
     both = sweep_process(workdir, cache), sweep_process(workdir, cache)
     for process in both:
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         assert "2 of 2 points" in out
-    assert kept(workdir) == kept(left_alone)
+    assert results_of(workdir) == results_of(uninterrupted)
     logs = [path.read_text() for path in (workdir / ".sweep").glob("*.log")]
     assert [log.count("$ imgloc") for log in logs] == [2, 2]
 
 
 @pytest.mark.slow
-def test_a_point_that_fails_is_listed_with_its_error_and_the_others_go_on(tmp_path: Path, cache: Path) -> None:
+def test_a_point_that_fails_is_listed_with_its_error(tmp_path: Path, cache: Path) -> None:
     recipe = tmp_path / "broken.py"
     points = ({"data.options.broken": True}, {"train.steps": 50})
     recipe.write_text(f"from tests.sweep.recipe import get_config\ndef sweep(): return {points!r}\n")
@@ -347,7 +347,7 @@ def test_a_point_that_fails_is_listed_with_its_error_and_the_others_go_on(tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chance", range(3))
-def test_a_sweep_killed_at_three_random_moments_gives_the_same_bits(chance: int, left_alone: Path, tmp_path: Path, cache: Path) -> None:
+def test_a_sweep_killed_at_three_random_times_gives_the_same_results(chance: int, uninterrupted: Path, tmp_path: Path, cache: Path) -> None:
     workdir = tmp_path / "sweep"
     dice = random.Random(chance)
     for _ in range(3):
@@ -356,5 +356,5 @@ def test_a_sweep_killed_at_three_random_moments_gives_the_same_bits(chance: int,
         process.kill()
         process.communicate()
     ended(workdir, cache)
-    assert kept(workdir) == kept(left_alone)
-    assert not left_behind(workdir)
+    assert results_of(workdir) == results_of(uninterrupted)
+    assert not running_processes(workdir)
