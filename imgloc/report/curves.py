@@ -105,7 +105,7 @@ def threshold_charts(reports: Sequence[RunReport], baselines: Sequence[tuple[str
                 drawn.append((label, baseline_line(number), reports[i].scored[name].rows))
         lines, ends = [], []
         for label, style, rows in drawn:
-            share = reached(curve.values(rows))
+            share = share_reaching(curve.values(rows))
             if not np.isnan(share).all():
                 lines.append(Line(*style, list(THRESHOLDS), list(share)))
                 ends.append(f"{label} {100 * share[50]:.1f} %")
@@ -121,7 +121,7 @@ def baseline_line(number: int) -> tuple[str, str]:
     return f"base-{number % 2}", "--" if number % 2 == 0 else ":"
 
 
-def reached(values_n: FloatArray) -> FloatArray:
+def share_reaching(values_n: FloatArray) -> FloatArray:
     """Shares [101] in [0, 1] of values that are at least 0, 0.01, ..., 1; NaN values do not count; NaN where none counts."""
     counted = values_n[~np.isnan(values_n)]
     if not len(counted):

@@ -43,10 +43,12 @@ class Example:
 def gallery(report: RunReport, split: str) -> dict[str, list[Example]]:
     """The examples whose images evaluation has kept, under best, median and worst."""
     chosen = scoring.gallery_rows(report.model.rows, report.task, report.config.eval.gallery)
-    return {name: [example(report, row, report.run.thumbnail(split, str(row["id"]))) for row in rows] for name, rows in chosen.items()}
+    return {
+        name: [gallery_example(report, row, report.run.thumbnail(split, str(row["id"]))) for row in rows] for name, rows in chosen.items()
+    }
 
 
-def example(report: RunReport, row: Row, path: Path) -> Example:
+def gallery_example(report: RunReport, row: Row, path: Path) -> Example:
     """The example of one row; without a readable image at `path` it has none."""
     content = _read_png(path)
     width, height = struct.unpack(">II", content[16:24]) if content else (1, 1)

@@ -106,12 +106,13 @@ def _load_rows(run: RunDir, config: ConfigDict, split: str, predictor: str) -> t
 
 
 def _check_step(run: RunDir, meta: dict[str, Any]) -> None:
-    """Raises UserError for rows of another model than the finished run has."""
-    if not run.finished.is_file():
-        return
-    finished = run.read(run.finished)
+    """Raises UserError for rows of another model than the run has now."""
     which = "last" if meta.get("checkpoint") == "last" else "best"
-    expected = finished.get(f"{which}_step")
+    if run.finished.is_file():
+        expected = run.read(run.finished).get(f"{which}_step")
+    else:  # while training goes on, the bundle of the model is replaced
+        folder = run.last_model if which == "last" and run.last_model.is_dir() else run.model
+        expected = run.read(folder / "bundle.json").get("step")
     if meta.get("step") != expected:
         raise UserError(
             f"rows in {run.path} are of another checkpoint: step {meta.get('step')}, the {which} is step {expected}; "

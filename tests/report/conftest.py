@@ -1,4 +1,4 @@
-"""A run folder made of nothing: fake rows and curves, no training, no JAX."""
+"""A run folder with artificial rows and curves: no training, no JAX."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from PIL import Image, ImageDraw
 from imgloc import files
 from imgloc.boxes import to_pixels
 from imgloc.config import schema as configs
+from imgloc.config.registry import declared
 from imgloc.evaluation import scoring
+from imgloc.interfaces import Task
 from imgloc.runs import prediction_table
 from imgloc.runs.provenance import begin_session, note_session, provenance
 from imgloc.runs.run_dir import RunDir
 
 MakeRun = Callable[..., Path]
-
-
 Generator = np.random.Generator
 
 
@@ -39,8 +39,8 @@ def _row(truth: Generator, model: Generator, i: int, *, classes: int, wrong: flo
     return row
 
 
-def _baseline(found: list[dict[str, Any]], box: list[float], boxes: bool) -> list[dict[str, Any]]:
-    return [{**row, "top_labels": [1], "top_scores": [0.11], **({"pred_box": box} if boxes else {})} for row in found]
+def _baseline(rows: list[dict[str, Any]], box: list[float], boxes: bool) -> list[dict[str, Any]]:
+    return [{**row, "top_labels": [1], "top_scores": [0.11], **({"pred_box": box} if boxes else {})} for row in rows]
 
 
 def _thumbnail(path: Path, row: dict[str, Any]) -> None:
@@ -53,7 +53,7 @@ def _thumbnail(path: Path, row: dict[str, Any]) -> None:
     picture.save(path)
 
 
-def _journal(seed: int, steps: int, boxes: bool) -> str:
+def _metrics_log(seed: int, steps: int, boxes: bool) -> str:
     generator = np.random.default_rng(seed)
     records: list[dict[str, Any]] = []
     for step in range(50, steps + 1, 50):
@@ -80,12 +80,12 @@ def make_run(tmp_path: Path) -> MakeRun:
 
     def make(
         name: str, *, seed: int = 0, n: int = 120, classes: tuple[str, ...] = tuple("0123456789"), wrong: float = 0.08,
-        spread: float = 0.03, boxes: bool = True, lr: float = 1e-3, thumbnails: bool = True, resamples: int = 50,
+        spread: float = 0.03, boxes: bool = True, lr: float = 1e-3, thumbnails: bool = True, samples: int = 50,
     ) -> Path:  # fmt: skip
         run = RunDir(tmp_path / name)
         config = configs.base()
-        config.model.name, config.optim.lr, config.eval.resamples, config.eval.gallery = "second_look", lr, resamples, 6
-        config.task = "locate" if boxes else "classify"
+        config.model.name, config.optim.lr, config.eval.bootstrap_samples, config.eval.gallery = "second_look", lr, samples, 6
+        config.task = "localize" if boxes else "classify"
         generator, model = np.random.default_rng(7), np.random.default_rng(100 + seed)
         truth = [_row(generator, model, i, classes=len(classes), wrong=wrong, spread=spread, boxes=boxes) for i in range(n)]
         meta = {"config": configs.fingerprint(config), "checkpoint": "best", "step": 2500, "data": "0011aabb", "split": "test"}
@@ -93,16 +93,17 @@ def make_run(tmp_path: Path) -> MakeRun:
         files.write_json(run.data, {"classes": list(classes)})
         files.write_json(run.finished, {"last_step": 3000, "best_step": 2500})
         layout = {"data": 1, "fsdp": 1, "processes": 1}
-        made_of = provenance({"train": "aa", "validation": "0011aabb"}, ["cpu:0"], layout, configs.fingerprint(config))
-        files.write_json(run.provenance, {**made_of, "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": True})
+        origin = provenance({"train": "aa", "validation": "0011aabb"}, ["cpu:0"], layout, configs.fingerprint(config))
+        files.write_json(run.provenance, {**origin, "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": True})
         begin_session(run, 0, ["cpu:0"], layout)
         note_session(run, 3000, 142.5)
-        files.write_text(run.metrics, _journal(seed, 3000, boxes))
+        files.write_text(run.metrics, _metrics_log(seed, 3000, boxes))
         prediction_table.write_rows(run.rows("test"), truth, meta)
-        prediction_table.write_rows(run.rows("test", "whole_image"), _baseline(truth, [0.0, 0.0, 1.0, 1.0], boxes), meta)
-        prediction_table.write_rows(run.rows("test", "median_box"), _baseline(truth, [0.25, 0.25, 0.7, 0.7], boxes), meta)
+        baselines = {"whole_image": [0.0, 0.0, 1.0, 1.0], "median_box": [0.25, 0.25, 0.7, 0.7]} if boxes else {"commonest_class": []}
+        for baseline, box in baselines.items():
+            prediction_table.write_rows(run.rows("test", baseline), _baseline(truth, box, boxes), meta)
         if thumbnails:
-            for chosen in scoring.gallery_rows(truth, 6).values():
+            for chosen in scoring.gallery_rows(truth, declared("tasks", config.task, Task), 6).values():
                 for row in chosen:
                     _thumbnail(run.thumbnail("test", str(row["id"])), row)
         return run.path

@@ -1,4 +1,4 @@
-"""The page: whole, self-contained, the same each time, and true to the scores."""
+"""The page: well formed, self-contained, the same each time, and with the numbers of scoring."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ import pytest
 
 from imgloc import files
 from imgloc.config import schema as configs
+from imgloc.config.registry import declared
 from imgloc.errors import UserError
 from imgloc.evaluation import scoring
-from imgloc.report import terms
+from imgloc.evaluation.predictors import predictor_names
+from imgloc.interfaces import Task
+from imgloc.report import tables
 from imgloc.report.page import write_report
 from imgloc.runs import prediction_table
 from imgloc.runs.run_dir import RunDir, open_run
@@ -27,7 +30,7 @@ VOID = {"meta", "img", "link", "br", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """Collects what the tests look at, and refuses tags that do not close in order."""
+    """Collects the elements and the text of a page; fails where tags do not close in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -102,24 +105,24 @@ def test_numbers_are_those_of_scores(make_run: MakeRun, tmp_path: Path) -> None:
     path = make_run("a")
     page = page_of(write_report([str(path)], tmp_path / "report.html"))
     run, config = open_run(str(path))
-    for column, predictor in enumerate(("model", "whole_image", "median_box")):
-        found = prediction_table.read_rows(run.rows("test", predictor), expected={"config": configs.fingerprint(config)})
-        intervals = scoring.intervals(found, list("0123456789"), resamples=50)
+    for column, predictor in enumerate(predictor_names("localize")):
+        rows = prediction_table.read_rows(run.rows("test", predictor), expected={"config": configs.fingerprint(config)})
+        intervals = scoring.intervals(rows, list("0123456789"), declared("tasks", "localize", Task), samples=50)
         whole = {name: interval for name, interval in intervals.items() if "/" not in name}
         assert set(page.cells) == set(whole)
-        assert len(whole) == 8
+        assert len(whole) == 9
         for metric, interval in whole.items():
-            wanted = terms.cell(metric, interval)
-            assert wanted is not None
-            assert page.cells[metric][column].split() == f"{wanted.mean} {wanted.range}".split()
-    assert terms.number("top1", 0.9634) == "96.3"
-    assert terms.number("mean_iou", 0.8634) == "0.863"
+            expected = tables.cell(scoring.metric_of(metric), interval)
+            assert expected is not None
+            assert page.cells[metric][column].split() == f"{expected.mean} {expected.range}".split()
+    assert scoring.metric_of("top1").text(0.9634) == "96.3"
+    assert scoring.metric_of("mean_iou").text(0.8634) == "0.863"
 
 
 def test_same_input_same_bytes(make_run: MakeRun, tmp_path: Path) -> None:
     runs = [str(make_run("a")), str(make_run("b", seed=1))]
     first = write_report(runs, tmp_path / "1.html").read_bytes()
-    # A process of its own has another hash seed and another state of matplotlib.
+    # Another process has another hash seed and another state of matplotlib.
     code = f"from pathlib import Path; from imgloc.report.page import write_report; write_report({runs!r}, "
     code += f"Path({str(tmp_path / '2.html')!r}))"
     code += "; import sys; assert not {'jax', 'flax', 'matplotlib.pyplot'} & set(sys.modules)"
@@ -140,7 +143,7 @@ def test_two_runs_of_one_name_side_by_side(make_run: MakeRun, tmp_path: Path) ->
     assert "do not compare" not in words
 
 
-def test_runs_of_different_data_are_told_apart(make_run: MakeRun, tmp_path: Path) -> None:
+def test_runs_of_different_data_have_a_notice(make_run: MakeRun, tmp_path: Path) -> None:
     runs = [make_run("a"), make_run("b", seed=1)]
     run = RunDir(runs[1])
     for predictor in ("model", "whole_image", "median_box"):
@@ -160,9 +163,9 @@ def test_hostile_names_are_text(make_run: MakeRun, tmp_path: Path) -> None:
 
 def test_task_without_boxes(make_run: MakeRun, tmp_path: Path) -> None:
     page = page_of(write_report([str(make_run("a", boxes=False))], tmp_path / "report.html"))
-    assert set(page.cells) == {"top1"}
+    assert set(page.cells) == {"top1", "calibration_error"}
     assert len(page.cells["top1"]) == 2
-    assert "success" not in [attributes.get("id") for attributes in page.all("section")]
+    assert "thresholds" not in [attributes.get("id") for attributes in page.all("section")]
     assert "IoU" not in " ".join(page.words)
     assert not [rect for rect in page.all("rect") if (rect.get("class") or "").startswith("box-")]
 
@@ -171,18 +174,24 @@ def test_many_classes_and_no_pictures(make_run: MakeRun, tmp_path: Path) -> None
     path = make_run("a", n=300, classes=tuple(f"class {i}" for i in range(40)), thumbnails=False)
     RunDir(path).metrics.unlink()
     RunDir(path).finished.unlink()
-    (RunDir(path).checkpoints / "2500").mkdir(parents=True)
+    files.write_json(RunDir(path).model / "bundle.json", {"step": 2500})
     words = " ".join(page_of(write_report([str(path)], tmp_path / "report.html")).words)
     assert "the 30 most frequent of 40 classes" in words
     assert "no picture was kept" in words
     assert "No curves were saved" in words
 
 
-def test_rows_of_a_step_that_an_unfinished_run_has_left_are_refused(make_run: MakeRun, tmp_path: Path) -> None:
-    path = make_run("a")
+def test_outdated_rows_of_an_unfinished_run_are_refused(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run("a", n=20, samples=5)
     RunDir(path).finished.unlink()
-    (RunDir(path).checkpoints / "2600").mkdir(parents=True)
-    with pytest.raises(UserError, match="step 2500, which training has left"):
+    files.write_json(RunDir(path).model / "bundle.json", {"step": 2600})
+    with pytest.raises(UserError, match="another checkpoint: step 2500, the best is step 2600"):
+        write_report([str(path)], tmp_path / "report.html")
+    files.write_json(RunDir(path).model / "bundle.json", {"step": 2500})
+    files.write_json(RunDir(path).last_model / "bundle.json", {"step": 2600})
+    assert write_report([str(path)], tmp_path / "report.html").is_file()
+    _change_meta(path, "model", checkpoint="last")
+    with pytest.raises(UserError, match="another checkpoint: step 2500, the last is step 2600"):
         write_report([str(path)], tmp_path / "report.html")
 
 
@@ -196,27 +205,27 @@ def _change_meta(path: Path, predictor: str, **values: object) -> None:
     [
         ("model", {"step": 2000}, "another checkpoint: step 2000, the best is step 2500"),
         ("model", {"checkpoint": "last"}, "another checkpoint: step 2500, the last is step 3000"),
-        ("model", {"config": "f" * 16}, "made of config"),
-        ("median_box", {"config": "f" * 16}, "made of config"),
+        ("model", {"config": "f" * 16}, "config f{16}, this run has"),
+        ("median_box", {"config": "f" * 16}, "config f{16}, this run has"),
         ("whole_image", {"data": "other"}, "'whole_image' .* other data"),
     ],
 )
-def test_stale_rows_are_refused(make_run: MakeRun, tmp_path: Path, predictor: str, values: dict[str, object], message: str) -> None:
-    path = make_run("a", n=20, resamples=5)
+def test_outdated_rows_are_refused(make_run: MakeRun, tmp_path: Path, predictor: str, values: dict[str, object], message: str) -> None:
+    path = make_run("a", n=20, samples=5)
     _change_meta(path, predictor, **values)
     with pytest.raises(UserError, match=message):
         write_report([str(path)], tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 
 
-def test_rows_of_the_last_checkpoint_serve(make_run: MakeRun, tmp_path: Path) -> None:
-    path = make_run("a", n=20, resamples=5)
+def test_rows_of_the_last_checkpoint_are_accepted(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run("a", n=20, samples=5)
     _change_meta(path, "model", checkpoint="last", step=3000)
     assert "last (step 3000)" in write_report([str(path)], tmp_path / "report.html").read_text()
 
 
 def test_mistakes_are_one_line(make_run: MakeRun, tmp_path: Path) -> None:
-    path = make_run("a", n=20, resamples=5)
+    path = make_run("a", n=20, samples=5)
     cases = [
         (lambda: write_report([], tmp_path / "r.html"), "at least one run"),
         (lambda: write_report([str(tmp_path / "none")], tmp_path / "r.html"), "is not a run folder"),

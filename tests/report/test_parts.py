@@ -1,7 +1,8 @@
-"""Labels, settings, success curves and drawn boxes."""
+"""Labels, settings, threshold curves and drawn boxes."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,10 @@ import pytest
 from imgloc.evaluation import scoring
 from imgloc.evaluation.metrics import sequence
 from imgloc.evaluation.statistics import Interval
-from imgloc.report import curves, tables, terms
-from imgloc.report.gallery import card as card_of
-from imgloc.report.gallery import gallery
+from imgloc.report import curves, tables
+from imgloc.report.gallery import gallery, gallery_example
 from imgloc.report.load import load_run, unique_labels
+from imgloc.tasks import localize, read_sequence
 
 MakeRun = Callable[..., Path]
 
@@ -41,60 +42,62 @@ def test_settings_put_differences_first() -> None:
     assert found[1].values == ["true", "\u2014"]
 
 
-def test_success_curve_agrees_with_metrics(make_run: MakeRun) -> None:
+def test_threshold_curves_agree_with_metrics(make_run: MakeRun) -> None:
     report = load_run(str(make_run("a")), "a", "test")
     means = scoring.means(report.model.rows)
-    for with_class, family in ((False, "gt_known"), (True, "top1_loc")):
-        share = curves.success(report, "model", with_class=with_class)
+    shares = [curves.share_reaching(curve.values(report.model.rows)) for curve in report.task.curves]
+    assert [curve.title for curve in report.task.curves] == ["Box right", "Box and class right"]
+    for share, family in zip(shares, ("gt_known_loc", "top1_loc"), strict=True):
         assert np.all(np.diff(share) <= 0)
         assert share.shape == (101,)
         for threshold in (30, 50, 70):
             assert share[threshold] == pytest.approx(means[f"{family}_{threshold}"], abs=1e-12)
-    assert curves.success(report, "model", with_class=False)[0] == 1
-    assert curves.success(report, "model", with_class=True)[0] == pytest.approx(means["top1"])
+    assert shares[0][0] == 1
+    assert shares[1][0] == pytest.approx(means["top1"])
 
 
-def test_a_card_of_a_row_that_reads_is_right_where_its_metric_says_so(make_run: MakeRun) -> None:
-    report = load_run(str(make_run("a")), "a", "test")
+def test_a_sequence_card_is_correct_where_sequence_accuracy_is_1(make_run: MakeRun) -> None:
+    report = dataclasses.replace(load_run(str(make_run("a")), "a", "test"), task=read_sequence.TASK)
     left, right = [0.1, 0.1, 0.3, 0.3], [0.5, 0.1, 0.9, 0.9]
-    row = {"id": "a", "label": 0, "top_labels": [0], "boxes": [right, left], "labels": [1, 0]}
+    row = {"id": "a", "label": 0, "top_labels": [0], "top_scores": [0.9], "boxes": [right, left], "labels": [1, 0]}
     first, second = report.classes[:2]
     cases = [
-        ({**row, "read": [0, 1, 1]}, f"{first} {second}"), ({**row, "read": [1, 0]}, f"{second} {first}"), ({**row, "read": [0]}, first),
-        ({**row, "read": [0, 2], "boxes": [left], "labels": [0]}, first),
+        ({**row, "pred_labels": [0, 1, 1]}, f"{first} {second}"), ({**row, "pred_labels": [1, 0]}, f"{second} {first}"), ({**row, "pred_labels": [0]}, first),
+        ({**row, "pred_labels": [0, 2], "boxes": [left], "labels": [0]}, first),
     ]  # fmt: skip
     for case, predicted in cases:
-        made = card_of(report, case, Path("none"))
-        assert made.predicted == predicted
-        assert made.right == (sequence.per_row([case])["sequence_right"][0] == 1)
-    nothing = card_of(report, {**row, "read": [0, 1], "boxes": [], "labels": []}, Path("none"))
-    assert (nothing.true, nothing.predicted, nothing.right) == (first, first, True)
+        card = gallery_example(report, case, Path("none")).card
+        assert card.predicted == predicted
+        assert card.correct == (sequence.per_row([case])["sequence_accuracy"][0] == 1)
+    empty = gallery_example(report, {**row, "pred_labels": [0, 1], "boxes": [], "labels": []}, Path("none")).card
+    assert (empty.true, empty.predicted, empty.correct) == (first, first, True)
 
 
 def test_gallery_draws_the_boxes_of_the_rows(make_run: MakeRun) -> None:
     report = load_run(str(make_run("a")), "a", "test")
     by_id = {row["id"]: row for row in report.model.rows}
-    found = gallery(report, "test")
-    assert {name: len(cards) for name, cards in found.items()} == {"best": 6, "median": 6, "worst": 6}
-    for card in found["worst"]:
-        row = by_id[card.id]
-        for box, wanted in zip(card.boxes, [row["boxes"][0], row["pred_box"]], strict=True):
-            assert [box.x, box.y, box.x + box.width, box.y + box.height] == pytest.approx(wanted, abs=1e-4)
-        assert [box.kind for box in card.boxes] == ["true", "predicted"]
-        assert card.picture is not None
-        assert card.small
-    assert float(found["best"][0].iou or 0) > float(found["worst"][0].iou or 0)
+    examples = gallery(report, "test")
+    assert {name: len(shown) for name, shown in examples.items()} == {"best": 6, "median": 6, "worst": 6}
+    for example in examples["worst"]:
+        row = by_id[example.id]
+        for box, expected in zip(example.boxes, [row["boxes"][0], row["pred_box"]], strict=True):
+            assert [box.x, box.y, box.x + box.width, box.y + box.height] == pytest.approx(expected, abs=1e-4)
+        assert [box.kind for box in example.boxes] == ["true", "predicted"]
+        assert example.picture is not None
+        assert example.small
+    best, worst = (next(note for note in examples[name][0].card.notes if note.startswith("IoU")) for name in ("best", "worst"))
+    assert float(best.split()[1]) > float(worst.split()[1])
 
 
 def test_broken_picture_gives_a_placeholder(make_run: MakeRun) -> None:
     report = load_run(str(make_run("a")), "a", "test")
-    card = gallery(report, "test")["best"][0]
-    report.run.thumbnail("test", card.id).write_bytes(b"no picture")
+    example = gallery(report, "test")["best"][0]
+    report.run.thumbnail("test", example.id).write_bytes(b"no picture")
     assert gallery(report, "test")["best"][0].picture is None
 
 
-def test_long_and_broken_journals(make_run: MakeRun) -> None:
-    path = make_run("a", n=20, resamples=5)
+def test_long_and_damaged_metrics_logs(make_run: MakeRun) -> None:
+    path = make_run("a", n=20, samples=5)
     lines = [{"step": i, "kind": "train", "loss": 1.0 / i, "lr": None, "note": "text", "on": True} for i in range(1, 5000)]
     (path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 5')
     charts, others = curves.training_charts([load_run(str(path), "a", "test")])
@@ -105,17 +108,14 @@ def test_long_and_broken_journals(make_run: MakeRun) -> None:
 
 
 def test_metrics_are_read_in_order() -> None:
-    names = ["zeta", "top1_loc_50", "gt_known_70", "gt_known_30", "mean_iou", "top1", "top1/class/3"]
-    assert terms.in_order(names) == ["top1", "mean_iou", "gt_known_30", "gt_known_70", "top1_loc_50", "zeta"]
-    assert terms.cell("top1", None) is None
-    outside = terms.cell("depth_error", Interval(mean=3.0, low=2.0, high=4.0, n=5))
+    names = ["zeta", "top1_loc_50", "gt_known_loc_70", "gt_known_loc_30", "mean_iou", "top1", "top1/class/3"]
+    ordered = scoring.in_order(names, localize.TASK)
+    assert ordered == ["top1", "mean_iou", "gt_known_loc_30", "gt_known_loc_70", "top1_loc_50", "zeta"]
+
+
+def test_an_interval_outside_of_0_to_1_has_no_track() -> None:
+    assert tables.cell(scoring.metric_of("top1"), None) is None
+    outside = tables.cell(scoring.metric_of("depth_error"), Interval(mean=3.0, low=2.0, high=4.0, n=5))
     assert outside is not None
     assert outside.left is None
     assert outside.range == "[2.000, 4.000]"
-
-
-def test_percentages_have_the_digits_that_the_commands_show() -> None:
-    for value in (0.0, 0.0005, 0.1135, 0.9925, 0.9995, 1.0):
-        assert float(terms.number("top1", value)) == round(float(f"{value:.3f}") * 100, 1), value
-    assert terms.number("top1", 0.9925) == "99.3"  # 100 * .9925 is a tie, .9925 is not
-    assert terms.number("mean_iou", 0.9925) == "0.993"
