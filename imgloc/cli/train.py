@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from imgloc.evaluation.target import Target
 
-HELP = "train a config in a run folder; the same command goes on with an unfinished run"
+HELP = "train a config in a run folder; the same command resumes an unfinished run"
 EXAMPLES = """\
-Any key of the config can be set: --config.optim.lr=1e-3 --config.seed=1 --config.data.image_size='(64, 64)'
-What there is to set, with its defaults and meanings, stands in imgloc/config/schema.py and in the recipe.
+Every key of the config can be set: --config.optim.lr=1e-3 --config.seed=1 --config.data.image_size='(64, 64)'
+imgloc/config/schema.py and the recipe list all keys with their defaults and meanings.
 
-A run that was stopped (SIGTERM, Ctrl-C, a crash) goes on from its last checkpoint with the
-same command and ends with the same bits as if it had never stopped.
+The same command resumes a run that was stopped (SIGTERM, Ctrl-C, a crash) from its latest checkpoint.
+The run then ends with the same bits as if it had never stopped.
 
 example:
   imgloc train --config configs/digits_cnn.py --workdir runs/a --config.optim.lr=1e-3
@@ -37,18 +37,18 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.add_argument("--config", required=True, metavar="FILE", help="a recipe: a Python file with get_config()")
-    parser.add_argument("--workdir", required=True, metavar="DIR", help="the run folder, new or holding this very run")
+    parser.add_argument("--workdir", required=True, metavar="DIR", help="the run folder: a new one, or that of this run")
     parser.add_argument("--profile", action="store_true", help="write a trace of 10 steps to DIR/profile")
     add_distributed(parser)
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Train; 0 also where a SIGTERM was obeyed, 130 where Ctrl-C was (the state is saved either way)."""
+    """Train. Returns 0, also after SIGTERM; 130 after Ctrl-C (the state is saved in both cases); 1 for an error of the run."""
     from imgloc.devices import runtime
     from imgloc.training.preemption import StopRequest
 
     if not parsed.workdir:
-        raise UserError("--workdir is empty; it wants a folder")
+        raise UserError("--workdir is empty, expected a folder")
     stop = StopRequest()
     recipe = read_recipe(parsed.config)
     runtime.prepare()
@@ -57,60 +57,59 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from imgloc.evaluation.target import after_training
     from imgloc.runs.run_dir import RunDir
     from imgloc.training.loop import train
-    from imgloc.training.metric_queue import NotFinite
+    from imgloc.training.metric_queue import NonFiniteError
 
-    config = resolve(recipe, rest)
-    then = after_training(config, RunDir(Path(parsed.workdir)))  # before training: its data may not be there
+    config, folder = resolve(recipe, rest), parsed.workdir
+    scoring = after_training(config, RunDir(Path(folder)))  # before training, because its data may be missing
     if parsed.distributed is not None:
         join(parsed.distributed)
-    tell_of_faults(config, parsed.config, rest)
+    warn_of_faults(config, parsed.config, rest)
     try:
-        how = train(config, parsed.workdir, stop=stop, profile=parsed.profile)
-    except NotFinite as error:
+        outcome = train(config, folder, stop=stop, profile=parsed.profile)
+    except NonFiniteError as error:
         print(f"imgloc train: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"imgloc train: {of_storage(error)}; then the same command goes on from the last whole checkpoint", file=sys.stderr)
+        print(f"imgloc train: {of_storage(error)}; then the same command resumes from the latest checkpoint", file=sys.stderr)
         return 1
-    folder = parsed.workdir
-    following = f". Next: imgloc evaluate {folder}" if then is None else ""
+    next_command = f". Next: imgloc evaluate {folder}" if scoring is None else ""
     print(
         {
-            "already finished": f"{folder} holds this run, finished; to train anew: another --workdir{following}",
-            "finished": f"{folder}: finished{following}",
-            "stopped": f"{folder}: stopped, its state is saved. The same command goes on from there",
-        }[how]
+            "already finished": f"{folder} contains this run, finished; to train it again, choose another --workdir{next_command}",
+            "finished": f"{folder}: finished{next_command}",
+            "stopped": f"{folder}: stopped, its state is saved. The same command resumes it",
+        }[outcome]
     )
-    if then is not None and how != "stopped":
-        score(folder, *then)
-    return 130 if stop.interrupted and how == "stopped" else 0
+    if scoring is not None and outcome != "stopped":
+        score(folder, *scoring)
+    return 130 if stop.interrupted and outcome == "stopped" else 0
 
 
-def tell_of_faults(config: ConfigDict, recipe: str, rest: Sequence[str]) -> None:
-    """Say on stderr, by the first process, what is seriously wrong with the data, where its source can tell that quickly."""
+def warn_of_faults(config: ConfigDict, recipe: str, rest: Sequence[str]) -> None:
+    """Report serious faults of the data on stderr, from the first process, where the source can check its data quickly."""
     import jax
 
     from imgloc.data.checks.faults import KINDS
 
-    found = check_data(config.data, config.seed, thorough=False) if jax.process_index() == 0 else None
-    if found is None or not found.serious:
+    report = check_data(config.data, config.seed, thorough=False) if jax.process_index() == 0 else None
+    if report is None or not report.serious:
         return
-    count, first = len(found.serious), found.serious[0]
-    kinds = ", ".join(f"{of_kind} {kind}" for kind, of_kind in Counter(fault.kind for fault in found.serious).items())
-    part = "" if found.looked_at >= found.images else f" ({found.looked_at:,} of {found.images:,} image files were looked at)"
-    command = shlex.join(["imgloc", "data", "check", "--config", recipe, *(a for a in rest if a.startswith("--config.data."))])
-    told = f"{count:,} fault{'s' if count > 1 else ''} in the data{part}: {kinds}"
+    count, first = len(report.serious), report.serious[0]
+    kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(fault.kind for fault in report.serious).items())
+    part = "" if report.looked_at >= report.images else f" ({report.looked_at:,} of {report.images:,} image files were checked)"
+    summary = f"{count:,} fault{'s' if count > 1 else ''} in the data{part}: {kinds}"
     example = f"{first.where}: {first.what} - {KINDS[first.kind].effect}"
-    print(f"imgloc train: {told}; first: {example}; see: {command}", file=sys.stderr)
+    command = shlex.join(["imgloc", "data", "check", "--config", recipe, *(a for a in rest if a.startswith("--config.data."))])
+    print(f"imgloc train: {summary}; first: {example}; see: {command}", file=sys.stderr)
 
 
 def score(folder: str, target: Target, which: str) -> None:
-    """Score a finished run as `imgloc evaluate` does, by all processes together; the first one prints its table."""
+    """Score a finished run as `imgloc evaluate` does, with all processes; the first one prints the table."""
     from imgloc.cli.evaluate import print_scores
     from imgloc.evaluation.evaluate import evaluate
     from imgloc.runs import run_dir
 
     run, config = run_dir.open_run(folder)
-    found = evaluate(run, config, target, which=which)
-    if found:
-        print_scores(run, config, target.name, which, found)
+    intervals = evaluate(run, config, target, which=which)
+    if intervals:
+        print_scores(run, config, target.name, which, intervals)

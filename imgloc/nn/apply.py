@@ -1,46 +1,50 @@
-"""Applying a model to a batch of images; nothing else in the package calls `model.apply`."""
+"""Applies a model to a batch of images; no other file of the package calls `model.apply`."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PyTree, UInt8
 
 from imgloc.errors import chosen
-from imgloc.types import Batch
+from imgloc.types import Batch, Outputs
 
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+DTYPES: Mapping[str, DTypeLike] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
-def compute_dtype(name: str) -> Any:
-    """The dtype of a config's `train.dtype`."""
+def compute_dtype(name: str) -> DTypeLike:
+    """The dtype that a config's `train.dtype` names. Raises UserError for an unknown name."""
     return chosen("dtype (train.dtype)", name, DTYPES)
 
 
-def as_inputs(images_bxhxwxc: jax.Array, dtype: Any) -> jax.Array:
-    """uint8 images as numbers in [0, 1]."""
+def as_inputs(images_bxhxwxc: UInt8[Array, "b h w c"], dtype: DTypeLike) -> Float[Array, "b h w c"]:
+    """uint8 images scaled to [0, 1]."""
     return images_bxhxwxc.astype(dtype) / jnp.asarray(255, dtype)
 
 
-def cast(tree: Any, dtype: Any) -> Any:
-    """The tree with its floating-point arrays in another dtype."""
+def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
+    """The tree with its floating-point arrays converted to a dtype; other arrays are unchanged."""
     return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
 
 
 def apply_train(
-    params: Any, model_state: Any, batch: Batch, key: jax.Array, *, model: nn.Module, dtype: Any = jnp.float32
-) -> tuple[Any, Any]:
-    """The model's outputs (float32) and its new state, in training mode; computed in `dtype`."""
+    params: PyTree, model_state: Mapping[str, PyTree], batch: Batch, key: jax.Array, *, model: nn.Module, dtype: DTypeLike = jnp.float32
+) -> tuple[Outputs, PyTree]:
+    """The model's outputs and its new state, both float32, in training mode; the computation is in `dtype`."""
     variables = {"params": cast(params, dtype), **model_state}
     inputs = as_inputs(batch.images_bxhxwxc, dtype)
     outputs, new_state = model.apply(variables, inputs, train=True, rngs={"dropout": key}, mutable=list(model_state))
     return cast(outputs, jnp.float32), cast(new_state, jnp.float32)
 
 
-def predict_step(variables: Any, images_bxhxwxc: jax.Array, *, model: nn.Module, dtype: Any = jnp.float32) -> Any:
-    """The model's outputs (float32) for uint8 images, in evaluation mode."""
-    lowered = {"params": cast(variables["params"], dtype), **{k: v for k, v in variables.items() if k != "params"}}
-    outputs = model.apply(lowered, as_inputs(images_bxhxwxc, dtype), train=False)
-    return cast(outputs, jnp.float32)
+def predict_step(
+    variables: Mapping[str, PyTree], images_bxhxwxc: UInt8[Array, "b h w c"], *, model: nn.Module, dtype: DTypeLike = jnp.float32
+) -> Outputs:
+    """The model's float32 outputs for uint8 images, in evaluation mode; the computation is in `dtype`."""
+    lowered = {name: cast(collection, dtype) if name == "params" else collection for name, collection in variables.items()}
+    outputs: Outputs = cast(model.apply(lowered, as_inputs(images_bxhxwxc, dtype), train=False), jnp.float32)
+    return outputs

@@ -1,10 +1,12 @@
-"""The best validation so far, and the bundles of the best and of the last model."""
+"""The step of the best validation, and the bundles of the best and of the last model.
+
+Both come from the records of metrics.jsonl, so that a resumed run makes the same decisions as an uninterrupted one.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 from ml_collections import ConfigDict
@@ -13,35 +15,35 @@ from imgloc.devices import mesh
 from imgloc.evaluation.scoring import metric_of
 from imgloc.inference.bundle import write_bundle
 from imgloc.runs.run_dir import RunDir
+from imgloc.training.metric_writer import Record
 from imgloc.training.setup import TrainingSetup
 from imgloc.training.step import TrainState, eval_variables
 
-Records = Sequence[Mapping[str, Any]]  # of metrics.jsonl, so that a resumed run decides as one that never stopped
+
+def best_step(records: Sequence[Record], metric: str) -> int | None:
+    """The step of the best validation, the last one of equal ones; None where no validation has the metric."""
+    validations = _validations(records, metric)
+    return max(validations, key=lambda entry: (entry[1], entry[0]))[0] if validations else None
 
 
-def best_step(records: Records, metric: str) -> int | None:
-    """The step of the best validation, the last of equal ones; None where no validation has the metric."""
-    scored = _validations(records, metric)
-    return max(scored, key=lambda entry: (entry[1], entry[0]))[0] if scored else None
-
-
-def is_out_of_patience(records: Records, metric: str, patience: int) -> bool:
-    """Whether the best validation, the first of equal ones, is `patience` or more validations ago; never where that is 0."""
+def is_out_of_patience(records: Sequence[Record], metric: str, patience: int) -> bool:
+    """Whether `patience` or more validations followed the best one, the first one of equal ones. A `patience` of 0 has no limit."""
     values = [value for _, value in _validations(records, metric)]
     return patience > 0 and bool(values) and len(values) - 1 - values.index(max(values)) >= patience
 
 
-def _validations(records: Records, metric: str) -> list[tuple[int, float]]:
-    """(step, value) of every validation; the higher value is the better one."""
+def _validations(records: Sequence[Record], metric: str) -> list[tuple[int, float]]:
+    """(step, value) of every validation that has the metric; the sign of the value makes the higher one the better one."""
     sign = metric_of(metric).sign
-    validations = (record for record in records if record["kind"] == "validation" and record.get(metric) is not None)
-    return [(record["step"], sign * record[metric]) for record in validations]
+    return [
+        (record["step"], sign * record[metric]) for record in records if record["kind"] == "validation" and record.get(metric) is not None
+    ]
 
 
-def write_model(run: RunDir, config: ConfigDict, setup: TrainingSetup, state: TrainState, records: Records) -> None:
-    """Write the bundle of a state: as the run's best model where its validation is the best so far, else as its last model.
+def write_model(run: RunDir, config: ConfigDict, setup: TrainingSetup, state: TrainState, records: Sequence[Record]) -> None:
+    """Write the bundle of a state to RUN/model where its validation is the best one so far, else to RUN/last_model.
 
-    Without any validation, the last model is the best one. All processes call this, the first one writes.
+    While no validation has the metric, the last model is the best one. All processes call this, and the first one writes.
     """
     step = int(state.step)
     is_best = best_step(records, config.train.best_metric) in (None, step)
@@ -51,5 +53,5 @@ def write_model(run: RunDir, config: ConfigDict, setup: TrainingSetup, state: Tr
     info = setup.train.info
     folder = run.model if is_best else run.last_model
     write_bundle(folder, config, classes=info.classes, channels=info.channels, step=step, variables=variables)
-    if is_best:  # the last model is the best one
+    if is_best:  # RUN/model is also the last model
         shutil.rmtree(run.last_model, ignore_errors=True)

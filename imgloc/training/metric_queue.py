@@ -1,65 +1,64 @@
-"""Metrics of every step between the devices and the log, so that the loop need not wait for a step to read its loss."""
+"""A queue of the metrics of every step between the devices and the log, so that the loop does not wait for a step to read its loss."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+from jax.typing import ArrayLike
 
 from imgloc.training.metric_writer import MetricWriter
 from imgloc.training.progress import Progress
 
+WATCHED = ("loss", "grad_norm")  # checked at every step; any other value that is not finite reaches one of them
 
-class NotFinite(Exception):
-    """The loss, its gradient or the parameters stopped being numbers at a step."""
+
+class NonFiniteError(Exception):
+    """The loss, its gradient or the parameters became NaN or infinite at a step."""
 
     def __init__(self, message: str, step: int) -> None:
         super().__init__(message)
         self.step = step
 
 
-WATCHED = ("loss", "grad_norm")  # of every step; whatever else is not finite reaches one of them
-
-
 class MetricQueue:
-    """Metrics of every step on their way from the devices to the journal, so that the loop need not wait for a step to read its loss."""
+    """The metrics of the steps that are not checked and logged yet; the devices may still be computing them."""
 
     def __init__(self, writer: MetricWriter, progress: Progress, log_every: int) -> None:
         self._writer, self._progress, self._log_every = writer, progress, log_every
-        self._waiting: list[tuple[int, int, Mapping[str, Any]]] = []
-        self._looked = 0  # how many of them were there at the last look
+        self._pending: list[tuple[int, int, Mapping[str, ArrayLike]]] = []
+        self._ready = 0  # how many of them were already pending at the last `drain`
 
-    def add(self, step: int, metrics: Mapping[str, Any], count: int = 1) -> None:
-        """Metrics of the `count` steps that end with `step`, computed or still being computed: arrays of `count` or more, or scalars."""
-        self._waiting.append((step, count, metrics))
+    def add(self, step: int, metrics: Mapping[str, ArrayLike], count: int = 1) -> None:
+        """Add the metrics of the `count` steps that end with `step`: scalars, or arrays with one or more values for each step."""
+        self._pending.append((step, count, metrics))
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._pending)
 
-    def look(self, *, wait: bool) -> None:
-        """Look at every step that was added (without `wait`: before the last look), and log those of every `log_every`-th.
+    def drain(self, *, wait: bool) -> None:
+        """Check every pending step and log every `log_every`-th; without `wait`, only steps that were added before the last call.
 
-        Raises NotFinite with the first step that was not finite.
+        Raises NonFiniteError for the first step with a value that is not finite.
         """
-        ready = len(self._waiting) if wait else self._looked
-        looked_at, self._waiting = self._waiting[:ready], self._waiting[ready:]
-        self._looked = len(self._waiting)
-        for step, count, metrics in looked_at:
+        ready = len(self._pending) if wait else self._ready
+        drained, self._pending = self._pending[:ready], self._pending[ready:]
+        self._ready = len(self._pending)
+        for step, count, metrics in drained:
             logged = step % self._log_every == 0
-            values = {name: _column(metrics[name], count) for name in metrics if logged or name in WATCHED}
-            for place in range(count):
-                bad = [f"{name} is {column[place]}" for name, column in values.items() if not math.isfinite(column[place])]
+            columns = {name: _column(metrics[name], count) for name in metrics if logged or name in WATCHED}
+            for i in range(count):
+                bad = [f"{name} is {column[i]}" for name, column in columns.items() if not math.isfinite(column[i])]
                 if bad:
-                    number = step - count + 1 + place
-                    raise NotFinite(f"{', '.join(bad)} at step {number}, the first that is not finite", number)
-            self._progress.loss(values["loss"][-1])
+                    number = step - count + 1 + i
+                    raise NonFiniteError(f"{', '.join(bad)} at step {number}, the first that is not finite", number)
+            self._progress.set_loss(columns["loss"][-1])
             if logged:
-                self._writer.add(step, "train", {name: column[-1] for name, column in values.items()})
+                self._writer.add(step, "train", {name: column[-1] for name, column in columns.items()})
 
 
-def _column(values: Any, count: int) -> list[float]:
-    """Of an array of a call's steps, or the scalar of one."""
+def _column(values: ArrayLike, count: int) -> list[float]:
+    """One value for each of the `count` steps of a call."""
     column: list[float] = np.atleast_1d(np.asarray(values, np.float64))[:count].tolist()
     return column

@@ -1,4 +1,4 @@
-"""The journal of a run: metrics.jsonl, TensorBoard event files derived from it, and the progress line."""
+"""Writes the log of a run: metrics.jsonl, and TensorBoard event files with the same values."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 from imgloc import files
 from imgloc.runs.metrics_log import read_metrics
 from imgloc.runs.run_dir import RunDir
 
+#: A line of metrics.jsonl: `step`, `kind` ("train" or "validation") and the value of each metric, None where it is not finite.
+Record: TypeAlias = Mapping[str, Any]
+
 
 class MetricWriter:
-    """Appends records to metrics.jsonl and the event files.
+    """Appends records to metrics.jsonl and to the event files.
 
-    Opening at a step drops what was written past it, so that after a resume each step stands there once.
+    Opening it at a step removes the records of later steps, so that after a resume the files contain each step once.
     """
 
     def __init__(self, run: RunDir, step: int, *, write: bool = True) -> None:
         self._path = run.metrics
-        self.records = [record for record in read_metrics(self._path) if record["step"] <= step]
-        self._write = write  # of several processes one writes, all keep the records
+        self.records: list[Record] = [record for record in read_metrics(self._path) if record["step"] <= step]
+        self._write = write  # only the first of several processes writes; all keep the records
         if not write:
             return
         files.write_text(self._path, "".join(json.dumps(record) + "\n" for record in self.records))
-        # Event files cannot be cut, so they are written again from the records that stay.
+        # Records cannot be removed from event files, so these are written again.
         shutil.rmtree(run.events, ignore_errors=True)
         self._events = EventFile(run.events)
         for record in self.records:
@@ -39,7 +42,7 @@ class MetricWriter:
             self._file: TextIO = self._path.open("a")
 
     def add(self, step: int, kind: str, values: Mapping[str, float]) -> None:
-        """One line of metrics.jsonl; values that are not finite are written as null."""
+        """Append one record; values that are not finite become null."""
         finite = {key: float(value) if math.isfinite(value) else None for key, value in values.items()}
         record = {"step": step, "kind": kind, **finite}
         self.records.append(record)
@@ -50,7 +53,7 @@ class MetricWriter:
         self._events.add(record)
 
     def flush(self) -> None:
-        """Everything added so far is in the files when this returns. Raises OSError, as all writing does, with the file's name."""
+        """Write everything added so far to the files. Raises OSError with the name of the file, as all writing does."""
         if self._write:
             with files.naming(self._path):
                 self._file.flush()
@@ -68,12 +71,12 @@ class MetricWriter:
                 close()
             except OSError as error:
                 failed = error
-        if failed is not None and value is None:  # else what happened first is what is told
+        if failed is not None and value is None:  # otherwise the first error is the one to report
             raise OSError(failed.errno, failed.strerror, str(self._path)) from failed
 
 
 class EventFile:
-    """Scalars for TensorBoard, written as they come: tensorboardX's own writer has a thread, which dies in silence on a full disk."""
+    """A TensorBoard event file. tensorboardX's own writer has a thread, which silently ends when the disk is full."""
 
     def __init__(self, folder: Path) -> None:
         from tensorboardX.proto.event_pb2 import Event
@@ -87,18 +90,18 @@ class EventFile:
             self._writer = RecordWriter(str(self._path))
             self._write(file_version="brain.Event:2")
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """A record of the journal, its values under `kind/name`."""
+    def add(self, record: Record) -> None:
+        """Write the values of a record under the tags `kind/name`."""
         for key, value in record.items():
             if key not in ("step", "kind") and value is not None:
                 self._write(step=record["step"], summary=self._scalar(f"{record['kind']}/{key}", value))
 
-    def _write(self, **fields: Any) -> None:
+    def _write(self, **fields: object) -> None:
         with files.naming(self._path):
             self._writer.write(self._event(wall_time=time.time(), **fields).SerializeToString())
 
     def flush(self) -> None:
-        """Everything added so far is in the file when this returns."""
+        """Write everything added so far to the file."""
         with files.naming(self._path):
             self._writer.flush()
 

@@ -1,4 +1,4 @@
-"""A loss that stops being a number: training stops, says where, and keeps the batch that did it."""
+"""Stops training at the first loss that is not finite, reports the step, and saves its batch."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from imgloc.data.batches.sampler import IndexSampler
 from imgloc.errors import of_storage
 from imgloc.runs.run_dir import RunDir
 from imgloc.training import checkpoint
-from imgloc.training.metric_queue import NotFinite
+from imgloc.training.metric_queue import NonFiniteError
 from imgloc.training.setup import TrainingSetup
 from imgloc.training.step import TrainState
 
 
-def check_finite(is_finite: Callable[[TrainState], jax.Array], state: TrainState) -> None:
-    """Raises NotFinite for a state whose parameters are no numbers, though the losses that led to it were."""
-    if not bool(is_finite(state)):
+def check_finite(all_finite: Callable[[TrainState], jax.Array], state: TrainState) -> None:
+    """Raises NonFiniteError for a state whose parameters are not finite although the losses of its steps were."""
+    if not bool(all_finite(state)):
         step = int(state.step)
-        raise NotFinite(f"parameters are not finite after step {step}, whose loss still was", step)
+        raise NonFiniteError(f"parameters are not finite after step {step}, whose loss still was", step)
 
 
 @contextlib.contextmanager
 def reporting_non_finite(config: ConfigDict, run: RunDir, setup: TrainingSetup, manager: CheckpointManager) -> Iterator[None]:
-    """Inside it, NotFinite is told with the batch of its step, which is saved, the last checkpoint, and what to do."""
+    """Adds to a NonFiniteError inside it the saved batch of the step, the latest checkpoint and what to try."""
     try:
         yield
-    except NotFinite as error:
+    except NonFiniteError as error:
         with contextlib.suppress(OSError):
-            checkpoint.wait(manager)
+            checkpoint.wait_until_saved(manager)
         saved = manager.latest_step()
         kept = f"the checkpoint of step {saved} is intact" if saved is not None else "no checkpoint was saved yet"
         hint = f"try a lower optim.lr (now {config.optim.lr}) or optim.clip_norm (now {config.optim.clip_norm})"
-        batch = _told_batch(config, run, setup, error.step)
-        raise NotFinite(f"training of {run.path} stopped: {error}; {batch}; {kept}; {hint}", error.step) from None
+        batch = _save_and_describe_batch(config, run, setup, error.step)
+        raise NonFiniteError(f"training of {run.path} stopped: {error}; {batch}; {kept}; {hint}", error.step) from None
 
 
-def _told_batch(config: ConfigDict, run: RunDir, setup: TrainingSetup, step: int) -> str:
+def _save_and_describe_batch(config: ConfigDict, run: RunDir, setup: TrainingSetup, step: int) -> str:
     path = run.not_finite(step)
     if jax.process_index() == 0:
         try:
@@ -57,12 +57,13 @@ def _told_batch(config: ConfigDict, run: RunDir, setup: TrainingSetup, step: int
 
 
 def save_batch(path: Path, config: ConfigDict, setup: TrainingSetup, step: int) -> None:
-    """Write the batch that a step is done on, of all processes together, made again from config and step.
+    """Write the batch of a step, of all processes together and before batch transforms; it is computed again from config and step.
 
-    An npz of the arrays of `types.Batch` and `ids` (b,), the names of the examples.
+    The file is an npz of the arrays of `types.Batch`, and `ids` (b,) with the ids of the examples.
     """
-    made = BatchDataset(IndexSampler(setup.train, config.seed, config.train.batch_size, step - 1, step), setup.spec, setup.augmentation)
-    examples = [made.example(made.order.number(position)) for position in range(len(made.order))]
+    sampler = IndexSampler(setup.train, config.seed, config.train.batch_size, step - 1, step)
+    dataset = BatchDataset(sampler, setup.spec, setup.augmentation)
+    examples = [dataset.example(sampler.number(position)) for position in range(len(sampler))]
     batch = collate(examples, len(examples), setup.spec)
     content = io.BytesIO()
     arrays = {name: array for name, array in batch._asdict().items() if array is not None}

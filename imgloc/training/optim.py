@@ -1,40 +1,41 @@
-"""From the `optim` section of a config to an optax transformation and its schedule."""
+"""The optax transformation and learning rate schedule of a config's `optim` section."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import optax
+from jaxtyping import PyTree
+from ml_collections import ConfigDict
 
 from imgloc.errors import UserError, unknown
 
 OPTIMIZERS = ("adamw", "sgd")
 
 
-def make_optimizer(optim: Any, steps: int) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """The transformation and its learning rate by step: linear warmup, then cosine to zero over `steps`.
+def make_optimizer(optim: ConfigDict, steps: int) -> tuple[optax.GradientTransformation, optax.Schedule]:
+    """The transformation, and its learning rate by step: linear warmup, then cosine decay to zero over `steps`.
 
-    Gradients are clipped by global norm (`clip_norm`, 0: off); weight decay is decoupled from the
-    gradient (Loshchilov and Hutter, 2019) and spares parameters whose path matches `weight_decay_exclude`.
+    Gradients are clipped by global norm (`clip_norm`, 0: off). Weight decay is decoupled from the gradient
+    (Loshchilov and Hutter, 2019) and leaves out parameters whose path matches `weight_decay_exclude`.
     """
     if optim.name not in OPTIMIZERS:
         raise unknown("optimizer", optim.name, OPTIMIZERS)
     schedule = _schedule(optim.schedule, optim.lr, optim.warmup_steps, steps)
-    parts: list[optax.GradientTransformation] = []
-    spared = compiled(optim.weight_decay_exclude, "optim.weight_decay_exclude")
+    excluded = compile_patterns(optim.weight_decay_exclude, "optim.weight_decay_exclude")
+    transformations: list[optax.GradientTransformation] = []
     if optim.clip_norm > 0:
-        parts.append(optax.clip_by_global_norm(optim.clip_norm))
+        transformations.append(optax.clip_by_global_norm(optim.clip_norm))
     if optim.name == "adamw":
-        parts.append(optax.scale_by_adam(b1=optim.b1, b2=optim.b2, eps=optim.eps))
+        transformations.append(optax.scale_by_adam(b1=optim.b1, b2=optim.b2, eps=optim.eps))
     else:
-        parts.append(optax.trace(decay=optim.b1, nesterov=False))
+        transformations.append(optax.trace(decay=optim.b1, nesterov=False))
     if optim.weight_decay > 0:
-        parts.append(optax.add_decayed_weights(optim.weight_decay, mask=lambda params: decay_mask(params, spared)))
-    parts.append(optax.scale_by_learning_rate(schedule))
-    return optax.chain(*parts), schedule
+        transformations.append(optax.add_decayed_weights(optim.weight_decay, mask=lambda params: weight_decay_mask(params, excluded)))
+    transformations.append(optax.scale_by_learning_rate(schedule))
+    return optax.chain(*transformations), schedule
 
 
 def _schedule(name: str, lr: float, warmup_steps: int, steps: int) -> optax.Schedule:
@@ -45,21 +46,21 @@ def _schedule(name: str, lr: float, warmup_steps: int, steps: int) -> optax.Sche
     raise unknown("schedule", name, ("cosine", "constant"))
 
 
-def compiled(patterns: Sequence[str], key: str) -> list[re.Pattern[str]]:
-    """The regular expressions of a config key. Raises UserError where one is none."""
+def compile_patterns(patterns: Sequence[str], key: str) -> list[re.Pattern[str]]:
+    """The compiled regular expressions of a config key. Raises UserError for an invalid or an empty one."""
     if "" in patterns:
-        raise UserError(f"config key '{key}' holds an empty pattern, which matches everything; possible: () for none")
+        raise UserError(f"config key '{key}' contains an empty pattern, which matches everything; use () for no pattern")
     try:
         return [re.compile(pattern) for pattern in patterns]
     except re.error as error:
-        raise UserError(f"config key '{key}': {error.pattern!r} is no regular expression: {error}") from error
+        raise UserError(f"config key '{key}': {error.pattern!r} is not a regular expression: {error}") from error
 
 
-def decay_mask(params: Any, spared: Sequence[re.Pattern[str]]) -> Any:
-    """True where weight decay applies: no pattern of `spared` is found in the parameter's `a/b/c` path."""
+def weight_decay_mask(params: PyTree, excluded: Sequence[re.Pattern[str]]) -> PyTree:
+    """True for each parameter that weight decay applies to: no pattern of `excluded` matches within its path `a/b/c`."""
 
-    def decayed(path: Any, _: Any) -> bool:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        return not any(pattern.search(name) for pattern in spared)
+    def is_decayed(path: Sequence[object], _: jax.Array) -> bool:
+        name = jax.tree_util.keystr(tuple(path), simple=True, separator="/")
+        return not any(pattern.search(name) for pattern in excluded)
 
-    return jax.tree_util.tree_map_with_path(decayed, params)
+    return jax.tree_util.tree_map_with_path(is_decayed, params)

@@ -1,8 +1,8 @@
-"""A polite request to stop: SIGTERM or Ctrl-C sets a flag that the training loop looks at between steps.
+"""Requests to stop training: SIGTERM or Ctrl-C sets a flag that the training loop reads between steps.
 
-A process that another one started with FOLLOW_STDIN in its environment also stops when its standard input
-is closed. The kernel closes it when that other process ends, in whatever way, so nothing is left behind
-that trains on; and closing it asks once, however many signals a scheduler sends to the whole group.
+A process that another one started with FOLLOW_STDIN in its environment also stops when its standard input is closed.
+The kernel closes it when the parent process ends, however it ends, so that no training continues without its parent.
+Closing it also requests a stop only once, however many signals a scheduler sends to the process group.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ FOLLOW_STDIN = "IMGLOC_STOP_WITH_STDIN"  # an environment variable
 
 
 class StopRequest:
-    """Whether SIGTERM or SIGINT has come since this was made; ask with `requested`."""
+    """`requested` is True once SIGTERM or SIGINT has arrived after this object was created."""
 
     def __init__(self) -> None:
         self.requested = False
-        self.interrupted = False  # by Ctrl-C; a second one stops at once
+        self.interrupted = False  # by Ctrl-C; a second one ends the process immediately
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handle)
             signal.signal(signal.SIGINT, self._handle)
@@ -38,8 +38,8 @@ class StopRequest:
             if self.interrupted:
                 raise KeyboardInterrupt
             self.interrupted = True
-            sys.stderr.write("\nstopping after this step; Ctrl-C again stops at once\n")
-        elif self.requested:  # asked for the second time: end now, whatever is being waited for
+            sys.stderr.write("\nstopping after this step; press Ctrl-C again to stop immediately\n")
+        elif self.requested:  # the second SIGTERM ends the process whatever it waits for
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.requested = True

@@ -1,52 +1,51 @@
-"""One step of training, as a pure function of the state and a batch."""
+"""One training step, as a pure function of the state and a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import PyTree
 
 from imgloc.nn.apply import apply_train
 from imgloc.randomness import purpose_number
 from imgloc.training.objective import Metrics, WeightedLoss, batch_loss
 from imgloc.types import Batch, Shape
 
-BatchTransform = Callable[[Batch, jax.Array], Batch]  # (batch, key) -> batch, inside the compiled step
+BatchTransform: TypeAlias = Callable[[Batch, jax.Array], Batch]  # (batch, key) -> batch, inside the compiled step
+ModelState: TypeAlias = Mapping[str, PyTree]  # the collections of a model beside `params`, such as `batch_stats`
 
 
 class TrainState(NamedTuple):
-    """All that changes from step to step; data only."""
+    """Everything that changes from step to step; arrays only."""
 
-    step: jax.Array  # int32, steps done
-    seed: jax.Array  # uint32: an input of the compiled step, so that all seeds share one program
-    params: Any
-    model_state: Any  # the model's other collections, such as batch_stats
-    opt_state: Any
-    ema: Any  # averages of (params, model_state), or () where that is off
+    step: jax.Array  # int32, the number of steps done
+    seed: jax.Array  # uint32; an input of the compiled step, so that all seeds share one program
+    params: PyTree
+    model_state: ModelState
+    opt_state: optax.OptState
+    ema: tuple[PyTree, ModelState] | tuple[()]  # moving averages of (params, model_state), or () without them
 
 
-def key_of(seed: Any, purpose: str, index: Any) -> jax.Array:
-    """The random key of a purpose at a step: nothing random is stored but the seed."""
+def step_key(seed: ArrayLike, purpose: str, index: ArrayLike) -> jax.Array:
+    """The random key of a purpose at a step; no random state is stored but the seed."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), purpose_number(purpose)), index)
 
 
-def init_state(seed: Any, *, shape: Shape, model: nn.Module, optimizer: optax.GradientTransformation, ema_decay: float) -> TrainState:
-    """The state before the first step, for images of a shape (h, w, c). Pure: jit it."""
+def init_state(seed: ArrayLike, *, shape: Shape, model: nn.Module, optimizer: optax.GradientTransformation, ema_decay: float) -> TrainState:
+    """The state before the first step, for images of a shape (h, w, c). Pure, so that it can be jitted."""
     seed = jnp.asarray(seed, jnp.uint32)
     images = jnp.zeros((1, *shape), jnp.float32)
-    keys = {"params": key_of(seed, "init", 0), "dropout": key_of(seed, "init", 1)}
-    model_state, params = _pop_params(model.init(keys, images, train=False))
+    keys = {"params": step_key(seed, "init", 0), "dropout": step_key(seed, "init", 1)}
+    variables = model.init(keys, images, train=False)
+    params, model_state = variables["params"], {name: variables[name] for name in variables if name != "params"}
     ema = (params, model_state) if ema_decay > 0 else ()
     return TrainState(jnp.int32(0), seed, params, model_state, optimizer.init(params), ema)
-
-
-def _pop_params(variables: Any) -> tuple[dict[str, Any], Any]:
-    rest = {name: collection for name, collection in variables.items() if name != "params"}
-    return rest, variables["params"]
 
 
 def train_step(
@@ -59,20 +58,20 @@ def train_step(
     ema_decay: float = 0.0,
     grad_accum_steps: int = 1,
     batch_transforms: Sequence[BatchTransform] = (),
-    dtype: Any = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     schedule: optax.Schedule | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One update; returns the new state and scalars (`loss`, `loss/NAME`, `grad_norm`, and `lr` with a schedule).
+    """One update: returns the new state and the scalars `loss`, `loss/NAME`, `grad_norm`, and `lr` where there is a schedule.
 
-    `batch_transforms` change the batch first, each with its own key. With `grad_accum_steps` n, the batch is processed in n parts
-    and their gradients are averaged. The decay of the average of parameters at step t is min(ema_decay, (1 + t) / (10 + t)), as in
+    The batch transforms run first, on the whole batch, each with its own key. With `grad_accum_steps` n, the batch is processed in
+    n parts whose gradients are averaged. The decay of the moving averages at step t is min(ema_decay, (1 + t) / (10 + t)), as in
     TensorFlow's ExponentialMovingAverage with num_updates.
     """
-    key = key_of(state.seed, "step", state.step)
+    key = step_key(state.seed, "step", state.step)
     for index, transform in enumerate(batch_transforms):
-        batch = transform(batch, jax.random.fold_in(key_of(state.seed, "batch_transform", state.step), index))
+        batch = transform(batch, jax.random.fold_in(step_key(state.seed, "batch_transform", state.step), index))
 
-    def loss_of(params: Any, model_state: Any, part: Batch, index: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
+    def loss_of(params: PyTree, model_state: ModelState, part: Batch, index: ArrayLike) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
         part_key = jax.random.fold_in(key, index)
         outputs, new_state = apply_train(params, model_state, part, part_key, model=model, dtype=dtype)
         loss, metrics = batch_loss(outputs, part, losses)
@@ -82,10 +81,10 @@ def train_step(
     if grad_accum_steps == 1:
         grads, (model_state, metrics) = gradient(state.params, state.model_state, batch, 0)
     else:
-        # Every n-th example, so that each part lies on all devices as the batch does.
+        # Every n-th example, so that each part is split over all devices as the batch is.
         parts = jax.tree.map(lambda a: jnp.swapaxes(a.reshape(-1, grad_accum_steps, *a.shape[1:]), 0, 1), batch)
 
-        def add(carry: tuple[Any, Any], item: tuple[Any, Batch]) -> tuple[tuple[Any, Any], Metrics]:
+        def add(carry: tuple[PyTree, ModelState], item: tuple[jax.Array, Batch]) -> tuple[tuple[PyTree, ModelState], Metrics]:
             total, model_state = carry
             grads, (model_state, metrics) = gradient(state.params, model_state, item[1], item[0])
             return (jax.tree.map(jnp.add, total, grads), model_state), metrics
@@ -98,7 +97,7 @@ def train_step(
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     step = state.step + 1
-    ema: Any = ()
+    ema: tuple[PyTree, ModelState] | tuple[()] = ()
     if ema_decay > 0:
         decay = jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step))
         ema = jax.tree.map(lambda old, new: old * decay + new * (1 - decay), state.ema, (params, model_state))
@@ -107,13 +106,15 @@ def train_step(
     return new_state, metrics if schedule is None else {**metrics, "lr": jnp.asarray(schedule(state.step), jnp.float32)}
 
 
-def several_steps(state: TrainState, batches: Batch, count: Any, *, one_step: Callable[..., Any]) -> tuple[TrainState, Metrics]:
-    """`count` steps in one call, on the first of `batches` (a leading axis of steps); metrics of each on that axis, 0 past them.
+def train_steps(
+    state: TrainState, batches: Batch, count: ArrayLike, *, one_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+) -> tuple[TrainState, Metrics]:
+    """`count` steps in one call, on the first of `batches` (leading axis: steps); metrics have that axis too, and 0 past `count`.
 
-    How many is data, not shape: however a run is divided into calls, it is one program, and so the same bits.
+    `count` is data, not shape: however a run is divided into calls, they share one program and so give the same bits.
     """
 
-    def body(index: jax.Array, carry: tuple[TrainState, Metrics]) -> Any:
+    def body(index: jax.Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
         batch = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, index, keepdims=False), batches)
         new_state, metrics = one_step(carry[0], batch)
         return new_state, jax.tree.map(lambda all_n, one: jax.lax.dynamic_update_index_in_dim(all_n, one, index, 0), carry[1], metrics)
@@ -121,17 +122,17 @@ def several_steps(state: TrainState, batches: Batch, count: Any, *, one_step: Ca
     size = batches.label_b.shape[0]
     _, metrics = jax.eval_shape(one_step, state, jax.tree.map(lambda a: a[0], batches))
     blank = jax.tree.map(lambda a: jnp.zeros((size, *a.shape), a.dtype), metrics)
-    found: tuple[TrainState, Metrics] = jax.lax.fori_loop(0, count, body, (state, blank))
-    return found
+    final: tuple[TrainState, Metrics] = jax.lax.fori_loop(0, count, body, (state, blank))
+    return final
 
 
-def is_finite(state: TrainState) -> jax.Array:
-    """Whether all parameters, averages and what else the model keeps are numbers: a boolean scalar."""
-    kept = jax.tree.leaves((state.params, state.model_state, state.ema))
-    return jnp.all(jnp.array([jnp.isfinite(leaf).all() for leaf in kept if jnp.issubdtype(leaf.dtype, jnp.inexact)]))
+def all_finite(state: TrainState) -> jax.Array:
+    """Whether all parameters, model state and moving averages are finite: a boolean scalar."""
+    leaves = jax.tree.leaves((state.params, state.model_state, state.ema))
+    return jnp.all(jnp.array([jnp.isfinite(leaf).all() for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.inexact)]))
 
 
-def eval_variables(state: TrainState) -> dict[str, Any]:
-    """What prediction uses: the averages where they are kept, else parameters and state as they are."""
-    params, model_state = state.ema if state.ema != () else (state.params, state.model_state)
+def eval_variables(state: TrainState) -> dict[str, PyTree]:
+    """The variables that prediction uses: moving averages where they are kept, else parameters and model state."""
+    params, model_state = state.ema or (state.params, state.model_state)
     return {"params": params, **model_state}
