@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.measure import Row
 from imgloc import files
-from imgloc.cli.parsers import tell_in_one_line
+from imgloc.cli.parsers import report_errors_in_one_line
 from imgloc.errors import UserError, one_line, unknown
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    tell_in_one_line(parser)
+    report_errors_in_one_line(parser)
     parser.add_argument("what", metavar="WHAT", help="step, cells, input, read, start or infer")
     parser.add_argument("--json", default="", metavar="FILE", help="write the rows to this file, one JSON object per line")
     parser.add_argument("--works", default="", metavar="A,B", help="time only these (step, cells, infer)")

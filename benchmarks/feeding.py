@@ -23,7 +23,7 @@ from imgloc.data.batches import pipeline
 from imgloc.data.batches.sampler import IndexSampler
 from imgloc.data.images import decode
 from imgloc.data.sources import mnist, scattered_digits
-from imgloc.data.transforms.pixels import resized
+from imgloc.data.transforms.pixels import resize_image
 from imgloc.devices import mesh, runtime
 from imgloc.types import Batch, InputSpec, Uint8Array
 
@@ -60,7 +60,7 @@ def time_loop(work: Work, platform: str, steps: int) -> tuple[float, float]:
     init, one_step = jax_side.train_functions(work, platform)
     state = jax.jit(init, compiler_options=runtime.compiler_options_once())(0)
     call = jax.jit(one_step, donate_argnums=0, compiler_options=runtime.compiler_options())
-    batches = pipeline.ahead(digit_batches(work, steps + 3), lambda batch: mesh.put_batch(batch, devices), PREFETCH)
+    batches = pipeline.prefetch(digit_batches(work, steps + 3), lambda batch: mesh.put_batch(batch, devices), PREFETCH)
     for _ in range(2):  # compiles
         state, metrics = call(state, next(batches))
         jax.block_until_ready((state, metrics))
@@ -100,7 +100,7 @@ def time_decoding(size: int, threads: int, *, count: int, quick: bool) -> float:
             path.write_bytes(content)
 
         def decode_all() -> list[Uint8Array]:
-            return list(pool.map(lambda path: resized(decode.read_image(path), size, size), paths))
+            return list(pool.map(lambda path: resize_image(decode.read_image(path), size, size), paths))
 
         return statistics.median(repeat(decode_all, quick=quick))
 

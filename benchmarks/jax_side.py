@@ -68,7 +68,7 @@ def forward_function(work: Work, platform: str) -> Forward:
 def make(work: Work, *, platform: str, tuned: bool) -> Prepared:
     """Returns a work compiled with imgloc's compiler options if `tuned`, with batch and state on the device."""
     options = runtime.compiler_options() if tuned else None
-    sharding = mesh.replicated(mesh.make_mesh())
+    sharding = mesh.replicated_sharding(mesh.make_mesh())
     init, one_step = train_functions(work, platform)
     state = jax.jit(init, out_shardings=sharding, compiler_options=runtime.compiler_options_once())(0)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
@@ -79,7 +79,7 @@ def make(work: Work, *, platform: str, tuned: bool) -> Prepared:
     batches = [make_batch(work, seed) for seed in range(k)]
     arguments = (batches[0],) if k == 1 else (jax.tree.map(lambda *a: np.stack(a), *batches), np.int32(k))
     arguments = jax.device_put(arguments, sharding)
-    steps = one_step if k == 1 else functools.partial(step.several_steps, one_step=one_step)
+    steps = one_step if k == 1 else functools.partial(step.train_steps, one_step=one_step)
     call = jax.jit(steps, donate_argnums=0, out_shardings=sharding, compiler_options=options)
     holder = [state]
 

@@ -12,9 +12,9 @@ from benchmarks.works import GLIMPSES, Work
 from imgloc.config.registry import find
 from imgloc.nn.cells import lstm
 from imgloc.nn.conv import Conv
-from imgloc.nn.image_sequence import as_sequence
 from imgloc.nn.norm import GroupNorm
 from imgloc.nn.pool import max_pool
+from imgloc.nn.scan_order import image_to_sequence
 from imgloc.types import Outputs
 
 IMGLOC_MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # model of a work -> module in imgloc.models and its fields
@@ -71,7 +71,7 @@ class Recurrence(nn.Module):
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Logits for images (b, h, w, c)."""
         maps = self.order == "maps"
-        sequence = jnp.moveaxis(images, -1, 1)[..., None] if maps else as_sequence(images, self.order)
+        sequence = jnp.moveaxis(images, -1, 1)[..., None] if maps else image_to_sequence(images, self.order)
         settings = {"form": self.form} if self.form else {}
         last = find("nn.cells", self.cell).Layer(features=self.units, name="cell", **settings)(sequence)[:, -1]
         return {"logits": nn.Dense(self.num_classes, name="classes")(last.mean((1, 2)) if maps else last)}

@@ -20,7 +20,7 @@ from benchmarks.settings import cores, environment
 from benchmarks.works import IMPLEMENTATIONS as PACKAGES
 from benchmarks.works import WORKS, Work, for_platform, is_distinct, unavailable
 from imgloc.errors import UserError
-from imgloc.runs.provenance import commit, surroundings
+from imgloc.runs.provenance import describe_environment, git_commit
 
 TIMEOUT = 900  # seconds of one process
 Say: TypeAlias = Callable[[str], None]  # prints a line of progress
@@ -83,7 +83,7 @@ def describe_machine(group: str, names: Sequence[str], *, quick: bool, worker: W
 def about(machine: Mapping[str, Any]) -> Row:
     """Returns the columns that describe where a row was measured."""
     packages = ("imgloc", "jax", "jaxlib", "flax", "torch", "torchvision", "keras")
-    where = surroundings()
+    where = describe_environment()
     return {
         "device": machine["device"],
         "platform": machine["platform"],
@@ -91,7 +91,7 @@ def about(machine: Mapping[str, Any]) -> Row:
         "threads": cores(),
         "python": where["python"],
         "versions": {name: importlib.metadata.version(name) for name in packages if is_installed(name)},
-        **commit(),
+        **git_commit(),
     }
 
 

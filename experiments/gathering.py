@@ -20,7 +20,7 @@ from imgloc import files
 from imgloc.config.resolve import epochs_to_steps
 from imgloc.errors import UserError
 from imgloc.evaluation.statistics import t_interval
-from imgloc.runs.provenance import commit, surroundings
+from imgloc.runs.provenance import describe_environment, git_commit
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -114,7 +114,7 @@ def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) 
         "command": sessions[0]["command"].replace(f"{checkout}/", "").replace(folder, "FOLDER"),
         "commit": sessions[0]["commit"],
         "dirty": sessions[0]["dirty"],
-        **({"went_on": [{"commit": commit, "dirty": dirty} for commit, dirty in list(commits)[1:]]} if len(commits) > 1 else {}),
+        **({"went_on": [{"commit": git_commit, "dirty": dirty} for git_commit, dirty in list(commits)[1:]]} if len(commits) > 1 else {}),
         "machine": provenance["machine"],
         "jax": provenance["packages"]["jax"],
         "python": provenance["python"],
@@ -177,9 +177,9 @@ def step_times(configs: Mapping[str, ConfigDict], rounds: int = 7, *, operations
             times[title].append(turn())
     for title, values in times.items():  # the first turn compiles
         arms[title] |= {"ms": round(statistics.median(values[1:]), 3), "lowest": round(min(values[1:]), 3)}
-    where = surroundings()
+    where = describe_environment()
     return {
-        **commit(), "machine": where["machine"], "jax": where["packages"]["jax"], "python": where["python"],
+        **git_commit(), "machine": where["machine"], "jax": where["packages"]["jax"], "python": where["python"],
         "of_cores": len(os.sched_getaffinity(0)), "arms": arms,
     }  # fmt: skip
 
@@ -229,5 +229,5 @@ def made_by(runs: Runs) -> str:
     """Returns a line with the commits, machine and versions that made some runs."""
     first = runs[0]
     sessions = {(session["commit"], session["dirty"]) for run in runs for session in (run, *run.get("went_on", ()))}
-    commits = ", ".join(sorted(commit[:7] + (" (changed)" if dirty else "") for commit, dirty in sessions))
+    commits = ", ".join(sorted(git_commit[:7] + (" (changed)" if dirty else "") for git_commit, dirty in sessions))
     return f"Commits {commits}; {first['machine']}; JAX {first['jax']}, Python {first['python']}."

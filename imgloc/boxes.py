@@ -117,7 +117,7 @@ def from_window(boxes: Float[ArrayT, "... 4"], window: Float[ArrayT, "... 4"]) -
     return boxes * _concat(size, size) + _concat(low, low)
 
 
-def clipped(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
+def clip_to_image(boxes: Float[ArrayT, "... 4"]) -> Float[ArrayT, "... 4"]:
     """Clip boxes to [0, 1]; a box that lies outside becomes empty."""
     return _minimum(_maximum(boxes, _constant(0.0, boxes)), _constant(1.0, boxes))
 
@@ -127,7 +127,7 @@ def from_letterbox(boxes: Float[ArrayT, "... 4"], content: Float[ArrayT, "... 4"
 
     `content` is the part of the letterboxed image that shows the image, in [0, 1].
     """
-    return clipped(to_window(boxes, content))
+    return clip_to_image(to_window(boxes, content))
 
 
 def from_input(boxes: Float[ArrayT, "b ... 4"], content_bx4: Float[ArrayT, "b 4"], *, clip: bool) -> Float[ArrayT, "b ... 4"]:

@@ -36,7 +36,7 @@ def draw_box(picture: Image.Image, box: Sequence[float], color: tuple[int, int, 
         pen.text((round(x + pad - left), round(y + pad - top)), caption, fill=(255, 255, 255), font_size=size)
 
 
-def enlarged(picture: Image.Image, smallest_side: int = 320) -> Image.Image:
+def enlarge(picture: Image.Image, smallest_side: int = 320) -> Image.Image:
     """Return the picture, with its pixels repeated where its longer side is less than `smallest_side`."""
     factor = -(-smallest_side // max(picture.size))
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST) if factor > 1 else picture
@@ -48,7 +48,7 @@ def to_picture(image_hxwxc: UInt8[np.ndarray, "h w c"]) -> Image.Image:
     return Image.fromarray(pixels).convert("RGB")
 
 
-def thumbnail(image_hxwxc: UInt8[np.ndarray, "h w c"]) -> bytes:
+def thumbnail_png(image_hxwxc: UInt8[np.ndarray, "h w c"]) -> bytes:
     """Return a gray or RGB image as PNG, with no side longer than THUMBNAIL pixels."""
     content = io.BytesIO()
     picture = to_picture(image_hxwxc)

@@ -36,7 +36,7 @@ REMEDIES = {
 }
 
 
-def of_storage(error: OSError) -> str:
+def storage_message(error: OSError) -> str:
     """Return one line: what cannot be read or written, why, and what to do."""
     path = f"'{error.filename}'" if error.filename else "a file"
     verb = "write" if error.errno in REMEDIES and error.errno != errno.EACCES else "use"
@@ -94,7 +94,7 @@ def check_dropout(rate: float) -> None:
         raise UserError(f"dropout (model.dropout) is {rate}; possible: 0 up to, not including, 1")
 
 
-def chosen(what: str, name: str, possible: Mapping[str, T]) -> T:
+def look_up(what: str, name: str, possible: Mapping[str, T]) -> T:
     """Return `possible[name]`. Raises the UserError of `unknown` where the name does not exist."""
     if name not in possible:
         raise unknown(what, name, possible)

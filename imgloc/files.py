@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from imgloc.errors import UserError, of_storage
+from imgloc.errors import UserError, storage_message
 
 
 def write_text(path: Path, text: str) -> None:
@@ -22,7 +22,7 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically; missing parent folders are created. An OSError names the file."""
     temporary = path.with_name(f".{path.name}.{_process()}.tmp")
-    with naming(path):
+    with errors_naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.write_bytes(content)
@@ -38,7 +38,7 @@ def _process() -> str:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def errors_naming(path: Path) -> Iterator[None]:
     """Let an OSError that is raised inside name this file; without this it names no file or a temporary one."""
     try:
         yield
@@ -59,7 +59,7 @@ def check_writable(folder: Path) -> None:
             with contextlib.suppress(OSError):
                 probe.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(of_storage(OSError(error.errno, error.strerror, str(folder)))) from error
+        raise UserError(storage_message(OSError(error.errno, error.strerror, str(folder)))) from error
 
 
 def write_json(path: Path, value: Any) -> None:

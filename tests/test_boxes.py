@@ -137,8 +137,8 @@ def test_windows_and_back(a: tuple[float, ...], b: tuple[float, ...], edges: tup
     np.testing.assert_allclose(boxes.to_window(np.concatenate([window[:2], middle]), window), [0, 0, 0.5, 0.5], atol=1e-12)
     np.testing.assert_allclose(boxes.to_window(window, window), [0, 0, 1, 1], atol=1e-12)
     expected = boxes.intersection(pair, np.broadcast_to(window, pair.shape)) / boxes.area(window)
-    np.testing.assert_allclose(boxes.area(boxes.clipped(inside)), expected, atol=1e-12)
-    np.testing.assert_array_equal(boxes.from_letterbox(pair, window), boxes.clipped(inside))
+    np.testing.assert_allclose(boxes.area(boxes.clip_to_image(inside)), expected, atol=1e-12)
+    np.testing.assert_array_equal(boxes.from_letterbox(pair, window), boxes.clip_to_image(inside))
     assert np.asarray(boxes.from_letterbox(jnp.asarray(pair, jnp.float32), jnp.asarray(window, jnp.float32))).dtype == np.float32
 
 

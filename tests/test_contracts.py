@@ -26,7 +26,7 @@ from imgloc.interfaces import AxisNames, Baseline, Loss, MetricFamily, Slicing, 
 from imgloc.nn.apply import apply_train, as_inputs, predict_step
 from imgloc.training.objective import WeightedLoss, batch_loss
 from imgloc.training.optim import make_optimizer
-from imgloc.training.step import init_state, key_of
+from imgloc.training.step import init_state, step_key
 from imgloc.types import DICT_OUTPUTS, Batch, Example, InMemory, InputSpec, Truth, TruthKnown
 
 CLASSES = 3
@@ -190,7 +190,7 @@ def test_a_gradient_reaches_every_parameter(name: str) -> None:
 
         return jax.grad(loss, has_aux=True)(params)
 
-    steps = [jax.device_get(gradient(params, key_of(0, "step", step))) for step in range(4)]  # dropout may hide a unit in one
+    steps = [jax.device_get(gradient(params, step_key(0, "step", step))) for step in range(4)]  # dropout may hide a unit in one
     total = jax.tree.map(lambda *grads: np.abs(grads).sum(axis=0), *(grads for grads, _ in steps))
     new_state = steps[0][1]
     for path, value in jax.tree_util.tree_leaves_with_path(total):

@@ -63,7 +63,10 @@ def test_every_command_knows_the_task_of_the_examples(copy: Path, cache: Path) -
     page = (run / "report.html").read_text()
     for text in ("Count error", "Predictions of the number of objects in each image", "by the absolute error of the count"):
         assert text in page
-    assert json.loads(printed["locate"]) == {"path": "runs/rectangles/thumbnails/test/test-0.png", "count": json.loads(printed["locate"])["count"]}
+    assert json.loads(printed["locate"]) == {
+        "path": "runs/rectangles/thumbnails/test/test-0.png",
+        "count": json.loads(printed["locate"])["count"],
+    }
     assert "count_error" in printed["sweep"]
     assert "2 of 2 points finished" in printed["sweep"]
 

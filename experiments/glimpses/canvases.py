@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", default=str(Path(os.environ.get("IMGLOC_DATA", "data")) / "mnist"), help="MNIST's four idx files")
     digits = load_digits("train", "idx", parser.parse_args().folder).images_nx28x28
-    on_host = canvases.on_host(digits)
+    on_host = canvases.put_on_host(digits)
     print("| milliseconds for 128 canvases | NumPy | XLA |\n|---|---|---|")
     for title, layout in LAYOUTS.items():
 
@@ -46,7 +46,7 @@ def main() -> None:
 
         def by_xla(first: int, layout: canvases.Layout = layout) -> Uint8Array:
             indices = np.arange(first, first + BATCH)
-            return canvases.make(0, "measured", indices, indices % len(digits), on_host, layout).images_bxhxw
+            return canvases.make_canvases(0, "measured", indices, indices % len(digits), on_host, layout).images_bxhxw
 
         print(f"| {title} | " + " | ".join(f"{value:.2f}" for value in in_turns(by_numpy, by_xla)) + " |")
 

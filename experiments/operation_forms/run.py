@@ -20,7 +20,7 @@ from typing import Any
 
 from imgloc import files
 from imgloc.devices import runtime
-from imgloc.runs.provenance import commit, surroundings
+from imgloc.runs.provenance import describe_environment, git_commit
 
 RESULTS, PROGRAMS = (Path(__file__).parent / name for name in ("results.json", "programs.json"))
 REPEATS, SECONDS = 25, 0.25  # limits for each form: number of repeats, and seconds after which it is not repeated
@@ -112,8 +112,8 @@ def time_lstm(case: tuple[int, ...]) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
-    from imgloc.nn.affine import FORMS
     from imgloc.nn.cells.lstm import lstm
+    from imgloc.nn.recurrence import FORMS
 
     batch, steps, inputs, features = case
     shapes = ((batch, steps, inputs), (inputs, 4 * features), (features, 4 * features), (4 * features,))
@@ -160,8 +160,8 @@ def time_options(name: str) -> dict[str, Any]:
 def around() -> dict[str, Any]:
     """Returns commit, versions and machine."""
 
-    where = surroundings()
-    return {**commit(), "python": where["python"], "jaxlib": importlib.metadata.version("jaxlib"), "machine": where["machine"]}
+    where = describe_environment()
+    return {**git_commit(), "python": where["python"], "jaxlib": importlib.metadata.version("jaxlib"), "machine": where["machine"]}
 
 
 def measure_programs() -> None:

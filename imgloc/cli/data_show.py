@@ -48,13 +48,13 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     source = build.make_source(config.data, parsed.split, config.seed)
     if parsed.augmented:
-        view = build.make_input_spec(config.data, source.info.channels)
-        augmentation = build.make_augmentation(config.data.augment, view)
-        examples = list(preview.as_trained(source, parsed.count, seed=parsed.seed, view=view, augmentation=augmentation))
-        resize = f"{config.data.resize} to {view.size[1]} x {view.size[0]}"
+        spec = build.make_input_spec(config.data, source.info.channels)
+        augmentation = build.make_augmentation(config.data.augment, spec)
+        examples = list(preview.training_examples(source, parsed.count, seed=parsed.seed, spec=spec, augmentation=augmentation))
+        resize = f"{config.data.resize} to {spec.size[1]} x {spec.size[0]}"
         how = f"as in training with seed {parsed.seed}: augmentation {config.data.augment.name}, {resize}"
     else:
-        examples = preview.drawn(source, parsed.count, seed=parsed.seed, at_least=(sheet.SIDE, sheet.SIDE))
+        examples = preview.random_examples(source, parsed.count, seed=parsed.seed, at_least=(sheet.SIDE, sheet.SIDE))
         how = f"chosen at random (seed {parsed.seed})"
     total = "endless" if source.info.endless else f"{len(source):,}"
     note = f"{len(examples)} of the {total} images of split {parsed.split}, {how}, with their true boxes"

@@ -38,14 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Prints the statistics of each split."""
-    splits = data_choice.chosen_splits(parsed.split)
-    median_splits = [part for name in parsed.median_of.split("+") for part in data_choice.chosen_splits(name.strip())]
-    config = data_choice.chosen_config(parsed, rest)
+    splits = data_choice.parse_splits(parsed.split)
+    median_splits = [part for name in parsed.median_of.split("+") for part in data_choice.parse_splits(name.strip())]
+    config = data_choice.read_config(parsed, rest)
     from imgloc.data import summary
 
     truths: dict[str, SplitTruths] = {}
     missing: dict[str, str] = {}
-    for name, source in data_choice.opened(config, [name for name in data_choice.SPLITS if name in {*splits, *median_splits}]):
+    for name, source in data_choice.open_splits(config, [name for name in data_choice.SPLITS if name in {*splits, *median_splits}]):
         if isinstance(source, UserError):
             missing[name] = str(source)
         else:

@@ -58,7 +58,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     from imgloc.config import build
     from imgloc.config.overrides import override_keys
-    from imgloc.devices.multihost import join
+    from imgloc.devices.multihost import connect_processes
     from imgloc.evaluation.evaluate import evaluate
     from imgloc.evaluation.target import open_target
 
@@ -81,7 +81,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))
     target = open_target(config, parsed.split, run=folder, other=other, name=name)
     if parsed.distributed is not None:  # what can be refused without the other processes was
-        join(parsed.distributed)
+        connect_processes(parsed.distributed)
     found = evaluate(folder, config, target, which=parsed.checkpoint, partial=parsed.partial_predictions)
     if found:  # of several processes the first one tells
         print_scores(folder, config, target.name, parsed.checkpoint, found)

@@ -84,7 +84,7 @@ def _drawing(
     predict: Callable[[Path, str], tuple[SavedPartialPredictions, bytes]], classes: Sequence[str], folder: Path
 ) -> Callable[[Path], str]:
     """A function that writes the animated image of a file and returns its path; it replaces nothing but an earlier one."""
-    from imgloc.report.partial_predictions import MARK, own_picture
+    from imgloc.report.partial_predictions import MARK, standalone_picture
 
     taken: set[str] = set()
 
@@ -92,7 +92,7 @@ def _drawing(
         target = folder / f"{files.unique_name(path.stem, taken)}.svg"
         files.check_replaceable(target, MARK, f"--partial-predictions '{folder}'")
         partial, png = predict(path, path.name)
-        files.write_text(target, own_picture(partial, png, classes))
+        files.write_text(target, standalone_picture(partial, png, classes))
         return str(target)
 
     return draw

@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Sequence
 
 from imgloc.cli import data, evaluate, locate, report, sweep, train
-from imgloc.cli.parsers import add_commands, tell_in_one_line
-from imgloc.errors import UserError, of_storage, one_line
+from imgloc.cli.parsers import add_commands, report_errors_in_one_line
+from imgloc.errors import UserError, one_line, storage_message
 
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # the beginning of the message of a JaxRuntimeError where an array does not fit into memory
 COMMANDS = {"train": train, "sweep": sweep, "evaluate": evaluate, "locate": locate, "report": report, "data": data}
@@ -39,12 +39,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     add_commands(parser, COMMANDS, "command")
-    tell_in_one_line(parser)
+    report_errors_in_one_line(parser)
     return parser
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The arguments of a command without, and then its overrides `--config.KEY=VALUE` or `--config.KEY VALUE`, which argparse cannot parse."""
+    """(other arguments, overrides): `--config.KEY=VALUE` and `--config.KEY VALUE` are for ml_collections, not for argparse."""
     own: list[str] = []
     overrides: list[str] = []
     waiting = False  # for the value of the last override
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):  # names of folders and classes may not be encodable
             sys.stdout.reconfigure(errors="backslashreplace")
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # Pillow warns of damaged files, each of which has its own line
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # each damaged file has its own line
         code: int = COMMANDS[parsed.command].run(parsed, rest)
         sys.stdout.flush()  # here, where a full disk can still be reported
         return code
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except OSError as error:
-        print(f"imgloc {parsed.command}: {of_storage(error)}", file=sys.stderr)
+        print(f"imgloc {parsed.command}: {storage_message(error)}", file=sys.stderr)
         try:
             sys.stdout.flush()
         except OSError:  # the output cannot be written; without this the interpreter would try again at its end

@@ -30,10 +30,10 @@ def add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, Command
             allow_abbrev=False,
         )
         module.add_arguments(subparser)
-        tell_in_one_line(subparser)
+        report_errors_in_one_line(subparser)
 
 
-def tell_in_one_line(parser: argparse.ArgumentParser) -> None:
+def report_errors_in_one_line(parser: argparse.ArgumentParser) -> None:
     """Let the parser raise its errors as a UserError of one line that refers to --help, instead of printing its usage."""
 
     def error(message: str) -> NoReturn:

@@ -14,7 +14,7 @@ from imgloc.cli.processes import add_distributed
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
 from imgloc.data.checks.dataset import check_data
-from imgloc.errors import UserError, of_storage
+from imgloc.errors import UserError, storage_message
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -53,7 +53,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     recipe = read_recipe(parsed.config)
     runtime.prepare()
 
-    from imgloc.devices.multihost import join
+    from imgloc.devices.multihost import connect_processes
     from imgloc.evaluation.target import after_training
     from imgloc.runs.run_dir import RunDir
     from imgloc.training.loop import train
@@ -62,7 +62,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     config, folder = resolve(recipe, rest), parsed.workdir
     scoring = after_training(config, RunDir(Path(folder)))  # before training, because its data may be missing
     if parsed.distributed is not None:
-        join(parsed.distributed)
+        connect_processes(parsed.distributed)
     warn_of_faults(config, parsed.config, rest)
     try:
         outcome = train(config, folder, stop=stop, profile=parsed.profile)
@@ -70,7 +70,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         print(f"imgloc train: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"imgloc train: {of_storage(error)}; then the same command resumes from the latest checkpoint", file=sys.stderr)
+        print(f"imgloc train: {storage_message(error)}; then the same command resumes from the latest checkpoint", file=sys.stderr)
         return 1
     next_command = f". Next: imgloc evaluate {folder}" if scoring is None else ""
     print(

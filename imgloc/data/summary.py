@@ -62,10 +62,11 @@ def truths(source: Source, indices: Sequence[int]) -> Iterator[Truth | None]:
 def _from_memory(source: InMemory, indices: Sequence[int]) -> Iterator[Truth]:
     for start in range(0, len(indices), CHUNK):
         batch = source.take(np.array(indices[start : start + CHUNK], np.int64))
+        boxes_bxnx4, labels_bxn = np.asarray(batch.boxes_bxnx4), np.asarray(batch.labels_bxn)
         height, width = batch.images_bxhxwxc.shape[1:3]
         for i, index in enumerate(indices[start : start + CHUNK]):
             present = batch.object_mask_bxn[i]
-            yield Truth(batch.boxes_bxnx4[i][present], batch.labels_bxn[i][present], int(batch.label_b[i]), str(index), width, height)
+            yield Truth(boxes_bxnx4[i][present], labels_bxn[i][present], int(batch.label_b[i]), str(index), width, height)
 
 
 def collect_truths(name: str, source: Source) -> SplitTruths:

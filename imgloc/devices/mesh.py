@@ -63,17 +63,17 @@ def round_up(batch_size: int, mesh: Mesh) -> int:
     return -(-batch_size // mesh.size) * mesh.size
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
+def replicated_sharding(mesh: Mesh) -> NamedSharding:
     """Return the sharding with a full copy on each device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def split_batch(mesh: Mesh) -> NamedSharding:
+def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Return the sharding of a batch: its leading axis is split over all devices."""
     return NamedSharding(mesh, PartitionSpec(AXES))
 
 
-def split_parameter(shape: Sequence[int], mesh: Mesh | AbstractMesh) -> NamedSharding:
+def parameter_sharding(shape: Sequence[int], mesh: Mesh | AbstractMesh) -> NamedSharding:
     """Return the sharding of a parameter: its longest axis that `fsdp` divides is split, of equally long axes the last.
 
     An array without such an axis, or with fewer than MIN_SHARDED_SIZE elements, is replicated.
@@ -86,19 +86,19 @@ def split_parameter(shape: Sequence[int], mesh: Mesh | AbstractMesh) -> NamedSha
     return NamedSharding(mesh, PartitionSpec(*[None] * longest, "fsdp"))
 
 
-def split_state(state: PyTree[jax.ShapeDtypeStruct], mesh: Mesh) -> PyTree[NamedSharding]:
+def state_sharding(state: PyTree[jax.ShapeDtypeStruct], mesh: Mesh) -> PyTree[NamedSharding]:
     """Return the sharding of each array of a training state."""
-    return jax.tree.map(lambda a: split_parameter(a.shape, mesh), state)
+    return jax.tree.map(lambda a: parameter_sharding(a.shape, mesh), state)
 
 
-def placed(state: PyTree[jax.ShapeDtypeStruct], mesh: Mesh) -> PyTree[jax.ShapeDtypeStruct]:
+def abstract_state(state: PyTree[jax.ShapeDtypeStruct], mesh: Mesh) -> PyTree[jax.ShapeDtypeStruct]:
     """Return the shapes and dtypes of a training state with their shardings, as the target for restoring a checkpoint."""
-    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=split_parameter(a.shape, mesh)), state)
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=parameter_sharding(a.shape, mesh)), state)
 
 
 def put_batch(batch: PyTree[np.ndarray], mesh: Mesh) -> PyTree[jax.Array]:
     """Return the global arrays of a batch, of which each process passes its own part (leading axis b)."""
-    return _put(batch, split_batch(mesh))
+    return _put(batch, batch_sharding(mesh))
 
 
 def put_batches(batches: PyTree[np.ndarray], mesh: Mesh) -> PyTree[jax.Array]:
@@ -110,14 +110,14 @@ def _put(tree: PyTree[np.ndarray], sharding: NamedSharding) -> PyTree[jax.Array]
     return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), tree)
 
 
-def on_host(tree: PyTree[jax.Array], mesh: Mesh) -> PyTree[np.ndarray]:
+def gather_to_host(tree: PyTree[jax.Array], mesh: Mesh) -> PyTree[np.ndarray]:
     """Return the full arrays in the memory of each process. All processes must call this."""
     if jax.process_count() > 1:
-        tree = jax.jit(lambda arrays: arrays, out_shardings=replicated(mesh))(tree)
+        tree = jax.jit(lambda arrays: arrays, out_shardings=replicated_sharding(mesh))(tree)
     return jax.device_get(tree)
 
 
-def own_share(tree: PyTree[jax.Array]) -> PyTree[np.ndarray]:
+def local_part(tree: PyTree[jax.Array]) -> PyTree[np.ndarray]:
     """Return the part of this process of arrays that are sharded as a batch; the inverse of `put_batch`."""
     return jax.device_get(tree) if jax.process_count() == 1 else jax.tree.map(_local_rows, tree)
 
@@ -135,7 +135,7 @@ def barrier(name: str) -> None:
         multihost_utils.sync_global_devices(name)
 
 
-def from_all(content: bytes) -> list[bytes]:
+def gather_bytes(content: bytes) -> list[bytes]:
     """Return the contents that the processes pass, in the order of the processes. All processes must call this."""
     if jax.process_count() == 1:
         return [content]
@@ -148,9 +148,9 @@ def from_all(content: bytes) -> list[bytes]:
     return [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]
 
 
-def check_alike(facts: Mapping[str, str]) -> None:
+def check_same_on_all_processes(facts: Mapping[str, str]) -> None:
     """Wait until all processes have called this. Raises UserError in all of them where the facts of one differ from the first."""
-    first, *others = (json.loads(content) for content in from_all(json.dumps(dict(facts)).encode()))
+    first, *others = (json.loads(content) for content in gather_bytes(json.dumps(dict(facts)).encode()))
     for index, other in enumerate(others, start=1):
         for name, expected in first.items():
             if other[name] != expected:
@@ -159,7 +159,7 @@ def check_alike(facts: Mapping[str, str]) -> None:
                 )
 
 
-def agreed_to_stop(requested: bool, step: int) -> bool:
+def should_stop(requested: bool, step: int) -> bool:
     """Return whether to stop before this step; several processes agree, because otherwise some would wait for the others forever."""
     if jax.process_count() == 1:
         return requested
@@ -169,6 +169,6 @@ def agreed_to_stop(requested: bool, step: int) -> bool:
     return bool(multihost_utils.reached_preemption_sync_point(step))
 
 
-def must_wait(mesh: Mesh) -> bool:
+def must_block(mesh: Mesh) -> bool:
     """Return whether to block on each step: CPU devices that run ahead starve the all-reduce of the others."""
     return mesh.size > 1 and jax.default_backend() == "cpu"

@@ -25,7 +25,7 @@ HEARTBEAT_SECONDS = 30  # without a heartbeat until a process counts as lost; wi
 LOST = ("Gloo", "by peer", "NCCL", "coordination", "heartbeat", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
-def join(place: str) -> None:
+def connect_processes(place: str) -> None:
     """Connect this process to the others of its run, given `auto` or its `HOST:PORT,COUNT,INDEX`. Call before devices are used.
 
     Raises UserError where it cannot connect.
@@ -96,7 +96,7 @@ def _place() -> str:
 
 
 @contextlib.contextmanager
-def ending_at_once(*shared: type[Exception]) -> Iterator[None]:
+def exiting_on_error(*shared: type[Exception]) -> Iterator[None]:
     """End this process at once on an error inside, with one line and exit code 1 (2 for a UserError), if there are several processes.
 
     Cleanup would wait for the others. Errors of the types `shared`, which all processes raise at the same step, propagate.

@@ -15,7 +15,7 @@ from imgloc.config import schema as configs
 from imgloc.data import summary as summaries
 from imgloc.data.batches import pipeline
 from imgloc.devices import mesh
-from imgloc.devices.multihost import ending_at_once
+from imgloc.devices.multihost import exiting_on_error
 from imgloc.errors import UserError
 from imgloc.evaluation import examples, predictors, scoring
 from imgloc.evaluation.statistics import Interval
@@ -23,7 +23,7 @@ from imgloc.evaluation.target import Target
 from imgloc.inference import predict
 from imgloc.inference.load import TrainedModel, find_bundle, load_model
 from imgloc.runs.prediction_table import read_meta, read_rows, write_rows
-from imgloc.runs.provenance import command_line, commit
+from imgloc.runs.provenance import command_line, git_commit
 from imgloc.runs.run_dir import RunDir
 from imgloc.types import DICT_OUTPUTS
 
@@ -63,7 +63,7 @@ def evaluate(
     chosen = examples.find(scoring_of.target, scoring_of.outputs, scoring_of.trained.name, partial) if partial else {}
     current = {name: _is_current(scoring_of, name) for name in scoring_of.predictors}
     mesh.barrier("rows were read")  # before the first process writes new ones
-    with ending_at_once():
+    with exiting_on_error():
         if not all(current.values()):
             if jax.process_index() == 0:
                 _drop_results(run, [_key(target, name) for name in scoring_of.predictors])
@@ -139,7 +139,7 @@ def _write_all_rows(scoring_of: Scoring) -> None:
     skipped = pipeline.finite_size(target.source) - len(rows_of[predictors.MODEL])
     for name, rows in rows_of.items():
         own = {"outputs": _row_outputs(scoring_of)} if name == predictors.MODEL else {}
-        meta = {**scoring_of.meta, **own, "skipped": skipped, "command": command_line(), **commit()}
+        meta = {**scoring_of.meta, **own, "skipped": skipped, "command": command_line(), **git_commit()}
         write_rows(run.rows(target.name, name), rows, meta)
 
 
@@ -148,7 +148,7 @@ def _fitted_baselines(run: RunDir, config: ConfigDict) -> Mapping[str, Any]:
     source = build.make_source(config.data, "train", config.seed)
     known = run.read(run.baselines) if run.baselines.is_file() else {}
     if known.get("data") != source.fingerprint or set(known.get("fitted", {})) != set(predictors.baselines(config.task)):
-        truths = [truth for truth in summaries.truths(source, pipeline.sample(source)) if truth is not None]
+        truths = [truth for truth in summaries.truths(source, pipeline.sample_indices(source)) if truth is not None]
         fitted = predictors.fit_baselines(config.task, truths, len(source.info.classes))
         known = {"data": source.fingerprint, "fitted": fitted}
         if jax.process_index() == 0:

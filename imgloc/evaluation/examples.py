@@ -51,9 +51,9 @@ def write_gallery(
     size = pipeline.finite_size(target.source)
     # Where some examples have no row, the position of a row is not the index of its example.
     indices = [index for index, row in enumerate(rows) if row["id"] in chosen] if len(rows) == size else range(size)
-    for example in pipeline.readable(target.source, indices, (draw.THUMBNAIL, draw.THUMBNAIL)):
+    for example in pipeline.readable_examples(target.source, indices, (draw.THUMBNAIL, draw.THUMBNAIL)):
         if example.id in chosen:
-            files.write_bytes(run.thumbnail(target.name, example.id), draw.thumbnail(example.image_hxwxc))
+            files.write_bytes(run.thumbnail(target.name, example.id), draw.thumbnail_png(example.image_hxwxc))
 
 
 def find(target: Target, outputs: Collection[str], model: str, ids: Sequence[str]) -> dict[str, int]:
@@ -96,14 +96,14 @@ def write_partial_predictions(
     Where one contains NaN or infinity, an example of the gallery is left out with a line on stderr; raises UserError for an example
     that the user chose.
     """
-    examples = list(pipeline.readable(target.source, indices.values(), trained.spec.size))
+    examples = list(pipeline.readable_examples(target.source, indices.values(), trained.spec.size))
     if not examples:  # none can be decoded; the pipeline has printed that
         return
     compiled = compiled_partial_predictions(trained.model, trained.devices, trained.dtype)
     every = partial_predictions(compiled, trained.task, trained.variables, trained.devices, examples, trained.spec)
     for example, (partial, content_4) in zip(examples, every, strict=True):
         try:
-            summary = saved.summarized(example.id, why[example.id], partial, content_4, example.label)
+            summary = saved.summarize(example.id, why[example.id], partial, content_4, example.label)
         except UserError as error:
             if why[example.id] == "chosen":
                 raise
@@ -111,4 +111,4 @@ def write_partial_predictions(
                 sys.stderr.write(f"imgloc: {error}; they are left out of the report\n")
             continue
         if jax.process_index() == 0:
-            saved.write(run, target.name, summary, draw.thumbnail(example.image_hxwxc), meta)
+            saved.write(run, target.name, summary, draw.thumbnail_png(example.image_hxwxc), meta)

@@ -43,7 +43,7 @@ def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, ot
     full_name = f"{split}@{name}" if name else split
     if other is None and split in OWN_SPLITS:
         return Target(full_name, source, fields)
-    seen, classes = _seen(config, run_dir.donors(config, run))
+    seen, classes = _seen(config, run_dir.warm_start_donors(config, run))
     if source.info.classes != classes:
         raise UserError(f"the data has the classes {', '.join(source.info.classes)}, the run has {', '.join(classes)}")
     shared = source.groups & seen

@@ -123,7 +123,7 @@ def _put(array: Any, name: str, like: Any, devices: Mesh) -> jax.Array:
     if array.shape != like.shape or array.dtype != like.dtype:
         got, expected = f"{array.shape} {array.dtype}", f"{like.shape} {like.dtype}"
         raise UserError(f"array '{name}' of the bundle is {got}, the model needs {expected}")
-    return jax.make_array_from_callback(array.shape, mesh.split_parameter(array.shape, devices), lambda index: array[index])
+    return jax.make_array_from_callback(array.shape, mesh.parameter_sharding(array.shape, devices), lambda index: array[index])
 
 
 def named(tree: Any) -> dict[str, Any]:

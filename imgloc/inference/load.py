@@ -17,7 +17,7 @@ from PIL import Image
 from imgloc import boxes
 from imgloc.config import build
 from imgloc.config.registry import declared
-from imgloc.data.batches.collate import resized_example
+from imgloc.data.batches.collate import resize_example
 from imgloc.data.images import decode
 from imgloc.devices import mesh
 from imgloc.errors import UserError, unknown
@@ -153,7 +153,7 @@ class Prepared(NamedTuple):
 def prepare(picture: decode.Picture, spec: InputSpec) -> Prepared:
     """An image for the model; its own pixels are not kept."""
     pixels = picture.pixels_hxwxc
-    seen, content_4 = resized_example(Example(pixels, NO_BOXES, NO_LABELS, 0, "", ""), spec)
+    seen, content_4 = resize_example(Example(pixels, NO_BOXES, NO_LABELS, 0, "", ""), spec)
     return Prepared(seen.image_hxwxc, content_4, pixels.shape[1::-1], dataclasses.replace(picture, pixels_hxwxc=NO_PIXELS))
 
 

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from imgloc import draw, files
 from imgloc.data.images import decode
-from imgloc.errors import UserError, of_storage
+from imgloc.errors import UserError, storage_message
 from imgloc.inference.load import NOT_FINITE, Prepared, TrainedModel, as_picture, column_predictor, prepare
 from imgloc.inference.predict import abstract_outputs, compiled_partial_predictions, partial_predictions
 from imgloc.runs import partial_predictions as saved
@@ -63,7 +63,7 @@ def _read(path: str, trained: TrainedModel, copies: _Copies) -> Waiting:
     except UserError as error:
         return Waiting(path, error=str(error))
     except OSError as error:
-        return Waiting(path, error=of_storage(error))
+        return Waiting(path, error=storage_message(error))
 
 
 def _lines(
@@ -80,7 +80,7 @@ def _lines(
             if each.target is not None and each.pixels is not None:
                 _write_annotated(each.pixels, trained, row, each.target)
         except OSError as error:
-            yield {"path": each.path, "error": of_storage(error)}
+            yield {"path": each.path, "error": storage_message(error)}
             continue
         yield {"path": each.path, **_line(trained, row, each.prepared)}
 
@@ -119,7 +119,7 @@ def _place(path: Path) -> str:
 
 
 def _write_annotated(pixels: Uint8Array, trained: TrainedModel, row: Row, target: Path) -> None:
-    picture = draw.enlarged(draw.to_picture(pixels))
+    picture = draw.enlarge(draw.to_picture(pixels))
     for overlay in trained.task.overlays(row, trained.classes):
         draw.draw_box(picture, overlay.box, draw.PREDICTED_COLOR, overlay.caption)
     files.write_bytes(target, png(picture, MARK))
@@ -145,7 +145,7 @@ def partial_predictor(trained: TrainedModel) -> Callable[[Path, str], tuple[Save
         pixels = as_picture(path, trained.spec.shape[2]).pixels_hxwxc
         example = Example(pixels, *saved.UNKNOWN_TRUTH, name, "")
         ((partial, content_4),) = partial_predictions(compiled, trained.task, trained.variables, trained.devices, [example], trained.spec)
-        return saved.summarized(name, "chosen", partial, content_4, example.label), draw.thumbnail(pixels)
+        return saved.summarize(name, "chosen", partial, content_4, example.label), draw.thumbnail_png(pixels)
 
     return predict
 

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from imgloc.data.batches import pipeline
-from imgloc.data.batches.collate import WHOLE, collate
+from imgloc.data.batches.collate import WHOLE_IMAGE, collate
 from imgloc.devices import mesh, runtime
 from imgloc.errors import UserError, reason
 from imgloc.interfaces import Task
@@ -53,7 +53,7 @@ def compiled_predict(model: nn.Module, task: Task, devices: Mesh, dtype: Any) ->
         outputs = predict_step(variables, images, model=model, dtype=dtype)
         return {name: value for name, value in outputs.items() if name in task.outputs or name in task.optional_outputs}
 
-    return jax.jit(step, out_shardings=mesh.split_batch(devices), compiler_options=runtime.compiler_options())
+    return jax.jit(step, out_shardings=mesh.batch_sharding(devices), compiler_options=runtime.compiler_options())
 
 
 def compiled_partial_predictions(model: nn.Module, devices: Mesh, dtype: Any) -> Compiled:
@@ -62,14 +62,14 @@ def compiled_partial_predictions(model: nn.Module, devices: Mesh, dtype: Any) ->
     def step(variables: Any, images: Any) -> Any:
         return predict_step(variables, images, model=model, dtype=dtype)["partial_predictions"]
 
-    return jax.jit(step, out_shardings=mesh.replicated(devices), compiler_options=runtime.compiler_options_once())
+    return jax.jit(step, out_shardings=mesh.replicated_sharding(devices), compiler_options=runtime.compiler_options_once())
 
 
 def model_predict(variables: Any, compiled: Compiled, devices: Mesh) -> Predict:
     """A predictor of variables that lie on the devices, for each process's share of a batch."""
 
     def predict(batch: Batch) -> Outputs:
-        outputs: Outputs = mesh.own_share(compiled(variables, mesh.put_batch(batch.images_bxhxwxc, devices)))
+        outputs: Outputs = mesh.local_part(compiled(variables, mesh.put_batch(batch.images_bxhxwxc, devices)))
         return outputs
 
     return predict
@@ -77,7 +77,7 @@ def model_predict(variables: Any, compiled: Compiled, devices: Mesh) -> Predict:
 
 def task_rows(task: Task, outputs: Outputs, batch: Batch) -> list[Row]:
     """The truth and prediction columns of each example of a batch, padding left out."""
-    content_bx4 = np.where(batch.example_mask_b[:, None], batch.content_bx4, WHOLE)
+    content_bx4 = np.where(batch.example_mask_b[:, None], batch.content_bx4, WHOLE_IMAGE)
     predictions = task.postprocess(outputs, content_bx4)
     examples = np.flatnonzero(batch.example_mask_b).tolist()
     return [{**task.truth_columns(batch, i), **task.prediction_columns(predictions, i)} for i in examples]
@@ -90,13 +90,13 @@ def partial_predictions(
 
     Boxes and fixations are of the image, not of the input. Every process passes all examples and gets all results.
     """
-    batch = collate(examples, mesh.round_up(len(examples), devices), spec, truth_in_view=False)
+    batch = collate(examples, mesh.round_up(len(examples), devices), spec, truth_in_input=False)
     share = len(batch.label_b) // jax.process_count()
     own = batch.images_bxhxwxc[jax.process_index() * share : (jax.process_index() + 1) * share]
     outputs = dict(jax.device_get(compiled(variables, mesh.put_batch(own, devices))))
-    content_bx4 = np.where(batch.example_mask_b[:, None], batch.content_bx4, WHOLE)
+    content_bx4 = np.where(batch.example_mask_b[:, None], batch.content_bx4, WHOLE_IMAGE)
     outputs |= task.partial_to_image(outputs, content_bx4)
-    return [({name: value[i] for name, value in outputs.items()}, batch.content_bx4[i]) for i in range(len(examples))]
+    return [({name: value[i] for name, value in outputs.items()}, content_bx4[i]) for i in range(len(examples))]
 
 
 def predict_rows(
@@ -116,11 +116,11 @@ def predict_rows(
     """
     place, count = jax.process_index(), jax.process_count()
     own: dict[str, list[list[Row]]] = {name: [] for name in predictors}  # by batch
-    for examples, batch in pipeline.eval_batches(source, batch_size, spec, threads=threads, place=place, count=count):
+    for examples, batch in pipeline.eval_batches(source, batch_size, spec, threads=threads, process_index=place, process_count=count):
         for name, predict in predictors.items():
             rows = zip(examples, task_rows(task, predict(batch), batch), strict=True)
             own[name].append([{**_identity(example, split), **row} for example, row in rows])
-    shares = [own] if count == 1 else [json.loads(share) for share in mesh.from_all(json.dumps(own).encode())]
+    shares = [own] if count == 1 else [json.loads(share) for share in mesh.gather_bytes(json.dumps(own).encode())]
     merged = {
         name: [row for batches in zip(*(share[name] for share in shares), strict=True) for rows in batches for row in rows]
         for name in predictors

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imgloc.errors import UserError, chosen
+from imgloc.errors import UserError, look_up
 from imgloc.interfaces import Loss
 from imgloc.losses.sequence import in_reading_order
 from imgloc.types import Batch, FloatArray, Outputs
@@ -32,7 +32,7 @@ def loss(outputs: Outputs, batch: Batch, *, reward: str = "right", gae_lambda: f
     the sum of later rewards minus the baseline of the model, a generalized advantage estimate with decay `gae_lambda` and no discount
     (Schulman et al., 2016, arXiv:1506.02438). The squared errors of the baselines are added, times `value_weight`.
     """
-    rewarded = chosen("reward (losses.reinforce.reward)", reward, REWARDS)
+    rewarded = look_up("reward (losses.reinforce.reward)", reward, REWARDS)
     if not 0 <= gae_lambda <= 1:
         raise UserError(f"losses.reinforce.gae_lambda must be from 0 to 1, got {gae_lambda}")
     if value_weight < 0:  # the baselines would move away from the rewards

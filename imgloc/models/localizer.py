@@ -17,7 +17,7 @@ from flax import linen as nn
 from flax.core import freeze
 from jaxtyping import Array, Float
 
-from imgloc.errors import UserError, check_at_least, check_dropout, chosen
+from imgloc.errors import UserError, check_at_least, check_dropout, look_up
 from imgloc.models.backbones.cnn import CNN, conv_norm_relu
 from imgloc.models.backbones.conv_lstm import ConvLSTM
 from imgloc.models.backbones.renet import ReNetBackbone
@@ -93,7 +93,7 @@ class Model(nn.Module):
             "cnn_irnn": lambda: CNN(*convolutions, self.units, self.context_layers, cell, name="trunk"),
             "conv_lstm": lambda: ConvLSTM(*convolutions, self.units, self.num_passes, name="trunk"),
         }
-        make = chosen("backbone (model.backbone)", self.backbone, backbones)
+        make = look_up("backbone (model.backbone)", self.backbone, backbones)
         if named and self.backbone not in DEFAULT_CELLS:
             raise UserError(f"model.cell is '{named}', but backbone '{self.backbone}' takes none; possible: {', '.join(DEFAULT_CELLS)}")
         if self.backbone == "cnn_irnn":
@@ -114,7 +114,7 @@ class Head(nn.Module):
     @nn.compact
     def __call__(self, fine_bxhxwxc: jax.Array | None, last_bxhxwxd: jax.Array, *, train: bool) -> dict[str, Any]:
         """Returns the outputs for the fine maps and the last maps of a backbone."""
-        pool = chosen("pooling (model.pooling)", self.pooling, POOLINGS)
+        pool = look_up("pooling (model.pooling)", self.pooling, POOLINGS)
         dropout = nn.Dropout(self.dropout, deterministic=not train)
         dense = dropout(nn.relu(nn.Dense(self.hidden, name="dense")(dropout(pool(last_bxhxwxd)))))
         if not self.locate:

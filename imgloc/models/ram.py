@@ -30,7 +30,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc import boxes
-from imgloc.errors import UserError, check_at_least, chosen
+from imgloc.errors import UserError, check_at_least, look_up
 from imgloc.nn import glimpse
 from imgloc.types import MAX_MOMENTS, Outputs
 
@@ -102,7 +102,7 @@ class Model(nn.Module):
     def _check(self) -> None:
         check_at_least(1, glimpses=self.glimpses, size=self.size, scales=self.scales, units=self.units, sensed=self.sensed)
         check_at_least(0, draws=self.draws, labels=self.labels, context=self.context)
-        chosen("policy (model.policy)", self.policy, dict.fromkeys(POLICIES))
+        look_up("policy (model.policy)", self.policy, dict.fromkeys(POLICIES))
         if self.glimpses * max(self.labels, 1) > MAX_MOMENTS:
             raise UserError(f"model.glimpses is {self.glimpses}, with all labels; possible: {MAX_MOMENTS} glimpses at most in all")
         if self.context and self.policy != "learned":

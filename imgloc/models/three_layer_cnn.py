@@ -10,7 +10,7 @@ import jax
 from flax import linen as nn
 
 from imgloc import boxes
-from imgloc.errors import chosen
+from imgloc.errors import look_up
 from imgloc.nn.conv import Conv
 from imgloc.nn.pool import average_pool, max_pool
 from imgloc.types import Outputs
@@ -34,8 +34,8 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        activation = chosen("activation (model.activation)", self.activation, ACTIVATIONS)
-        pool = chosen("pooling (model.pooling)", self.pooling, POOLS)
+        activation = look_up("activation (model.activation)", self.activation, ACTIVATIONS)
+        pool = look_up("pooling (model.pooling)", self.pooling, POOLS)
         glorot = nn.initializers.glorot_uniform()
         x = images
         for features in self.channels:

@@ -8,22 +8,22 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, PyTree, UInt8
+from jaxtyping import Float, PyTree, UInt8
 
-from imgloc.errors import chosen
-from imgloc.types import Batch, Outputs
+from imgloc.errors import look_up
+from imgloc.types import Array, Batch, Outputs
 
 DTYPES: Mapping[str, DTypeLike] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 def compute_dtype(name: str) -> DTypeLike:
     """The dtype that a config's `train.dtype` names. Raises UserError for an unknown name."""
-    return chosen("dtype (train.dtype)", name, DTYPES)
+    return look_up("dtype (train.dtype)", name, DTYPES)
 
 
-def as_inputs(images_bxhxwxc: UInt8[Array, "b h w c"], dtype: DTypeLike) -> Float[Array, "b h w c"]:
+def as_inputs(images_bxhxwxc: UInt8[Array, "b h w c"], dtype: DTypeLike) -> Float[jax.Array, "b h w c"]:
     """uint8 images scaled to [0, 1]."""
-    return images_bxhxwxc.astype(dtype) / jnp.asarray(255, dtype)
+    return jnp.asarray(images_bxhxwxc).astype(dtype) / jnp.asarray(255, dtype)
 
 
 def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:

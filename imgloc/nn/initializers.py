@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from imgloc.errors import chosen
+from imgloc.errors import look_up
 
 Activation: TypeAlias = Callable[[jax.Array], jax.Array]
 Initializer: TypeAlias = Callable[..., jax.Array]  # (key, shape, dtype=float32)
@@ -20,7 +20,7 @@ KERNEL_INITS = ("per_gate", "joint")  # a kernel for each gate, as in linen; or 
 
 def get_activation(name: str) -> Activation:
     """Returns the activation of a name. Raises UserError for an unknown one."""
-    return chosen("activation of a cell", name, ACTIVATIONS)
+    return look_up("activation of a cell", name, ACTIVATIONS)
 
 
 def per_gate(init: Initializer, gates: int) -> Initializer:
@@ -39,7 +39,7 @@ def gate_kernels(layer: nn.Module, inputs: int, features: int, gates: int, *, ke
     Call it in the compact method of the layer. `kernel_init` is one of KERNEL_INITS: the entries of one orthogonal matrix for all
     gates are smaller.
     """
-    chosen("kernel_init of a cell", kernel_init, dict.fromkeys(KERNEL_INITS))
+    look_up("kernel_init of a cell", kernel_init, dict.fromkeys(KERNEL_INITS))
     glorot, orthogonal = nn.initializers.glorot_uniform(), nn.initializers.orthogonal()
     if kernel_init == "per_gate":
         glorot, orthogonal = per_gate(glorot, gates), per_gate(orthogonal, gates)

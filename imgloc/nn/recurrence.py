@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from imgloc.errors import chosen
+from imgloc.errors import look_up
 from imgloc.nn.masking import Carry, check_sequence, time_major, where_unmasked, zero_masked
 from imgloc.nn.mesh_axes import match_varying_axes
 
@@ -61,7 +61,7 @@ def recurrent_scan(
 
     operands = start, x, mask, (*weights, closed_over)
     if form:
-        chosen("form of a recurrence", form, dict.fromkeys(FORMS))
+        look_up("form of a recurrence", form, dict.fromkeys(FORMS))
     # experiments/operation_forms: on a CPU one joined product is faster as long as the input is not wider than the state; with another
     # `join` both forms take the same time.
     on_cpu = form or ("joined" if w is not None and x.shape[-1] <= u.shape[0] else "projected first")

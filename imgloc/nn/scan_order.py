@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imgloc.errors import UserError, chosen
+from imgloc.errors import UserError, look_up
 from imgloc.types import IntArray
 
 
@@ -44,7 +44,7 @@ def image_to_sequence(images_bxhxwxc: jax.Array, order: str, permutation_seed: i
 
     Raises UserError for another order, for a seed below 0, and for a seed with an order that is not permuted.
     """
-    to_sequence = chosen("scan order (model.scan_order)", order, SCAN_ORDERS)
+    to_sequence = look_up("scan order (model.scan_order)", order, SCAN_ORDERS)
     if permutation_seed < 0:
         raise UserError(f"model.permutation_seed is {permutation_seed}; possible: at least 0")
     if permutation_seed and order != "permuted_pixels":
@@ -61,4 +61,4 @@ def scan_steps(order: str, height: int, width: int, permutation_seed: int = 0) -
         "pixels": np.arange(count).reshape(height, width),
         "permuted_pixels": np.argsort(_permutation(count, permutation_seed)).reshape(height, width),
     }
-    return chosen("scan order (model.scan_order)", order, steps)
+    return look_up("scan order (model.scan_order)", order, steps)

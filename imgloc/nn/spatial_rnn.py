@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.core import freeze
 
-from imgloc.errors import UserError, chosen
+from imgloc.errors import UserError, look_up
 from imgloc.nn.cell import Cell, check_layers, check_states, make_layer
 from imgloc.nn.conv import Conv
 from imgloc.nn.stack import Bidirectional
@@ -26,7 +26,7 @@ def scan_lines(lines: str, layer: Callable[[jax.Array], jax.Array], maps_bxhxwxc
 
     The lines are stacked along the batch: n = b w columns of t = h places from the top, or n = b h rows of t = w from the left.
     """
-    transpose = chosen("lines of maps", lines, LINES)
+    transpose = look_up("lines of maps", lines, LINES)
     lines_bxlxtxc = transpose(maps_bxhxwxc)
     b, count, t, c = lines_bxlxtxc.shape
     return transpose(layer(lines_bxlxtxc.reshape(b * count, t, c)).reshape(b, count, t, -1))
@@ -37,7 +37,7 @@ def directional_rnn(layer: Callable[..., jax.Array], maps_bxhxwxc: jax.Array, di
 
     `layer` is a Layer of `imgloc.nn.cells` for sequences of vectors. Raises UserError for another direction.
     """
-    lines, reverse = chosen("direction", direction, DIRECTIONS)
+    lines, reverse = look_up("direction", direction, DIRECTIONS)
     return scan_lines(lines, lambda x_nxtxc: layer(x_nxtxc, reverse=reverse), maps_bxhxwxc)
 
 

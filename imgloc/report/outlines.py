@@ -94,7 +94,7 @@ def still_path(fixations: Sequence[Sequence[float]], size: Size) -> str:
 
 def _inside(fixations: Sequence[Sequence[float]]) -> list[list[float]]:
     """The parts of windows that lie in the picture; a window wholly beyond it has no sides, and is not drawn."""
-    windows: list[list[float]] = boxes.clipped(np.asarray(fixations, np.float64)).tolist()
+    windows: list[list[float]] = boxes.clip_to_image(np.asarray(fixations, np.float64)).tolist()
     return windows
 
 

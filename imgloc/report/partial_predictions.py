@@ -60,7 +60,7 @@ def write_pictures(report: RunReport, split: str, folder: Path, prefix: str = ""
     return list(pictures)
 
 
-def own_picture(partial: SavedPartialPredictions, png: bytes, classes: Sequence[str]) -> str:
+def standalone_picture(partial: SavedPartialPredictions, png: bytes, classes: Sequence[str]) -> str:
     """A whole SVG file of a picture whose truth is not known."""
     return standalone(Shown(partial, {"label": -1}, png, dict(enumerate(classes)), Timeline("partial-0-0", len(partial.seen))))
 

@@ -71,7 +71,7 @@ def folder(run: RunDir, split: str) -> Path:
     return run.path / "partial_predictions" / split
 
 
-def summarized(example_id: str, why: str, partial: Outputs, content_4: FloatArray, label: int) -> SavedPartialPredictions:
+def summarize(example_id: str, why: str, partial: Outputs, content_4: FloatArray, label: int) -> SavedPartialPredictions:
     """What is kept of the output `partial_predictions` of one example (NumPy, no axis b, boxes of the image).
 
     The true class is among the classes kept. Raises UserError where an array contains NaN or infinity.

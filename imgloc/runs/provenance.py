@@ -23,10 +23,10 @@ SETTINGS = ("IMGLOC_TUNE", "XLA_FLAGS", "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES")
 def begin_session(run: RunDir, first_step: int, devices: list[str], layout: dict[str, int]) -> None:
     """Add a session to provenance.json: the command and commit of this process, and what differs from when the run began."""
     stored = run.read(run.provenance)
-    current = {**surroundings(), "devices": devices, "layout": layout}
+    current = {**describe_environment(), "devices": devices, "layout": layout}
     session = {
         "command": command_line(),
-        **commit(),
+        **git_commit(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "from_step": first_step,
         **{key: value for key, value in current.items() if value != stored.get(key)},
@@ -34,27 +34,29 @@ def begin_session(run: RunDir, first_step: int, devices: list[str], layout: dict
     files.write_json(run.provenance, {**stored, "sessions": [*stored["sessions"], session]})
 
 
-def note_session(run: RunDir, last_step: int, seconds: float) -> None:
+def update_session(run: RunDir, last_step: int, seconds: float) -> None:
     """Update the last session in provenance.json with the last step and the wall time of this process."""
     stored = run.read(run.provenance)
     stored["sessions"][-1] |= {"to_step": last_step, "seconds": round(seconds, 1)}
     files.write_json(run.provenance, stored)
 
 
-def provenance(data_fingerprints: dict[str, str], devices: list[str], layout: dict[str, int], config_fingerprint: str) -> dict[str, Any]:
+def make_provenance(
+    data_fingerprints: dict[str, str], devices: list[str], layout: dict[str, int], config_fingerprint: str
+) -> dict[str, Any]:
     """Return everything besides the config that the results of a run may depend on; it is written when the run begins."""
     return {
         "config": config_fingerprint,
         "sessions": [],
-        **commit(),
+        **git_commit(),
         "data": data_fingerprints,
-        **surroundings(),
+        **describe_environment(),
         "devices": devices,
         "layout": layout,
     }
 
 
-def surroundings() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """Return the versions, machine and settings of this process."""
     versions = {}
     for package in PACKAGES:
@@ -85,7 +87,7 @@ def command_line() -> str:
     return shlex.join(["imgloc", *sys.argv[1:]])
 
 
-def commit() -> dict[str, str | bool]:
+def git_commit() -> dict[str, str | bool]:
     """Return the commit of the working tree of this package (`unknown` without one), and whether it has uncommitted changes."""
     root = Path(__file__).parents[2]
 

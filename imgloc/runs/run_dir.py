@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 
 from imgloc import files
 from imgloc.config import schema as configs
-from imgloc.errors import UserError, of_storage, one_line
+from imgloc.errors import UserError, one_line, storage_message
 
 MAX_NAME_LENGTH = 200  # characters of the file name of a thumbnail; file systems accept 255 bytes
 
@@ -138,7 +138,7 @@ def open_run(path: str) -> tuple[RunDir, ConfigDict]:
     return run, config
 
 
-def donors(config: ConfigDict, begun: RunDir | None = None) -> list[dict[str, Any]]:
+def warm_start_donors(config: ConfigDict, begun: RunDir | None = None) -> list[dict[str, Any]]:
     """Return the data and seed of each run that a config is warm-started from, directly or through other runs.
 
     `begun` is the folder of the run; once training has begun, it stores them in data.json, so that they are known even when the
@@ -155,7 +155,7 @@ def donors(config: ConfigDict, begun: RunDir | None = None) -> list[dict[str, An
     return [{"data": configs.to_json(donor_config)["data"], "seed": donor_config.seed}, *earlier]
 
 
-def state(run: RunDir, config: ConfigDict) -> Literal["new", "unfinished", "finished"]:
+def run_state(run: RunDir, config: ConfigDict) -> Literal["new", "unfinished", "finished"]:
     """Return the state of a run. Raises UserError where the folder contains another run or other files."""
     _check_name(run)
     if not run.path.exists():
@@ -190,13 +190,13 @@ def _is_of_begun_run(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def locked(run: RunDir) -> Iterator[None]:
+def lock_run(run: RunDir) -> Iterator[None]:
     """Lock a run folder while training. Raises UserError where another process holds the lock."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         file = (run.path / ".lock").open("w")
     except OSError as error:
-        raise UserError(f"--workdir: {of_storage(error)}") from error
+        raise UserError(f"--workdir: {storage_message(error)}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from imgloc import files
 from imgloc.config import schema as configs
-from imgloc.errors import UserError, of_storage
+from imgloc.errors import UserError, storage_message
 from imgloc.runs import run_dir
 from imgloc.runs.prediction_table import read_meta
 from imgloc.runs.run_dir import RunDir
@@ -62,12 +62,12 @@ def open_sweep(workdir: str) -> SweepDir:
 def begin(sweep: SweepDir) -> int:
     """Create the folder and return the time of its file system in nanoseconds. Raises UserError where it cannot be written."""
     try:
-        with files.naming(sweep.path):
+        with files.errors_naming(sweep.path):
             sweep.notes.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=sweep.notes, prefix="begun.") as file:
                 return Path(file.name).stat().st_mtime_ns
     except OSError as error:
-        raise UserError(f"--workdir: {of_storage(error)}") from error
+        raise UserError(f"--workdir: {storage_message(error)}") from error
 
 
 def runs_by_identity(sweep: SweepDir) -> dict[str, RunDir]:
@@ -88,14 +88,14 @@ def run_of(sweep: SweepDir, point: Point, runs: Mapping[str, RunDir] | None = No
     run = RunDir(sweep.path / point.name)
     if not run.config.is_file():
         run = (runs_by_identity(sweep) if runs is None else runs).get(point.identity, run)
-    run_dir.state(run, point.config)
+    run_dir.run_state(run, point.config)
     return run
 
 
 def is_trained(run: RunDir, point: Point) -> bool:
     """Return whether training has finished, including the evaluation that the config requests after training."""
     after = point.config.eval.after_training
-    return run_dir.state(run, point.config) == "finished" and (not after or after in run.known_results())
+    return run_dir.run_state(run, point.config) == "finished" and (not after or after in run.known_results())
 
 
 def is_scored(run: RunDir, point: Point, split: str) -> bool:

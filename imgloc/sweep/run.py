@@ -120,7 +120,7 @@ def run_process(arguments: Sequence[str], log: Path, lock: int, stop: StopReques
     so that Ctrl-C does not reach it. To stop training, its standard input is closed; this also happens when this process is killed.
     """
     environment = {**os.environ, FOLLOW_STDIN: "1"}
-    with files.naming(log), log.open("ab") as output:
+    with files.errors_naming(log), log.open("ab") as output:
         output.write(f"$ imgloc {shlex.join(arguments)}\n".encode())
         output.flush()
         start = output.tell()

@@ -47,7 +47,7 @@ def write_model(run: RunDir, config: ConfigDict, setup: TrainingSetup, state: Tr
     """
     step = int(state.step)
     is_best = best_step(records, config.train.best_metric) in (None, step)
-    variables = mesh.on_host(eval_variables(state), setup.devices)
+    variables = mesh.gather_to_host(eval_variables(state), setup.devices)
     if jax.process_index() > 0:
         return
     info = setup.train.info

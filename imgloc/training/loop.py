@@ -18,14 +18,14 @@ from imgloc.config import schema as configs
 from imgloc.data.batches import pipeline
 from imgloc.data.batches.sampler import IndexSampler
 from imgloc.devices import mesh
-from imgloc.devices.multihost import ending_at_once
+from imgloc.devices.multihost import exiting_on_error
 from imgloc.errors import UserError
 from imgloc.evaluation import scoring
 from imgloc.evaluation.predictors import MODEL
 from imgloc.inference import predict
 from imgloc.interfaces import Task
 from imgloc.runs import run_dir
-from imgloc.runs.provenance import begin_session, note_session
+from imgloc.runs.provenance import begin_session, update_session
 from imgloc.runs.run_dir import RunDir
 from imgloc.training import checkpoint
 from imgloc.training.best_model import best_step, is_out_of_patience, write_model
@@ -60,9 +60,9 @@ def train(
     """
     start_time = time.monotonic()
     run = RunDir(Path(workdir))
-    run_state = run_dir.state(run, config)
+    run_state = run_dir.run_state(run, config)
     # All processes have read the folder before the first one writes to it.
-    mesh.check_alike({"run folder": run_state, "fingerprint of the config": files.fingerprint(configs.to_json(config))})
+    mesh.check_same_on_all_processes({"run folder": run_state, "fingerprint of the config": files.fingerprint(configs.to_json(config))})
     if run_state == "finished":
         return "already finished"
     setup = set_up(config)
@@ -74,15 +74,15 @@ def train(
 
     training = config.train
     with contextlib.ExitStack() as stack:
-        stack.enter_context(ending_at_once(NonFiniteError))
+        stack.enter_context(exiting_on_error(NonFiniteError))
         if is_writer:
-            stack.enter_context(run_dir.locked(run))
-            if run_dir.state(run, config) != run_state:
+            stack.enter_context(run_dir.lock_run(run))
+            if run_dir.run_state(run, config) != run_state:
                 raise UserError(f"another process has trained in '{run.path}' meanwhile; run the command again")
         if new_state is not None and is_writer:
             begin_run(run, config, setup)
         manager = stack.enter_context(checkpoint.open_manager(run.checkpoints))
-        stack.enter_context(ending_at_once(NonFiniteError))  # inside the manager, whose exit would wait for the other processes
+        stack.enter_context(exiting_on_error(NonFiniteError))  # inside the manager, whose exit would wait for the other processes
         state = last_state(config, setup, manager) if new_state is None else new_state
         first = int(state.step)
         if is_writer:
@@ -94,13 +94,13 @@ def train(
         profiler = stack.enter_context(Profiler(run.profile if profile else None))
         queue = MetricQueue(writer, progress, training.log_every)
         compiled_all_finite = jax.jit(all_finite)
-        must_wait = mesh.must_wait(setup.devices)
+        must_wait = mesh.must_block(setup.devices)
         out_of_patience = is_out_of_patience(writer.records, training.best_metric, training.patience)
         progress.write(f"from step {first} of {training.steps}; the first step compiles, which may take a minute")
 
         done = saved = first
         for number in call_ends(first, training):
-            if out_of_patience or mesh.agreed_to_stop(stop.requested, number):
+            if out_of_patience or mesh.should_stop(stop.requested, number):
                 break
             profiler.before_step(number - first, state)
             state, metrics = setup.train_step(state, *next(batches))
@@ -131,7 +131,7 @@ def train(
                 checkpoint.save(manager, state)
                 saved = number
                 if is_writer:
-                    note_session(run, number, time.monotonic() - start_time)
+                    update_session(run, number, time.monotonic() - start_time)
             progress.advance(number)
 
         queue.drain(wait=True)
@@ -143,7 +143,7 @@ def train(
         checkpoint.wait_until_saved(manager)
         is_finished = done == training.steps or out_of_patience
         if is_writer:
-            note_session(run, done, time.monotonic() - start_time)
+            update_session(run, done, time.monotonic() - start_time)
         if is_writer and is_finished:
             files.write_json(run.finished, {"last_step": done, "best_step": best_step(writer.records, training.best_metric) or done})
     return "finished" if is_finished else "stopped"
@@ -168,10 +168,10 @@ def open_batches(config: ConfigDict, setup: TrainingSetup, first: int) -> Genera
     dataset = pipeline.BatchDataset(sampler, setup.spec, setup.augmentation)
     batches = pipeline.train_batches(dataset, threads=data.threads, workers=data.workers)
     if training.steps_per_call == 1:
-        return pipeline.ahead(((batch,) for batch in batches), functools.partial(mesh.put_batch, mesh=setup.devices), data.prefetch)
+        return pipeline.prefetch(((batch,) for batch in batches), functools.partial(mesh.put_batch, mesh=setup.devices), data.prefetch)
     ends = [first, *call_ends(first, training)]
-    calls = pipeline.in_calls(batches, np.diff(ends).tolist(), training.steps_per_call)
-    return pipeline.ahead(calls, lambda call: (mesh.put_batches(call[0], setup.devices), call[1]), data.prefetch)
+    calls = pipeline.group_calls(batches, np.diff(ends).tolist(), training.steps_per_call)
+    return pipeline.prefetch(calls, lambda call: (mesh.put_batches(call[0], setup.devices), call[1]), data.prefetch)
 
 
 def validate(config: ConfigDict, setup: TrainingSetup, state: TrainState) -> dict[str, float]:

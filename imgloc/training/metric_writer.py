@@ -38,7 +38,7 @@ class MetricWriter:
         self._events = EventFile(run.events)
         for record in self.records:
             self._events.add(record)
-        with files.naming(self._path):
+        with files.errors_naming(self._path):
             self._file: TextIO = self._path.open("a")
 
     def add(self, step: int, kind: str, values: Mapping[str, float]) -> None:
@@ -48,14 +48,14 @@ class MetricWriter:
         self.records.append(record)
         if not self._write:
             return
-        with files.naming(self._path):
+        with files.errors_naming(self._path):
             self._file.write(json.dumps(record) + "\n")
         self._events.add(record)
 
     def flush(self) -> None:
         """Write everything added so far to the files. Raises OSError with the name of the file, as all writing does."""
         if self._write:
-            with files.naming(self._path):
+            with files.errors_naming(self._path):
                 self._file.flush()
             self._events.flush()
 
@@ -85,7 +85,7 @@ class EventFile:
 
         self._event, self._scalar = Event, scalar
         self._path = folder / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
-        with files.naming(self._path):
+        with files.errors_naming(self._path):
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = RecordWriter(str(self._path))
             self._write(file_version="brain.Event:2")
@@ -97,12 +97,12 @@ class EventFile:
                 self._write(step=record["step"], summary=self._scalar(f"{record['kind']}/{key}", value))
 
     def _write(self, **fields: object) -> None:
-        with files.naming(self._path):
+        with files.errors_naming(self._path):
             self._writer.write(self._event(wall_time=time.time(), **fields).SerializeToString())
 
     def flush(self) -> None:
         """Write everything added so far to the file."""
-        with files.naming(self._path):
+        with files.errors_naming(self._path):
             self._writer.flush()
 
     def close(self) -> None:

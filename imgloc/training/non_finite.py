@@ -16,7 +16,7 @@ from imgloc import files
 from imgloc.data.batches.collate import collate
 from imgloc.data.batches.pipeline import BatchDataset
 from imgloc.data.batches.sampler import IndexSampler
-from imgloc.errors import of_storage
+from imgloc.errors import storage_message
 from imgloc.runs.run_dir import RunDir
 from imgloc.training import checkpoint
 from imgloc.training.metric_queue import NonFiniteError
@@ -52,7 +52,7 @@ def _save_and_describe_batch(config: ConfigDict, run: RunDir, setup: TrainingSet
         try:
             save_batch(path, config, setup, step)
         except OSError as error:
-            return f"its batch could not be saved ({of_storage(error)})"
+            return f"its batch could not be saved ({storage_message(error)})"
     return f"its batch: numpy.load('{path}')"
 
 

@@ -26,15 +26,15 @@ from imgloc.config.renames import unknown
 from imgloc.data.batches import pipeline
 from imgloc.data.batches.collate import collate
 from imgloc.devices import mesh, runtime
-from imgloc.errors import UserError, of_storage, reason
+from imgloc.errors import UserError, reason, storage_message
 from imgloc.evaluation import scoring
 from imgloc.inference import predict
 from imgloc.inference.load import find_bundle, load_model
 from imgloc.inference.outputs import check_outputs
 from imgloc.interfaces import Task
 from imgloc.nn.apply import apply_train, compute_dtype
-from imgloc.runs.provenance import provenance
-from imgloc.runs.run_dir import RunDir, donors, open_run
+from imgloc.runs.provenance import make_provenance
+from imgloc.runs.run_dir import RunDir, open_run, warm_start_donors
 from imgloc.training import checkpoint, step
 from imgloc.training.objective import WeightedLoss, check_losses, make_losses
 from imgloc.training.optim import compile_patterns, make_optimizer
@@ -80,9 +80,9 @@ def set_up(config: ConfigDict) -> TrainingSetup:
     predict.abstract_variables(model, spec.shape, config.model.name)  # raises UserError for a model that cannot be built
     abstract = jax.eval_shape(init, config.seed)
     _check_shapes(config, spec, abstract, model, task, losses, one_step, validation)
-    placement = mesh.split_state(abstract, devices)
+    placement = mesh.state_sharding(abstract, devices)
     call = one_step if config.train.steps_per_call == 1 else functools.partial(step.train_steps, one_step=one_step)
-    shardings = (placement, mesh.replicated(devices))
+    shardings = (placement, mesh.replicated_sharding(devices))
     return TrainingSetup(
         train=train,
         validation=validation,
@@ -109,7 +109,7 @@ def _check_shapes(
 ) -> None:
     """Run a training step and an evaluation on shapes alone, so that everything that cannot work fails before anything is written."""
     example = dataclasses.replace(  # with a box, so that every metric applies to it
-        pipeline.first_readable(validation), boxes_nx4=np.array([[0.0, 0.0, 1.0, 1.0]], np.float32), labels_n=np.zeros(1, np.int32)
+        pipeline.first_readable_example(validation), boxes_nx4=np.array([[0.0, 0.0, 1.0, 1.0]], np.float32), labels_n=np.zeros(1, np.int32)
     )
     batch = collate([example], config.train.batch_size, spec)
     name, size, classes = config.model.name, config.train.batch_size, len(validation.info.classes)
@@ -152,14 +152,14 @@ def check_same_data(run: RunDir, setup: TrainingSetup) -> None:
 def begin_run(run: RunDir, config: ConfigDict, setup: TrainingSetup) -> None:
     """Write the files that describe a run. config.json comes last: a folder without it does not count as a run."""
     info = setup.train.info
-    data = {"classes": list(info.classes), "channels": info.channels, "donors": donors(config)}
-    origin = provenance(data_fingerprints(setup), device_names(), mesh_layout(setup.devices), configs.fingerprint(config))
+    data = {"classes": list(info.classes), "channels": info.channels, "donors": warm_start_donors(config)}
+    origin = make_provenance(data_fingerprints(setup), device_names(), mesh_layout(setup.devices), configs.fingerprint(config))
     try:
         files.write_json(run.data, data)
         files.write_json(run.provenance, origin)
         files.write_json(run.config, configs.to_json(config))
     except OSError as error:
-        raise UserError(f"--workdir: {of_storage(error)}") from error
+        raise UserError(f"--workdir: {storage_message(error)}") from error
 
 
 def device_names() -> list[str]:
@@ -195,7 +195,7 @@ def last_state(config: ConfigDict, setup: TrainingSetup, manager: CheckpointMana
     if latest is None:
         return initial_state(config, setup)
     abstract = jax.eval_shape(setup.init, config.seed)
-    return checkpoint.restore(manager, latest, mesh.placed(abstract, setup.devices))
+    return checkpoint.restore(manager, latest, mesh.abstract_state(abstract, setup.devices))
 
 
 def _donor_variables(path: str, devices: Mesh) -> PyTree:

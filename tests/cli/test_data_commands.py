@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from imgloc.cli import main
-from imgloc.cli.train import tell_of_faults
+from imgloc.cli.train import warn_of_faults
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import override
 from tests import planted_faults
@@ -152,7 +152,7 @@ def test_train_reports_faults_first(clean: Path, wrong: Path, capsys: pytest.Cap
     for folder, has_faults in ((clean, False), (wrong, True)):
         overrides = of_folder(folder)[2:]
         config = override(read_recipe(RECIPE), overrides)
-        tell_of_faults(config, RECIPE, overrides)
+        warn_of_faults(config, RECIPE, overrides)
         out, err = capsys.readouterr()
         assert out == ""
         assert bool(err) is has_faults
@@ -164,5 +164,5 @@ def test_train_reports_faults_first(clean: Path, wrong: Path, capsys: pytest.Cap
     assert command[:5] == ["imgloc", "data", "check", "--config", RECIPE]
     assert main.main(command[1:]) == 1
     capsys.readouterr()
-    tell_of_faults(override(read_recipe(RECIPE)), RECIPE, [])  # its source has no quick check
+    warn_of_faults(override(read_recipe(RECIPE)), RECIPE, [])  # its source has no quick check
     assert not capsys.readouterr().err

@@ -87,7 +87,7 @@ def test_the_longest_divisible_axis_is_split_and_small_arrays_are_replicated() -
     devices = jax.sharding.AbstractMesh((2, 4), mesh.AXES)
 
     def spec(*shape: int) -> tuple[Any, ...]:
-        return tuple(mesh.split_parameter(shape, devices).spec)
+        return tuple(mesh.parameter_sharding(shape, devices).spec)
 
     assert spec(3, 3, 64, 128) == (None, None, None, "fsdp")
     assert spec(512, 128) == ("fsdp",)
@@ -154,12 +154,14 @@ def test_a_lost_process_is_reported_through_any_error(wrap: Callable[[Exception]
 
 
 def test_processes_with_different_facts_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    gather = mesh.from_all.__name__
-    mesh.check_alike({"run folder": "new"})
+    gather = mesh.gather_bytes.__name__
+    mesh.check_same_on_all_processes({"run folder": "new"})
     monkeypatch.setattr(mesh, gather, lambda content: [content, content])
-    mesh.check_alike({"run folder": "new"})
+    mesh.check_same_on_all_processes({"run folder": "new"})
     monkeypatch.setattr(mesh, gather, lambda content: [content, content, b'{"run folder": "unfinished"}'])
-    assert_refused(lambda: mesh.check_alike({"run folder": "new"}), "run folder must be", "new for process 0, unfinished for process 2")
+    assert_refused(
+        lambda: mesh.check_same_on_all_processes({"run folder": "new"}), "run folder must be", "new for process 0, unfinished for process 2"
+    )
 
 
 def free_address() -> str:
@@ -179,7 +181,7 @@ def test_a_port_in_use_is_refused_before_jax_crashes_on_it() -> None:
         busy.bind(("", 0))
         busy.listen()
         port = busy.getsockname()[1]
-        assert_refused(lambda: multihost.join(f"127.0.0.1:{port},1,0"), f"port {port} is in use")
+        assert_refused(lambda: multihost.connect_processes(f"127.0.0.1:{port},1,0"), f"port {port} is in use")
 
 
 def test_a_single_process_with_distributed_saves_on_sigterm(tmp_path: Path, cache: Path) -> None:

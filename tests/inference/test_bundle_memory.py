@@ -79,5 +79,5 @@ def test_a_bundle_takes_a_third_of_the_memory_of_a_checkpoint(tmp_path: Path, ca
 
     python(WRITE, str(tmp_path / "recipe.py"), str(tmp_path / "run"))
     peak = {kind: int(python(MEASURE, str(tmp_path / "run"), kind)) for kind in ("bundle", "checkpoint")}
-    print(f"MiB above what the process had before: {({kind: kib // 1024 for kind, kib in peak.items()})}")
+    print(f"MiB above what the process had before: { ({kind: kib // 1024 for kind, kib in peak.items()}) }")
     assert peak["checkpoint"] >= 3 * peak["bundle"]

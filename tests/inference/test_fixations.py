@@ -76,7 +76,7 @@ def test_windows_in_rows_and_steps_are_of_the_image_and_keep_their_centres() -> 
         return {**outputs, "logits": jnp.zeros((1, 2, 2)), "box": outputs["fixations"], "seen": jnp.ones((1, 2, 1, 1))}
 
     ((found, content_4),) = predict.partial_predictions(steps, LOCALIZE, None, devices, [WIDE], spec)
-    kept = partial_predictions.summarized("wide", "chosen", found, content_4, 0)
+    kept = partial_predictions.summarize("wide", "chosen", found, content_4, 0)
     assert [list(window) for window in kept.fixations] == wanted
     np.testing.assert_allclose(kept.boxes[1], [0, 0, 0.25, 0.16667], atol=1e-5, err_msg="a box ends with the image")
 
@@ -118,7 +118,7 @@ def test_a_models_windows_are_the_same_in_rows_and_step_by_step() -> None:
         predict.compiled_partial_predictions(model, devices, np.float32), CLASSIFY, variables, devices, examples, spec
     )
     kept = [
-        partial_predictions.summarized(row["id"], "best", of_one, content_4, 0)
+        partial_predictions.summarize(row["id"], "best", of_one, content_4, 0)
         for row, (of_one, content_4) in zip(found, steps, strict=True)
     ]
     assert [[list(window) for window in one.fixations] for one in kept] == [row["fixations"] for row in found]

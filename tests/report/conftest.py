@@ -18,7 +18,7 @@ from imgloc.config.registry import declared
 from imgloc.evaluation import scoring
 from imgloc.interfaces import Task
 from imgloc.runs import prediction_table
-from imgloc.runs.provenance import begin_session, note_session, provenance
+from imgloc.runs.provenance import begin_session, make_provenance, update_session
 from imgloc.runs.run_dir import RunDir
 
 MakeRun = Callable[..., Path]
@@ -93,10 +93,10 @@ def make_run(tmp_path: Path) -> MakeRun:
         files.write_json(run.data, {"classes": list(classes)})
         files.write_json(run.finished, {"last_step": 3000, "best_step": 2500})
         layout = {"data": 1, "fsdp": 1, "processes": 1}
-        origin = provenance({"train": "aa", "validation": "0011aabb"}, ["cpu:0"], layout, configs.fingerprint(config))
+        origin = make_provenance({"train": "aa", "validation": "0011aabb"}, ["cpu:0"], layout, configs.fingerprint(config))
         files.write_json(run.provenance, {**origin, "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": True})
         begin_session(run, 0, ["cpu:0"], layout)
-        note_session(run, 3000, 142.5)
+        update_session(run, 3000, 142.5)
         files.write_text(run.metrics, _metrics_log(seed, 3000, boxes))
         prediction_table.write_rows(run.rows("test"), truth, meta)
         baselines = {"whole_image": [0.0, 0.0, 1.0, 1.0], "median_box": [0.25, 0.25, 0.7, 0.7]} if boxes else {"commonest_class": []}

@@ -47,7 +47,7 @@ def add_partial_predictions(
             outputs["box"] = np.concatenate([low, low + 0.4], axis=1)
         outputs |= {} if fixations is None else {"fixations": np.asarray(fixations)}
         content = np.array([0, 0.25, 1, 0.75])
-        partial = partial_predictions.summarized(table[i]["id"], "chosen", outputs, content, table[i]["label"])
+        partial = partial_predictions.summarize(table[i]["id"], "chosen", outputs, content, table[i]["label"])
         png = io.BytesIO()
         Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), np.uint8)).save(png, "PNG")
         partial_predictions.write(run, "test", partial, png.getvalue(), meta)

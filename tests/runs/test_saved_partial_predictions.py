@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from imgloc.runs import partial_predictions
-from imgloc.runs.partial_predictions import SavedPartialPredictions, summarized
+from imgloc.runs.partial_predictions import SavedPartialPredictions, summarize
 from imgloc.runs.run_dir import RunDir
 from tests.refusals import assert_refused
 
@@ -29,7 +29,7 @@ def outputs(s: int = 4, k: int = 20) -> dict[str, Any]:
 
 def test_the_summary_has_the_values_of_the_outputs() -> None:
     partial = outputs()
-    summary = summarized("a/1", "best", partial, WHOLE, label=7)
+    summary = summarize("a/1", "best", partial, WHOLE, label=7)
     exponent = np.exp(partial["logits"].astype(np.float64))
     probabilities = exponent / exponent.sum(axis=-1, keepdims=True)
     assert len(summary.labels) == partial_predictions.BARS
@@ -43,26 +43,26 @@ def test_the_summary_has_the_values_of_the_outputs() -> None:
 
 
 def test_equal_rows_and_columns_of_the_grid_are_merged() -> None:
-    summary = summarized("a", "best", outputs(), WHOLE, 0)
+    summary = summarize("a", "best", outputs(), WHOLE, 0)
     assert (summary.x, summary.y) == ([0, 6], [0, 2, 4, 6, 8])
     assert summary.seen == ["9000", "9900", "9990", "9999"]
     both = outputs(s=2)
     both["seen"] = np.stack([np.full((8, 6), 0.5), np.arange(6) / 5 * np.ones((8, 1))])
-    summary = summarized("a", "best", both, WHOLE, 0)
+    summary = summarize("a", "best", both, WHOLE, 0)
     assert (summary.x, summary.y, summary.seen) == (list(range(7)), [0, 8], ["444444", "024579"])
 
 
 def test_few_classes_and_no_boxes(tmp_path: Path) -> None:
     partial = outputs(k=2)
     del partial["box"], partial["fixations"]
-    summary = summarized("a", "best", partial, WHOLE, label=-1)  # an image whose class is not known
+    summary = summarize("a", "best", partial, WHOLE, label=-1)  # an image whose class is not known
     assert sorted(summary.labels) == [0, 1]
     assert summary.boxes == []
     assert summary.fixations == []
 
 
 def saved(tmp_path: Path) -> tuple[RunDir, SavedPartialPredictions]:
-    run, partial = RunDir(tmp_path), summarized("a/b, 1", "chosen", outputs(), WHOLE, 3)
+    run, partial = RunDir(tmp_path), summarize("a/b, 1", "chosen", outputs(), WHOLE, 3)
     partial_predictions.write(run, "test", partial, b"png", MADE_OF)
     return run, partial
 
@@ -118,11 +118,11 @@ def test_markup_among_the_edges_never_reaches_a_page(tmp_path: Path) -> None:
 def test_nan_and_infinity_are_refused(name: str) -> None:
     partial = outputs()
     partial[name] = np.where(np.arange(partial[name].size).reshape(partial[name].shape) == 1, np.nan, partial[name])
-    assert_refused(lambda: summarized("a", "best", partial, WHOLE, 3), "for 'a' contain NaN or infinity", f"partial_predictions/{name}")
+    assert_refused(lambda: summarize("a", "best", partial, WHOLE, 3), "for 'a' contain NaN or infinity", f"partial_predictions/{name}")
 
 
 def test_a_logit_of_minus_infinity_is_probability_0() -> None:
     partial = outputs()
     partial["logits"][:, 0] = -np.inf
-    summary = summarized("a", "best", partial, WHOLE, 0)
+    summary = summarize("a", "best", partial, WHOLE, 0)
     assert {row[summary.labels.index(0)] for row in summary.probabilities} == {0.0}

@@ -10,7 +10,7 @@ import pytest
 
 from imgloc.runs.metrics_log import read_metrics
 from imgloc.runs.run_dir import RunDir
-from imgloc.training.metric_queue import MetricQueue, NotFinite
+from imgloc.training.metric_queue import MetricQueue, NonFiniteError
 from imgloc.training.metric_writer import MetricWriter
 from imgloc.training.progress import Progress
 
@@ -70,7 +70,7 @@ def test_the_queue_says_what_is_no_number_and_at_which_step_first(bad: int, tmp_
         queue = MetricQueue(journal, progress, log_every=10)
         for step in range(1, 21):
             queue.add(step, {"loss": float("inf") if step >= bad else 1.0, "grad_norm": float("nan") if step > bad else 1.0})
-        with pytest.raises(NotFinite, match=f"loss is inf at step {bad}, ") as caught:
+        with pytest.raises(NonFiniteError, match=f"loss is inf at step {bad}, ") as caught:
             queue.look(wait=True)
         assert caught.value.step == bad
         assert [record["step"] for record in journal.records] == ([10] if bad > 10 else [])
@@ -84,7 +84,7 @@ def test_the_queue_finds_the_step_within_a_call_of_several(tmp_path: Path) -> No
         queue.look(wait=True)
         assert journal.records == [{"step": 6, "kind": "train", "loss": 6.0}]
         queue.add(10, {"loss": np.array([7.0, 8.0, np.nan, np.nan])}, 4)
-        with pytest.raises(NotFinite, match="loss is nan at step 9, "):
+        with pytest.raises(NonFiniteError, match="loss is nan at step 9, "):
             queue.look(wait=True)
 
 

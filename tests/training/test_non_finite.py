@@ -18,7 +18,7 @@ from imgloc.losses import box_l1
 from imgloc.runs import run_dir
 from imgloc.runs.metrics_log import read_metrics
 from imgloc.training import loop, non_finite, setup, step
-from imgloc.training.metric_queue import NotFinite
+from imgloc.training.metric_queue import NonFiniteError
 from imgloc.training.preemption import StopRequest
 from tests import processes
 
@@ -46,7 +46,7 @@ def test_training_stops_at_the_very_step_and_keeps_its_batch(
 
     monkeypatch.setattr(box_l1, "loss", wild)
     run = run_dir.RunDir(tmp_path / "run")
-    with pytest.raises(NotFinite) as caught:
+    with pytest.raises(NonFiniteError) as caught:
         loop.train(settings, str(run.path), stop=StopRequest())
     told = str(caught.value)
     assert f"loss is nan at step {BAD}, the first" in told
@@ -74,9 +74,9 @@ def test_parameters_that_are_no_numbers_are_not_saved_though_the_loss_was_one() 
     blank: dict[str, Any] = {"seed": jnp.uint32(0), "opt_state": {"a": jnp.full(2, jnp.nan)}}
     sound = {"a": jnp.ones((2, 2)), "count": jnp.int32(3)}
     broken = {"a": sound["a"].at[1, 0].set(jnp.inf)}
-    is_finite = jax.jit(step.is_finite)
+    is_finite = jax.jit(step.all_finite)
     non_finite.check_finite(is_finite, step.TrainState(step=jnp.int32(30), params=sound, model_state={}, ema=(), **blank))
     for params, model_state, ema in ((broken, {}, ()), (sound, broken, ()), (sound, {}, (broken, {}))):
         state = step.TrainState(step=jnp.int32(30), params=params, model_state=model_state, ema=ema, **blank)
-        with pytest.raises(NotFinite, match="parameters are not finite after step 30"):
+        with pytest.raises(NonFiniteError, match="parameters are not finite after step 30"):
             non_finite.check_finite(is_finite, state)

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from imgloc.config.schema import base
 from imgloc.errors import UserError
-from imgloc.training.optim import compiled, decay_mask, make_optimizer
+from imgloc.training.optim import compile_patterns, make_optimizer, weight_decay_mask
 
 PARAMS = {
     "Conv_0": {"kernel": jnp.array([[1.0, -2.0], [0.5, 3.0]]), "bias": jnp.array([0.3, -0.1])},
@@ -60,11 +60,11 @@ def test_sgd_is_optaxs() -> None:
 
 
 def test_weight_decay_spares_what_is_excluded() -> None:
-    mask = decay_mask(PARAMS, compiled(("bias$", "scale$"), "exclude"))
+    mask = weight_decay_mask(PARAMS, compile_patterns(("bias$", "scale$"), "exclude"))
     assert mask == {
         "Conv_0": {"kernel": True, "bias": False}, "BatchNorm_0": {"scale": False, "bias": False}, "scaled": {"kernel": True},
     }  # fmt: skip
-    assert decay_mask(PARAMS, compiled(("^Conv_0/",), "exclude"))["Conv_0"] == {"kernel": False, "bias": False}
+    assert weight_decay_mask(PARAMS, compile_patterns(("^Conv_0/",), "exclude"))["Conv_0"] == {"kernel": False, "bias": False}
     plain = run(make_optimizer(optim(lr=0.1, schedule="constant"), 5)[0], steps=1)
     decayed = run(make_optimizer(optim(lr=0.1, schedule="constant", weight_decay=0.5), 5)[0], steps=1)
     np.testing.assert_array_equal(plain["Conv_0"]["bias"], decayed["Conv_0"]["bias"])

@@ -185,7 +185,7 @@ def test_a_loss_of_another_shape_is_refused() -> None:
 
 def test_steps_are_the_same_bits_however_they_are_divided_into_calls() -> None:
     init, one = tiny_recurrent()
-    several = jax.jit(functools.partial(step.several_steps, one_step=one))
+    several = jax.jit(functools.partial(step.train_steps, one_step=one))
     batches = [batch_of(4, 4 * i) for i in range(6)]
     state = init(0)
     losses_seen = []
@@ -195,7 +195,7 @@ def test_steps_are_the_same_bits_however_they_are_divided_into_calls() -> None:
 
     def divided(*counts: int) -> Any:
         state, left, seen = init(0), iter(batches), []
-        for stacked, count in pipeline.in_calls(left, counts, 6):
+        for stacked, count in pipeline.group_calls(left, counts, 6):
             state, metrics = several(state, stacked, count)
             assert all(not np.any(column[count:]) for column in metrics.values())
             seen += np.asarray(metrics["loss"])[:count].tolist()

@@ -10,7 +10,7 @@ import numpy as np
 from imgloc import boxes
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
 from imgloc.data.annotated.listing import Listing, safe_path
-from imgloc.errors import UserError, chosen
+from imgloc.errors import UserError, look_up
 from imgloc.types import FloatArray
 
 Convert = Callable[[FloatArray], FloatArray]
@@ -27,17 +27,17 @@ CONVENTIONS: Mapping[str, tuple[Convert, Convert]] = {
 
 def from_convention(boxes_nx4: FloatArray, convention: str) -> FloatArray:
     """Converts pixel boxes of a named convention (see CONVENTIONS) to continuous edges. Raises UserError for an unknown one."""
-    return chosen("convention of boxes", convention, CONVENTIONS)[0](boxes_nx4)
+    return look_up("convention of boxes", convention, CONVENTIONS)[0](boxes_nx4)
 
 
 def to_convention(boxes_nx4: FloatArray, convention: str) -> FloatArray:
     """Converts pixel boxes with continuous edges to a named convention. Raises UserError for an unknown one."""
-    return chosen("convention of boxes", convention, CONVENTIONS)[1](boxes_nx4)
+    return look_up("convention of boxes", convention, CONVENTIONS)[1](boxes_nx4)
 
 
 def require_edges(convention: str) -> None:
     """Raises UserError for a convention other than "edges" or "", for formats that define their numbers as edges."""
-    chosen("convention of boxes (of this format)", convention or "edges", {"edges": True})
+    look_up("convention of boxes (of this format)", convention or "edges", {"edges": True})
 
 
 def read_text(name: str, listing: Listing, faults: list[Fault]) -> str:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from imgloc.errors import UserError
-from imgloc.types import Batch
+from imgloc.types import Array, Batch
 
 
 def transform(batch: Batch, key: jax.Array, *, probability: float = 0.5) -> Batch:
@@ -26,7 +26,7 @@ def transform(batch: Batch, key: jax.Array, *, probability: float = 0.5) -> Batc
     )
 
 
-def _flipped(boxes: jax.Array) -> jax.Array:
+def _flipped(boxes: Array) -> jax.Array:
     """Boxes (..., 4) on the flipped image."""
     x0, y0, x1, y1 = jnp.moveaxis(jnp.asarray(boxes), -1, 0)
     return jnp.stack([1 - x1, y0, 1 - x0, y1], axis=-1)

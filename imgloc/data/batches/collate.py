@@ -67,5 +67,5 @@ def fit_batch(batch: Batch, spec: InputSpec) -> Batch:
     images = batch.images_bxhxwxc
     if images.shape[1:] != spec.shape:
         images = np.stack([resize_image(decode.with_channels(image, spec.shape[2]), *spec.size) for image in images])
-    boxes, labels, mask = (fit_objects(array) for array in (batch.boxes_bxnx4, batch.labels_bxn, batch.object_mask_bxn))
+    boxes, labels, mask = (fit_objects(array) for array in map(np.asarray, (batch.boxes_bxnx4, batch.labels_bxn, batch.object_mask_bxn)))
     return batch._replace(images_bxhxwxc=images, boxes_bxnx4=boxes, labels_bxn=labels, object_mask_bxn=mask)

@@ -103,7 +103,7 @@ def write(
         done = {shard.file: done[shard.file] for shard in shards}
         _write_checksums(working, content, done)
         _write_metadata(builder, shards, done, working)
-        with files.naming(final):
+        with files.errors_naming(final):
             os.replace(working, final)
     return final, reused
 
@@ -111,7 +111,7 @@ def write(
 @contextlib.contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
     """Locks a folder; raises UserError if another process holds the lock, which ends with that process."""
-    with files.naming(folder):
+    with files.errors_naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     try:
@@ -139,7 +139,7 @@ def _finished_shards(working: Path, content: Mapping[str, object]) -> dict[str, 
             return {name: ShardEntry(*(shard[key] for key in ShardEntry._fields)) for name, shard in shards.items()}
     if working.exists():
         shutil.rmtree(working)
-    with files.naming(working):
+    with files.errors_naming(working):
         working.mkdir(parents=True)
     return {}
 
@@ -158,7 +158,7 @@ def _write_shard(
     serializer = tfds.core.ExampleSerializer(features.get_serialized_info())
     temporary = path.with_name(f"{path.name}.tmp")
     size = 0
-    with files.naming(path):
+    with files.errors_naming(path):
         try:
             writer = ArrayRecordWriter(str(temporary), WRITER_OPTIONS)
             try:

@@ -92,7 +92,8 @@ class ClutteredMnist:
         batch, (first,) = self.take(np.array([index])), self._first_digits(np.array([index]))
         present = batch.object_mask_bxn[0]
         return Example(
-            image_hxwxc=batch.images_bxhxwxc[0], boxes_nx4=batch.boxes_bxnx4[0][present], labels_n=batch.labels_bxn[0][present],
+            image_hxwxc=np.asarray(batch.images_bxhxwxc[0]), boxes_nx4=np.asarray(batch.boxes_bxnx4[0])[present],
+            labels_n=np.asarray(batch.labels_bxn[0])[present],
             label=int(batch.label_b[0]), id=f"{self.split}-{index:08d}", group=self.digits.groups[first],
         )  # fmt: skip
 
@@ -103,7 +104,8 @@ class ClutteredMnist:
         pixel_boxes_bxdx4 = self._ink_boxes_nx4[generated.digits_bxd] + np.tile(generated.corners_bxdx2, 2).astype(np.float32)
         boxes_bxdx4 = boxes.from_pixels(pixel_boxes_bxdx4, self.layout.canvas, self.layout.canvas)
         labels_bxd = self.digits.labels_n[generated.digits_bxd].astype(np.int32)
-        label_b = np.take_along_axis(labels_bxd, boxes.reading_order(boxes_bxdx4)[:, :1], axis=1)[:, 0]
+        first_bx1: IntArray = boxes.reading_order(boxes_bxdx4)[:, :1]  # type: ignore[assignment]  # of floats in, integers out
+        label_b = np.take_along_axis(labels_bxd, first_bx1, axis=1)[:, 0]
         order_bxd = np.lexsort((-boxes.area(boxes_bxdx4), labels_bxd != label_b[:, None]), axis=-1)
         boxed_b = first_b < self.boxed
         objects = slice(None) if boxed_b.any() else slice(0)  # a batch without boxes has n = 0

@@ -13,10 +13,10 @@ import numpy as np
 
 from imgloc import boxes as box_arithmetic
 from imgloc.data.annotated import truth
-from imgloc.data.annotated.annotations import Annotated, Annotation, Fault
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
 from imgloc.data.annotated.listing import Listing, list_folder
 from imgloc.data.annotated.reader import read_folder
-from imgloc.data.checks.folder import Findings, check_folder, in_order
+from imgloc.data.checks.folder import Findings, check_folder, sort_faults
 from imgloc.data.images import decode
 from imgloc.data.images.headers import read_file, read_file_header
 from imgloc.errors import UnreadableImage, UserError, unknown
@@ -54,7 +54,7 @@ def source(
 
 
 def make_split(
-    annotated: Annotated, listing: Listing, split: str, *, cut: Mapping[str, float], classes: Sequence[str], channels: int
+    annotated: AnnotatedFolder, listing: Listing, split: str, *, cut: Mapping[str, float], classes: Sequence[str], channels: int
 ) -> Folder:
     """A split of an annotated folder; `cut` is the share of training images that become validation and test. See `source`."""
     for name in classes:
@@ -92,7 +92,7 @@ def check_data(
         return findings  # training itself reports an empty split
     usable = [entry for entry in annotated.images if entry.file in listing.files and entry.file in splits]
     why = _no_images("train", folder, annotated.images, usable, known_splits, shares).removesuffix(SEE_CHECK)
-    return replace(findings, faults=in_order([*findings.faults, Fault("nothing_to_train", ".", why)]))
+    return replace(findings, faults=sort_faults([*findings.faults, Fault("nothing_to_train", ".", why)]))
 
 
 def assigned_split(entry: Annotation, known_splits: set[str], shares: Mapping[str, float]) -> str:
@@ -184,7 +184,7 @@ class Folder:
         """See `imgloc.types.TruthKnown`: only the header of the image is read."""
         entry = self.entries[index]
         picture = read_file_header(Path(self.root), entry.file)
-        boxes, labels = truth.truth(entry, picture, self._numbers)
+        boxes, labels = truth.boxes_and_labels(entry, picture, self._numbers)
         width, height = (picture.height, picture.width) if picture.orientation >= 5 else (picture.width, picture.height)
         return Truth(boxes, labels, self._label(entry, boxes, labels), entry.file, width, height)
 
@@ -193,7 +193,7 @@ class Folder:
             picture = decode.decode_image(read_file(self.root, entry.file), channels=self.channels, at_least=at_least)
         except UserError as error:
             raise UnreadableImage(f"{entry.file}: {error}") from error
-        boxes, labels = truth.truth(entry, picture, self._numbers)
+        boxes, labels = truth.boxes_and_labels(entry, picture, self._numbers)
         return Example(
             image_hxwxc=picture.pixels_hxwxc,
             boxes_nx4=boxes,

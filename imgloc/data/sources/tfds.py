@@ -19,7 +19,7 @@ from imgloc import boxes as box_arithmetic
 from imgloc import files
 from imgloc.data.annotated.listing import list_folder
 from imgloc.data.annotated.reader import read_folder
-from imgloc.data.checks.folder import Findings, in_order
+from imgloc.data.checks.folder import Findings, sort_faults
 from imgloc.data.images import decode
 from imgloc.data.prepared.classes import class_names, class_numbers
 from imgloc.data.prepared.fields import Fields, find_fields, flatten_features
@@ -104,7 +104,7 @@ def check_data(
     fields = find_fields(name, flatten_features(builder.info.features), list(builder.info.splits))
     chosen = zip(SPLITS, (train, validation, test), fields.splits, strict=True)
     expressions = {split: expression or default for split, expression, default in chosen}
-    return Findings(in_order(overlapping_splits(builder, expressions)), 0, 0)
+    return Findings(sort_faults(overlapping_splits(builder, expressions)), 0, 0)
 
 
 def _original_coco_folder(name: str, folder: str) -> str:
@@ -192,7 +192,7 @@ class Tfds:
         stored = np.array(values[fields.boxes].float_list.value if fields.boxes else (), np.float32).reshape(-1, 4)
         content = values[fields.image].bytes_list.value[0]
         boxes = box_arithmetic.from_ymin_xmin_ymax_xmax(stored)
-        boxes = box_arithmetic.clipped(_from_one_based(boxes, content) if fields.one_based and len(boxes) else boxes)
+        boxes = box_arithmetic.clip_to_image(_from_one_based(boxes, content) if fields.one_based and len(boxes) else boxes)
         if fields.labels:
             labels = np.array([self._number(label) for label in values[fields.labels].int64_list.value], np.int32)
         else:

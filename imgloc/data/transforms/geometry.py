@@ -15,7 +15,7 @@ from imgloc import boxes
 from imgloc.data.transforms import window as windows
 from imgloc.data.transforms.options import check_color, check_number, check_range, check_size
 from imgloc.data.transforms.pixels import flip_image, warp_affine
-from imgloc.errors import chosen
+from imgloc.errors import look_up
 from imgloc.types import Example, FloatArray, Uint8Array
 
 
@@ -97,7 +97,7 @@ def random_rotation(
     """
     check_number("rotate", degrees, 0.0, 180.0)
     check_number("visible", visible, 0.0, 1.0)
-    chosen("augmentation option 'hull'", hull, HULLS)
+    look_up("augmentation option 'hull'", hull, HULLS)
     color = check_color(color, example.image_hxwxc.shape[2])
     for _ in range(windows.MAX_TRIES if degrees else 0):
         angle = math.radians(windows.uniform(random, -degrees, degrees))

@@ -35,5 +35,5 @@ def letterbox(example: Example, *, size: tuple[int, int], color: int | tuple[int
     window = (-left / inner_w, -top / inner_h, (size[1] - left) / inner_w, (size[0] - top) / inner_h)
     image_hxwxc = window_pixels(example.image_hxwxc, window, (size[0], size[1]), color=color)
     moved_nx4 = boxes.from_window(example.boxes_nx4.astype(np.float64), content)
-    moved = dataclasses.replace(example, image_hxwxc=image_hxwxc, boxes_nx4=boxes.clipped(moved_nx4).astype(np.float32))
+    moved = dataclasses.replace(example, image_hxwxc=image_hxwxc, boxes_nx4=boxes.clip_to_image(moved_nx4).astype(np.float32))
     return moved, content.astype(np.float32)

@@ -38,7 +38,7 @@ def boxes_in_window(boxes_nx4: FloatArray, window: Window, visible: float) -> tu
 
 def clip_boxes(boxes_nx4: FloatArray, visible: float) -> tuple[FloatArray, BoolArray]:
     """Boxes (n, 4) clipped to [0, 1], and a mask (n,) of those with at least `visible` of their area, and a positive area, inside."""
-    clipped_nx4 = boxes.clipped(boxes_nx4)
+    clipped_nx4 = boxes.clip_to_image(boxes_nx4)
     inside_n = boxes.area(clipped_nx4)
     rounded_nx4 = clipped_nx4.astype(np.float32)
     # With visible=1, rounding must not drop a box on the edge. A box that is narrower than float32 resolves has no area.

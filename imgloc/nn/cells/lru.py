@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from imgloc.errors import UserError, chosen
+from imgloc.errors import UserError, look_up
 from imgloc.nn.masking import Carry, check_sequence, hold_last, time_major, where_unmasked, zero_masked
 from imgloc.nn.mesh_axes import match_varying_axes
 
@@ -30,7 +30,7 @@ def diagonal_recurrence(
 
     Masked steps keep the state. `reverse` goes from the last step to the first. `form` is one of FORMS.
     """
-    compute_states: Callable[..., Complex] = chosen("form of lru", form, {"scan": _sequential, "associative": _associative})
+    compute_states: Callable[..., Complex] = look_up("form of lru", form, {"scan": _sequential, "associative": _associative})
 
     @jax.custom_jvp
     def recurrence(inputs: Complex, decay: Complex, mask: jax.Array | None) -> Complex:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.errors import chosen
+from imgloc.errors import look_up
 from imgloc.nn.initializers import gate_biases, gate_kernels
 from imgloc.nn.masking import Carry
 from imgloc.nn.recurrence import recurrent_scan
@@ -25,7 +25,7 @@ def minimal_gru(
     that there f is applied before the product. The two are different networks: n reads either the share of the state that is kept or the
     share that is replaced (https://github.com/google/flax/issues/4608). See `recurrent_scan` for the mask.
     """
-    gate_keeps = chosen("gate of minimal_gru", gate, {"keeps": True, "replaces": False})
+    gate_keeps = look_up("gate of minimal_gru", gate, {"keeps": True, "replaces": False})
 
     def join(projected: jax.Array, recurrent: jax.Array) -> tuple[jax.Array, ...]:
         (f, candidate), (f_recurrent, back) = (jnp.split(a, 2, axis=-1) for a in (projected, recurrent))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgloc.data.annotated.annotations import Annotated, Annotation
+from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation
 from imgloc.data.formats import csv, voc
 from imgloc.data.sources.folder import Folder, check_data, source
 from imgloc.errors import UnreadableImage
@@ -61,7 +61,7 @@ def test_missing_splits_are_chosen_by_a_hash_and_stable_when_images_are_added(tm
     def write(count: int) -> None:
         names = [f"{number}.jpg" for number in range(count)]
         touch(tmp_path, *names)
-        csv.write(Annotated("", CLASSES, tuple(Annotation(name, np.array([[0.0, 0, 1, 1]]), ("cat",)) for name in names)), tmp_path)
+        csv.write(AnnotatedFolder("", CLASSES, tuple(Annotation(name, np.array([[0.0, 0, 1, 1]]), ("cat",)) for name in names)), tmp_path)
 
     write(500)
     splits = {split: files_of(split, tmp_path) for split in ("train", "validation", "test")}
@@ -198,7 +198,7 @@ def test_ten_thousand_annotations_are_read_in_seconds(tmp_path: Path) -> None:
     names = [f"images/{number:05d}.jpg" for number in range(10_000)]
     box = np.array([[1.0, 2.0, 30.0, 40.0]])
     touch(tmp_path, *names)
-    voc.write(Annotated("", ("cat",), tuple(Annotation(name, box, ("cat",), width=50, height=50) for name in names)), tmp_path)
+    voc.write(AnnotatedFolder("", ("cat",), tuple(Annotation(name, box, ("cat",), width=50, height=50) for name in names)), tmp_path)
     start = time.perf_counter()
     train: Folder = source("train", seed=0, folder=str(tmp_path))
     first = time.perf_counter() - start
