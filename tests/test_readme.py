@@ -38,8 +38,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_there_is_an_example_of_each() -> None:
     rooms = {str(Path(path).parent) for path in example_files()}
     assert rooms == {
-        "imgloc/models", "imgloc/losses", "imgloc/data/sources", "imgloc/data/batch_transforms", "imgloc/tasks", "imgloc/evaluation/metrics",
-        "imgloc/evaluation/baselines", "imgloc/nn/cells", "configs",
+        "imgloc/models", "imgloc/losses", "imgloc/data/sources", "imgloc/data/batch_transforms", "imgloc/tasks",
+        "imgloc/evaluation/metrics", "imgloc/evaluation/baselines", "imgloc/nn/cells", "configs",
     }  # fmt: skip
 
 

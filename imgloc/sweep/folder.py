@@ -54,7 +54,8 @@ def open_sweep(workdir: str) -> SweepDir:
     path = Path(workdir)
     if not workdir or (path.exists() and not path.is_dir()):
         raise UserError(f"--workdir must be a folder, got '{workdir}'")
-    if RunDir(path).config.is_file():
+    run = RunDir(path)
+    if run.config.is_file():
         raise UserError(f"'{path}' is the folder of one run; choose another --workdir for the sweep")
     return SweepDir(path)
 
@@ -73,8 +74,8 @@ def begin(sweep: SweepDir) -> int:
 def runs_by_identity(sweep: SweepDir) -> dict[str, RunDir]:
     """Return the existing run folders by the fingerprint of their configs."""
     runs: dict[str, RunDir] = {}
-    for config in sorted(sweep.path.glob("*/config.json")):
-        run = RunDir(config.parent)
+    for config_file in sorted(sweep.path.glob("*/config.json")):
+        run = RunDir(config_file.parent)
         with contextlib.suppress(UserError):  # a damaged one is ignored here, and refused where it has the name of a point
             runs.setdefault(files.fingerprint(configs.identity(run.read(run.config))), run)
     return runs
