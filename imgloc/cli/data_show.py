@@ -48,10 +48,10 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     source = build.make_source(config.data, parsed.split, config.seed)
     if parsed.augmented:
-        view = build.make_input_spec(config.data, source.info.channels)
-        augmentation = build.make_augmentation(config.data.augment, view)
-        examples = list(preview.as_trained(source, parsed.count, seed=parsed.seed, view=view, augmentation=augmentation))
-        resize = f"{config.data.resize} to {view.size[1]} x {view.size[0]}"
+        input_spec = build.make_input_spec(config.data, source.info.channels)
+        augmentation = build.make_augmentation(config.data.augment, input_spec)
+        examples = list(preview.as_trained(source, parsed.count, seed=parsed.seed, view=input_spec, augmentation=augmentation))
+        resize = f"{config.data.resize} to {input_spec.size[1]} x {input_spec.size[0]}"
         how = f"as in training with seed {parsed.seed}: augmentation {config.data.augment.name}, {resize}"
     else:
         examples = preview.drawn(source, parsed.count, seed=parsed.seed, at_least=(sheet.SIDE, sheet.SIDE))
