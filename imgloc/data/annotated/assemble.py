@@ -85,7 +85,7 @@ def parse_side(value: object) -> int:
 
 
 def quoted(value: object) -> str:
-    """Returns a value of a file for a message: printable, on one line, at most 80 characters."""
+    """Formats a value from a file for a message: printable, on one line, at most 80 characters."""
     if isinstance(value, (dict, list, tuple)):  # may be nested to any depth
         return f"a {type(value).__name__}"
     if isinstance(value, int) and abs(value) > 2**64:

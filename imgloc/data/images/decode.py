@@ -15,7 +15,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -142,7 +141,7 @@ def _one_line_errors(content: bytes) -> Iterator[None]:
         raise UserError(f"it is damaged ({one_line(error)[:200] or type(error).__name__})") from error
 
 
-def _open(file: IO[bytes]) -> Image.Image:
+def _open(file: io.BytesIO | io.BufferedReader) -> Image.Image:
     with _no_pixel_limit():
         return Image.open(file, formats=_formats())
 

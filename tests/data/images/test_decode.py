@@ -108,10 +108,10 @@ def test_every_exif_orientation_is_undone(orientation: int, tmp_path: Path) -> N
             continue
         np.testing.assert_array_equal(picture.pixels_hxwxc[..., 0], upright)
         assert (picture.height, picture.width, picture.orientation, picture.scale) == (*stored.shape, orientation, 1)
-        x0, y0, x1, y1 = (round(edge) for edge in picture.stored_box(np.array([3, 2, 20, 6])))
+        x0, y0, x1, y1 = (round(edge) for edge in picture.stored_box(np.array([3.0, 2, 20, 6])))
         assert stored[y0:y1, x0:x1].min() == 250
         assert (stored == 250).sum() == (x1 - x0) * (y1 - y0)
-        np.testing.assert_array_equal(picture.upright_box(np.array([3, 2, 20, 6])), [3, 2, 20, 6])
+        np.testing.assert_array_equal(picture.upright_box(np.array([3.0, 2, 20, 6])), [3, 2, 20, 6])
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's
@@ -172,8 +172,8 @@ def test_large_pictures_are_reduced_and_boxes_refer_to_the_file(
     assert (picture.width, picture.height, picture.scale) == (211, 130, 4)
     assert picture.orientation == (1 if name == "a.gif" else orientation)
     assert picture.pixels_hxwxc.shape == ((33, 53, 3) if picture.orientation == 1 else (53, 33, 3))
-    np.testing.assert_allclose(picture.stored_box(np.array(bright_box(picture.pixels_hxwxc, 125))), [32, 24, 144, 72], atol=0.5)
-    whole = np.array([0, 0, *picture.pixels_hxwxc.shape[1::-1]])
+    np.testing.assert_allclose(picture.stored_box(np.array(bright_box(picture.pixels_hxwxc, 125), float)), [32, 24, 144, 72], atol=0.5)
+    whole = np.array([0.0, 0, *picture.pixels_hxwxc.shape[1::-1]])
     np.testing.assert_array_equal(picture.stored_box(whole), [0, 0, 211, 130])
     np.testing.assert_array_equal(picture.upright_box(whole), [0, 0, 211, 130] if picture.orientation == 1 else [0, 0, 130, 211])
 
