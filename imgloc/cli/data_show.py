@@ -48,17 +48,10 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     source = build.make_source(config.data, parsed.split, config.seed)
     if parsed.augmented:
-<<<<<<< HEAD
         spec = build.make_input_spec(config.data, source.info.channels)
         augmentation = build.make_augmentation(config.data.augment, spec)
         examples = list(preview.training_examples(source, parsed.count, seed=parsed.seed, spec=spec, augmentation=augmentation))
         resize = f"{config.data.resize} to {spec.size[1]} x {spec.size[0]}"
-=======
-        input_spec = build.make_input_spec(config.data, source.info.channels)
-        augmentation = build.make_augmentation(config.data.augment, input_spec)
-        examples = list(preview.as_trained(source, parsed.count, seed=parsed.seed, view=input_spec, augmentation=augmentation))
-        resize = f"{config.data.resize} to {input_spec.size[1]} x {input_spec.size[0]}"
->>>>>>> c1936655c017bc7b2a6bcaafc1d22370475f900e
         how = f"as in training with seed {parsed.seed}: augmentation {config.data.augment.name}, {resize}"
     else:
         examples = preview.random_examples(source, parsed.count, seed=parsed.seed, at_least=(sheet.SIDE, sheet.SIDE))
