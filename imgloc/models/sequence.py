@@ -13,7 +13,7 @@ from flax.core import freeze
 from jaxtyping import Array, Float
 
 from imgloc.errors import chosen
-from imgloc.nn.cell import Cell
+from imgloc.nn.cell import Cell, freeze_cell
 from imgloc.nn.partial_predictions import broadcast_to_batch, evenly_spaced_steps, seen_by_step, with_final_prediction
 from imgloc.nn.scan_order import image_to_sequence, scan_steps
 from imgloc.nn.stack import Stack
@@ -39,6 +39,10 @@ class Model(nn.Module):
     permutation_seed: int = 0  # of permuted_pixels
     pooling: str = "last"  # of the states for the class: the last of each direction, or mean
     dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.cell = freeze_cell(self.cell)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w c"], *, train: bool) -> Outputs:

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-
 from flax.core import freeze
 
 from imgloc.errors import UserError
