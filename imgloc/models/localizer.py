@@ -22,7 +22,7 @@ from imgloc.models.backbones.cnn import CNN, conv_norm_relu
 from imgloc.models.backbones.conv_lstm import ConvLSTM
 from imgloc.models.backbones.renet import ReNetBackbone
 from imgloc.models.heads.class_and_box import class_and_box, class_and_edges
-from imgloc.nn.cell import Cell, cell_name
+from imgloc.nn.cell import Cell, cell_name, freeze_cell
 from imgloc.nn.conv import Conv
 from imgloc.nn.partial_predictions import with_final_prediction
 from imgloc.nn.pool import global_max_pool
@@ -60,6 +60,10 @@ class Model(nn.Module):
     pooling: str = "max"  # of the last maps for the class: each channel's maximum; or flatten: all values, as in ReNet
     hidden: int = 128  # units of the dense layer before the class
     dropout: float = 0.0  # before and after the dense layer
+
+    def __post_init__(self) -> None:
+        self.cell = freeze_cell(self.cell)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w c"], *, train: bool) -> Outputs:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from imgloc import boxes
 from imgloc.errors import check_at_least, check_dropout
-from imgloc.nn.cell import Cell, check_states, make_layer
+from imgloc.nn.cell import Cell, check_states, freeze_cell, make_layer
 from imgloc.nn.partial_predictions import broadcast_to_batch, evenly_spaced_steps, seen_by_step, with_final_prediction
 from imgloc.nn.scan_order import columns, rows
 from imgloc.types import Outputs
@@ -38,6 +38,10 @@ class Model(nn.Module):
     features: int = 128  # units of each pass
     hidden: int = 128  # units of the dense layer before the class
     dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.cell = freeze_cell(self.cell)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w c"], *, train: bool) -> Outputs:

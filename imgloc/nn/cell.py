@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import jax
 from flax import linen as nn
+from flax.core import freeze
 
 from imgloc.config.cell_section import cell_layer, cell_settings
 from imgloc.config.schema import check_type
@@ -43,10 +44,15 @@ def make_layer(cell: Cell, features: int, *, name: str | None = None) -> nn.Modu
 def _check_setting(kind: str, key: str, value: object, defaults: Mapping[str, object]) -> None:
     if key not in defaults:
         raise unknown(f"setting of cell '{kind}'", key, defaults)
-    if isinstance(defaults[key], (bool, int, float, str, tuple)):
+    if isinstance(defaults[key], (bool, int, float, str, tuple)) and defaults[key] != ():  # other defaults do not tell the type
         check_type(f"model.cell.{key}", value, defaults[key])
     if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
         raise UserError(f"setting '{key}' of cell '{kind}' is too large; possible: up to {LARGEST:.0f}")
+
+
+def freeze_cell(cell: Cell) -> Cell:
+    """Returns the cell with its settings in a FrozenDict, so that a module with it as a field is hashable, as `jax.jit` requires."""
+    return freeze(dict(cell)) if isinstance(cell, Mapping) else cell
 
 
 def cell_name(cell: Cell) -> str:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc.errors import UserError
-from imgloc.nn.cell import Cell, check_layers, check_states, make_layer
+from imgloc.nn.cell import Cell, check_layers, check_states, freeze_cell, make_layer
 from imgloc.nn.masking import hold_last, zero_masked
 
 
@@ -38,6 +38,10 @@ class Stack(nn.Module):
     bidirectional: bool = False
     residual: bool = False
     dropout: float = 0.0  # of the states of every layer
+
+    def __post_init__(self) -> None:
+        self.cell = freeze_cell(self.cell)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, x_bxtxf: jax.Array, mask_bxt: jax.Array | None = None, *, train: bool = False) -> jax.Array:
