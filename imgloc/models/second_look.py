@@ -44,7 +44,7 @@ class Model(nn.Module):
 
         look = SecondLook(self.look, self.hidden, self.dropout, self.num_classes, name="second")
         window = self._window(first_box, 4 / images.shape[1], train)
-        crop = glimpse.look(images, glimpse.bilinear(window, self.crop, *images.shape[1:3]))
+        crop = glimpse.read_window(images, glimpse.bilinear_weights(window, self.crop, *images.shape[1:3]))
         more_logits, edges_in_crop = look(crop, train=train)
         # The crop's frame back to the image's: edge = center + (position - 1/2) side.
         center, side = jnp.tile(window[:, :2], (1, 2)), jnp.tile(window[:, 2:], (1, 2))
