@@ -1,4 +1,4 @@
-"""Boxes against shapely's polygons, under NumPy and under JAX."""
+"""Boxes against the polygons of shapely, with NumPy and with JAX."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from imgloc import boxes
 
-# Edges on a grid, so that touching, equal and empty boxes turn up often and float32 is exact enough.
+# Edges on a grid, so that touching, equal and empty boxes are frequent and float32 is exact.
 edge = st.integers(0, 16).map(lambda i: i / 16)
 ordered = st.tuples(edge, edge, edge, edge).map(lambda e: (min(e[0], e[2]), min(e[1], e[3]), max(e[0], e[2]), max(e[1], e[3])))
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -51,7 +51,7 @@ def test_giou_is_that_of_polygons_and_bounded(a: tuple[float, ...], b: tuple[flo
 
 def test_jax_agrees_with_numpy_under_jit_and_vmap() -> None:
     rng = np.random.default_rng(0)
-    a, b = rng.integers(0, 17, (2, 500, 4)) / np.float32(16)  # inverted and empty ones among them
+    a, b = rng.integers(0, 17, (2, 500, 4)) / np.float32(16)  # including inverted and empty boxes
     assert ((a[:, 2:] < a[:, :2]).any(axis=1)).sum() > 100
     for function in (boxes.iou, boxes.giou, boxes.intersection):
         expected = function(a.astype(np.float64), b.astype(np.float64))
@@ -62,20 +62,20 @@ def test_jax_agrees_with_numpy_under_jit_and_vmap() -> None:
 
 
 @pytest.mark.parametrize("function", [boxes.iou, boxes.giou])
-def test_gradients_are_finite_everywhere_and_right_where_smooth(function) -> None:
+def test_gradients_are_finite_everywhere_and_correct_where_smooth(function) -> None:
     rng = np.random.default_rng(1)
     a, b = rng.integers(0, 9, (2, 400, 4)) / np.float32(8)
     gradient = jax.jit(jax.vmap(jax.grad(function, argnums=(0, 1))))
     for part in gradient(a, b):
         assert np.isfinite(part).all()
     smooth = np.array([[0.1, 0.2, 0.53, 0.71]]), np.array([[0.3, 0.13, 0.82, 0.6]])
-    found = np.asarray(gradient(*(s.astype(np.float32) for s in smooth))[0][0])
+    actual = np.asarray(gradient(*(s.astype(np.float32) for s in smooth))[0][0])
     step = 1e-6
     expected = [
         (function(smooth[0] + step * np.eye(4)[i], smooth[1]) - function(smooth[0] - step * np.eye(4)[i], smooth[1]))[0] / (2 * step)
         for i in range(4)
     ]
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
     assert np.abs(expected).min() > 1e-2
 
 
@@ -120,21 +120,21 @@ def test_any_finite_logits_give_a_valid_box(logits: list[float]) -> None:
 
 
 def test_logits_reach_every_box() -> None:
-    wanted = np.array([0.25, 0.1, 0.35, 0.9])
-    size = wanted[2:] - wanted[:2]
-    logits = np.concatenate([scipy.special.logit(wanted[:2] / (1 - size)), scipy.special.logit(size)])
-    np.testing.assert_allclose(boxes.from_low_size_logits(logits, scipy.special.expit), wanted, atol=1e-12)
+    expected = np.array([0.25, 0.1, 0.35, 0.9])
+    size = expected[2:] - expected[:2]
+    logits = np.concatenate([scipy.special.logit(expected[:2] / (1 - size)), scipy.special.logit(size)])
+    np.testing.assert_allclose(boxes.from_low_size_logits(logits, scipy.special.expit), expected, atol=1e-12)
 
 
 @given(ordered, ordered, ordered)
 def test_windows_and_back(a: tuple[float, ...], b: tuple[float, ...], edges: tuple[float, ...]) -> None:
-    """A window's own corners are (0, 0) and (1, 1) in it, its middle (.5, .5); cut at its edges a box is the intersection."""
+    """In a window, its corners are (0, 0) and (1, 1) and its center is (.5, .5); a box clipped to it is the intersection."""
     window = np.array(edges) + np.array([0, 0, 0.5, 0.25])
     pair = np.array([a, b])
     inside = boxes.to_window(pair, window)
     np.testing.assert_allclose(boxes.from_window(inside, window), pair, atol=1e-12)
-    middle = (window[:2] + window[2:]) / 2
-    np.testing.assert_allclose(boxes.to_window(np.concatenate([window[:2], middle]), window), [0, 0, 0.5, 0.5], atol=1e-12)
+    center = (window[:2] + window[2:]) / 2
+    np.testing.assert_allclose(boxes.to_window(np.concatenate([window[:2], center]), window), [0, 0, 0.5, 0.5], atol=1e-12)
     np.testing.assert_allclose(boxes.to_window(window, window), [0, 0, 1, 1], atol=1e-12)
     expected = boxes.intersection(pair, np.broadcast_to(window, pair.shape)) / boxes.area(window)
     np.testing.assert_allclose(boxes.area(boxes.clip_to_image(inside)), expected, atol=1e-12)
@@ -144,9 +144,9 @@ def test_windows_and_back(a: tuple[float, ...], b: tuple[float, ...], edges: tup
 
 @given(ordered, st.integers(1, 2000), st.integers(1, 2000))
 def test_pixels_and_back(box: tuple[float, ...], width: int, height: int) -> None:
-    there = boxes.to_pixels(np.array(box), width, height)
-    np.testing.assert_allclose(there, [box[0] * width, box[1] * height, box[2] * width, box[3] * height])
-    np.testing.assert_allclose(boxes.from_pixels(there, width, height), box, atol=1e-12)
+    pixels = boxes.to_pixels(np.array(box), width, height)
+    np.testing.assert_allclose(pixels, [box[0] * width, box[1] * height, box[2] * width, box[3] * height])
+    np.testing.assert_allclose(boxes.from_pixels(pixels, width, height), box, atol=1e-12)
     assert boxes.to_pixels(np.array(box, np.float32), width, height).dtype == np.float32
 
 
@@ -172,13 +172,13 @@ def test_conventions_by_hand() -> None:
 @given(whole)
 def test_conventions_and_back(box: tuple[int, ...]) -> None:
     for name in ("voc_inclusive", "inclusive", "coco_xywh", "yolo_cxcywh"):
-        there, back = getattr(boxes, f"to_{name}"), getattr(boxes, f"from_{name}")
+        convert, back = getattr(boxes, f"to_{name}"), getattr(boxes, f"from_{name}")
         for array in (np.array(box, np.float64), np.array([[box]], np.float32), jnp.asarray(box, jnp.float32)):
-            assert there(array).dtype == array.dtype
-            np.testing.assert_array_equal(back(there(array)), array)
+            assert convert(array).dtype == array.dtype
+            np.testing.assert_array_equal(back(convert(array)), array)
 
 
-def test_conventions_are_converted_as_they_are_named() -> None:
+def test_conversions_of_inclusive_and_of_tfds_boxes() -> None:
     inclusive = np.array([[0, 0, 63, 63], [5, 7, 5, 7]], np.float32)
     assert boxes.from_inclusive(inclusive).tolist() == [[0, 0, 64, 64], [5, 7, 6, 8]]
     assert boxes.from_ymin_xmin_ymax_xmax(np.array([[0.1, 0.2, 0.3, 0.4]])).tolist() == [[0.2, 0.1, 0.4, 0.3]]

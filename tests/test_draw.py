@@ -1,4 +1,4 @@
-"""Boxes on pictures: the right pixels are coloured, and those alone."""
+"""Boxes on pictures: exactly the expected pixels are colored."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ def drawn(box: tuple[float, ...], size: tuple[int, int] = (40, 20), caption: str
     return np.asarray(picture)
 
 
-def test_the_outline_lies_on_the_boxs_outermost_pixels() -> None:
-    found = drawn((0.25, 0.1, 0.75, 0.9))  # pixels 10 to 29 and 2 to 17
-    wanted = np.zeros((20, 40), bool)
-    wanted[2:18, 10:30] = True
-    wanted[3:17, 11:29] = False
-    np.testing.assert_array_equal((found == TRUE_COLOR).all(axis=2), wanted)
-    assert not found[~wanted].any()
+def test_the_outline_is_on_the_outermost_pixels_of_the_box() -> None:
+    pixels = drawn((0.25, 0.1, 0.75, 0.9))  # pixels 10 to 29 and 2 to 17
+    expected = np.zeros((20, 40), bool)
+    expected[2:18, 10:30] = True
+    expected[3:17, 11:29] = False
+    np.testing.assert_array_equal((pixels == TRUE_COLOR).all(axis=2), expected)
+    assert not pixels[~expected].any()
 
 
 @pytest.mark.parametrize("box", [(0.0, 0.0, 1.0, 1.0), (0.5, 0.5, 0.5, 0.5), (0.0, 0.0, 1e-4, 1e-4), (0.999, 0.999, 1.0, 1.0)])
 def test_any_valid_box_can_be_drawn(box: tuple[float, ...]) -> None:
-    found = drawn(box)
-    assert (found == TRUE_COLOR).all(axis=2).any()
+    pixels = drawn(box)
+    assert (pixels == TRUE_COLOR).all(axis=2).any()
 
 
 @pytest.mark.parametrize("y0", [0.0, 0.5])
-def test_a_caption_stands_at_the_box_inside_the_picture(y0: float) -> None:
+def test_a_caption_is_beside_the_box_and_inside_the_picture(y0: float) -> None:
     plain, captioned = drawn((0.1, y0, 0.9, 1.0), (400, 200)), drawn((0.1, y0, 0.9, 1.0), (400, 200), "seven 0.98")
     changed = np.argwhere((plain != captioned).any(axis=2))
     assert len(changed) > 50
     assert abs(changed[:, 1].min() - 40) < 8
     assert abs(changed[:, 0].mean() - 200 * y0) < 30
-    assert captioned.min(axis=2).max() > 180  # white letters, smoothed
+    assert captioned.min(axis=2).max() > 180  # white letters with antialiasing
 
 
 def test_line_width_grows_with_the_picture() -> None:
@@ -45,9 +45,9 @@ def test_line_width_grows_with_the_picture() -> None:
     assert (large == TRUE_COLOR).all(axis=2)[500].sum() == 2 * 4
 
 
-def test_pictures_of_grey_and_rgb_pixels() -> None:
-    grey = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
-    np.testing.assert_array_equal(np.asarray(to_picture(grey)), np.repeat(grey, 3, axis=2))
+def test_pictures_of_gray_and_rgb_pixels() -> None:
+    gray = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
+    np.testing.assert_array_equal(np.asarray(to_picture(gray)), np.repeat(gray, 3, axis=2))
     rgb = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
     np.testing.assert_array_equal(np.asarray(to_picture(rgb)), rgb)
     assert TRUE_COLOR != PREDICTED_COLOR

@@ -1,4 +1,4 @@
-"""One-line errors, whole files and fingerprints."""
+"""One-line errors, atomic writing of files, and fingerprints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ json_values = st.recursive(
 )
 
 
-def test_unknown_names_the_nearest_first() -> None:
+def test_unknown_suggests_the_closest_name_first() -> None:
     error = unknown("model", "lstn", ["cnn", "lstm", "elman"])
     assert isinstance(error, UserError)
     assert str(error) == "unknown model 'lstn'; did you mean 'lstm'? possible: cnn, elman, lstm"
@@ -27,7 +27,7 @@ def test_unknown_names_the_nearest_first() -> None:
     assert str(unknown("model", "x", [])) == "unknown model 'x'; possible: none"
 
 
-def test_errors_of_others_are_told_in_one_line() -> None:
+def test_errors_of_other_libraries_become_one_line() -> None:
     error = ValueError("no  such\n\tplace\nat all")
     assert one_line(error) == "no such place at all"
     assert reason(error) == "ValueError: no such place at all"
@@ -36,7 +36,7 @@ def test_errors_of_others_are_told_in_one_line() -> None:
     assert reason(KeyError()) == "KeyError: "
 
 
-def test_files_are_written_whole_with_the_folders_above_them(tmp_path: Path) -> None:
+def test_files_are_written_with_their_parent_folders(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "c.txt"
     files.write_text(path, "one\nä")
     files.write_text(path, "two ä")
@@ -44,7 +44,7 @@ def test_files_are_written_whole_with_the_folders_above_them(tmp_path: Path) -> 
     assert [p.name for p in path.parent.iterdir()] == ["c.txt"]
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "c.json"
     files.write_json(path, {"a": 1})
 
@@ -67,7 +67,7 @@ def test_nan_is_refused_before_anything_is_written(tmp_path: Path) -> None:
 
 
 @given(json_values)
-def test_json_comes_back(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
+def test_json_round_trip(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
     path = tmp_path_factory.mktemp("json") / "a.json"
     files.write_json(path, value)
     assert files.read_json(path) == json.loads(path.read_text()) == value
@@ -78,8 +78,8 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_keys(value: dict[str, obj
     assert files.fingerprint(value) == files.fingerprint(dict(reversed(value.items())))
 
 
-def test_a_fingerprint_tells_values_apart() -> None:
+def test_different_values_have_different_fingerprints() -> None:
     values = [{}, {"a": 1}, {"a": 1.0}, {"a": "1"}, {"a": True}, {"a": None}, {"b": 1}, {"a": [1]}, [1, 2], [2, 1], "12", 12]
-    found = {files.fingerprint(value) for value in values}
-    assert len(found) == len(values)
-    assert all(len(f) == 16 and int(f, 16) >= 0 for f in found)
+    fingerprints = {files.fingerprint(value) for value in values}
+    assert len(fingerprints) == len(values)
+    assert all(len(f) == 16 and int(f, 16) >= 0 for f in fingerprints)

@@ -1,4 +1,4 @@
-"""Generators: one for each (seed, purpose, index), the same in every process."""
+"""Generators of (seed, purpose, index), the same in every process."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def test_each_seed_purpose_and_index_has_its_own_stream() -> None:
     assert draws == {key: tuple(generator(*key).integers(2**62, size=4).tolist()) for key in reversed(keys)}
 
 
-def test_the_streams_are_the_same_in_another_process_and_have_always_been_these() -> None:
-    """Golden values: canvases and orders follow from them. If NumPy changed PCG64, results cannot be compared any more."""
+def test_the_streams_have_golden_values_in_every_process() -> None:
+    """Canvases and orders depend on these values. If NumPy changed PCG64, results would no longer be comparable."""
     code = "from imgloc.randomness import generator; print(generator(0, 'golden', 7).integers(1000, size=5).tolist())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert other == str(generator(0, "golden", 7).integers(1000, size=5).tolist()) == "[383, 381, 220, 905, 118]"
     assert purpose_number("init") == 3329549428
 
 
-def test_permutations_hold_each_once_and_cannot_be_changed() -> None:
+def test_permutations_are_complete_and_read_only() -> None:
     order = permutation(0, "order", 0, 100)
     assert sorted(order.tolist()) == list(range(100))
     assert order.tolist() != list(range(100))

@@ -48,24 +48,24 @@ def test_a_folder_with_its_name_and_another_content_is_refused(tmp_path: Path, s
 def test_a_point_is_scored_if_its_results_are_of_its_finished_run(tmp_path: Path, some: list[Point], pretend: Pretend) -> None:
     point, run = some[0], RunDir(tmp_path / some[0].name)
 
-    def scored(split: str = "test") -> bool:
+    def is_scored(split: str = "test") -> bool:
         return folder.is_scored(run, point, split)
 
-    assert not scored()
+    assert not is_scored()
     pretend(run, point, trained=False, top1=0.5)
-    assert not scored()  # scored before training had finished
+    assert not is_scored()  # scored before training had finished
     pretend(run, point, top1=0.5)
-    assert scored()
-    assert not scored("validation")
+    assert is_scored()
+    assert not is_scored("validation")
     assert folder.unscored(SweepDir(tmp_path), some[:2], "test") == [some[1]]
     pretend(run, point, top1=0.5, step=100)
-    assert not scored()  # by a checkpoint that is no longer the best
+    assert not is_scored()  # by a checkpoint that is no longer the best
     pretend(run, point, top1=0.5)
     run.rows("test").with_suffix(".meta.json").unlink()
-    assert not scored()  # rows are being written again
+    assert not is_scored()  # rows are being written again
     pretend(run, point, top1=0.5)
     run.results.write_text("{")
-    assert not scored()
+    assert not is_scored()
 
 
 def test_training_includes_the_evaluation_after_training(tmp_path: Path, pretend: Pretend) -> None:
