@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,9 +111,7 @@ def _steps(parsed: argparse.Namespace) -> list[Row]:
     say("measuring the rate of matrix products again; the higher rate is used")
     again = rounds.describe_machine(group, [], quick=parsed.quick)
     machine["rate"] = max(machine["rate"], again["rate"])
-    where = rounds.about(machine)
-    rows = [{**row, **where} for row in rounds.with_floor(rows, machine)]
-    show(table.step_table(rows, title(where)))
+    rows = _located(rounds.with_floor(rows, machine), machine, table.step_table)
     show(table.floor_table(rows, machine["rate"] / 1e9))
     return rows
 
@@ -122,10 +120,8 @@ def _input(parsed: argparse.Namespace) -> list[Row]:
     from benchmarks import rounds, table
 
     machine = rounds.describe_machine("step", [], quick=True)
-    where = rounds.about(machine)
-    rows = [{**row, **where} for row in rounds.feeding(machine["platform"], parsed.processes, quick=parsed.quick, say=say)]
-    show(table.feeding_table(rows, title(where)))
-    return rows
+    rows = rounds.feeding(machine["platform"], parsed.processes, quick=parsed.quick, say=say)
+    return _located(rows, machine, table.feeding_table)
 
 
 def _read(parsed: argparse.Namespace) -> list[Row]:
@@ -135,19 +131,23 @@ def _read(parsed: argparse.Namespace) -> list[Row]:
 
     with tempfile.TemporaryDirectory(prefix="imgloc-bench-") as folder:
         rows = rounds.reading(Path(folder), parsed.processes, quick=parsed.quick, say=say)
-    where = rounds.about(rounds.describe_machine("step", [], quick=True))
-    rows = [{**row, **where} for row in rows]
-    show(table.reading_table(rows, title(where)))
-    return rows
+    return _located(rows, rounds.describe_machine("step", [], quick=True), table.reading_table)
 
 
 def _start(parsed: argparse.Namespace) -> list[Row]:
     from benchmarks import rounds, start, table
 
     rows = start.timed(parsed.config, processes=parsed.processes, say=say)
-    where = rounds.about(rounds.describe_machine("step", [], quick=True))
+    return _located(rows, rounds.describe_machine("step", [], quick=True), table.start_table)
+
+
+def _located(rows: Sequence[Row], machine: Row, make_table: Callable[[Sequence[Row], str], Table]) -> list[Row]:
+    """Adds to rows where they were measured and prints their table."""
+    from benchmarks import rounds
+
+    where = rounds.about(machine)
     rows = [{**row, **where} for row in rows]
-    show(table.start_table(rows, title(where)))
+    show(make_table(rows, title(where)))
     return rows
 
 

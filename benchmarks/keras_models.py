@@ -6,20 +6,14 @@ from typing import Any
 
 from keras import Input, Model, layers
 
-from benchmarks.works import Work
+from benchmarks.works import LITE0_STAGES, RESNETS, Work
 
-# EfficientNet-Lite0 (TensorFlow's release of 2020): repeats, kernel, stride of the first, expansion, features.
-LITE0 = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))
 CELLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "elman": (layers.SimpleRNN, {}),
     "irnn": (layers.SimpleRNN, {"activation": "relu", "recurrent_initializer": "identity"}),
     "lstm": (layers.LSTM, {}),
     "gru": (layers.GRU, {}),
 }
-RESNETS = {
-    "resnet18": (False, (2, 2, 2, 2)),
-    "resnet50": (True, (3, 4, 6, 3)),
-}  # whether blocks are bottlenecks, number of blocks in each stage
 
 
 def make_model(work: Work) -> Any:
@@ -86,7 +80,7 @@ def _resnet(x: Any, bottleneck: bool, blocks: tuple[int, ...]) -> Any:
 
 def _efficientnet_lite0(x: Any) -> Any:
     x = _normed(x, 32, 3, 2, 6.0)
-    for repeats, kernel, first_stride, expansion, features in LITE0:
+    for repeats, kernel, first_stride, expansion, features in LITE0_STAGES:
         for i in range(repeats):
             stride, before = (first_stride if i == 0 else 1), x.shape[-1]
             y = x if expansion == 1 else _normed(x, before * expansion, 1, 1, 6.0)

@@ -216,7 +216,7 @@ def reading(folder: Path, processes: int, *, quick: bool, say: Say, worker: Work
 
 
 def _reading_rows(work: str, results: Mapping[str, Sequence[Row]], failed: Mapping[str, str]) -> list[Row]:
-    times = {name: over_processes([result["median_ms"] for result in of]) for name, of in results.items() if of and name not in failed}
+    times = {name: over_processes([row["median_ms"] for row in rows]) for name, rows in results.items() if rows and name not in failed}
     fastest = min((times[name]["median_ms"] for name in times if name.startswith("imgloc")), default=None)
     decoder = times["decode_imgloc"]["median_ms"] if "decode_imgloc" in times else None
     rows: list[Row] = []

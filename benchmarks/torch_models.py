@@ -9,20 +9,14 @@ import torch
 from torch import nn
 
 from benchmarks.torch_ram import RAM
-from benchmarks.works import GLIMPSES, Work
+from benchmarks.works import GLIMPSES, LITE0_STAGES, RESNETS, Work
 
-# EfficientNet-Lite0 (TensorFlow's release of 2020): repeats, kernel, stride of the first, expansion, features.
-LITE0 = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))
 CELLS: dict[str, Callable[[int, int], nn.Module]] = {
     "elman": functools.partial(nn.RNN, batch_first=True),
     "irnn": functools.partial(nn.RNN, batch_first=True, nonlinearity="relu"),
     "lstm": functools.partial(nn.LSTM, batch_first=True),
     "gru": functools.partial(nn.GRU, batch_first=True),
 }
-RESNETS = {
-    "resnet18": (False, (2, 2, 2, 2)),
-    "resnet50": (True, (3, 4, 6, 3)),
-}  # whether blocks are bottlenecks, number of blocks in each stage
 
 
 class RowLSTM(nn.Module):
@@ -131,7 +125,7 @@ def _resnet(work: Work, bottleneck: bool, blocks: tuple[int, ...]) -> nn.Module:
 def _efficientnet_lite0(work: Work) -> nn.Module:
     layers: list[nn.Module] = [_normed(work.channels, 32, 3, 2, nn.ReLU6())]
     before = 32
-    for repeats, kernel, first_stride, expansion, features in LITE0:
+    for repeats, kernel, first_stride, expansion, features in LITE0_STAGES:
         for i in range(repeats):
             stride, wide = (first_stride if i == 0 else 1), before * expansion
             expand = [] if expansion == 1 else [_normed(before, wide, 1, 1, nn.ReLU6())]

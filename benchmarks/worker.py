@@ -20,18 +20,16 @@ from imgloc.devices import runtime
 
 def prepared_for(work: Work, implementation: str, *, platform: str, tuned: bool) -> Prepared:
     """Sets this process up for an implementation and returns a work ready to be timed."""
-    if implementation == "imgloc":
-        runtime.prepare()
-        from benchmarks import jax_side
+    if implementation in ("imgloc", "linen"):
+        if implementation == "imgloc":
+            runtime.prepare()
+        else:
+            from benchmarks.linen_layers import replace_layers
 
-        return jax_side.make(work, platform=platform, tuned=True)
-    if implementation == "linen":
-        from benchmarks.linen_layers import replace_layers
+            replace_layers()
+        from benchmarks import jax_side  # imports models, after their layers are replaced
 
-        replace_layers()
-        from benchmarks import jax_side
-
-        return jax_side.make(work, platform=platform, tuned=tuned)
+        return jax_side.make(work, platform=platform, tuned=tuned or implementation == "imgloc")
     if implementation.startswith("torch"):
         from benchmarks import torch_side
 

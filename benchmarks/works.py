@@ -33,6 +33,11 @@ RESNET18 = Work("resnet18_64", "resnet18", 64, 3, 1000, 32, train=True)
 LSTM = Work("lstm_28", "lstm", 28, 1, 10, 64, train=True, steps_per_call=10)  # a step takes 2 ms: the time of a dispatch matters
 LITE0 = Work("efficientnet_lite0_224", "efficientnet_lite0", 224, 3, 1000, 1, train=False)
 GLIMPSES = {"ram_mnist": {"glimpses": 6, "size": 8, "scales": 1}, "ram_cluttered": {"glimpses": 6, "size": 12, "scales": 3}}
+# EfficientNet-Lite0 (TensorFlow's release of 2020): repeats, kernel, stride of the first block, expansion, features.
+LITE0_STAGES = (
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
+)  # fmt: skip
+RESNETS = {"resnet18": (False, (2, 2, 2, 2)), "resnet50": (True, (3, 4, 6, 3))}  # are blocks bottlenecks; blocks of each stage
 RAM_MNIST = Work("ram_mnist", "ram_mnist", 28, 1, 10, 128, train=True, steps_per_call=10)
 RAM_CLUTTERED = Work("ram_cluttered", "ram_cluttered", 60, 1, 10, 128, train=True, steps_per_call=10)
 RESNET50 = Work("resnet50_224", "resnet50", 224, 3, 1000, 128, train=True, accelerator_only=True)
