@@ -8,9 +8,9 @@ from pathlib import Path
 
 from imgloc.errors import UserError
 
-HELP = "write a self-contained web page of one run or several side by side"
+HELP = "write a web page with the results of one run, or of several runs side by side"
 EXAMPLES = """\
-The page is made of saved rows: run imgloc evaluate first. It opens offline.
+Run imgloc evaluate first: the page shows its saved predictions. The page is one file that loads nothing from the network.
 
 examples:
   imgloc report runs/a
@@ -20,15 +20,15 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of this command."""
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders that imgloc evaluate has scored")
-    parser.add_argument("--split", default="test", help="whose rows to show (default: test)")
-    parser.add_argument("--pictures", default="", metavar="DIR", help="also write each animated picture of an answer as it forms there")
-    parser.add_argument("--out", default="", metavar="FILE", help="where to write it (default: report.html in the first run folder)")
+    """Add the options of this command."""
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of evaluated runs")
+    parser.add_argument("--split", default="test", help="the evaluated split to report (default: test)")
+    parser.add_argument("--pictures", default="", metavar="DIR", help="also write animations of partial predictions to this folder")
+    parser.add_argument("--out", default="", metavar="FILE", help="the page (default: report.html in the first run folder)")
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Write the report and say where it is."""
+    """Write the report and print its path."""
     if rest:
         raise UserError(f"unknown option '{rest[0]}'; possible: --out, --split, --pictures")
     from imgloc.report.page import write_report

@@ -1,96 +1,101 @@
-"""The image of an animation: parts that have not been read are veiled; the predicted box and the fixations move."""
+"""The image of an animation: unread parts are masked, the predicted box and the fixations move."""
 
 from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from imgloc.report.animation import Part, Timeline, joined, switching, visible
+from imgloc.report.animation import Part, Timeline, join_parts, stepped_css, visibility_css
 from imgloc.report.gallery import SMALL
-from imgloc.report.outlines import fixation_path, outlined, rectangle, still_path
+from imgloc.report.outlines import box_outlines, fixation_path, rect_attributes, static_fixation_path
 from imgloc.runs.partial_predictions import READ, SavedPartialPredictions
 from imgloc.types import Row
 
-PICTURE = 172  # of the longer side
-VEIL = 0.82  # opacity over what has not been read
+IMAGE_SIZE = 172  # displayed size of the longer side
+MASK_OPACITY = 0.82  # over parts that have not been read
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What is drawn: the steps of an example, its row, its picture and the names of the classes."""
+class AnimatedExample:
+    """The partial predictions of one example, its row and its image."""
 
     partial: SavedPartialPredictions
     row: Row
-    picture: bytes  # PNG
-    names: dict[int, str]  # of all classes that are spoken of
+    png: bytes
+    names: Mapping[int, str]  # of the classes in `partial` and `row`
     timeline: Timeline
 
     @property
+    def pixels(self) -> tuple[int, int]:
+        """Width and height of the image file."""
+        width, height = struct.unpack(">II", self.png[16:24])
+        return width, height
+
+    @property
     def size(self) -> tuple[float, float]:
-        """Width and height of the picture as it is drawn."""
-        width, height = struct.unpack(">II", self.picture[16:24])
-        scale = PICTURE / max(width, height)
-        return round(width * scale, 2), round(height * scale, 2)
+        """Displayed width and height of the image."""
+        scale = IMAGE_SIZE / max(self.pixels)
+        return round(self.pixels[0] * scale, 2), round(self.pixels[1] * scale, 2)
 
 
-def picture(shown: Shown) -> str:
-    """The image itself, embedded once."""
-    width, height = shown.size
-    small = max(struct.unpack(">II", shown.picture[16:24])) < SMALL
-    style = ' style="image-rendering:pixelated"' if small else ""
-    data = base64.b64encode(shown.picture).decode()
-    where = f'width="{width:g}" height="{height:g}" preserveAspectRatio="none"'
-    return f'<image id="{shown.timeline.name}-image" {where}{style} href="data:image/png;base64,{data}"/>'
+def image_element(example: AnimatedExample) -> str:
+    """An `<image>` element that contains the image file."""
+    width, height = example.size
+    style = ' style="image-rendering:pixelated"' if max(example.pixels) < SMALL else ""
+    data = base64.b64encode(example.png).decode()
+    attributes = f'width="{width:g}" height="{height:g}" preserveAspectRatio="none"'
+    return f'<image id="{example.timeline.name}-image" {attributes}{style} href="data:image/png;base64,{data}"/>'
 
 
-def veil(shown: Shown) -> Part:
-    """What hides what has not been read: a layer for each amount of reading that occurs, in it a path of the cells that lose it together.
+def unread_mask(example: AnimatedExample) -> Part:
+    """The mask over unread parts: a layer for each amount of reading, with one path for all cells that change at the same steps.
 
-    So an image that is read once by rows, once by columns is a layer of rows on one of columns, not cells each with a course of its own.
+    An image that is read once by rows and once by columns then has one layer of rows and one of columns.
     """
-    partial, parts = shown.partial, []
-    for digit, alpha in _layers(partial):
-        groups: dict[str, list[int]] = {}
+    partial, layers = example.partial, []
+    for digit, opacity in _layers(partial):
+        groups: dict[str, list[int]] = {}  # at each step 1 (masked) or 0 -> the cells
         for cell in range(len(partial.seen[0])):
-            groups.setdefault("".join("01"[step[cell] <= digit] for step in partial.seen), []).append(cell)
+            groups.setdefault("".join("01"[digits[cell] <= digit] for digits in partial.seen), []).append(cell)
         paths = []
-        for number, (course, cells) in enumerate((course, cells) for course, cells in groups.items() if "1" in course):
-            name = f"v{digit}-{number}"
-            path = f'<path class="v {shown.timeline.name}-{name}" d="{_cells(partial, cells)}" style="{visible(course[-1] == "1")}"/>'
-            paths.append(Part(path, switching(shown.timeline, name, [visible(on == "1") for on in course]) if "0" in course else ""))
-        svg, css = joined(paths)
-        parts.append(Part(f'<g opacity="{alpha:g}">{svg}</g>', css))  # of all together: where they overlap it shows no seam
-    svg, css = joined(parts)
-    return Part(_over_picture(shown, svg), css)
+        for number, (states, cells) in enumerate((states, cells) for states, cells in groups.items() if "1" in states):
+            name, steps = f"v{digit}-{number}", [visibility_css(state == "1") for state in states]
+            path = f'<path class="v {example.timeline.name}-{name}" d="{_cells_path(partial, cells)}" style="{steps[-1]}"/>'
+            paths.append(Part(path, stepped_css(example.timeline, name, steps) if "0" in states else ""))
+        svg, css = join_parts(paths)
+        layers.append(Part(f'<g opacity="{opacity:g}">{svg}</g>', css))  # opacity of the group: overlapping paths show no seams
+    svg, css = join_parts(layers)
+    return Part(_over_image(example, svg), css)
 
 
 def _layers(partial: SavedPartialPredictions) -> list[tuple[str, float]]:
-    """Layers of the veil: one lies over what has been read up to a digit. Those that lie over a cell add up to what `_unread` says."""
-    found, above = [], 0.0
-    for digit in sorted({digit for step in partial.seen for digit in step if _unread(digit)}, reverse=True):
-        found.append((digit, round(1 - (1 - _unread(digit)) / (1 - above), 3)))
-        above = _unread(digit)
-    return found
+    """(digit, opacity) of each layer, which covers cells read up to that digit. Layers on top of each other add up to `_opacity`."""
+    layers, above = [], 0.0
+    for digit in sorted({digit for digits in partial.seen for digit in digits if _opacity(digit)}, reverse=True):
+        layers.append((digit, round(1 - (1 - _opacity(digit)) / (1 - above), 3)))
+        above = _opacity(digit)
+    return layers
 
 
-def _unread(digit: str) -> float:
-    return round(VEIL * (1 - int(digit) / READ), 3)
+def _opacity(digit: str) -> float:
+    return round(MASK_OPACITY * (1 - int(digit) / READ), 3)
 
 
-def _over_picture(shown: Shown, svg: str) -> str:
-    """Elements in units of the grid, laid over the part of it that the picture shows, and cut at its edges."""
-    x0, y0, x1, y1 = shown.partial.content
-    columns, rows = shown.partial.x[-1], shown.partial.y[-1]
-    part = f"{x0 * columns:g} {y0 * rows:g} {(x1 - x0) * columns:g} {(y1 - y0) * rows:g}"
-    width, height = shown.size
-    return f'<svg width="{width:g}" height="{height:g}" viewBox="{part}" preserveAspectRatio="none">{svg}</svg>'
+def _over_image(example: AnimatedExample, svg: str) -> str:
+    """Elements in units of the grid, moved to the part of the grid that the image fills and clipped there."""
+    x0, y0, x1, y1 = example.partial.content
+    columns, rows = example.partial.x[-1], example.partial.y[-1]
+    view = f"{x0 * columns:g} {y0 * rows:g} {(x1 - x0) * columns:g} {(y1 - y0) * rows:g}"
+    width, height = example.size
+    return f'<svg width="{width:g}" height="{height:g}" viewBox="{view}" preserveAspectRatio="none">{svg}</svg>'
 
 
-def _cells(partial: SavedPartialPredictions, cells: list[int]) -> str:
-    """A path of cells of the grid, by number; those beside each other are one rectangle, and so are equal ones below each other."""
+def _cells_path(partial: SavedPartialPredictions, cells: list[int]) -> str:
+    """The path of grid cells, given by index in ascending order. Adjacent cells of a row, and equal ones of adjacent rows, are merged."""
     columns = len(partial.x) - 1
-    rectangles: dict[tuple[int, int, int], tuple[int, int]] = {}  # first and last column, row after the last -> first row, last one
+    rectangles: dict[tuple[int, int, int], tuple[int, int]] = {}  # (left, right, next row) -> (top, bottom), edges included
     i = 0
     while i < len(cells):
         j = i
@@ -106,29 +111,29 @@ def _cells(partial: SavedPartialPredictions, cells: list[int]) -> str:
     )
 
 
-def marks(shown: Shown) -> Part:
-    """The true boxes, the predicted box as it moves, and the fixations."""
-    size, partial = shown.size, shown.partial
-    truth = shown.row.get("boxes", []) if "true" in marked(shown) else []
-    return joined([outlined(truth, partial.boxes, size, shown.timeline), fixation_path(partial.fixations, size, shown.timeline)])
+def outlines(example: AnimatedExample) -> Part:
+    """The true boxes, the moving predicted box, and the fixations."""
+    size, partial, timeline = example.size, example.partial, example.timeline
+    true_boxes = example.row.get("boxes", []) if "true" in outline_kinds(example) else []
+    return join_parts([box_outlines(true_boxes, partial.boxes, size, timeline), fixation_path(partial.fixations, size, timeline)])
 
 
-def marked(shown: Shown) -> frozenset[str]:
-    """The kinds that `marks` outlines, for a legend: true, predicted, fixation. True boxes are drawn only beside predictions of a place."""
-    found = {"predicted"} if shown.partial.boxes else set()
-    found |= {"fixation"} if shown.partial.fixations else set()
-    return frozenset(found | {"true"} if found and shown.row.get("boxes") else found)
+def outline_kinds(example: AnimatedExample) -> frozenset[str]:
+    """The kinds of outlines for the legend: true, predicted, fixation. True boxes are drawn only if the model predicts positions."""
+    partial = example.partial
+    kinds = {kind for kind, values in (("predicted", partial.boxes), ("fixation", partial.fixations)) if values}
+    return frozenset(kinds | {"true"} if kinds and example.row.get("boxes") else kinds)
 
 
-def still(shown: Shown, step: int) -> str:
-    """The picture as it is at one step, without the true boxes; it refers to the image of `picture`."""
-    partial = shown.partial
-    digits: dict[str, list[int]] = {}
+def static_frame(example: AnimatedExample, step: int) -> str:
+    """The image at one step without the true boxes; it refers to the element of `image_element`."""
+    partial = example.partial
+    groups: dict[str, list[int]] = {}
     for cell, digit in enumerate(partial.seen[step]):
-        digits.setdefault(digit, []).append(cell)
-    covered = [(digit, cells) for digit, cells in digits.items() if _unread(digit)]
-    veils = "".join(f'<path class="v" opacity="{_unread(digit):g}" d="{_cells(partial, cells)}"/>' for digit, cells in covered)
-    thin = 'style="stroke-width:1.4;stroke-dasharray:none"'
-    box = f'<rect class="p" {thin} {rectangle(partial.boxes[step], shown.size)}/>' if partial.boxes else ""
-    path = still_path(partial.fixations[: step + 1], shown.size)
-    return f'<use href="#{shown.timeline.name}-image"/>{_over_picture(shown, veils)}{box}{path}'
+        groups.setdefault(digit, []).append(cell)
+    masked = [(_opacity(digit), cells) for digit, cells in groups.items() if _opacity(digit)]
+    mask = "".join(f'<path class="v" opacity="{opacity:g}" d="{_cells_path(partial, cells)}"/>' for opacity, cells in masked)
+    style = 'style="stroke-width:1.4;stroke-dasharray:none"'
+    box = f'<rect class="p" {style} {rect_attributes(partial.boxes[step], example.size)}/>' if partial.boxes else ""
+    path = static_fixation_path(partial.fixations[: step + 1], example.size)
+    return f'<use href="#{example.timeline.name}-image"/>{_over_image(example, mask)}{box}{path}'

@@ -1,4 +1,4 @@
-"""The figures of a report, through matplotlib's objects: no pyplot, no global state."""
+"""The figures of a report. They use the objects of matplotlib instead of pyplot, which has global state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from imgloc.types import FloatArray
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart; `color` is a name of svg.THEME, `dash` a matplotlib line style."""
+    """One line of a chart; `color` is a name in `svg.THEME`, `dash` a matplotlib line style."""
 
     color: str
     dash: str
@@ -29,11 +29,11 @@ class Line:
 def line_chart(
     lines: Sequence[Line], *, x_label: str, y_label: str = "", log: bool = False, unit_square: bool = False, marker: bool = False
 ) -> Figure:
-    """Lines over one pair of axes; `unit_square`: both from 0 to 1; `marker`: a dot at each point."""
+    """A chart of lines. `unit_square`: both axes are from 0 to 1; `marker`: every point has a dot."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.1, 2.8) if unit_square else (3.5, 2.15), layout="constrained")
         axes = figure.add_subplot()
-        _plain(axes)
+        _set_style(axes)
         for line in lines:
             dotted = marker or int(np.isfinite(line.y).sum()) == 1
             axes.plot(
@@ -57,11 +57,13 @@ def line_chart(
             axes.tick_params(which="minor", length=0)
         elif not unit_square:
             axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+            if min((value for line in lines for value in line.y if np.isfinite(value)), default=-1) >= 0:
+                axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))  # no negative ticks, as for a line that is 0 everywhere
     return figure
 
 
 def confusion_heat_map(share_txp: FloatArray, true_names: Sequence[str], predicted_names: Sequence[str]) -> Figure:
-    """Shares [true, predicted] in [0, 1] as cells of one hue, deeper for more; written out where there is room."""
+    """A heat map of shares [true, predicted] in [0, 1]; the cells have numbers if there is room."""
     rows, columns = share_txp.shape
     with matplotlib.rc_context(STYLE):
         side = 4.6
@@ -70,17 +72,16 @@ def confusion_heat_map(share_txp: FloatArray, true_names: Sequence[str], predict
         size = 8.0 if max(rows, columns) <= 12 else 6.0 if max(rows, columns) <= 20 else 5.0
         for true, predicted in zip(*np.nonzero(share_txp), strict=True):
             share = float(share_txp[true, predicted])
-            # The square root lifts the rare confusions, which are what one looks for, off the ground.
-            shade = max(0.04, share**0.5)
+            shade = max(0.04, share**0.5)  # the square root makes rare confusions visible
             cell = Rectangle((predicted - 0.5, true - 0.5), 1, 1, facecolor=color("accent"), alpha=shade, linewidth=0)
             axes.add_patch(cell)
             if max(rows, columns) <= 12:
                 ink = color("on-accent" if shade > 0.55 else "ink")
-                text = f"{100 * share:.0f}" if share >= 0.01 else "<1"  # of a hundred
+                text = f"{100 * share:.0f}" if share >= 0.01 else "<1"
                 axes.text(predicted, true, text, ha="center", va="center", color=ink, fontsize=size)
         axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), aspect="equal")
-        turned = max(map(len, predicted_names), default=0) > 2 and columns > 3
-        axes.set_xticks(range(columns), [_short(name) for name in predicted_names], rotation=90 if turned else 0, fontsize=size)
+        vertical = max(map(len, predicted_names), default=0) > 2 and columns > 3
+        axes.set_xticks(range(columns), [_short(name) for name in predicted_names], rotation=90 if vertical else 0, fontsize=size)
         axes.set_yticks(range(rows), [_short(name) for name in true_names], fontsize=size)
         axes.set_xlabel("predicted class", color=color("muted"), fontsize=size)
         axes.set_ylabel("true class", color=color("muted"), fontsize=size)
@@ -94,7 +95,7 @@ def confusion_heat_map(share_txp: FloatArray, true_names: Sequence[str], predict
     return figure
 
 
-def _plain(axes: Axes) -> None:
+def _set_style(axes: Axes) -> None:
     axes.set_facecolor("none")
     axes.grid(axis="y", color=color("grid"), linewidth=0.6)
     axes.set_axisbelow(True)

@@ -1,4 +1,4 @@
-"""Images of the best, median and worst examples with their true and predicted boxes."""
+"""The images of the best, median and worst examples with their true and predicted boxes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imgloc.interfaces import Card, Overlay
 from imgloc.report.load import RunReport
 from imgloc.types import Row
 
-SMALL = 200  # pixels: images below this are enlarged with hard edges
+SMALL = 200  # pixels: smaller images are enlarged without smoothing
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -29,19 +29,19 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Example:
-    """One example: its image (a data: address, or none), boxes and caption."""
+    """One example of the gallery."""
 
     id: str
-    picture: str | None
+    picture: str | None  # a data: URL; None if there is no image file
     small: bool
-    ratio: str
+    ratio: str  # the CSS aspect-ratio of the image
     boxes: list[Rectangle]
     card: Card
     alt: str
 
 
 def gallery(report: RunReport, split: str) -> dict[str, list[Example]]:
-    """The examples whose images evaluation has kept, under best, median and worst."""
+    """The best, median and worst examples, `eval.gallery` of each."""
     chosen = scoring.gallery_rows(report.model.rows, report.task, report.config.eval.gallery)
     return {
         name: [gallery_example(report, row, report.run.thumbnail(split, str(row["id"]))) for row in rows] for name, rows in chosen.items()
@@ -49,7 +49,7 @@ def gallery(report: RunReport, split: str) -> dict[str, list[Example]]:
 
 
 def gallery_example(report: RunReport, row: Row, path: Path) -> Example:
-    """The example of one row; without a readable image at `path` it has none."""
+    """The example of one row, with the PNG image at `path` if it can be read."""
     content = _read_png(path)
     width, height = struct.unpack(">II", content[16:24]) if content else (1, 1)
     card = report.task.card(row, report.class_name)

@@ -1,12 +1,11 @@
-"""What a report shows of a run: its rows, checked to belong together, with their intervals, curves and origin."""
+"""Loading of runs for a report: rows that belong together, their metrics with intervals, the training log and the provenance."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -25,16 +24,16 @@ from imgloc.types import Row
 
 @dataclass(frozen=True)
 class Scored:
-    """The rows of one predictor, what they were made from, and every metric with its interval."""
+    """The rows of one predictor, their provenance, and every metric with its interval."""
 
     rows: list[Row]
-    meta: dict[str, Any]
+    meta: Mapping[str, object]
     intervals: dict[str, Interval]
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """One run, read and checked; `scored` has the model and the baselines of its task."""
+    """One run; `scored` has the model and the baselines of its task."""
 
     label: str
     run: RunDir
@@ -42,8 +41,8 @@ class RunReport:
     task: Task
     classes: tuple[str, ...]
     scored: dict[str, Scored]
-    metrics_log: list[dict[str, Any]]
-    provenance: dict[str, Any]
+    metrics_log: Sequence[Mapping[str, object]]
+    provenance: Mapping[str, object]
 
     @property
     def model(self) -> Scored:
@@ -56,23 +55,23 @@ class RunReport:
         return baselines(self.config.task)
 
     def class_name(self, label: int) -> str:
-        """The name of a class; its number where the data set has no name for it."""
+        """The name of a class; its number if the data set has no name for it."""
         return self.classes[label] if 0 <= label < len(self.classes) else str(label)
 
 
 def unique_labels(paths: Sequence[str]) -> list[str]:
-    """A short name for each run folder: its own, with as many folders above it as distinguish it from the others."""
+    """A short unique name for each run folder: the end of its path, with as many parent folders as needed."""
     parts = [Path(os.path.abspath(path)).parts for path in paths]
     labels = [path[-1] for path in parts]
     for depth in range(2, max(map(len, parts), default=0) + 1):
         shared = {label for label in labels if len({path for path, other in zip(parts, labels, strict=True) if other == label}) > 1}
         labels = ["/".join(path[-depth:]) if label in shared else label for path, label in zip(parts, labels, strict=True)]
-    # A folder that is named twice keeps its name and gets a number.
+    # A folder that occurs twice gets a number.
     return [label if label not in labels[:i] else f"{label} ({labels[:i].count(label) + 1})" for i, label in enumerate(labels)]
 
 
 def load_run(path: str, label: str, split: str) -> RunReport:
-    """Read one run folder. Raises UserError where rows are missing, outdated, empty, or of different data."""
+    """Load one run folder. Raises UserError if rows are missing, empty, outdated or of different data."""
     run, config = open_run(path)
     task = declared("tasks", config.task, Task)
     data = run.read(run.data)
@@ -82,22 +81,23 @@ def load_run(path: str, label: str, split: str) -> RunReport:
     scored = {}
     for predictor in predictor_names(config.task):
         rows, meta = _load_rows(run, config, split, predictor)
-        # Slices are shown of the model alone, and each costs a bootstrap.
-        sliced = predictor == MODEL
+        sliced = predictor == MODEL  # the page shows no slices of baselines, and each costs a bootstrap
         intervals = scoring.intervals(rows, classes, task, samples=config.eval.bootstrap_samples, sliced=sliced)
         scored[predictor] = Scored(rows, meta, intervals)
         if meta.get("data") != scored[MODEL].meta.get("data"):
-            raise UserError(f"rows of '{predictor}' in {run.path} are of other data than the model's; run: imgloc evaluate {run.path}")
+            raise UserError(
+                f"rows of '{predictor}' in {run.path} were made from other data than those of the model; run: imgloc evaluate {run.path}"
+            )
     _check_step(run, scored[MODEL].meta)
     provenance = run.read(run.provenance) if run.provenance.is_file() else {}
     return RunReport(label, run, config, task, classes, scored, read_metrics(run.metrics), provenance)
 
 
-def _load_rows(run: RunDir, config: ConfigDict, split: str, predictor: str) -> tuple[list[Row], dict[str, Any]]:
+def _load_rows(run: RunDir, config: ConfigDict, split: str, predictor: str) -> tuple[list[Row], Mapping[str, object]]:
     path = run.rows(split, predictor)
     if prediction_table.read_meta(path) is None:
         others = sorted(other.stem for other in path.parent.glob("*.jsonl") if "." not in other.stem)
-        available = f", or choose --split {others[0]}, which has rows" if others else ""
+        available = f", or use --split {others[0]}, which has rows" if others else ""
         raise UserError(f"no rows of split '{split}' at {path}; run: imgloc evaluate {run.path} --split {split}{available}")
     rows = prediction_table.read_rows(path, expected={"config": configs.fingerprint(config)})
     if not rows:
@@ -105,16 +105,16 @@ def _load_rows(run: RunDir, config: ConfigDict, split: str, predictor: str) -> t
     return rows, prediction_table.read_meta(path) or {}
 
 
-def _check_step(run: RunDir, meta: dict[str, Any]) -> None:
-    """Raises UserError for rows of another model than the run has now."""
+def _check_step(run: RunDir, meta: Mapping[str, object]) -> None:
+    """Raises UserError if the rows are not those of the present model of the run."""
     which = "last" if meta.get("checkpoint") == "last" else "best"
     if run.finished.is_file():
         expected = run.read(run.finished).get(f"{which}_step")
-    else:  # while training goes on, the bundle of the model is replaced
+    else:  # training may have replaced the model
         folder = run.last_model if which == "last" and run.last_model.is_dir() else run.model
         expected = run.read(folder / "bundle.json").get("step")
     if meta.get("step") != expected:
         raise UserError(
-            f"rows in {run.path} are of another checkpoint: step {meta.get('step')}, the {which} is step {expected}; "
+            f"rows in {run.path} are from another checkpoint: step {meta.get('step')}, the {which} is step {expected}; "
             f"run: imgloc evaluate {run.path}"
         )

@@ -1,11 +1,10 @@
-"""The report: one HTML file that holds everything it shows and asks nothing of the network."""
+"""The report: one self-contained HTML file that loads nothing from the network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -15,7 +14,7 @@ from imgloc.errors import UserError
 from imgloc.evaluation import scoring
 from imgloc.interfaces import Metric
 from imgloc.report import curves, partial_predictions, tables
-from imgloc.report.confusion import SHOWN, confusion
+from imgloc.report.confusion import MAX_CLASSES, confusion
 from imgloc.report.gallery import gallery
 from imgloc.report.load import RunReport, load_run, unique_labels
 
@@ -24,7 +23,7 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 @dataclass(frozen=True)
 class Summary:
-    """What stands first of a run: its name, its facts and its main numbers."""
+    """The head of the page for one run: its name, facts such as its model, and its headline metrics."""
 
     label: str
     facts: list[tuple[str, str]]
@@ -32,44 +31,42 @@ class Summary:
 
 
 def write_report(runs: Sequence[str], out: Path, *, split: str = "test", pictures: Path | None = None) -> Path:
-    """Write the report of run folders on a split they were evaluated on, as one self-contained HTML file; returns its path.
+    """Write the report of evaluated runs on a split as a self-contained HTML file; returns its path. Equal runs give equal bytes.
 
-    Each animated picture in it is also written to the folder `pictures`, where there is one.
-    The same runs give the same bytes. Raises UserError where a folder is no run, its rows are missing or stale, `out` is no web page,
-    or `pictures` no folder, or one with files of other origin under the names of pictures.
+    If `pictures` is a folder, each animation is also written there as an SVG file. Raises UserError if a folder is not a run, its
+    rows are missing or outdated, `out` does not end in .html, or `pictures` is a file or has files that imgloc did not write.
     """
     if not runs:
-        raise UserError("a report wants at least one run folder")
+        raise UserError("a report needs at least one run folder")
     if out.suffix.lower() not in (".html", ".htm") or (out.exists() and not out.is_file()):
-        reason = "is a folder" if out.is_dir() else "is no place for a web page"
-        raise UserError(f"--out '{out}' {reason}; possible: a file that ends in .html")
+        reason = "is a folder" if out.is_dir() else "is not the name of a web page"
+        raise UserError(f"--out '{out}' {reason}; expected a file name that ends in .html")
     files.check_writable(out.parent)
     if pictures is not None:
         if pictures.exists() and not pictures.is_dir():
-            raise UserError(f"--pictures '{pictures}' is a file; it wants a folder")
+            raise UserError(f"--pictures '{pictures}' is a file; expected a folder")
         files.check_writable(pictures)
     reports = [load_run(path, label, split) for path, label in zip(runs, unique_labels(runs), strict=True)]
     page = _render(_content(reports, split))
     if pictures is not None:
         _write_pictures(reports, split, pictures)
-    files.write_text(out, page)  # last, so that a refusal leaves none behind
+    files.write_text(out, page)  # last, so that no page is left behind by an error
     return out
 
 
 def _write_pictures(reports: Sequence[RunReport], split: str, folder: Path) -> None:
-    written = [
-        partial_predictions.write_pictures(report, split, folder, f"{report.label}-" if len(reports) > 1 else "") for report in reports
-    ]
+    prefixes = [f"{report.label}-" if len(reports) > 1 else "" for report in reports]
+    written = [partial_predictions.write_pictures(report, split, folder, prefix) for report, prefix in zip(reports, prefixes, strict=True)]
     if not any(written):
         paths = " ".join(str(report.run.path) for report in reports)
-        possible = "imgloc evaluate RUN --partial-predictions ID, for a model with partial predictions"
-        raise UserError(f"--pictures: no partial predictions were saved in {paths}; possible: {possible}")
+        hint = "run: imgloc evaluate RUN --partial-predictions ID, for a model with partial predictions"
+        raise UserError(f"--pictures: {paths} has no saved partial predictions; {hint}")
 
 
-def _content(reports: Sequence[RunReport], split: str) -> dict[str, Any]:
-    """Everything the template shows."""
+def _content(reports: Sequence[RunReport], split: str) -> dict[str, object]:
+    """The variables of the template."""
     columns = tables.result_columns(reports)
-    lines = [curves.run_line(i) for i in range(len(reports))]
+    run_key = [(report.label, *curves.run_style(i)) for i, report in enumerate(reports)]
     baselines = tables.baselines(reports)
     losses, others = curves.training_charts(reports)
     thresholds = curves.threshold_charts(reports, baselines)
@@ -86,21 +83,20 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, Any]:
         "bootstrap_samples": sorted({report.config.eval.bootstrap_samples for report in reports}),
         "columns": columns,
         "results": results,
-        "explanations": [(metric.title, metric.meaning) for metric, _ in results if metric.meaning],
-        "run_key": [(report.label, *line) for report, line in zip(reports, lines, strict=True)],
+        "meanings": [metric for metric, _ in results if metric.meaning],
+        "run_key": run_key,
         "charts": losses,
         "other_charts": others,
         "threshold_charts": thresholds,
-        "threshold_key": [(report.label, *curves.run_line(i)) for i, report in enumerate(reports)]
-        + [(name, *curves.baseline_line(i)) for i, (name, _, _) in enumerate(baselines)],
+        "threshold_key": [*run_key, *((title, *curves.baseline_style(i)) for i, (title, _, _) in enumerate(baselines))],
         "slice_metrics": tables.headline_metrics(reports),
         "slice_tables": tables.slice_tables(reports),
-        "confusions": [found for index, report in enumerate(reports) if (found := confusion(report, index)) is not None],
-        "shown_classes": SHOWN,
+        "confusions": [matrix for matrix in map(confusion, reports, range(len(reports))) if matrix is not None],
+        "max_classes": MAX_CLASSES,
         "galleries": galleries,
-        "drawn_kinds": {box.kind for _, shown in galleries for examples in shown.values() for each in examples for box in each.boxes},
+        "box_kinds": {box.kind for _, shown in galleries for examples in shown.values() for each in examples for box in each.boxes},
         "partial_predictions": [(label, shown) for label, shown in figures if shown],
-        "marks": {mark for _, shown in figures for figure in shown for mark in figure.marks},
+        "outlines": {kind for _, shown in figures for figure in shown for kind in figure.outlines},
         "configs": tables.settings([configs.to_json(report.config) for report in reports]),
         "provenances": tables.settings([report.provenance for report in reports]),
         "labels": [report.label for report in reports],
@@ -121,6 +117,12 @@ def _summary(report: RunReport) -> Summary:
     return Summary(report.label, facts, [(metric, cell) for metric, cell in headlines if cell is not None])
 
 
-def _render(content: dict[str, Any]) -> str:
+def _sentence(text: str) -> str:
+    """A text with a capital letter at its beginning and a full stop at its end."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _render(content: dict[str, object]) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["sentence"] = _sentence
     return environment.from_string(TEMPLATE.read_text()).render(content)

@@ -1,4 +1,4 @@
-"""Partial predictions as animated images: the prediction after each moment of reading an image."""
+"""Partial predictions as animated SVG: the prediction after each moment of reading an image."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from imgloc import boxes, files
-from imgloc.report.animated_image import PICTURE, Shown, marked, marks, picture, still, veil
-from imgloc.report.animation import Part, Timeline, joined, moving, only_where_wanted, switching, visible
+from imgloc.report.animated_image import IMAGE_SIZE, AnimatedExample, image_element, outline_kinds, outlines, static_frame, unread_mask
+from imgloc.report.animation import Part, Timeline, if_motion_is_allowed, interpolated_css, join_parts, stepped_css, visibility_css
 from imgloc.report.gallery import PNG
 from imgloc.report.load import RunReport
-from imgloc.report.outlines import style as outlines
+from imgloc.report.outlines import outline_css
 from imgloc.runs import partial_predictions as saved
 from imgloc.runs.partial_predictions import SavedPartialPredictions
 
-WIDTH, GAP = 340, 14  # of the whole; between the picture and the bars
-FRAMES = 6  # of the strip
-MARK = b'class="partial-0-'  # near the beginning of every standalone picture
+WIDTH, GAP = 340, 14  # of the whole figure; between the image and the bars
+FRAMES = 6  # in the strip below the image
+MARK = b'class="partial-0-'  # near the beginning of every standalone file
 ORDER = ("chosen", "best", "median", "worst")
-#: Colours where no page around it has them: those of the page, light and dark.
+#: Colours of standalone files, those of the page.
 LIGHT = "--sheet:#ffffff;--ink:#1d1f23;--muted:#666a73;--grid:#e3e3df;--accent:#0b5f96;--true:#009e73;--predicted:#d55e00"
 DARK = "--sheet:#1a1d21;--ink:#e7e7e3;--muted:#a0a4ad;--grid:#31353c;--accent:#68b1e4;--true:#1fc493;--predicted:#f58231"
 SANS = 'system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Noto Sans","Liberation Sans",Arial,sans-serif'
@@ -32,201 +32,202 @@ SANS = 'system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Noto Sans","
 
 @dataclass(frozen=True)
 class Figure:
-    """The animated picture of one example, inline, and its caption."""
+    """The animation of one example as inline SVG, and its caption."""
 
     id: str
-    why: str
+    why: str  # best, median, worst or chosen
     svg: Markup
-    marks: frozenset[str]  # the kinds that are outlined in it: true, predicted, fixation
+    outlines: frozenset[str]  # see `outline_kinds`
 
 
 def figures(report: RunReport, split: str, number: int) -> list[Figure]:
-    """The animated pictures of a run, those that were asked for first; `number` keeps its names apart from those of other runs."""
-    return [Figure(shown.partial.id, shown.partial.why, inline(shown), marked(shown)) for shown in _all_shown(report, split, number)]
+    """The animations of a run, those that the user chose first; `number` distinguishes their CSS classes from those of other runs."""
+    examples = _examples(report, split, number)
+    return [Figure(example.partial.id, example.partial.why, inline_svg(example), outline_kinds(example)) for example in examples]
 
 
 def write_pictures(report: RunReport, split: str, folder: Path, prefix: str = "") -> list[Path]:
-    """Write each animated picture as an SVG file of its own, PREFIX and the example's id its name; returns their paths.
+    """Write each animation as an SVG file, named by `prefix` and the id of the example; returns their paths.
 
-    Raises UserError, and writes none, where something else than an earlier one has such a name.
+    Raises UserError, before any file is written, if one of them would overwrite a file that is not such a picture.
     """
     pictures = {}
-    for shown in _all_shown(report, split, 0):
-        path = folder / (urllib.parse.quote(prefix, safe="") + saved.path_of(report.run, split, shown.partial.id).stem + ".svg")
+    for example in _examples(report, split, 0):
+        stem = saved.path_of(report.run, split, example.partial.id).stem
+        path = folder / f"{urllib.parse.quote(prefix, safe='')}{stem}.svg"
         files.check_replaceable(path, MARK, f"--pictures '{folder}'")
-        pictures[path] = shown
-    for path, shown in pictures.items():
-        files.write_text(path, standalone(shown))
+        pictures[path] = example
+    for path, example in pictures.items():
+        files.write_text(path, standalone_svg(example))
     return list(pictures)
 
 
-def standalone_picture(partial: SavedPartialPredictions, png: bytes, classes: Sequence[str]) -> str:
-    """A whole SVG file of a picture whose truth is not known."""
-    return standalone(Shown(partial, {"label": -1}, png, dict(enumerate(classes)), Timeline("partial-0-0", len(partial.seen))))
+def own_picture(partial: SavedPartialPredictions, png: bytes, classes: Sequence[str]) -> str:
+    """An SVG file for an image without annotation."""
+    timeline = Timeline("partial-0-0", len(partial.seen))
+    return standalone_svg(AnimatedExample(partial, {"label": -1}, png, dict(enumerate(classes)), timeline))
 
 
-def _all_shown(report: RunReport, split: str, number: int) -> list[Shown]:
+def _examples(report: RunReport, split: str, number: int) -> list[AnimatedExample]:
     rows = {str(row["id"]): row for row in report.model.rows}
-    found = []
-    kept = [partial for partial in saved.read(report.run, split, report.model.meta) if partial.id in rows]
-    for i, partial in enumerate(
-        sorted(kept, key=lambda partial: (ORDER.index(partial.why) if partial.why in ORDER else len(ORDER), partial.id))
-    ):
+    current = [partial for partial in saved.read(report.run, split, report.model.meta) if partial.id in rows]
+    current.sort(key=lambda partial: (ORDER.index(partial.why) if partial.why in ORDER else len(ORDER), partial.id))
+    examples = []
+    for i, partial in enumerate(current):
         path = saved.path_of(report.run, split, partial.id).with_suffix(".png")
         png = path.read_bytes() if path.is_file() else b""
         if png.startswith(PNG) and len(png) > 24 and all(struct.unpack(">II", png[16:24])):
             row = rows[partial.id]
             names = {label: report.class_name(label) for label in (*partial.labels, *partial.top_labels, row["label"])}
-            found.append(Shown(partial, row, png, names, Timeline(f"partial-{number}-{i}", len(partial.seen))))
-    return found
+            examples.append(AnimatedExample(partial, row, png, names, Timeline(f"partial-{number}-{i}", len(partial.seen))))
+    return examples
 
 
-def inline(shown: Shown) -> Markup:
-    """An `<svg>` element for the page, which takes its colours from it."""
-    return Markup(_svg(shown, namespace="", style=""))
+def inline_svg(example: AnimatedExample) -> Markup:
+    """An `<svg>` element that uses the colours of the page."""
+    return Markup(_svg(example))
 
 
-def standalone(shown: Shown) -> str:
-    """A whole SVG file, for a README or for slides: its own colours, light or dark as the viewer's, on a ground of their own."""
-    own = f"svg{{{LIGHT};--sans:{SANS}}}@media (prefers-color-scheme:dark){{svg{{{DARK}}}}}"
-    ground = f'<rect x="-12" y="-12" width="{WIDTH + 24}" height="{_height(shown) + 24:g}" rx="10" style="fill:var(--sheet)"/>'
-    return _svg(shown, namespace=' xmlns="http://www.w3.org/2000/svg"', style=own, ground=ground, margin=12) + "\n"
+def standalone_svg(example: AnimatedExample) -> str:
+    """An SVG file for a README or for slides, with a background and with colours for light and dark mode."""
+    style = f"svg{{{LIGHT};--sans:{SANS}}}@media (prefers-color-scheme:dark){{svg{{{DARK}}}}}"
+    size = f'width="{WIDTH + 24}" height="{_height(example) + 24:g}"'
+    background = f'<rect x="-12" y="-12" {size} rx="10" style="fill:var(--sheet)"/>'
+    return _svg(example, namespace=' xmlns="http://www.w3.org/2000/svg"', style=style, background=background, margin=12) + "\n"
 
 
-def _svg(shown: Shown, *, namespace: str, style: str, ground: str = "", margin: int = 0) -> str:
-    name, (width, height) = shown.timeline.name, shown.size
-    x, y = (PICTURE - width) / 2, (PICTURE - height) / 2
-    whole = joined([
-        Part(f'<g transform="translate({x:g} {y:g})">{picture(shown)}'), veil(shown), marks(shown), Part("</g>"),
-        _answer(shown), _strip(shown),
+def _svg(example: AnimatedExample, *, namespace: str = "", style: str = "", background: str = "", margin: int = 0) -> str:
+    name, (width, height) = example.timeline.name, example.size
+    x, y = (IMAGE_SIZE - width) / 2, (IMAGE_SIZE - height) / 2
+    content = join_parts([
+        Part(f'<g transform="translate({x:g} {y:g})">{image_element(example)}'), unread_mask(example), outlines(example), Part("</g>"),
+        _prediction(example), _strip(example),
     ])  # fmt: skip
     css = (
         f"{style}.{name}{{font-family:var(--sans)}}.{name} text{{fill:var(--ink)}}.{name} .m{{fill:var(--muted)}}"
-        f"{outlines(name, fixations=bool(shown.partial.fixations))}"
-        f".{name} .v{{fill:#4a545f;stroke:#4a545f;stroke-width:.3}}{only_where_wanted(whole.css)}"
+        f"{outline_css(name, fixations=bool(example.partial.fixations))}"
+        f".{name} .v{{fill:#4a545f;stroke:#4a545f;stroke-width:.3}}{if_motion_is_allowed(content.css)}"
     )
-    title, told = _told(shown)
-    box = f"{-margin} {-margin} {WIDTH + 2 * margin} {_height(shown) + 2 * margin:g}"
+    title, description = _text_alternative(example)
+    view = f"{-margin} {-margin} {WIDTH + 2 * margin} {_height(example) + 2 * margin:g}"
     return (
-        f'<svg{namespace} class="{name}" viewBox="{box}" role="img" aria-label="{escape(title)}. {escape(told)}">'
-        f"<title>{escape(title)}</title><desc>{escape(told)}</desc><style>{css}</style>{ground}{whole.svg}</svg>"
+        f'<svg{namespace} class="{name}" viewBox="{view}" role="img" aria-label="{escape(title)}. {escape(description)}">'
+        f"<title>{escape(title)}</title><desc>{escape(description)}</desc><style>{css}</style>{background}{content.svg}</svg>"
     )
 
 
-def _height(shown: Shown) -> float:
-    return PICTURE + _frame_size(shown)[1] + 44
+def _height(example: AnimatedExample) -> float:
+    return IMAGE_SIZE + _frame_size(example)[1] + 44
 
 
-def _frame_size(shown: Shown) -> tuple[float, float]:
-    scale = ((WIDTH + 6) / FRAMES - 6) / PICTURE
-    return round(shown.size[0] * scale, 2), round(shown.size[1] * scale, 2)
+def _frame_size(example: AnimatedExample) -> tuple[float, float]:
+    scale = ((WIDTH + 6) / FRAMES - 6) / IMAGE_SIZE
+    return round(example.size[0] * scale, 2), round(example.size[1] * scale, 2)
 
 
-def _told(shown: Shown) -> tuple[str, str]:
-    """What it is, and what happens in it, for those who do not see it."""
-    partial, count = shown.partial, len(shown.partial.seen)
-    moments = ", ".join(
-        f"after {i + 1} of {count} steps {shown.names[partial.top_labels[i]]} with {100 * partial.top_scores[i]:.0f} %"
-        for i in _frames(shown)
+def _text_alternative(example: AnimatedExample) -> tuple[str, str]:
+    """Title and description for readers who do not see the animation."""
+    partial, count, row = example.partial, len(example.partial.seen), example.row
+    steps = ", ".join(
+        f"after {i + 1} of {count} steps {example.names[partial.top_labels[i]]} with {100 * partial.top_scores[i]:.0f} %"
+        for i in _frames(example)
     )
-    overlap = _overlap(shown)
-    where = f"; its box then has IoU {overlap:.2f}" if overlap is not None else ""
-    where += _last_fixation(shown)
-    true = f", true class {shown.names[shown.row['label']]}" if shown.row["label"] in shown.names else ""
-    return f"{partial.id}{true}: the answer as it forms", f"{moments}{where}"
+    iou = ""
+    if row.get("boxes") and partial.boxes:
+        iou = f"; its box then has IoU {float(boxes.iou(np.asarray(row['boxes']), np.asarray(partial.boxes[-1])).max()):.2f}"
+    true = f", true class {example.names[row['label']]}" if row["label"] in example.names else ""
+    return f"{partial.id}{true}: partial predictions", f"{steps}{iou}{_last_fixation(example)}"
 
 
-def _overlap(shown: Shown) -> float | None:
-    truth, found = shown.row.get("boxes"), shown.partial.boxes
-    return float(boxes.iou(np.asarray(truth), np.asarray(found[-1])).max()) if truth and found else None
-
-
-def _last_fixation(shown: Shown) -> str:
-    """Where the center of the last fixation lies, and whether in a true box, where that is known."""
-    if not shown.partial.fixations:
+def _last_fixation(example: AnimatedExample) -> str:
+    """The center of the last fixation, and whether it is in a true box if there are any."""
+    if not example.partial.fixations:
         return ""
-    x0, y0, x1, y1 = shown.partial.fixations[-1]
+    x0, y0, x1, y1 = example.partial.fixations[-1]
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    truth = shown.row.get("boxes")
-    hits = any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in truth or ())
-    where = f", {'inside' if hits else 'outside'} the true box" if truth else ""
-    return f"; its last fixation is at {100 * x:.0f} % of the width and {100 * y:.0f} % of the height{where}"
+    true_boxes = example.row.get("boxes")
+    is_inside = any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in true_boxes or ())
+    relation = f", {'inside' if is_inside else 'outside'} the true box" if true_boxes else ""
+    return f"; its last fixation is at {100 * x:.0f} % of the width and {100 * y:.0f} % of the height{relation}"
 
 
-def _frames(shown: Shown) -> list[int]:
-    """The steps that the strip shows, evenly spaced, the last one among them."""
-    count = len(shown.partial.seen)
-    kept = min(FRAMES, count)
-    return [-(-(i + 1) * count // kept) - 1 for i in range(kept)]
+def _frames(example: AnimatedExample) -> list[int]:
+    """The steps in the strip, evenly spaced, the last step included."""
+    count = len(example.partial.seen)
+    frames = min(FRAMES, count)
+    return [-(-(i + 1) * count // frames) - 1 for i in range(frames)]
 
 
-def _answer(shown: Shown) -> Part:
-    """Beside the picture: the likeliest class as it changes, bars of the likeliest ones, and how many steps have been taken."""
-    partial, count = shown.partial, len(shown.partial.seen)
-    room = WIDTH - PICTURE - GAP
-    heads = [f"{_short(shown.names[k], 12)} <tspan class='m' font-size='12' font-weight='400'>{100 * p:.0f} %</tspan>"
-             for k, p in zip(partial.top_labels, partial.top_scores, strict=True)]  # fmt: skip
-    size = 22 if max(len(shown.names[k]) for k in partial.top_labels) < 4 else 15
-    parts = [_changing(shown, "a", heads, f'y="18" font-size="{size}" font-weight="600"')]
-    parts.append(_changing(shown, "n", [f"step {i + 1} of {count}" for i in range(count)], f'y="{PICTURE - 1}" font-size="11" class="m"'))
-    high = (PICTURE - 50) / max(len(partial.labels), 1)
-    narrow = max(len(shown.names[k]) for k in partial.labels) < 4
-    for number, label in enumerate(partial.labels):
-        y = 34 + number * high
-        true = label == shown.row["label"]
-        style = ' style="fill:var(--true);font-weight:600"' if true else ""
-        name = f'<text y="{y + 9:g}" font-size="{11 if narrow else 9.5:g}"{style}>{_short(shown.names[label], 24)}</text>'
-        left, top, wide, thick = (26, y + 1, room - 26, 8) if narrow else (0, y + 12, room, 4)
-        last = max(0.001, partial.probabilities[-1][number])
-        bar = f'<rect width="{wide}" height="{thick}" style="fill:var(--grid)"/>'
-        bar += f'<rect class="{shown.timeline.name}-k{number}" width="{wide}" height="{thick}" transform="scale({last:g} 1)"'
-        bar += f' style="fill:var(--{"true" if true else "accent"})"/>'
-        grows = [f"transform:scaleX({max(0.001, row[number]):.3g})" for row in partial.probabilities]
-        parts.append(Part(f'{name}<g transform="translate({left} {top:g})">{bar}</g>', moving(shown.timeline, f"k{number}", grows)))
-    svg, css = joined(parts)
-    return Part(f'<g transform="translate({PICTURE + GAP} 0)">{svg}</g>', css)
+def _prediction(example: AnimatedExample) -> Part:
+    """To the right of the image: the predicted class of each step, bars of class probabilities, and the number of the step."""
+    partial, names, timeline = example.partial, example.names, example.timeline
+    count = len(partial.seen)
+    headings = [f"{_short(names[k], 12)} <tspan class='m' font-size='12' font-weight='400'>{100 * p:.0f} %</tspan>"
+                for k, p in zip(partial.top_labels, partial.top_scores, strict=True)]  # fmt: skip
+    size = 22 if max(len(names[k]) for k in partial.top_labels) < 4 else 15
+    parts = [
+        _changing_text(timeline, "a", headings, f'y="18" font-size="{size}" font-weight="600"'),
+        _changing_text(timeline, "n", [f"step {i + 1} of {count}" for i in range(count)], f'y="{IMAGE_SIZE - 1}" font-size="11"', "m"),
+        *(_bar(example, number, label) for number, label in enumerate(partial.labels)),
+    ]
+    svg, css = join_parts(parts)
+    return Part(f'<g transform="translate({IMAGE_SIZE + GAP} 0)">{svg}</g>', css)
 
 
-def _changing(shown: Shown, name: str, texts: list[str], attributes: str) -> Part:
-    """A text that is another at each step: one element for each run of steps with the same."""
+def _bar(example: AnimatedExample, number: int, label: int) -> Part:
+    """The name of a class and the bar of its probability; beside each other for short names, else below each other."""
+    partial, names, timeline = example.partial, example.names, example.timeline
+    y = 34 + number * (IMAGE_SIZE - 50) / len(partial.labels)
+    is_short, is_true = max(len(names[k]) for k in partial.labels) < 4, label == example.row["label"]
+    style = ' style="fill:var(--true);font-weight:600"' if is_true else ""
+    text = f'<text y="{y + 9:g}" font-size="{11 if is_short else 9.5:g}"{style}>{_short(names[label], 24)}</text>'
+    room = WIDTH - IMAGE_SIZE - GAP
+    left, top, width, height = (26, y + 1, room - 26, 8) if is_short else (0, y + 12, room, 4)
+    scales = [max(0.001, probabilities[number]) for probabilities in partial.probabilities]
+    bar = f'<rect width="{width}" height="{height}" style="fill:var(--grid)"/>'
+    bar += f'<rect class="{timeline.name}-k{number}" width="{width}" height="{height}" transform="scale({scales[-1]:g} 1)"'
+    bar += f' style="fill:var(--{"true" if is_true else "accent"})"/>'
+    css = interpolated_css(timeline, f"k{number}", [f"transform:scaleX({scale:.3g})" for scale in scales])
+    return Part(f'{text}<g transform="translate({left} {top:g})">{bar}</g>', css)
+
+
+def _changing_text(timeline: Timeline, name: str, texts: Sequence[str], attributes: str, css_class: str = "") -> Part:
+    """A text that changes between steps: one element for each sequence of steps with the same text."""
     begins = [i for i, text in enumerate(texts) if i == 0 or text != texts[i - 1]]
     parts = []
-    for number, i in enumerate(begins):
-        end = begins[number + 1] if number + 1 < len(begins) else len(texts)
-        full = f"{name}{number}"
-        shows = [visible(i <= step < end) for step in range(len(texts))]
-        hidden = "" if end == len(texts) else f' style="{visible(False)}"'
-        one = attributes.replace('class="', f'class="{shown.timeline.name}-{full} ') if 'class="' in attributes else (
-            f'{attributes} class="{shown.timeline.name}-{full}"'
-        )  # fmt: skip
-        css = switching(shown.timeline, full, shows) if len(begins) > 1 else ""
-        parts.append(Part(f"<text {one}{hidden}>{texts[i]}</text>", css))
-    return joined(parts)
+    for number, (begin, end) in enumerate(zip(begins, [*begins[1:], len(texts)], strict=True)):
+        css = ""
+        if len(begins) > 1:
+            css = stepped_css(timeline, f"{name}{number}", [visibility_css(begin <= step < end) for step in range(len(texts))])
+        hidden = "" if end == len(texts) else f' style="{visibility_css(False)}"'
+        classes = f"{timeline.name}-{name}{number} {css_class}".strip()
+        parts.append(Part(f'<text {attributes} class="{classes}"{hidden}>{texts[begin]}</text>', css))
+    return join_parts(parts)
 
 
-def _strip(shown: Shown) -> Part:
-    """Below: how far it has come, and a few of the steps that stand still."""
-    count, name = len(shown.partial.seen), shown.timeline.name
-    width, height = _frame_size(shown)
-    space = (WIDTH + 6) / FRAMES
-    used = len(_frames(shown)) * space - 6
-    grows = [f"transform:scaleX({(i + 1) / count:.4g})" for i in range(count)]
+def _strip(example: AnimatedExample) -> Part:
+    """Below the image: a progress bar and static frames of a few steps."""
+    count, name = len(example.partial.seen), example.timeline.name
+    width, height = _frame_size(example)
+    space, frames = (WIDTH + 6) / FRAMES, _frames(example)
+    used = len(frames) * space - 6
     track = f'<rect width="{used:g}" height="3" style="fill:var(--grid)"/>'
     track += f'<rect class="{name}-r" width="{used:g}" height="3" style="fill:var(--muted)"/>'
-    drawn = [f'<g transform="translate(0 {PICTURE + 16})">{track}']
-    for place, step in enumerate(_frames(shown)):
-        left = place * space + (space - 6 - width) / 2
-        drawn.append(f'<g transform="translate({left:g} 11)">{_frame(shown, step, width, height)}</g>')
-    return Part("".join(drawn) + "</g>", moving(shown.timeline, "r", grows))
+    elements = [f'<g transform="translate(0 {IMAGE_SIZE + 16})">{track}']
+    for i, step in enumerate(frames):
+        left = i * space + (space - 6 - width) / 2
+        elements.append(f'<g transform="translate({left:g} 11)">{_frame(example, step, width, height)}</g>')
+    progress = [f"transform:scaleX({(i + 1) / count:.4g})" for i in range(count)]
+    return Part("".join(elements) + "</g>", interpolated_css(example.timeline, "r", progress))
 
 
-def _frame(shown: Shown, step: int, width: float, height: float) -> str:
-    """One step, small, and the class that it would have ended with."""
-    label = shown.partial.top_labels[step]
-    style = 'style="fill:var(--true);font-weight:600"' if label == shown.row["label"] else 'class="m"'
-    where = f'x="{width / 2:g}" y="{height + 13:g}" font-size="10.5" text-anchor="middle"'
-    small = f'<g transform="scale({width / shown.size[0]:.4g})">{still(shown, step)}</g>'
-    return f"{small}<text {where} {style}>{_short(shown.names[label], 8)}</text>"
+def _frame(example: AnimatedExample, step: int, width: float, height: float) -> str:
+    """A small static image of one step, and the class predicted at that step."""
+    label = example.partial.top_labels[step]
+    style = 'style="fill:var(--true);font-weight:600"' if label == example.row["label"] else 'class="m"'
+    attributes = f'x="{width / 2:g}" y="{height + 13:g}" font-size="10.5" text-anchor="middle"'
+    frame = f'<g transform="scale({width / example.size[0]:.4g})">{static_frame(example, step)}</g>'
+    return f"{frame}<text {attributes} {style}>{_short(example.names[label], 8)}</text>"
 
 
 def _short(name: str, limit: int) -> str:

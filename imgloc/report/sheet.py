@@ -1,4 +1,4 @@
-"""A sheet of pictures with their true boxes: a self-contained web page, or one PNG."""
+"""Contact sheets: images with their true boxes, as a self-contained web page or as one PNG."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from imgloc.errors import UserError
 from imgloc.types import Example
 
 TEMPLATE = Path(__file__).with_name("sheet.html.j2")
-SIDE = 320  # pixels of the longer side of a picture
-SMALL = 160  # pixels: pictures up to this keep every pixel, and are shown enlarged
-COLUMNS, CELL, GAP, LINE = 6, 240, 12, 18  # of a PNG
+SIDE = 320  # pixels of the longer side of an image
+SMALL = 160  # pixels: smaller images keep every pixel and are shown enlarged
+COLUMNS, CELL, GAP, LINE = 6, 240, 12, 18  # pixels of a PNG, COLUMNS excepted
 PAPER, INK, MUTED = (253, 253, 252), (29, 31, 35), (102, 106, 115)
-MARK = "imgloc data show"  # by which a PNG says whose it is
+MARK = "imgloc data show"  # in the metadata of our PNG files, which may be overwritten
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box in % of the picture's sides, with the name of its class."""
+    """A box in per cent of the image's sides, with the name of its class."""
 
     name: str
     left: float
@@ -37,7 +37,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Card:
-    """A picture, as a data: address, with its boxes and what stands below it."""
+    """An image as a data: URL, with its boxes and the text below it."""
 
     id: str
     picture: str
@@ -48,17 +48,17 @@ class Card:
 
 
 def check_out(out: Path) -> None:
-    """Refuse, before any work, a name that is neither a page's nor a PNG's, and to write over a picture of somebody else's."""
+    """Raises UserError if `out` is not the name of a web page or a PNG, or is a PNG that imgloc did not write."""
     if out.suffix.lower() not in (".html", ".htm", ".png") or (out.exists() and not out.is_file()):
-        reason = "is a folder" if out.is_dir() else "is no place for a page of pictures"
-        raise UserError(f"--out '{out}' {reason}; possible: a file that ends in .html or .png")
+        reason = "is a folder" if out.is_dir() else "is not the name of a web page or a PNG"
+        raise UserError(f"--out '{out}' {reason}; expected a file name that ends in .html or .png")
     if out.suffix.lower() == ".png":
         files.check_replaceable(out, MARK.encode(), "--out")
     files.check_writable(out.parent)
 
 
 def write_sheet(examples: Sequence[Example], classes: Sequence[str], out: Path, *, title: str, note: str) -> None:
-    """Write a page (.html) or a picture (.png) of examples with their boxes and the names of their classes, whole or not at all."""
+    """Write a web page (.html) or an image (.png) of examples with their boxes and class names."""
     check_out(out)
     if out.suffix.lower() != ".png":
         cards = [_card(example, classes) for example in examples]
@@ -89,7 +89,7 @@ def _card(example: Example, classes: Sequence[str]) -> Card:
 
 def _contact_sheet(examples: Sequence[Example], classes: Sequence[str], title: str) -> Image.Image:
     columns = min(COLUMNS, max(1, len(examples)))
-    pictures = [_drawn(example, classes) for example in examples]
+    pictures = [_draw_boxes(example, classes) for example in examples]
     rows = [range(start, min(start + columns, len(examples))) for start in range(0, len(examples), columns)]
     heights = [max(pictures[place].height for place in row) for row in rows]
     bottom = GAP + 2 * LINE + sum(heights) + len(rows) * (2 * LINE + GAP)
@@ -107,12 +107,12 @@ def _contact_sheet(examples: Sequence[Example], classes: Sequence[str], title: s
     return sheet
 
 
-def _drawn(example: Example, classes: Sequence[str]) -> Image.Image:
-    """An example's picture, its larger side CELL, with its boxes."""
+def _draw_boxes(example: Example, classes: Sequence[str]) -> Image.Image:
+    """The image of an example with its boxes, its longer side CELL pixels."""
     picture = draw.to_picture(example.image_hxwxc)
     scale = CELL / max(picture.size)
-    wanted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    picture = picture.resize(wanted, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    picture = picture.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
     for box, label in zip(example.boxes_nx4.tolist(), example.labels_n.tolist(), strict=True):
         draw.draw_box(picture, box, draw.TRUE_COLOR, classes[label], thinnest=2)
     return picture
@@ -123,7 +123,7 @@ def _label(example: Example, classes: Sequence[str]) -> str:
 
 
 def _write(pen: ImageDraw.ImageDraw, place: tuple[int, int], text: str, width: int, color: tuple[int, int, int], size: int) -> None:
-    """Text cut to a width, its beginning where that is too little."""
+    """Write a text, shortened to a width."""
     while len(text) > 4 and pen.textlength(text, font_size=size) > width:
         text = text[:-4] + "..." if text.endswith("...") else text[:-3] + "..."
     pen.text(place, text, fill=color, font_size=size)

@@ -1,11 +1,10 @@
-"""The tables of a report as plain data: results, slices, and settings that runs have in common or not."""
+"""The tables of a report as plain data: results, slices and settings."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from imgloc.evaluation import scoring
 from imgloc.evaluation.statistics import Interval
@@ -15,7 +14,7 @@ from imgloc.report.load import RunReport
 
 @dataclass(frozen=True)
 class Cell:
-    """An interval as text, and where it lies on a track from 0 to 1 in per cent (None: outside of it)."""
+    """An interval as text, and its position on a track from 0 to 1 in per cent; `left` is None if it is outside."""
 
     mean: str
     range: str
@@ -26,7 +25,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """One predictor of the result table; `line` is the index of its run, None for a baseline."""
+    """One predictor in the table of results; `line` is the index of its run, None for a baseline."""
 
     name: str
     note: str
@@ -37,7 +36,7 @@ class Column:
 
 @dataclass(frozen=True)
 class SliceRow:
-    """One run on one part of a slicing."""
+    """The results of one run on one part of a slicing."""
 
     name: str
     note: str
@@ -49,7 +48,7 @@ class SliceRow:
 
 @dataclass(frozen=True)
 class SliceTable:
-    """The results on every part of a slicing, run beside run."""
+    """The results of all runs on every part of a slicing."""
 
     key: str
     title: str
@@ -59,7 +58,7 @@ class SliceTable:
 
 @dataclass(frozen=True)
 class Setting:
-    """A dotted key and its value in every run."""
+    """A dotted key and its value in each run."""
 
     key: str
     values: list[str]
@@ -67,7 +66,7 @@ class Setting:
 
 
 def cell(metric: Metric, interval: Interval | None) -> Cell | None:
-    """An interval as a table shows it; None where the metric does not apply."""
+    """The cell of an interval; None if there is no interval."""
     if interval is None:
         return None
     low, high = interval.low, interval.high
@@ -81,21 +80,21 @@ def cell(metric: Metric, interval: Interval | None) -> Cell | None:
 
 
 def baselines(reports: Sequence[RunReport]) -> list[tuple[str, int, str]]:
-    """(name to show, index of a run, name of a baseline): a baseline once where all runs have the same numbers of it."""
+    """(title, index of a run, name) of each baseline; a baseline with the same results in all runs occurs once."""
     entries = []
     for name in dict.fromkeys(name for report in reports for name in report.baselines):
-        having = [(index, report) for index, report in enumerate(reports) if name in report.baselines]
-        first = having[0][1]
+        with_it = [(index, report) for index, report in enumerate(reports) if name in report.baselines]
+        first = with_it[0][1]
         title = first.baselines[name].title
-        if all(report.scored[name].intervals == first.scored[name].intervals for _, report in having):
-            entries.append((title, having[0][0], name))
+        if all(report.scored[name].intervals == first.scored[name].intervals for _, report in with_it):
+            entries.append((title, with_it[0][0], name))
         else:
-            entries += [(f"{title} ({report.label})", index, name) for index, report in having]
+            entries += [(f"{title} ({report.label})", index, name) for index, report in with_it]
     return entries
 
 
 def result_columns(reports: Sequence[RunReport]) -> list[Column]:
-    """Every run, then every baseline."""
+    """The columns of all runs, then of all baselines."""
     columns = []
     for index, report in enumerate(reports):
         meta = report.model.meta
@@ -108,20 +107,20 @@ def result_columns(reports: Sequence[RunReport]) -> list[Column]:
 
 
 def result_rows(reports: Sequence[RunReport], columns: Sequence[Column]) -> list[tuple[Metric, list[Cell | None]]]:
-    """(metric, its cell in each column) for every metric that any column has."""
+    """(metric, its cell in each column) for every metric of any column."""
     keys = scoring.in_order((key for column in columns for key in column.intervals), reports[0].task)
     metrics = [scoring.metric_of(key) for key in keys]
     return [(metric, [cell(metric, column.intervals.get(metric.key)) for column in columns]) for metric in metrics]
 
 
 def headline_metrics(reports: Sequence[RunReport]) -> list[Metric]:
-    """The headline metrics of the tasks of these runs, those that some run has."""
+    """The headline metrics of the tasks that some run has."""
     keys = dict.fromkeys(key for report in reports for key in report.task.headline_metrics if key in report.model.intervals)
     return [scoring.metric_of(key) for key in keys]
 
 
 def slice_tables(reports: Sequence[RunReport]) -> list[SliceTable]:
-    """A table for each slicing of the tasks of these runs that has a part in some run."""
+    """The tables of the slicings of the tasks; slicings without any part are left out."""
     slicings = {slicing.key: slicing for report in reports for slicing in scoring.slicings(report.task)}
     tables = []
     for slicing in slicings.values():
@@ -134,7 +133,7 @@ def slice_tables(reports: Sequence[RunReport]) -> list[SliceTable]:
 
 
 def _in_order(reports: Sequence[RunReport], notes: Mapping[str, str], parts: Mapping[str, None]) -> list[str]:
-    """Parts in the order of their slicing's notes, then of the classes, then as they are."""
+    """Parts in the order of the slicing's notes, then of the classes, then as they occur."""
     order = [*notes, *(name for report in reports for name in report.classes)]
     return sorted(parts, key=lambda part: order.index(part) if part in order else len(order))
 
@@ -153,8 +152,8 @@ def _slice_rows(reports: Sequence[RunReport], kind: str, notes: Mapping[str, str
     return rows
 
 
-def settings(objects: Sequence[Mapping[str, Any]]) -> list[Setting]:
-    """Dotted keys of nested JSON objects side by side; keys whose values differ come first."""
+def settings(objects: Sequence[Mapping[str, object]]) -> list[Setting]:
+    """The dotted keys of nested JSON objects with all their values; keys whose values differ come first."""
     flat = [_flatten(item) for item in objects]
     keys = list(dict.fromkeys(key for item in flat for key in item))
     rows = []
@@ -164,8 +163,8 @@ def settings(objects: Sequence[Mapping[str, Any]]) -> list[Setting]:
     return sorted(rows, key=lambda setting: not setting.differs)
 
 
-def _flatten(value: Any, prefix: str = "") -> dict[str, str]:
-    children: list[tuple[str, Any]] = []
+def _flatten(value: object, prefix: str = "") -> dict[str, str]:
+    children: list[tuple[str, object]] = []
     if isinstance(value, Mapping) and value:
         children = [(str(key), item) for key, item in value.items()]
     elif isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
@@ -178,7 +177,7 @@ def _flatten(value: Any, prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, str):
         return value or '""'
     if isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):

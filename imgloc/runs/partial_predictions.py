@@ -1,7 +1,7 @@
-"""Partial predictions of some examples, as `imgloc evaluate` saves them for the report.
+"""Partial predictions of single examples, saved by `imgloc evaluate` for the report.
 
-`RUN/partial_predictions/SPLIT/NAME.json`, one file an example, with what it was made from; beside it `NAME.png`, the image. Files of
-another config, checkpoint or data than the rows are ignored.
+Each example has two files in `RUN/partial_predictions/SPLIT/`: NAME.json with the predictions and their provenance, and NAME.png with
+the image. Files of another config, checkpoint or data than the rows are ignored.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeAlias
 
 import msgspec
 import numpy as np
@@ -19,65 +19,65 @@ from imgloc.errors import UserError
 from imgloc.runs.run_dir import RunDir
 from imgloc.types import MAX_MOMENTS, FloatArray, IntArray, Outputs
 
-BARS = 6  # classes whose probabilities are kept at each moment
-READ = 9  # digit of a cell that has been read completely; 0: not at all
-UNKNOWN_TRUTH = (np.zeros((0, 4), np.float32), np.zeros(0, np.int32), -1)  # boxes, labels and label of an image without annotation
+BARS = 6  # classes whose probabilities are saved
+READ = 9  # the digit of a cell that has been read completely; 0: not at all
+UNKNOWN_TRUTH = (np.zeros((0, 4), np.float32), np.zeros(0, np.int32), -1)  # boxes, labels and label of an image without annotations
 
-Number = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]  # boxes may lie outside of the image
-Box = tuple[Number, Number, Number, Number]
-Digits = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]+\Z")]
+Number: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]  # boxes may extend outside of the image
+Box: TypeAlias = tuple[Number, Number, Number, Number]
+Digits: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]+\Z")]
 Moments = msgspec.Meta(min_length=1, max_length=MAX_MOMENTS)
 
 
 class SavedPartialPredictions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The predictions for one example after each moment of reading it; lists of s entries, in the order of reading."""
+    """The predictions for one example after each of s moments; lists have s entries, in the order of reading."""
 
     id: str
-    why: str  # best, median, worst, chosen
-    labels: Annotated[list[int], msgspec.Meta(min_length=1)]  # whose probabilities are kept, the likeliest at the end first
+    why: str  # best, median, worst or chosen
+    labels: Annotated[list[int], msgspec.Meta(min_length=1)]  # in order of their probability at the last moment
     probabilities: Annotated[list[list[Number]], Moments]  # (s, labels)
     top_labels: Annotated[list[int], Moments]
     top_scores: Annotated[list[Number], Moments]
     boxes: list[Box]  # xyxy in [0, 1] of the image; empty for a model without boxes
-    x: list[int]  # edges of the grid's columns, from 0 to its width: all that the model sees
-    y: list[int]  # of its rows
-    seen: Annotated[list[Digits], Moments]  # a digit for each cell of the grid, row after row: 0 to READ, how much of it has been read
+    x: list[int]  # the edges of the columns of a grid over the model's input, from 0 to its width
+    y: list[int]  # the edges of its rows
+    seen: Annotated[list[Digits], Moments]  # a digit from 0 to READ for each cell, row by row: how much of it has been read
     content: Box  # the part of the model's input that the image fills, a box in [0, 1]
-    fixations: list[Box] = []  # windows, beyond [0, 1] too; empty for a model without attention
-    made_of: dict[str, Any] = {}
+    fixations: list[Box] = []  # windows, which may extend outside of the image; empty for a model without attention
+    made_of: dict[str, object] = {}  # the provenance of the rows, as in `prediction_table`
 
     def __post_init__(self) -> None:
-        """Raises ValueError where lists do not belong together."""
+        """Raises ValueError if the fields do not fit together."""
         moments, cells = len(self.seen), (len(self.x) - 1) * (len(self.y) - 1)
         lengths = {len(self.probabilities), len(self.top_labels), len(self.top_scores)}
         optional = {len(self.boxes), len(self.fixations)} - {0}
         if lengths | optional != {moments} or any(len(row) != len(self.labels) for row in self.probabilities):
-            raise ValueError("lists of different lengths")
+            raise ValueError("lists have different lengths")
         if cells < 1 or any(len(digits) != cells for digits in self.seen):
-            raise ValueError("cells that do not fill the grid")
+            raise ValueError("cells do not fill the grid")
         if any(edges[0] != 0 or any(a >= b for a, b in itertools.pairwise(edges)) for edges in (self.x, self.y)):
-            raise ValueError("edges of the grid that do not rise from 0")
+            raise ValueError("edges of the grid do not increase from 0")
         if not (self.content[0] < self.content[2] and self.content[1] < self.content[3]):
-            raise ValueError("an empty content box")
+            raise ValueError("content box is empty")
 
 
 def path_of(run: RunDir, split: str, example_id: str) -> Path:
-    """Where the partial predictions of an example lie; its image has the suffix .png."""
+    """The file of an example; its image has the suffix .png."""
     return folder(run, split) / f"{run.thumbnail(split, example_id).stem}.json"
 
 
 def folder(run: RunDir, split: str) -> Path:
-    """Where the partial predictions of a split lie."""
+    """The folder of a split."""
     return run.path / "partial_predictions" / split
 
 
-def summarize(example_id: str, why: str, partial: Outputs, content_4: FloatArray, label: int) -> SavedPartialPredictions:
-    """What is kept of the output `partial_predictions` of one example (NumPy, no axis b, boxes of the image).
+def summarized(example_id: str, why: str, partial: Outputs, content_4: FloatArray, label: int) -> SavedPartialPredictions:
+    """The entry for one example from its output `partial_predictions`: NumPy arrays without the axis b, boxes in [0, 1] of the image.
 
-    The true class is among the classes kept. Raises UserError where an array contains NaN or infinity.
+    The true class `label` is among the classes. Raises UserError if an array contains NaN or infinity.
     """
     logits_sxk = np.asarray(partial["logits"], np.float64)
-    with np.errstate(invalid="ignore"):  # refused below
+    with np.errstate(invalid="ignore"):  # an error is raised below
         exponent = np.exp(logits_sxk - logits_sxk.max(axis=-1, keepdims=True))
         probabilities_sxk = exponent / exponent.sum(axis=-1, keepdims=True)
     for name, value in {**partial, "logits": probabilities_sxk}.items():
@@ -85,8 +85,8 @@ def summarize(example_id: str, why: str, partial: Outputs, content_4: FloatArray
             raise UserError(f"the partial predictions for '{example_id}' contain NaN or infinity: partial_predictions/{name}")
     top_s = probabilities_sxk.argmax(axis=-1)
     likely = np.argsort(-probabilities_sxk.max(axis=0), kind="stable").tolist()
-    first = [k for k in dict.fromkeys([int(top_s[-1]), label, *likely]) if 0 <= k < logits_sxk.shape[1]][:BARS]
-    labels = sorted(first, key=lambda k: -probabilities_sxk[-1, k])
+    candidates = [k for k in dict.fromkeys([int(top_s[-1]), label, *likely]) if 0 <= k < logits_sxk.shape[1]][:BARS]
+    labels = sorted(candidates, key=lambda k: -probabilities_sxk[-1, k])
     x, y, seen = _grid(np.asarray(partial["seen"]))
     return SavedPartialPredictions(
         id=example_id,
@@ -109,7 +109,7 @@ def _boxes(partial: Outputs, name: str) -> list[Box]:
 
 
 def _grid(seen_sxhxw: FloatArray) -> tuple[list[int], list[int], list[str]]:
-    """Edges of columns and of rows, and the digits of each cell at each moment; equal neighbours are one column, one row."""
+    """The edges of columns and rows, and the digits of the cells at each moment; equal adjacent columns or rows are merged."""
     digits = np.rint(READ * np.clip(seen_sxhxw, 0, 1)).astype(np.int64)
     y, x = _edges(digits, 1), _edges(digits, 2)
     cells = digits[:, y[:-1]][:, :, x[:-1]]
@@ -117,22 +117,22 @@ def _grid(seen_sxhxw: FloatArray) -> tuple[list[int], list[int], list[str]]:
 
 
 def _edges(digits: IntArray, axis: int) -> IntArray:
-    """Where slices along an axis differ from the one before, with both ends."""
+    """The indices at which slices along an axis differ from the previous one, and both ends."""
     count = digits.shape[axis]
     differ = (np.diff(digits, axis=axis) != 0).any(axis=tuple(other for other in range(3) if other != axis))
     return np.concatenate([[0], 1 + np.flatnonzero(differ), [count]])
 
 
-def write(run: RunDir, split: str, partial: SavedPartialPredictions, picture: bytes, made_of: Mapping[str, Any]) -> None:
+def write(run: RunDir, split: str, partial: SavedPartialPredictions, picture: bytes, made_of: Mapping[str, object]) -> None:
     """Save the partial predictions of an example and its image (PNG)."""
     path = path_of(run, split, partial.id)
     files.write_bytes(path.with_suffix(".png"), picture)
     files.write_bytes(path, msgspec.json.encode(msgspec.structs.replace(partial, made_of=dict(made_of))) + b"\n")
 
 
-def read(run: RunDir, split: str, made_of: Mapping[str, Any]) -> list[SavedPartialPredictions]:
-    """All of a split that were made from the same as its rows, sorted by id; damaged and outdated files are ignored."""
-    found = []
+def read(run: RunDir, split: str, made_of: Mapping[str, object]) -> list[SavedPartialPredictions]:
+    """The saved entries of a split with the same provenance as its rows, sorted by id; damaged and outdated files are ignored."""
+    entries = []
     for path in sorted(folder(run, split).glob("*.json")):
         try:
             partial = msgspec.json.decode(path.read_bytes(), type=SavedPartialPredictions)
@@ -140,5 +140,5 @@ def read(run: RunDir, split: str, made_of: Mapping[str, Any]) -> list[SavedParti
             continue
         current = all(partial.made_of.get(key) == made_of.get(key) for key in ("config", "checkpoint", "step", "data"))
         if current and path == path_of(run, split, partial.id):
-            found.append(partial)
-    return sorted(found, key=lambda partial: partial.id)
+            entries.append(partial)
+    return sorted(entries, key=lambda partial: partial.id)

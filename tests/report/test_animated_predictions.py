@@ -118,11 +118,11 @@ def test_everything_moves_in_step_and_rests_at_the_end(make_run: MakeRun, tmp_pa
 
 
 def test_few_steps_pause_and_then_move_many_move_without_a_pause() -> None:
-    held = keyframes(animation.moving(animation.Timeline("a", 3), "k", ["x:0", "x:5", "x:5"]))["a-k"]  # three seconds
+    held = keyframes(animation.interpolated_css(animation.Timeline("a", 3), "k", ["x:0", "x:5", "x:5"]))["a-k"]  # three seconds
     seconds = [(round(at / 100 * (3 + animation.PAUSE), 2), text) for at, text in held]
     assert seconds == [(0, "x:0"), (0.75, "x:0"), (1, "x:5"), (2, "x:5"), (5.6, "x:5")]
     many = animation.Timeline("a", 30)
-    flowing = keyframes(animation.moving(many, "k", [f"x:{i}" for i in range(30)]))["a-k"]
+    flowing = keyframes(animation.interpolated_css(many, "k", [f"x:{i}" for i in range(30)]))["a-k"]
     assert [at for at, _ in flowing[:-1]] == [many.percent(i) for i in range(30)]
 
 
@@ -186,10 +186,10 @@ def test_the_description_contains_the_last_fixation(make_run: MakeRun, boxes: bo
         assert description.endswith(f"{place}, {'inside' if inside else 'outside'} the true box")
         assert ("IoU" in description) == boxes
         assert '<rect class="t"' in figure.svg, "the true box, with or without a predicted one"
-        assert figure.marks == {"true", "fixation"} | ({"predicted"} if boxes else set())
+        assert figure.outlines == {"true", "fixation"} | ({"predicted"} if boxes else set())
     add_partial_predictions(run, [3], boxes=boxes)
     (figure,) = figures(report, "test", 0)
-    assert figure.marks == ({"true", "predicted"} if boxes else set())
+    assert figure.outlines == ({"true", "predicted"} if boxes else set())
     assert "last fixation" not in figure.svg
     assert "#ffdf3a" not in figure.svg, "a model without attention has no fixations"
 
@@ -199,10 +199,10 @@ def test_the_legend_has_what_is_outlined_and_nothing_else(make_run: MakeRun, tmp
     for fixations in (FIXATIONS, None):
         add_partial_predictions(run, [3], boxes=False, fixations=fixations)
         words = " ".join(page_of(write_report([str(run)], tmp_path / "report.html")).words)
-        assert ("window of the current fixation, its center marked, and the path to it" in words) == (fixations is not None)
-        assert ("less where they were seen coarsely" in words) == (fixations is not None)
+        assert ("window and center of the current fixation, and the path to it" in words) == (fixations is not None)
+        assert ("only at low resolution" in words) == (fixations is not None)
         assert "true box (solid)" not in words
-        assert "box as predicted by then" not in words
+        assert "predicted box at this step" not in words
 
 
 def test_the_veil_covers_what_has_not_been_read(make_run: MakeRun, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_two_runs_of_one_name_side_by_side(make_run: MakeRun, tmp_path: Path) ->
     assert page.cells["top1"][0] != page.cells["top1"][1]
     assert "The runs differ in 1 key:" in words
     assert "optim.lr" in words
-    assert "do not compare" not in words
+    assert "Do not compare" not in words
 
 
 def test_runs_of_different_data_have_a_notice(make_run: MakeRun, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_runs_of_different_data_have_a_notice(make_run: MakeRun, tmp_path: Path)
     for predictor in ("model", "whole_image", "median_box"):
         meta = prediction_table.meta_path(run.rows("test", predictor))
         files.write_json(meta, {**files.read_json(meta), "data": "other"})
-    assert "do not compare" in write_report([str(path) for path in runs], tmp_path / "report.html").read_text()
+    assert "Do not compare" in write_report([str(path) for path in runs], tmp_path / "report.html").read_text()
 
 
 def test_hostile_names_are_text(make_run: MakeRun, tmp_path: Path) -> None:
@@ -177,8 +177,8 @@ def test_many_classes_and_no_pictures(make_run: MakeRun, tmp_path: Path) -> None
     files.write_json(RunDir(path).model / "bundle.json", {"step": 2500})
     words = " ".join(page_of(write_report([str(path)], tmp_path / "report.html")).words)
     assert "the 30 most frequent of 40 classes" in words
-    assert "no picture was kept" in words
-    assert "No curves were saved" in words
+    assert "this image was not saved" in words
+    assert "The run has no log of its training" in words
 
 
 def test_outdated_rows_of_an_unfinished_run_are_refused(make_run: MakeRun, tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ def test_a_sequence_card_is_correct_where_sequence_accuracy_is_1(make_run: MakeR
     row = {"id": "a", "label": 0, "top_labels": [0], "top_scores": [0.9], "boxes": [right, left], "labels": [1, 0]}
     first, second = report.classes[:2]
     cases = [
-        ({**row, "pred_labels": [0, 1, 1]}, f"{first} {second}"), ({**row, "pred_labels": [1, 0]}, f"{second} {first}"),
+        ({**row, "pred_labels": [0, 1, 1]}, f"{first} {second}"),
+        ({**row, "pred_labels": [1, 0]}, f"{second} {first}"),
         ({**row, "pred_labels": [0]}, first),
         ({**row, "pred_labels": [0, 2], "boxes": [left], "labels": [0]}, first),
     ]  # fmt: skip
