@@ -17,9 +17,9 @@ from imgloc.data.batches.collate import collate
 from imgloc.data.batches.sampler import IndexSampler
 from imgloc.losses import box_l1
 from imgloc.runs import run_dir
+from imgloc.runs.metrics_log import read_metrics
 from imgloc.training import loop, non_finite, setup, step
 from imgloc.training.metric_queue import NonFiniteError
-from imgloc.runs.metrics_log import read_metrics
 from imgloc.training.preemption import StopRequest
 from tests import processes
 

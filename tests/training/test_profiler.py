@@ -11,7 +11,9 @@ from imgloc.training.profiler import PROFILED_STEPS, Profiler
 
 
 @pytest.mark.parametrize(("first", "count", "expected"), [(1, 25, [10, 20]), (1, 15, [10, 15]), (1, 5, [])])
-def test_the_trace_starts_and_stops_once(first: int, count: int, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trace_starts_and_stops_once(
+    first: int, count: int, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A run that ends within the profiled steps stops the trace at its end."""
     events, number = [], 0
     monkeypatch.setattr("jax.profiler.start_trace", lambda folder: events.append((number, folder)))

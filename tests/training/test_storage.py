@@ -18,9 +18,9 @@ from imgloc.cli import main
 from imgloc.errors import of_storage
 from imgloc.inference.bundle import write_bundle
 from imgloc.runs import run_dir
+from imgloc.runs.metrics_log import read_metrics
 from imgloc.training import checkpoint
 from imgloc.training.metric_writer import MetricWriter
-from imgloc.runs.metrics_log import read_metrics
 from tests import processes
 from tests.training.test_resume import assert_same_bits, step_saved
 
@@ -122,7 +122,9 @@ def test_a_read_only_folder_is_refused_for_writing_and_can_be_read(
     _, config = run_dir.open_run(str(finished))
     with pytest.raises(OSError, match="Read-only file system") as caught:
         write_bundle(finished / "model", config, classes=("0",), channels=1, step=60, variables={"params": {"a": np.zeros(3)}})
-    assert_one_line(of_storage(caught.value), f"cannot write '{finished / 'model'}", "choose a folder on a file system that is not read-only")
+    assert_one_line(
+        of_storage(caught.value), f"cannot write '{finished / 'model'}", "choose a folder on a file system that is not read-only"
+    )
 
     assert main.main(["train", *processes.TINY, "--workdir", str(finished)]) == 0
     assert "finished" in capsys.readouterr().out
