@@ -1,4 +1,4 @@
-"""Over many steps with worker processes, neither memory nor file handles grow. Minutes: run with -m slow."""
+"""Neither memory nor file handles grow over many steps with worker processes. Takes minutes: run with -m slow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEPS = 2000
 
 
 class Sample(NamedTuple):
-    """What a tree of processes holds."""
+    """The resources of a tree of processes."""
 
     step: int
     resident: int  # bytes, shared pages counted once for each process
@@ -26,17 +26,17 @@ class Sample(NamedTuple):
 
 
 def tree(root: int) -> list[int]:
-    """A process and all below it."""
+    """A process and all its descendants."""
     parents = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
         except OSError:
-            continue  # it has ended meanwhile
-    found = [root]
-    for process in found:
-        found += [child for child, parent in parents.items() if parent == process]
-    return found
+            continue  # the process has ended
+    members = [root]
+    for process in members:
+        members += [child for child, parent in parents.items() if parent == process]
+    return members
 
 
 def sample(root: int, step: int) -> Sample:
@@ -67,7 +67,7 @@ def test_neither_memory_nor_handles_grow_over_2000_steps_with_workers(saving: bo
             try:
                 samples.append(sample(process.pid, step))
             except (FileNotFoundError, ProcessLookupError):
-                continue  # a process that ended while it was looked at
+                continue  # the process ended during the sample
     _, err = process.communicate()
     assert process.returncode == 0, err
     print(*samples[:: max(1, len(samples) // 25)], sep="\n")
@@ -78,7 +78,7 @@ def test_neither_memory_nor_handles_grow_over_2000_steps_with_workers(saving: bo
     assert len(late) >= 5
     print(f"resident: {median(s.resident for s in early) / 2**20:.1f} then {median(s.resident for s in late) / 2**20:.1f} MiB")
     assert median(s.resident for s in late) - median(s.resident for s in early) < 8 * 2**20
-    # At rest: batches and saves under way hold some for a moment.
+    # The minimum: batches and saves in progress hold some for a moment.
     assert min(s.handles for s in late) <= min(s.handles for s in early) + 2
     assert min(s.threads for s in late) <= min(s.threads for s in early) + 2
     assert "leaked" not in err

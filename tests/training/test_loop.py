@@ -1,4 +1,4 @@
-"""When the loop's compiled calls end, and that dividing a run into calls of several steps changes nothing else."""
+"""The ends of compiled calls, and runs in calls of several steps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_calls_end_where_something_is_due(first: int, per_call: int, expected: l
         assert set(range(due, 31, due)) - set(range(first + 1)) <= set(ends)
 
 
-def test_without_evaluation_no_call_ends_for_it() -> None:
+def test_without_evaluation_calls_end_for_logging_and_saving_alone() -> None:
     training = schema.base().train
     training.update({"steps": 20, "log_every": 10, "save_every": 20, "eval_every": 0, "steps_per_call": 8})
     assert list(loop.call_ends(0, training)) == [8, 10, 18, 20]
@@ -48,7 +48,7 @@ def test_calls_of_several_steps_log_the_same_steps_and_resume_to_the_same_bits(t
     processes.train_here(*CALLS_OF_4, workdir=whole)
     ours, theirs = ([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (whole, tiny_run))
     assert [(r["step"], r["kind"], *r) for r in ours] == [(r["step"], r["kind"], *r) for r in theirs]
-    # Another program rounds otherwise; over 60 steps that grows.
+    # Another program rounds differently, and over 60 steps the difference grows.
     np.testing.assert_allclose([r["loss"] for r in ours[:2]], [r["loss"] for r in theirs[:2]], rtol=1e-4)
 
     assert processes.train_here(*CALLS_OF_4, workdir=stopped, stop=StopAt(5)) == "stopped"

@@ -1,4 +1,4 @@
-"""Optimizers and schedules against optax's own and their formulas."""
+"""Optimizers and schedules against those of optax and against their formulas."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ def assert_same(a: Any, b: Any) -> None:
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7), a, b)
 
 
-def test_adamw_is_optaxs() -> None:
+def test_adamw_equals_optax() -> None:
     section = optim(lr=0.1, weight_decay=0.05, b1=0.8, b2=0.9, eps=1e-5, schedule="constant", weight_decay_exclude=())
     assert_same(run(make_optimizer(section, 5)[0]), run(optax.adamw(0.1, b1=0.8, b2=0.9, eps=1e-5, weight_decay=0.05)))
     section = optim(lr=0.1, schedule="constant")
     assert_same(run(make_optimizer(section, 5)[0]), run(optax.adam(0.1)))
 
 
-def test_sgd_is_optaxs() -> None:
+def test_sgd_equals_optax() -> None:
     section = optim(name="sgd", lr=0.05, b1=0.7, schedule="constant")
     assert_same(run(make_optimizer(section, 5)[0]), run(optax.sgd(0.05, momentum=0.7)))
 
 
-def test_weight_decay_spares_what_is_excluded() -> None:
+def test_weight_decay_leaves_out_excluded_parameters() -> None:
     mask = weight_decay_mask(PARAMS, compile_patterns(("bias$", "scale$"), "exclude"))
     assert mask == {
         "Conv_0": {"kernel": True, "bias": False}, "BatchNorm_0": {"scale": False, "bias": False}, "scaled": {"kernel": True},
@@ -73,7 +73,7 @@ def test_weight_decay_spares_what_is_excluded() -> None:
     np.testing.assert_allclose(decayed["Conv_0"]["kernel"], plain["Conv_0"]["kernel"] - 0.1 * 0.5 * kernel, rtol=1e-5)
 
 
-def test_the_gradient_is_clipped_as_a_whole() -> None:
+def test_the_gradient_is_clipped_by_its_global_norm() -> None:
     section = optim(name="sgd", lr=1.0, b1=0.0, schedule="constant", clip_norm=0.5)
     transformation, _ = make_optimizer(section, 5)
     large = jax.tree.map(lambda p: 10 * p, PARAMS)
@@ -86,7 +86,7 @@ def test_the_gradient_is_clipped_as_a_whole() -> None:
     assert_same(updates, jax.tree.map(lambda g: -g, small))
 
 
-def test_cosine_schedule_is_its_formula() -> None:
+def test_the_cosine_schedule_follows_its_formula() -> None:
     _, schedule = make_optimizer(optim(lr=0.4, warmup_steps=10), 110)
     for step in (0, 3, 10, 35, 60, 109, 110, 500):
         done = min(1.0, (step - 10) / 100)
@@ -121,7 +121,7 @@ def test_unknown_names_are_refused() -> None:
         make_optimizer(optim(schedule="cosin"), 10)
 
 
-def test_a_bad_pattern_is_refused_in_one_line() -> None:
+def test_an_invalid_pattern_is_refused() -> None:
     transformation_of = optim(weight_decay=0.1, weight_decay_exclude=("(",))
     with pytest.raises(UserError, match="weight_decay_exclude"):
         make_optimizer(transformation_of, 10)[0].init(PARAMS)

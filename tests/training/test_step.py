@@ -1,4 +1,4 @@
-"""One step: reproducible, compiled once, the same in parts as in whole, able to learn."""
+"""One step: reproducible, compiled once, the same in parts as in whole, able to learn; and its batch transforms."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
+from ml_collections import ConfigDict
 
 from imgloc import boxes
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
+from imgloc.data.batch_transforms import horizontal_flip
 from imgloc.data.batches import pipeline
 from imgloc.data.batches.collate import collate
 from imgloc.data.sources.scattered_digits import source
@@ -22,16 +25,17 @@ from imgloc.devices import mesh, runtime
 from imgloc.models import recurrent, second_look
 from imgloc.nn.apply import predict_step
 from imgloc.training import checkpoint, setup, step
-from imgloc.training.objective import WeightedLoss, batch_loss, make_losses
+from imgloc.training.objective import WeightedLoss, make_losses
 from imgloc.types import Batch, InputSpec
+from tests import processes
+from tests.several_devices import StopAt
+from tests.training.test_resume import assert_same_bits
 
 SHAPE = (64, 64, 1)
-STEPS_BY_HEART = 160
+STEPS_TO_MEMORIZE = 160
 
 
 def losses(*names: str) -> tuple[WeightedLoss, ...]:
-    from ml_collections import ConfigDict
-
     entries = {name: {"name": name, "weight": 4.0 if name == "box_l1" else 1.0} for name in names}
     return make_losses(ConfigDict(entries))
 
@@ -42,7 +46,7 @@ def batch_of(size: int, start: int = 0) -> Batch:
 
 
 def recipe_losses() -> tuple[WeightedLoss, ...]:
-    """Those of the second look's recipe: the first box is taught too, or the second look never sees the object."""
+    """The losses of the recipe of `second_look`, which supervise the first box too; else the second look never sees the object."""
     return make_losses(resolve(read_recipe("configs/digits_cnn.py")).losses)
 
 
@@ -58,39 +62,39 @@ def make(model: Any, ema_decay: float = 0.0, optimizer: Any = None, **options: A
 
 @functools.cache
 def tiny_second_look() -> tuple[Any, Any]:
-    """With dropout and jitter; compiled once for all tests."""
+    """A model with dropout and jitter; compiled once for all tests."""
     return make(second_look.Model(num_classes=10, **second_look.TINY))
 
 
 @functools.cache
 def tiny_recurrent() -> tuple[Any, Any]:
-    """With averages, by gradient descent; compiled once for all tests."""
+    """A model with moving averages, trained by gradient descent; compiled once for all tests."""
     return make(recurrent.Model(num_classes=10, **recurrent.TINY), ema_decay=0.5, optimizer=optax.sgd(0.1))
 
 
-def test_the_second_step_does_not_compile_again_nor_another_seed_nor_a_resumed_run(tmp_path: Path) -> None:
+def test_the_second_step_another_seed_and_a_resumed_run_do_not_compile_again(tmp_path: Path) -> None:
     overrides = ["--config.model.name=tests.small_cnn", "--config.optim.ema=0.9", "--config.train.batch_size=8"]
     config = resolve(read_recipe("configs/digits_three_layer_cnn.py"), overrides)
-    parts = setup.set_up(config)
+    training_setup = setup.set_up(config)
     with checkpoint.open_manager(tmp_path) as manager:
         for seed in (0, 1):
             config.seed = seed
-            state = setup.initial_state(config, parts)
+            state = setup.initial_state(config, training_setup)
             for number in range(3):
-                state, _ = parts.train_step(state, mesh.put_batch(batch_of(8, 8 * number), parts.devices))
-        checkpoint.save(manager, state, score=None)
+                state, _ = training_setup.train_step(state, mesh.put_batch(batch_of(8, 8 * number), training_setup.devices))
+        checkpoint.save(manager, state)
         manager.wait_until_finished()
-        restored = setup.last_state(config, parts, manager)
+        restored = setup.last_state(config, training_setup, manager)
     assert int(restored.step) == 3
-    parts.train_step(restored, mesh.put_batch(batch_of(8), parts.devices))
-    assert parts.train_step._cache_size() == 1
+    training_setup.train_step(restored, mesh.put_batch(batch_of(8), training_setup.devices))
+    assert training_setup.train_step._cache_size() == 1
 
 
-def test_the_quickstart_model_answers_the_same_for_any_batch_size() -> None:
+def test_the_quickstart_model_predicts_the_same_for_any_batch_size() -> None:
     model = second_look.Model(num_classes=10)
     init, _ = make(model)
     rng, start = np.random.default_rng(0), jax.device_get(step.eval_variables(init(0)))
-    moved = jax.tree.map(lambda a: a + 0.05 * rng.standard_normal(a.shape, np.float32), start["params"])  # zeros hide much
+    moved = jax.tree.map(lambda a: a + 0.05 * rng.standard_normal(a.shape, np.float32), start["params"])  # zeros would hide differences
     variables = {**start, "params": moved}
     predict = jax.jit(functools.partial(predict_step, model=model))
     images = batch_of(16).images_bxhxwxc
@@ -102,19 +106,19 @@ def test_the_quickstart_model_answers_the_same_for_any_batch_size() -> None:
     assert np.abs(np.diff(together["box"], axis=0)).max() > 1e-3
 
 
-def test_eight_images_are_learned_by_heart() -> None:
-    """By gradients that are numbers however little is optimized.
+def test_eight_images_can_be_memorized() -> None:
+    """With finite gradients however little the compiler optimizes.
 
-    Seen to be none with `x.max(axis=(1, 2))` in the model: its gradient looked for the maximum in x computed anew, in other bits.
+    They were NaN with `x.max(axis=(1, 2))` in the model: its gradient searched for the maximum in x computed again, with other bits.
     """
     model = second_look.Model(num_classes=10, stem=(8, 16), middle=16, deep=32, look=(8, 16, 16), hidden=32, dropout=0.0, jitter=0.0)
     optimizer = optax.adam(6e-3)
     init, _ = make(model, optimizer=optimizer)
     one = functools.partial(step.train_step, model=model, losses=recipe_losses(), optimizer=optimizer, ema_decay=0.0)
-    hasty = jax.jit(one, compiler_options={"xla_backend_optimization_level": 0})
+    unoptimized = jax.jit(one, compiler_options={"xla_backend_optimization_level": 0})
     state, batch, norms = init(0), batch_of(8), []
-    for _ in range(STEPS_BY_HEART):
-        state, metrics = hasty(state, batch)
+    for _ in range(STEPS_TO_MEMORIZE):
+        state, metrics = unoptimized(state, batch)
         norms.append(metrics["grad_norm"])
     assert np.isfinite(norms).all()
     outputs = jax.jit(functools.partial(predict_step, model=model))(step.eval_variables(state), batch.images_bxhxwxc)
@@ -122,7 +126,7 @@ def test_eight_images_are_learned_by_heart() -> None:
     assert np.array_equal(np.argmax(outputs["logits"], axis=-1), batch.label_b)
 
 
-def test_a_step_depends_on_its_number_and_seed_alone() -> None:
+def test_a_step_depends_only_on_its_number_and_its_seed() -> None:
     init, one = tiny_second_look()
     batch = batch_of(8)
     first, again = one(init(0), batch), one(init(0), batch)
@@ -134,7 +138,7 @@ def test_a_step_depends_on_its_number_and_seed_alone() -> None:
 
 def test_accumulated_gradients_are_those_of_the_whole_batch() -> None:
     init, whole = tiny_recurrent()
-    _, parts = make(recurrent.Model(num_classes=10, **recurrent.TINY), ema_decay=0.5, optimizer=optax.sgd(0.1), accumulate=4)
+    _, parts = make(recurrent.Model(num_classes=10, **recurrent.TINY), ema_decay=0.5, optimizer=optax.sgd(0.1), grad_accum_steps=4)
     a, ma = whole(init(0), batch_of(8))
     b, mb = parts(init(0), batch_of(8))
     for x, y in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
@@ -148,8 +152,8 @@ def test_padding_changes_neither_loss_nor_gradient() -> None:
     init, one = tiny_recurrent()
     batch = batch_of(6)
     padded = collate([source("train", seed=0)[i] for i in range(6)], 8, InputSpec(SHAPE))
-    rubbish = padded._replace(boxes_bxnx4=np.where(padded.example_mask_b[:, None, None], padded.boxes_bxnx4, np.float32(7.0)))
-    a, b = one(init(0), batch), one(init(0), rubbish)
+    padded_with_sevens = padded._replace(boxes_bxnx4=np.where(padded.example_mask_b[:, None, None], padded.boxes_bxnx4, np.float32(7.0)))
+    a, b = one(init(0), batch), one(init(0), padded_with_sevens)
     np.testing.assert_allclose(a[1]["loss"], b[1]["loss"], rtol=1e-5)
     for x, y in zip(jax.tree.leaves(a[0].params), jax.tree.leaves(b[0].params), strict=True):
         np.testing.assert_allclose(x, y, atol=1e-6)
@@ -177,12 +181,6 @@ def test_bfloat16_computes_in_it_and_keeps_float32_parameters() -> None:
     assert loss == pytest.approx(exact_loss, rel=0.03)
 
 
-def test_a_loss_of_another_shape_is_refused() -> None:
-    wrong = WeightedLoss("scalar", 1.0, lambda outputs, batch: jnp.float32(0.0))
-    with pytest.raises(ValueError, match="one number an example"):
-        batch_loss({}, batch_of(2), [wrong])
-
-
 def test_steps_are_the_same_bits_however_they_are_divided_into_calls() -> None:
     init, one = tiny_recurrent()
     several = jax.jit(functools.partial(step.train_steps, one_step=one))
@@ -208,3 +206,83 @@ def test_steps_are_the_same_bits_however_they_are_divided_into_calls() -> None:
     assert int(whole[0].step) == 6
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), whole[0].params, state.params)
     np.testing.assert_allclose(whole[1], losses_seen, rtol=1e-4, atol=1e-5)
+
+
+class Linear(nn.Module):
+    """The smallest model with logits and a box."""
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+        x = nn.Dense(14)(images.reshape(images.shape[0], -1))
+        return {"logits": x[:, :10], "box": nn.sigmoid(x[:, 10:])}
+
+
+def transform_calls(state: step.TrainState, batch: Batch, **options: Any) -> list[tuple[list[int], Batch]]:
+    """The key data and the batch of each of two batch transforms in one step."""
+    calls = []
+
+    def record(batch: Batch, key: jax.Array) -> Batch:
+        calls.append((jax.random.key_data(key).tolist(), batch))
+        return batch
+
+    step.train_step(
+        state, batch, model=Linear(), losses=losses("cross_entropy"), optimizer=optax.sgd(0.1), batch_transforms=(record, record), **options
+    )
+    return calls
+
+
+def test_the_keys_of_batch_transforms_depend_only_on_seed_step_and_index() -> None:
+    init, _ = make(Linear(), optimizer=optax.sgd(0.1))
+
+    def keys(seed: int, number: int, batch: Batch, **options: Any) -> list[list[int]]:
+        state = init(seed)._replace(step=jnp.int32(number))
+        return [key for key, _ in transform_calls(state, batch, **options)]
+
+    batch = batch_of(8)
+    seeds_and_steps = [(0, 0), (0, 5), (1, 0), (1, 5)]
+    all_keys = [keys(seed, number, batch) for seed, number in seeds_and_steps]
+    expected = [
+        [jax.random.key_data(jax.random.fold_in(step.step_key(seed, "batch_transform", number), index)).tolist() for index in (0, 1)]
+        for seed, number in seeds_and_steps
+    ]
+    assert all_keys == expected
+    assert len({tuple(key) for pair in all_keys for key in pair}) == 8
+    assert keys(1, 5, batch_of(4, start=8)) == keys(1, 5, batch, grad_accum_steps=4) == all_keys[-1]
+
+
+def test_with_accumulated_gradients_batch_transforms_see_the_whole_batch() -> None:
+    init, _ = make(Linear(), optimizer=optax.sgd(0.1))
+    batch = batch_of(8)
+    for _, seen in transform_calls(init(0), batch, grad_accum_steps=4):
+        jax.tree.map(np.testing.assert_array_equal, seen, batch)
+
+
+def test_without_batch_transforms_a_step_gives_the_same_bits_as_before() -> None:
+    init, one = tiny_recurrent()
+    model, batch = recurrent.Model(num_classes=10, **recurrent.TINY), batch_of(8)
+    expected = one(init(0), batch)
+    for transforms in ((), (lambda batch, key: batch,)):
+        _, same = make(model, ema_decay=0.5, optimizer=optax.sgd(0.1), batch_transforms=transforms)
+        jax.tree.map(np.testing.assert_array_equal, same(init(0), batch), expected)
+
+
+def test_a_step_learns_from_the_transformed_batch() -> None:
+    init, one = make(Linear(), optimizer=optax.sgd(0.1))
+    _, flipping = make(Linear(), optimizer=optax.sgd(0.1), batch_transforms=(horizontal_flip.transform,))
+    batch, state = batch_of(8), init(0)
+    key = jax.random.fold_in(step.step_key(0, "batch_transform", 0), 0)
+    flipped = horizontal_flip.transform(batch, key)
+    assert not np.array_equal(flipped.images_bxhxwxc, batch.images_bxhxwxc)
+    after, metrics = flipping(state, batch)
+    expected, expected_metrics = one(state, flipped)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), (after, metrics), (expected, expected_metrics))
+    assert abs(float(one(state, batch)[1]["loss/box_l1"]) - float(metrics["loss/box_l1"])) > 1e-4
+
+
+def test_a_resumed_run_with_batch_transforms_ends_with_the_same_bits(tmp_path: Path) -> None:
+    short = ("--config.train.steps=12", "--config.train.log_every=3", "--config.train.eval_every=6", "--config.train.save_every=6")
+    arguments = (*processes.TINY, *short, "--config.data.batch_transforms=('horizontal_flip',)")
+    processes.train_here(*arguments, workdir=tmp_path / "whole")
+    assert processes.train_here(*arguments, workdir=tmp_path / "stopped", stop=StopAt(7)) == "stopped"
+    assert processes.train_here(*arguments, workdir=tmp_path / "stopped") == "finished"
+    assert_same_bits(tmp_path / "stopped", tmp_path / "whole")

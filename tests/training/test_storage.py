@@ -1,4 +1,4 @@
-"""No room, read-only folders, limits: one line that says what, where and what to do; what was saved stays good."""
+"""Full disks, read-only folders and limits: one line with the problem, the place and the remedy; saved files stay intact."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import pytest
 
 import imgloc
 from imgloc.cli import main
+from imgloc.errors import of_storage
+from imgloc.inference.bundle import write_bundle
 from imgloc.runs import run_dir
 from imgloc.runs.metrics_log import read_metrics
 from imgloc.training import checkpoint
@@ -25,7 +27,7 @@ from tests.training.test_resume import assert_same_bits, step_saved
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """a file system of its own of 8 MiB; skips where this process may not mount one."""
+    """A separate file system of 8 MiB; skips where this process may not mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()
     try:
@@ -41,7 +43,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """A file that takes all the room that is left."""
+    """A file that takes all free space."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:
@@ -49,7 +51,7 @@ def fill(folder: Path) -> Path:
                 pass
         except OSError:
             return ballast
-    raise AssertionError("the disk has no end")
+    raise AssertionError("the disk never fills up")
 
 
 def assert_one_line(text: str, *contains: str) -> None:
@@ -58,7 +60,7 @@ def assert_one_line(text: str, *contains: str) -> None:
         assert part in text
 
 
-def test_a_disk_that_fills_up_ends_training_in_a_line_and_the_run_goes_on_when_there_is_room(
+def test_a_full_disk_ends_training_with_one_line_and_the_run_resumes_when_there_is_room(
     disk: Path, tmp_path: Path, tiny_run: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workdir = disk / "run"
@@ -75,14 +77,14 @@ def test_a_disk_that_fills_up_ends_training_in_a_line_and_the_run_goes_on_when_t
     assert "Exception" not in err
     last = err.splitlines()[-1]
     assert str(workdir) in last
-    assert "No space left on device; free some space there; then the same command goes on" in last
+    assert "No space left on device; free some space there; then the same command resumes" in last
 
     full = main.main(["evaluate", str(workdir)]), main.main(["report", str(tiny_run), "--out", str(disk / "report.html")])
     assert full == (2, 2)
     for line in capsys.readouterr().err.splitlines():
         assert_one_line(line, "cannot write", str(disk), "No space left on device; free some space")
     with checkpoint.open_manager(run_dir.RunDir(workdir).checkpoints, read_only=True) as manager:
-        assert manager.latest_step() in (20, 30, 40, 50)  # and no step that is half written
+        assert manager.latest_step() in (20, 30, 40, 50)  # whole checkpoints only
     predict, _ = imgloc.load(workdir)
     assert len(predict([np.zeros((64, 64), np.uint8)])) == 1
 
@@ -91,16 +93,16 @@ def test_a_disk_that_fills_up_ends_training_in_a_line_and_the_run_goes_on_when_t
     assert_same_bits(workdir, tiny_run)
 
 
-def test_a_disk_without_room_at_the_start_is_told(disk: Path, cache: Path) -> None:
+def test_a_disk_that_is_full_at_the_start_is_refused(disk: Path, cache: Path) -> None:
     fill(disk)
     done = processes.run("train", *processes.TINY, "--workdir", str(disk / "run"), cache=cache, code=2)
     assert_one_line(done.stderr, "--workdir: cannot write", "No space left on device; free some space there")
 
 
-def test_a_read_only_folder_is_told_and_can_be_used(
+def test_a_read_only_folder_is_refused_for_writing_and_can_be_read(
     disk: Path, evaluated_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Root writes through permissions, so it is the file system that is read-only."""
+    """The file system is read-only, because root ignores permissions."""
     finished, unfinished = disk / "finished", disk / "unfinished"
     for folder in (finished, unfinished):
         shutil.copytree(evaluated_run, folder, ignore=shutil.ignore_patterns("thumbnails"))
@@ -117,6 +119,12 @@ def test_a_read_only_folder_is_told_and_can_be_used(
         assert main.main(command) == 2, command
         assert_one_line(capsys.readouterr().err, "cannot write", str(disk), "Read-only file system; choose a folder")
     assert sorted(path.name for path in disk.iterdir()) == ["finished", "unfinished"]
+    _, config = run_dir.open_run(str(finished))
+    with pytest.raises(OSError, match="Read-only file system") as caught:
+        write_bundle(finished / "model", config, classes=("0",), channels=1, step=60, variables={"params": {"a": np.zeros(3)}})
+    assert_one_line(
+        of_storage(caught.value), f"cannot write '{finished / 'model'}", "choose a folder on a file system that is not read-only"
+    )
 
     assert main.main(["train", *processes.TINY, "--workdir", str(finished)]) == 0
     assert "finished" in capsys.readouterr().out
@@ -124,43 +132,47 @@ def test_a_read_only_folder_is_told_and_can_be_used(
     assert imgloc.load(finished).classes == tuple("0123456789")
 
 
-def test_a_checkpoint_that_cannot_be_written_is_told_and_does_not_count(tmp_path: Path, tiny_run: Path, cache: Path) -> None:
-    """By a limit on the size of files, which needs no rights: Orbax's threads meet it behind the training."""
+@pytest.mark.parametrize(("limit", "place"), [(8, "model/variables.safetensors"), (16, "checkpoints")])
+def test_a_model_or_checkpoint_that_cannot_be_written_is_one_line_and_does_not_count(
+    limit: int, place: str, tmp_path: Path, tiny_run: Path, cache: Path
+) -> None:
+    """A limit on the size of files (KiB) needs no rights. Orbax's threads reach it while training continues."""
     workdir = tmp_path / "run"
     command = [sys.executable, "-m", "imgloc", "train", *processes.TINY, "--workdir", str(workdir)]
     done = subprocess.run(
-        ["bash", "-c", 'ulimit -f 16; exec "$@"', "bash", *command],
+        ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "bash", *command],
         cwd=processes.ROOT, env=processes.environment(cache), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert "File too large; raise the limit on the size of files" in done.stderr.splitlines()[-1]
+    assert str(workdir / place) in done.stderr.splitlines()[-1]
     assert not [path for path in (workdir / "checkpoints").iterdir() if path.name.isdigit()]
     processes.run("train", *processes.TINY, "--workdir", str(workdir), cache=cache)
     assert_same_bits(workdir, tiny_run)
 
 
-def test_a_journal_that_cannot_be_written_names_its_file_and_is_whole_again_when_opened(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_names_its_file_and_is_whole_after_reopening(tmp_path: Path) -> None:
     run = run_dir.RunDir(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with pytest.raises(OSError, match=str(tmp_path)) as caught, MetricWriter(run, 0) as journal:  # noqa: PT012
+    with pytest.raises(OSError, match=str(tmp_path)) as caught, MetricWriter(run, 0) as writer:  # noqa: PT012
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
             for step in range(1, 100):
-                journal.add(step, "train", {"loss": 1.0})
-            journal.flush()
+                writer.add(step, "train", {"loss": 1.0})
+            writer.flush()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.strerror == "File too large"
     written = len(read_metrics(run.metrics))
     assert 10 < written < 99
-    with MetricWriter(run, written - 1) as journal:
-        journal.add(written, "train", {"loss": 2.0})
+    with MetricWriter(run, written - 1) as writer:
+        writer.add(written, "train", {"loss": 2.0})
     assert [record["step"] for record in read_metrics(run.metrics)] == list(range(1, written + 1))
     assert len(list(run.events.iterdir())) == 1
 
 
-def test_output_that_cannot_be_written_is_told_in_a_line(evaluated_run: Path, tmp_path: Path) -> None:
+def test_output_that_cannot_be_written_is_one_line(evaluated_run: Path, tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "imgloc", "report", str(evaluated_run), "--out", str(tmp_path / "report.html")],
