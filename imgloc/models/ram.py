@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc import boxes
-from imgloc.errors import UserError, check_at_least, chosen
+from imgloc.errors import UserError, check_at_least, look_up
 from imgloc.models.policies import gaussian, learned, transformer, uniform
 from imgloc.models.policies.policy import Policy, PolicyInput, encode_location
 from imgloc.types import MAX_MOMENTS, Outputs
@@ -93,7 +93,7 @@ class Model(nn.Module):
     def _check_fields(self, glimpses: int) -> None:
         check_at_least(1, glimpses=self.glimpses, size=self.size, scales=self.scales, units=self.units, glimpse_hidden=self.glimpse_hidden)
         check_at_least(0, num_rollouts=self.num_rollouts, labels=self.labels, context=self.context)
-        policy = chosen("policy (model.policy)", self.policy, POLICIES)
+        policy = look_up("policy (model.policy)", self.policy, POLICIES)
         if glimpses > MAX_MOMENTS:
             raise UserError(f"model.glimpses, times model.labels, must be at most {MAX_MOMENTS}, got {glimpses}")
         if self.context and not policy.learns_from_reward:

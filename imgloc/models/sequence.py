@@ -12,7 +12,7 @@ from flax import linen as nn
 from flax.core import freeze
 from jaxtyping import Array, Float
 
-from imgloc.errors import chosen
+from imgloc.errors import look_up
 from imgloc.nn.cell import Cell, freeze_cell
 from imgloc.nn.partial_predictions import broadcast_to_batch, evenly_spaced_steps, seen_by_step, with_final_prediction
 from imgloc.nn.scan_order import image_to_sequence, scan_steps
@@ -55,7 +55,7 @@ class Model(nn.Module):
         states = stack(sequence, train=train)
         last = _last_bidirectional if self.bidirectional else _last
         poolings = {"last": (last, _last_by_step), "mean": (_mean, _mean_by_step)}
-        pool, pool_by_step = chosen("pooling (model.pooling)", self.pooling, poolings)
+        pool, pool_by_step = look_up("pooling (model.pooling)", self.pooling, poolings)
         classes = nn.Dense(self.num_classes, kernel_init=nn.initializers.glorot_uniform(), name="classes")
         logits = classes(pool(states))
         outputs = {"logits": logits, "features": {"states": states}}

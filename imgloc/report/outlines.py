@@ -97,7 +97,7 @@ def static_fixation_path(fixations: Sequence[Box], size: Size) -> str:
 
 def _clipped_windows(fixations: Sequence[Box]) -> list[list[float]]:
     """The parts of windows inside the image; a window completely outside has size 0 and is not drawn."""
-    windows: list[list[float]] = boxes.clipped(np.asarray(fixations, np.float64)).tolist()
+    windows: list[list[float]] = boxes.clip_to_image(np.asarray(fixations, np.float64)).tolist()
     return windows
 
 

@@ -62,7 +62,7 @@ def write_pictures(report: RunReport, split: str, folder: Path, prefix: str = ""
     return list(pictures)
 
 
-def own_picture(partial: SavedPartialPredictions, png: bytes, classes: Sequence[str]) -> str:
+def standalone_picture(partial: SavedPartialPredictions, png: bytes, classes: Sequence[str]) -> str:
     """An SVG file for an image without annotation."""
     timeline = Timeline("partial-0-0", len(partial.seen))
     return standalone_svg(AnimatedExample(partial, {"label": -1}, png, dict(enumerate(classes)), timeline))

@@ -71,7 +71,7 @@ def folder(run: RunDir, split: str) -> Path:
     return run.path / "partial_predictions" / split
 
 
-def summarized(example_id: str, why: str, partial: Outputs, content_4: FloatArray, label: int) -> SavedPartialPredictions:
+def summarize(example_id: str, why: str, partial: Outputs, content_4: FloatArray, label: int) -> SavedPartialPredictions:
     """The entry for one example from its output `partial_predictions`: NumPy arrays without the axis b, boxes in [0, 1] of the image.
 
     The true class `label` is among the classes. Raises UserError if an array contains NaN or infinity.

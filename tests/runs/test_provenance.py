@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from imgloc.runs import provenance as provenances
-from imgloc.runs.provenance import command_line, commit, provenance
+from imgloc.runs.provenance import command_line, git_commit, make_provenance
 
 
 def test_provenance_contains_what_results_may_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = provenance({"train": "abc"}, ["cpu:0"], {"data": 1, "fsdp": 1, "processes": 1}, "f00d")
+    stored = make_provenance({"train": "abc"}, ["cpu:0"], {"data": 1, "fsdp": 1, "processes": 1}, "f00d")
     json.dumps(stored, allow_nan=False)
     assert stored["config"] == "f00d"
     assert stored["data"] == {"train": "abc"}
@@ -41,9 +41,9 @@ def test_the_commit_is_of_the_working_tree_of_the_package(tmp_path: Path, monkey
     module.write_text("")
     monkeypatch.setattr(provenances, "__file__", str(module))
     git(tmp_path, "init", "-q")
-    assert commit() == {"commit": "unknown", "dirty": False}  # in a repository that does not track it
+    assert git_commit() == {"commit": "unknown", "dirty": False}  # in a repository that does not track it
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "one")
-    assert commit() == {"commit": git(tmp_path, "rev-parse", "HEAD"), "dirty": False}
+    assert git_commit() == {"commit": git(tmp_path, "rev-parse", "HEAD"), "dirty": False}
     module.write_text("changed = True\n")
-    assert commit()["dirty"] is True
+    assert git_commit()["dirty"] is True

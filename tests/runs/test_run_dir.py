@@ -45,22 +45,22 @@ def test_thumbnails_of_examples_with_long_ids_have_distinct_names(letter: str, t
 
 def test_states(tmp_path: Path) -> None:
     config = configs.base()
-    assert run_dir.state(RunDir(tmp_path / "absent"), config) == "new"
+    assert run_dir.run_state(RunDir(tmp_path / "absent"), config) == "new"
     (tmp_path / "empty").mkdir()
-    assert run_dir.state(RunDir(tmp_path / "empty"), config) == "new"
+    assert run_dir.run_state(RunDir(tmp_path / "empty"), config) == "new"
     run = saved(tmp_path / "run", config)
-    assert run_dir.state(run, config) == "unfinished"
+    assert run_dir.run_state(run, config) == "unfinished"
     files.write_json(run.finished, {"last": 10, "best": 5})
-    assert run_dir.state(run, config) == "finished"
+    assert run_dir.run_state(run, config) == "finished"
     assert not (tmp_path / "absent").exists()  # creates nothing
 
 
 def test_other_files_and_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    assert_refused(lambda: run_dir.state(RunDir(tmp_path / "file"), configs.base()), "is a file")
+    assert_refused(lambda: run_dir.run_state(RunDir(tmp_path / "file"), configs.base()), "is a file")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("x")
-    assert_refused(lambda: run_dir.state(RunDir(tmp_path / "thesis"), configs.base()), "contains other files")
+    assert_refused(lambda: run_dir.run_state(RunDir(tmp_path / "thesis"), configs.base()), "contains other files")
 
 
 def test_a_run_of_another_config_is_refused_with_the_difference(tmp_path: Path) -> None:
@@ -70,14 +70,14 @@ def test_a_run_of_another_config_is_refused_with_the_difference(tmp_path: Path) 
     other = configs.base()
     other.model.name = "second_look"
     other.optim.lr = 0.5
-    assert_refused(lambda: run_dir.state(run, other), "optim.lr is 0.001 there and 0.5 here")
+    assert_refused(lambda: run_dir.run_state(run, other), "optim.lr is 0.001 there and 0.5 here")
     elsewhere = ConfigDict(config.to_dict())
     elsewhere.devices.fsdp = 4
-    assert run_dir.state(run, elsewhere) == "unfinished"  # a run may continue on other devices
+    assert run_dir.run_state(run, elsewhere) == "unfinished"  # a run may continue on other devices
     third = ConfigDict(config.to_dict())
     third.model.width = 3
-    assert_refused(lambda: run_dir.state(run, third), "model.width", "absent", "3")
-    assert_refused(lambda: run_dir.state(run, configs.base()), "model.name is 'second_look' there and '' here")
+    assert_refused(lambda: run_dir.run_state(run, third), "model.width", "absent", "3")
+    assert_refused(lambda: run_dir.run_state(run, configs.base()), "model.name is 'second_look' there and '' here")
 
 
 def test_open_run(tmp_path: Path) -> None:
@@ -96,12 +96,12 @@ def test_a_damaged_config_json_is_refused_in_one_line(tmp_path: Path, content: s
     run = saved(tmp_path / "run", configs.base())
     run.config.write_text(content)
     assert_refused(lambda: run_dir.open_run(str(run.path)), "config.json")
-    assert_refused(lambda: run_dir.state(run, configs.base()), "config.json")
+    assert_refused(lambda: run_dir.run_state(run, configs.base()), "config.json")
 
 
 def test_a_folder_whose_name_is_not_utf8_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9")
-    assert_refused(lambda: run_dir.state(RunDir(folder), ConfigDict()), "is not UTF-8")
+    assert_refused(lambda: run_dir.run_state(RunDir(folder), ConfigDict()), "is not UTF-8")
     assert_refused(lambda: run_dir.open_run(str(folder)), "is not UTF-8")
     assert not folder.exists()
 

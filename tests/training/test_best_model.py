@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
 from imgloc.devices import mesh
-from imgloc.errors import of_storage
+from imgloc.errors import storage_message
 from imgloc.inference.bundle import read_bundle
 from imgloc.runs.run_dir import RunDir
 from imgloc.training.best_model import best_step, is_out_of_patience, write_model
@@ -191,6 +191,6 @@ def test_a_bundle_that_cannot_be_written_names_its_file_in_one_line(tmp_path: Pa
     run.folder.model.write_text("a file in place of the folder")
     with pytest.raises(OSError, match="File exists") as caught:
         run.write(10)
-    message = of_storage(caught.value)
+    message = storage_message(caught.value)
     assert f"{run.folder.model}" in message
     assert "\n" not in message

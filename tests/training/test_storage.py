@@ -15,7 +15,7 @@ import pytest
 
 import imgloc
 from imgloc.cli import main
-from imgloc.errors import of_storage
+from imgloc.errors import storage_message
 from imgloc.inference.bundle import write_bundle
 from imgloc.runs import run_dir
 from imgloc.runs.metrics_log import read_metrics
@@ -123,7 +123,7 @@ def test_a_read_only_folder_is_refused_for_writing_and_can_be_read(
     with pytest.raises(OSError, match="Read-only file system") as caught:
         write_bundle(finished / "model", config, classes=("0",), channels=1, step=60, variables={"params": {"a": np.zeros(3)}})
     assert_one_line(
-        of_storage(caught.value), f"cannot write '{finished / 'model'}", "choose a folder on a file system that is not read-only"
+        storage_message(caught.value), f"cannot write '{finished / 'model'}", "choose a folder on a file system that is not read-only"
     )
 
     assert main.main(["train", *processes.TINY, "--workdir", str(finished)]) == 0
