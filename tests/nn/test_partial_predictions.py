@@ -14,8 +14,7 @@ from imgloc.models import localizer, recurrent, sequence
 from imgloc.models.backbones import conv_lstm
 from imgloc.nn import partial_predictions
 from imgloc.nn.apply import apply_train, predict_step
-from imgloc.types import DICT_OUTPUTS
-from tests.test_contracts import some_batch
+from imgloc.types import DICT_OUTPUTS, Batch
 
 IMAGES = np.random.default_rng(0).random((2, 6, 5, 1), np.float32)
 
@@ -129,7 +128,8 @@ def cost(model: Any, variables: Any, images: Any, *, scored: bool) -> float:
 @pytest.mark.parametrize("kind", [sequence, recurrent])
 def test_training_and_scoring_do_not_compute_them(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, variables, _ = built(kind)
-    batch = some_batch()._replace(images_bxhxwxc=(255 * IMAGES).astype(np.uint8))
+    boxes, one = np.zeros((2, 1, 4), np.float32), np.ones((2, 1), bool)
+    batch = Batch((255 * IMAGES).astype(np.uint8), boxes, np.zeros((2, 1), np.int32), one, np.zeros(2, np.int32), one[:, 0], boxes[:, 0])
     given = model, variables, batch.images_bxhxwxc
     whole, without = cost(*given, scored=False), cost(*given, scored=True)
     training = functools.partial(apply_train, variables["params"], {}, batch, model=model)
