@@ -71,14 +71,19 @@ def test_every_command_knows_the_task_of_the_examples(copy: Path, cache: Path) -
     assert "2 of 2 points finished" in printed["sweep"]
 
 
-def test_the_example_cell_drifts_towards_what_it_reads(copy: Path, cache: Path) -> None:
+def test_the_example_cell_computes_its_equation(copy: Path, cache: Path) -> None:
     code = """
 import jax, numpy as np
 from imgloc.nn.cell import make_layer
 x, mask = np.ones((1, 5, 2), np.float32), np.array([[True, True, False, True, True]])
 states, variables = make_layer({"name": "leaky", "rate": 0.25}, 3).init_with_output(jax.random.key(0), x, mask)
-target = np.tanh(x[0, 0] @ variables["params"]["Dense_0"]["kernel"])
-np.testing.assert_allclose(states[0], target * (1 - 0.75 ** np.array([1, 2, 2, 3, 4]))[:, None], rtol=1e-5)
+params = variables["params"]
+h, expected = np.zeros(3), []
+for step in range(5):
+    if mask[0, step]:
+        h = h + 0.25 * (np.tanh(x[0, step] @ params["kernel"] + h @ params["recurrent_kernel"] + params["bias"]) - h)
+    expected.append(h)
+np.testing.assert_allclose(states[0], expected, rtol=1e-5)
 """
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=copy, env=processes.environment(cache), capture_output=True, text=True, check=False)

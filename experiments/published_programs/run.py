@@ -22,12 +22,12 @@ from imgloc import files
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 RUNS = ROOT / "runs" / "published_programs"
-ELMAN = "--config.model.cell.name=elman"  # with relu, as the recipe's LSTM
+ELMAN = ("--config.model.cell.name=elman", "--config.model.cell.activation=relu")  # the activation of the recipe's LSTM
 ARMS = {  # title -> recipe and flags
     "LSTM(50), relu, as published": ("row_lstm_mnist", ()),
     "LSTM(50), relu, gradients clipped to norm 1": ("row_lstm_mnist", ("--config.optim.clip_norm=1.0",)),
-    "Elman(50), relu": ("row_lstm_mnist", (ELMAN,)),
-    "Elman(50), relu, gradients clipped to norm 1": ("row_lstm_mnist", (ELMAN, "--config.optim.clip_norm=1.0")),
+    "Elman(50), relu": ("row_lstm_mnist", ELMAN),
+    "Elman(50), relu, gradients clipped to norm 1": ("row_lstm_mnist", (*ELMAN, "--config.optim.clip_norm=1.0")),
     "CNN, 28 px": ("three_layer_cnn_mnist", ()),
 }
 SEEDS = (0, 1, 2)
