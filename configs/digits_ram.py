@@ -1,8 +1,8 @@
-"""Recurrent attention as a localizer on scattered digits: six glimpses of 16x16 at three scales, told where the digit is.
+"""Recurrent attention as a localizer on scattered digits: six glimpses of 16x16 at three scales, with supervised places.
 
     imgloc train --config configs/digits_ram.py --workdir runs/digits_ram
 
-See experiments/renet, where it stands beside convolutions and recurrent sweeps.
+experiments/renet compares it with convolutions and ReNet layers.
 """
 
 from ml_collections import ConfigDict
@@ -17,8 +17,8 @@ def get_config() -> ConfigDict:
     config.losses.cross_entropy = ConfigDict({"label_smoothing": 0.05})
     config.losses.box_l1 = ConfigDict({"weight": 4.0})
     config.losses.giou = ConfigDict({"weight": 1.0})
-    config.losses.reinforce = ConfigDict({"weight": 0.3, "reward": "probability", "trace": 0.5})
-    config.losses.place = ConfigDict({"weight": 1.0})
+    config.losses.reinforce = ConfigDict({"weight": 0.3, "reward": "probability", "gae_lambda": 0.5})
+    config.losses.location_supervision = ConfigDict({"weight": 1.0})
     config.optim.lr = 1e-3
     config.optim.warmup_steps = 200
     config.optim.weight_decay = 3e-2

@@ -1,4 +1,4 @@
-"""The seed's CNN with a box head on scattered digits.
+"""The three-layer CNN with a box head on scattered digits.
 
 imgloc train --config configs/digits_three_layer_cnn.py --workdir runs/digits_three_layer_cnn
 """

@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.data.image_size = (60, 60)
     config.model.update(name="ram", glimpses=8, size=12, scales=3)
     config.losses.cross_entropy = ConfigDict({"weight": 1.0})
-    config.losses.reinforce = ConfigDict({"weight": 0.3, "reward": "probability", "trace": 0.5})
+    config.losses.reinforce = ConfigDict({"weight": 0.3, "reward": "probability", "gae_lambda": 0.5})
     config.optim.lr = 1e-3
     config.optim.warmup_steps = 200
     config.optim.clip_norm = 5.0

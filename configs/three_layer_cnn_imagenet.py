@@ -1,11 +1,11 @@
-"""The seed's CNN program: ImageNet's 1,000 classes from 224x224 pixels, by three convolutions and a dense layer.
+"""The three-layer CNN on ImageNet: 1,000 classes, 224x224 pixels.
 
-    imgloc train --config configs/three_layer_cnn_imagenet.py --workdir runs/seed_imagenet
+    imgloc train --config configs/three_layer_cnn_imagenet.py --workdir runs/three_layer_cnn_imagenet
 
-As published: Adam as Keras has it, categorical cross-entropy, batches of 32, 10 epochs; accuracy printed at the end.
-It is that of the last step's model on TFDS's `validation`, the 50,000 images whose labels are known (`test` has none);
-1 % of `train` is kept for the validation curve. TFDS must have prepared `imagenet2012` (`imgloc data prepare imagenet2012`), in
-its default folder or in --config.data.options.folder=FOLDER. On a GPU: --config.data.workers=16 --config.train.dtype=bfloat16.
+Trained like the published Keras program: Adam with Keras's defaults, categorical cross-entropy, batches of 32, 10 epochs. Training ends by
+printing the accuracy of the last step on TFDS's `validation` split of 50,000 images, because the labels of `test` are not public; 1 % of
+`train` is held out for the validation curve. Prepare `imagenet2012` first (`imgloc data prepare imagenet2012`), in the default folder of
+TFDS or in --config.data.options.folder=FOLDER. On a GPU add --config.data.workers=16 --config.train.dtype=bfloat16.
 """
 
 from ml_collections import ConfigDict
@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
     config.optim.eps = 1e-7
     config.train.epochs = 10.0
     config.train.batch_size = 32
-    config.train.eval_every = 39_637  # steps: an epoch
+    config.train.eval_every = 39_637  # steps: one epoch
     config.train.save_every = 2_000
     config.train.best_metric = "top1"
     config.eval.after_training = "test@last"

@@ -1,9 +1,9 @@
-"""The three-layer CNN on MNIST's digits of 28 pixels: three convolutions with pooling, dense 512, a softmax of 10.
+"""The three-layer CNN on MNIST (28x28): three convolutions with pooling, 512 dense units and a softmax over 10 classes.
 
     imgloc train --config configs/three_layer_cnn_mnist.py --workdir runs/three_layer_cnn --config.data.options.folder=FOLDER
 
-Trained as its Keras program is: Adam with Keras's defaults, categorical cross-entropy, batches of 32, 10 epochs. At the end the test
-accuracy of the last step is printed (98.6 to 98.7 %, see experiments/published_programs). FOLDER holds the four idx files of MNIST.
+Trained like the published Keras program: Adam with Keras's defaults, categorical cross-entropy, batches of 32, 10 epochs. Training ends by
+printing the test accuracy of the last step (98.6 to 98.7 %, see experiments/published_programs). FOLDER holds the four idx files of MNIST.
 """
 
 from ml_collections import ConfigDict

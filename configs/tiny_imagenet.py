@@ -1,4 +1,4 @@
-"""A ResNet on Tiny ImageNet: one of 200 classes, and the object's box, from 64-pixel photographs.
+"""A ResNet on Tiny ImageNet: predicts one of 200 classes and the box of the object on 64x64 photographs.
 
 imgloc data prepare tiny_imagenet --from tiny-imagenet-200.zip
 imgloc train --config configs/tiny_imagenet.py --workdir runs/tiny_imagenet
@@ -26,6 +26,6 @@ def get_config() -> ConfigDict:
     config.optim.ema = 0.998
     config.train.epochs = 20.0
     config.train.eval_every = 1000
-    config.train.best_metric = "gt_known_50"
+    config.train.best_metric = "gt_known_loc_50"
     config.eval.after_training = "test"
     return config

@@ -10,9 +10,9 @@ from imgloc.types import Batch, Outputs
 
 
 def loss(outputs: Outputs, batch: Batch, *, output: str = "box") -> jax.Array:
-    """[b] in image sides: mean of |predicted - true| edge of the largest object; 0 where there is none.
+    """[b] in image sides: mean absolute error of the edges against the largest object; 0 for an image without an object.
 
-    `output` names the model's boxes (b, 4) to hold to the truth.
+    `output` names the predicted boxes (b, 4).
     """
     error_b = jnp.abs(outputs[output] - batch.boxes_bxnx4[:, 0]).mean(axis=-1)
     return jnp.where(batch.object_mask_bxn[:, 0], error_b, 0.0)

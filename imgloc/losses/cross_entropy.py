@@ -10,17 +10,17 @@ from imgloc.types import Batch, Outputs
 
 
 def loss(outputs: Outputs, batch: Batch, *, label_smoothing: float = 0.0) -> jax.Array:
-    """[b] nats: -sum_k q_k log softmax(logits)_k, q = the soft labels where a batch transform has made them, else one-hot,
-    mixed with `label_smoothing` of a uniform distribution.
+    """[b] in nats: -sum_k q_k log softmax(logits)_k.
 
-    Label smoothing: Szegedy et al., 2016, arXiv:1512.00567, section 7.
+    q are the soft labels of a batch transform if there are any, else the one-hot label, mixed with `label_smoothing` of a uniform
+    distribution (Szegedy et al., 2016, arXiv:1512.00567, section 7).
     """
     logits_bxk = outputs["logits"]
-    truth_bxk = batch.soft_label_bxk
-    if truth_bxk is None:
-        truth_bxk = jax.nn.one_hot(batch.label_b, logits_bxk.shape[-1], dtype=logits_bxk.dtype)
-    per_example: jax.Array = optax.softmax_cross_entropy(logits_bxk, optax.smooth_labels(truth_bxk, label_smoothing))
-    return per_example
+    target_bxk = batch.soft_label_bxk
+    if target_bxk is None:
+        target_bxk = jax.nn.one_hot(batch.label_b, logits_bxk.shape[-1], dtype=logits_bxk.dtype)
+    loss_b: jax.Array = optax.softmax_cross_entropy(logits_bxk, optax.smooth_labels(target_bxk, label_smoothing))
+    return loss_b
 
 
 LOSS = Loss(loss, outputs={"logits": ("b", "k")}, truths=("label_b", "soft_label_bxk"))

@@ -1,4 +1,4 @@
-"""Generalized IoU as a loss: it still has a gradient where boxes do not meet."""
+"""Generalized IoU as a loss: unlike that of IoU, its gradient is not zero for boxes that do not overlap."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from imgloc.types import Batch, Outputs
 
 
 def loss(outputs: Outputs, batch: Batch, *, output: str = "box") -> jax.Array:
-    """[b] in [0, 2]: 1 - GIoU with the largest object (arXiv:1902.09630); 0 where there is none.
+    """[b] in [0, 2]: 1 - GIoU with the largest object (arXiv:1902.09630); 0 for an image without an object.
 
-    `output` names the model's boxes (b, 4) to hold to the truth.
+    `output` names the predicted boxes (b, 4).
     """
     similarity_b = boxes.giou(outputs[output], batch.boxes_bxnx4[:, 0])
     return jnp.where(batch.object_mask_bxn[:, 0], 1.0 - similarity_b, 0.0)

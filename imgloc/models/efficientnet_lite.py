@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0 (Tan and Le, 2019, arXiv:1905.11946, in TensorFlow's Lite variant), with an output stride to choose.
+"""EfficientNet-Lite0 (Tan and Le, 2019, arXiv:1905.11946, in TensorFlow's Lite variant), with a choice of output stride.
 
-Inverted residual blocks (MBConv; Sandler et al., 2018, arXiv:1801.04381) without squeeze-and-excitation,
-ReLU6, stem and head of one width at every scale. TensorFlow's SAME padding, so weights made there fit.
-Stochastic depth, a part of the published training, is left out.
+The Lite variant has inverted residual blocks (MBConv; Sandler et al., 2018, arXiv:1801.04381) without squeeze-and-excitation, ReLU6, and a
+stem and a head whose widths are not scaled. Padding is TensorFlow's SAME, so that its weights fit. Stochastic depth, which is part of the
+published training, is not implemented.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from imgloc.types import Outputs
 
 TINY = {"width": 0.1, "depth": 0.25, "head": 64}
 STEM = 32  # channels
-CHANNEL_STEP = 8  # scaled channels are multiples of it
+CHANNEL_STEP = 8  # scaled numbers of channels are multiples of this
 DENSE_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-# A depthwise kernel's fan is its window: (h, w, 1, c) has that as its fan in.
+# The fan of a depthwise kernel (h, w, 1, c) is its window, which is its fan in.
 DEPTHWISE_INIT = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class Stage(NamedTuple):
-    """A row of the paper's table 1: MBConv blocks that share their kernel and the channels they give."""
+    """A row of table 1 of the paper: MBConv blocks with the same kernel size and output channels."""
 
     expansion: int
     kernel: int
@@ -50,40 +50,40 @@ STAGES = (
 
 
 class Model(nn.Module):
-    """Outputs: logits; box where `locate`; features: stem, stage1 to stage7 and head (b, h, w, c), pooled (b, head).
+    """Outputs: logits; box with `locate`; features: stem, stage1 to stage7 and head (b, h, w, c), pooled (b, head).
 
-    Width and depth of Lite0 are 1; of Lite1 to Lite4: 1 and 1.1, 1.1 and 1.2, 1.2 and 1.4, 1.4 and 1.8.
+    Width and depth are 1 and 1 for Lite0; for Lite1 to Lite4: 1 and 1.1, 1.1 and 1.2, 1.2 and 1.4, 1.4 and 1.8.
     """
 
     num_classes: int
-    width: float = 1.0  # scale of the stages' channels
+    width: float = 1.0  # scale of the number of channels of the stages
     depth: float = 1.0  # scale of the number of blocks in all stages but the first and the last
     head: int = 1280  # channels after the stages
-    dropout: float = 0.2  # before the classes
-    output_stride: int = 32  # image pixels a cell of the last map: 8, 16 or 32
-    locate: bool = True  # with a box head
+    dropout: float = 0.2  # of the features that the class is predicted from
+    output_stride: int = 32  # image pixels per cell of the last feature map: 8, 16 or 32
+    locate: bool = True  # adds a box head
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
         check_output_stride(self.output_stride)
         if min(self.width, self.depth) <= 0:
-            raise UserError(f"scales (model.width, model.depth) are {self.width} and {self.depth}; possible: above 0, 1 for Lite0")
+            raise UserError(f"model.width and model.depth must be above 0 (1 for Lite0), got {self.width} and {self.depth}")
         x = Conv(STEM, (3, 3), (2, 2), use_bias=False, kernel_init=DENSE_INIT, name="stem")(images)
         x = nn.relu6(_norm(train, "stem_norm")(x))
         features = {"stem": x}
 
-        reached, dilation = 2, 1  # the product of strides so far, and what the next depthwise convolutions step over
+        reached, dilation = 2, 1  # product of the strides so far, and dilation of the next depthwise convolutions
         for number, stage in enumerate(STAGES, start=1):
             scaled = number not in (1, len(STAGES))
             for index in range(math.ceil(stage.blocks * self.depth) if scaled else stage.blocks):
-                wanted = stage.stride if index == 0 else 1
-                before = dilation
-                stride, reached, dilation = next_stride(reached, dilation, wanted, output_stride=self.output_stride)
+                plain_stride = stage.stride if index == 0 else 1
+                dilation_before = dilation
+                stride, reached, dilation = next_stride(reached, dilation, plain_stride, output_stride=self.output_stride)
                 out = scaled_channels(stage.channels, self.width)
-                skip = index > 0 or (wanted == 1 and x.shape[-1] == out)
-                block = Block(out, stage.expansion, stage.kernel, stride, before, skip, name=f"stage{number}_block{index + 1}")
-                x = block(x, train=train)
+                skip = index > 0 or (plain_stride == 1 and x.shape[-1] == out)
+                name = f"stage{number}_block{index + 1}"
+                x = Block(out, stage.expansion, stage.kernel, stride, dilation_before, skip, name=name)(x, train=train)
             features[f"stage{number}"] = x
 
         x = Conv(self.head, (1, 1), use_bias=False, kernel_init=DENSE_INIT, name="head")(x)
@@ -94,14 +94,14 @@ class Model(nn.Module):
 
 
 class Block(nn.Module):
-    """MBConv: a 1x1 convolution to more channels (where `expansion` is above 1), a depthwise one, a 1x1 back without activation."""
+    """MBConv: a 1x1 convolution to `expansion` times the channels (unless it is 1), a depthwise and a linear 1x1 convolution."""
 
     features: int
     expansion: int
     kernel: int
     stride: int
     dilation: int
-    skip: bool  # the input is added; said by the caller, as it depends on the stride before dilation took its place
+    skip: bool  # adds the input; the caller decides, because dilation may have replaced the stride
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -121,10 +121,10 @@ class Block(nn.Module):
 
 
 def scaled_channels(channels: int, width: float) -> int:
-    """The multiple of 8 nearest to `channels` times `width`, and never less than nine tenths of it."""
-    wanted = channels * width
-    nearest = max(CHANNEL_STEP, int(wanted + CHANNEL_STEP / 2) // CHANNEL_STEP * CHANNEL_STEP)
-    return nearest + CHANNEL_STEP if nearest < 0.9 * wanted else nearest
+    """The multiple of 8 that is nearest to `channels * width` but at least nine tenths of it."""
+    scaled = channels * width
+    nearest = max(CHANNEL_STEP, int(scaled + CHANNEL_STEP / 2) // CHANNEL_STEP * CHANNEL_STEP)
+    return nearest + CHANNEL_STEP if nearest < 0.9 * scaled else nearest
 
 
 def _norm(train: bool, name: str) -> nn.BatchNorm:

@@ -1,8 +1,7 @@
-"""Residual networks of 18 and 50 layers (He et al., 2016, arXiv:1512.03385), with an output stride to choose.
+"""Residual networks of 18 and 50 layers (He et al., 2016, arXiv:1512.03385), with a choice of output stride.
 
-As PyTorch builds them, paddings included, so that weights made there fit: the stride of a bottleneck
-lies in its 3x3 convolution ("v1.5"), not in the first 1x1. The finer maps of a smaller output stride
-are, at every n-th position, the maps of the plain network.
+They match torchvision's, paddings included, so that its weights fit: the stride of a bottleneck block is in its 3x3 convolution ("v1.5"),
+not in the first 1x1. With a smaller output stride, every n-th position of a finer map equals the map of the plain network.
 """
 
 from __future__ import annotations
@@ -21,44 +20,42 @@ from imgloc.types import Outputs
 
 TINY = {"width": 8}
 STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}  # depth -> blocks of each stage
-BOTTLENECK = (50,)  # depths whose blocks narrow and widen; the others have two 3x3 convolutions
-EXPANSION = 4  # channels that leave a bottleneck, in those of its 3x3 convolution
-HE = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+BOTTLENECK = (50,)  # depths with bottleneck blocks; the others have basic blocks of two 3x3 convolutions
+EXPANSION = 4  # ratio of the output channels of a bottleneck to those of its 3x3 convolution
+HE_NORMAL = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class Model(nn.Module):
-    """Outputs: logits; box where `locate`; features: stem (stride 2), stage1 (4) to stage4 (`output_stride`), pooled (b, c), edges."""
+    """Outputs: logits; box with `locate`; features: stem (stride 2), stage1 (4) to stage4 (`output_stride`), pooled (b, c), edges."""
 
     num_classes: int
     depth: int = 18  # or 50
-    width: int = 64  # channels of the stem; each stage has twice those of the one before
-    output_stride: int = 32  # image pixels a cell of the last map: 8, 16 or 32
-    locate: bool = True  # with a box head
-    box_from: str = "pooled"  # features; or maps: a heat map of each edge on the last map, finer with a smaller output_stride
+    width: int = 64  # channels of the stem; each stage has twice as many as the one before
+    output_stride: int = 32  # image pixels per cell of the last feature map: 8, 16 or 32
+    locate: bool = True  # adds a box head
+    box_from: str = "pooled"  # features; or maps: one heat map for each edge, finer with a smaller output_stride
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
         if self.depth not in STAGES:
-            raise UserError(f"depth (model.depth) is {self.depth}; possible: {', '.join(map(str, STAGES))}")
+            raise UserError(f"model.depth must be one of {', '.join(map(str, STAGES))}, got {self.depth}")
         check_output_stride(self.output_stride)
         if self.box_from not in ("pooled", "maps"):
-            raise unknown("place of the box (model.box_from)", self.box_from, ("pooled", "maps"))
-        x = Conv(self.width, (7, 7), (2, 2), ((3, 3), (3, 3)), use_bias=False, kernel_init=HE, name="stem")(images)
+            raise unknown("source of the box (model.box_from)", self.box_from, ("pooled", "maps"))
+        x = Conv(self.width, (7, 7), (2, 2), ((3, 3), (3, 3)), use_bias=False, kernel_init=HE_NORMAL, name="stem")(images)
         x = nn.relu(_norm(train, "stem_norm")(x))
         features = {"stem": x}
         x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
 
-        reached, dilation = 4, 1  # the product of strides so far, and what the next 3x3 convolutions step over
+        reached, dilation = 4, 1  # product of the strides so far, and dilation of the next 3x3 convolutions
         for stage, blocks in enumerate(STAGES[self.depth]):
             for index in range(blocks):
-                wanted = 2 if stage > 0 and index == 0 else 1
-                before = dilation
-                stride, reached, dilation = next_stride(reached, dilation, wanted, output_stride=self.output_stride)
-                block = Block(
-                    self.width * 2**stage, stride, (before, dilation), self.depth in BOTTLENECK, name=f"stage{stage + 1}_block{index + 1}"
-                )
-                x = block(x, train=train)
+                plain_stride = 2 if stage > 0 and index == 0 else 1
+                dilation_before = dilation
+                stride, reached, dilation = next_stride(reached, dilation, plain_stride, output_stride=self.output_stride)
+                name, dilations = f"stage{stage + 1}_block{index + 1}", (dilation_before, dilation)
+                x = Block(self.width * 2**stage, stride, dilations, self.depth in BOTTLENECK, name=name)(x, train=train)
             features[f"stage{stage + 1}"] = x
 
         features["pooled"] = pooled = x.mean(axis=(1, 2))
@@ -70,11 +67,11 @@ class Model(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block, basic or bottleneck: what its convolutions give is added to its input, or to a 1x1 projection of it."""
+    """A basic or bottleneck residual block; its shortcut is a 1x1 convolution where the number of channels changes."""
 
     features: int
     stride: int
-    dilation: tuple[int, int]  # of the convolution that bears the stride, and of those after it
+    dilation: tuple[int, int]  # of the convolution with the stride, and of those after it
     bottleneck: bool
 
     @nn.compact
@@ -90,7 +87,7 @@ class Block(nn.Module):
             out = self.features
             y = nn.relu(norm("norm1")(_conv3x3(out, self.stride, before, "conv1")(x)))
             y = norm("norm2")(_conv3x3(out, 1, after, "conv2")(y))
-        # Not by the stride: where dilation has taken its place, the parameters must stay the same.
+        # The stride does not decide: dilation may replace it, and the parameters must be those of the plain network.
         if x.shape[-1] != out:
             x = norm("shortcut_norm")(_conv1x1(out, self.stride, "shortcut")(x))
         return nn.relu(x + y)
@@ -99,12 +96,12 @@ class Block(nn.Module):
 def _conv3x3(features: int, stride: int, dilation: int, name: str) -> Conv:
     pads = ((dilation, dilation), (dilation, dilation))
     return Conv(
-        features, (3, 3), (stride, stride), pads, kernel_dilation=(dilation, dilation), use_bias=False, kernel_init=HE, name=name
+        features, (3, 3), (stride, stride), pads, kernel_dilation=(dilation, dilation), use_bias=False, kernel_init=HE_NORMAL, name=name
     )  # fmt: skip
 
 
 def _conv1x1(features: int, stride: int, name: str) -> Conv:
-    return Conv(features, (1, 1), (stride, stride), "VALID", use_bias=False, kernel_init=HE, name=name)
+    return Conv(features, (1, 1), (stride, stride), "VALID", use_bias=False, kernel_init=HE_NORMAL, name=name)
 
 
 def _norm(train: bool, name: str) -> nn.BatchNorm:

@@ -1,10 +1,9 @@
-"""A convolutional localizer that looks twice: find the object, then crop to it and look again.
+"""A two-stage convolutional localizer: the second stage reads a crop around the box that the first stage predicts.
 
-First look: a trunk at stride 4, whose four heat maps give the box edges as expected positions
-(soft-argmax; Nibali et al., 2018, arXiv:1801.07372), and class logits. Second look: the image is
-sampled again at the predicted box (Spatial Transformer sampling, Jaderberg et al., 2015,
-arXiv:1506.02025); a small network corrects the logits and finds the edges anew in the crop. No
-gradient passes through the crop's place, so a recipe needs a loss on `first_box` as well.
+The first stage predicts class logits and, from heat maps at stride 4, the edges of the box as expected positions (soft-argmax; Nibali et
+al., 2018, arXiv:1801.07372). The crop is sampled as in spatial transformers (Jaderberg et al., 2015, arXiv:1506.02025). From it, the
+second stage predicts a correction of the logits and the edges again. No gradient passes through the position of the crop, so a recipe
+needs a loss on `first_box` as well.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc import boxes
-from imgloc.models.heads.class_and_box import soft_edges
+from imgloc.models.heads.class_and_box import soft_argmax_edges
 from imgloc.nn import glimpse
 from imgloc.nn.conv import Conv
 from imgloc.nn.pool import global_max_pool, max_pool
@@ -30,45 +29,39 @@ class Model(nn.Module):
     stem: tuple[int, ...] = (16, 32)  # channels of the two stride-2 convolutions
     middle: int = 32  # channels at stride 4
     deep: int = 64  # channels at stride 8
-    look: tuple[int, ...] = (32, 64, 128)  # channels of the second look's convolutions
-    hidden: int = 192  # units of its dense layer
-    crop: int = 24  # pixels a side of the second look
-    margin: float = 1.3  # side of the crop in sides of the box
-    jitter: float = 0.1  # of the crop in training: standard deviation of place and log size, in box sides
+    look: tuple[int, ...] = (32, 64, 128)  # channels of the convolutions of the second stage
+    hidden: int = 192  # units of the dense layer of the second stage
+    crop: int = 24  # pixels a side of the crop
+    margin: float = 1.3  # ratio of the side of the crop to that of the box
+    jitter: float = 0.1  # of the crop in training: standard deviation of its center, in box sides, and of its log side
     dropout: float = 0.25
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        edges, first_box, first_logits = FirstLook(self.stem, self.middle, self.deep, self.num_classes, name="first")(images, train=train)
-
-        look = SecondLook(self.look, self.hidden, self.dropout, self.num_classes, name="second")
+        edges, first_box, first_logits = FirstStage(self.stem, self.middle, self.deep, self.num_classes, name="first")(images, train=train)
+        second = SecondStage(self.look, self.hidden, self.dropout, self.num_classes, name="second")
         window = self._window(first_box, 4 / images.shape[1], train)
         crop = glimpse.read_window(images, glimpse.bilinear_weights(window, self.crop, *images.shape[1:3]))
-        more_logits, edges_in_crop = look(crop, train=train)
-        # The crop's frame back to the image's: edge = center + (position - 1/2) side.
+        logits_correction, edges_in_crop = second(crop, train=train)
+        # From coordinates of the crop to those of the image: edge = center + (position - 1/2) side.
         center, side = jnp.tile(window[:, :2], (1, 2)), jnp.tile(window[:, 2:], (1, 2))
         box = boxes.from_edges(center + (edges_in_crop - 0.5) * side)
-        return {
-            "logits": first_logits + more_logits,
-            "box": box,
-            "first_logits": first_logits,
-            "first_box": first_box,
-            "features": {"edges": edges, "crop": crop},
-        }
+        outputs = {"logits": first_logits + logits_correction, "box": box, "first_logits": first_logits, "first_box": first_box}
+        return {**outputs, "features": {"edges": edges, "crop": crop}}
 
-    def _window(self, box: jax.Array, smallest: float, train: bool) -> jax.Array:
-        """Where to look: center and sides (b, 4), the box with a margin; shifted and scaled at random in training."""
+    def _window(self, box: jax.Array, min_side: float, train: bool) -> jax.Array:
+        """Center and sides (b, 4) of the crop: the box with a margin, randomly shifted and scaled in training."""
         box = jax.lax.stop_gradient(box)
         center, side = (box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2]
         if train and self.jitter > 0:
             noise = jax.random.normal(self.make_rng("dropout"), box.shape, box.dtype) * self.jitter
             center, side = center + noise[:, :2] * side, side * jnp.exp(noise[:, 2:])
-        return jnp.concatenate([center, jnp.maximum(side * self.margin, smallest)], axis=-1)
+        return jnp.concatenate([center, jnp.maximum(side * self.margin, min_side)], axis=-1)
 
 
-class FirstLook(nn.Module):
-    """Heat maps of the edges, the box and the class of the whole image."""
+class FirstStage(nn.Module):
+    """The first stage: heat maps of the edges, box and class logits from the whole image."""
 
     stem: tuple[int, ...]
     middle: int
@@ -91,11 +84,11 @@ class FirstLook(nn.Module):
         x = _conv_norm_relu(jnp.concatenate([x, context], axis=-1), self.middle, train)
         edges = Conv(4, (3, 3))(x)
         shift = nn.Dense(4, kernel_init=nn.initializers.zeros)(y.mean(axis=(1, 2)))
-        return edges, boxes.from_edges(soft_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))), logits
+        return edges, boxes.from_edges(soft_argmax_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))), logits
 
 
-class SecondLook(nn.Module):
-    """Class logits and box edges in the crop's own frame."""
+class SecondStage(nn.Module):
+    """The second stage: class logits and box edges, in coordinates of the crop."""
 
     channels: tuple[int, ...]
     hidden: int
@@ -111,7 +104,7 @@ class SecondLook(nn.Module):
                 x = max_pool(x)
             if i == 0:
                 fine = x
-        edges = soft_edges(Conv(4, (3, 3))(_conv_norm_relu(fine, self.channels[0] // 2, train)))
+        edges = soft_argmax_edges(Conv(4, (3, 3))(_conv_norm_relu(fine, self.channels[0] // 2, train)))
         x = x.reshape(x.shape[0], -1)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = nn.relu(nn.Dense(self.hidden)(x))

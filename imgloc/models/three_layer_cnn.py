@@ -1,7 +1,7 @@
-"""The seed's CNN: three convolutions with pooling, a dense layer, a softmax over the classes; here with a box as well.
+"""A CNN of three convolutions with pooling, a dense layer and a softmax over the classes, with an optional box head.
 
-As published: 3x3 kernels of 32, 64 and 128 channels, VALID, each followed by 2x2 max pooling; dense 512; kernels drawn
-as Keras draws them (Glorot and Bengio, 2010, uniform), biases 0.
+The defaults are those of the published Keras program: 3x3 kernels without padding, 32, 64 and 128 channels, 2x2 max pooling after each
+convolution, 512 dense units, Glorot uniform kernels (Glorot and Bengio, 2010) and biases of 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ POOLS = {"max": max_pool, "average": average_pool}
 
 
 class Model(nn.Module):
-    """Outputs: logits; box where `locate`; features: dense (b, hidden)."""
+    """Outputs: logits; box with `locate`; features: dense (b, hidden)."""
 
     num_classes: int
     channels: tuple[int, ...] = (32, 64, 128)
@@ -29,7 +29,7 @@ class Model(nn.Module):
     hidden: int = 512
     activation: str = "relu"  # or sigmoid
     pooling: str = "max"  # or average
-    locate: bool = True  # with a box head
+    locate: bool = True  # adds a box head
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:

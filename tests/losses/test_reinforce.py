@@ -12,7 +12,7 @@ import scipy.special
 
 from imgloc.errors import UserError
 from imgloc.losses import reinforce
-from imgloc.models.ram import log_normal
+from imgloc.models.policies.learned import normal_log_prob
 from imgloc.types import Batch
 
 DEVIATION = 0.2
@@ -46,7 +46,7 @@ def test_its_gradient_is_that_of_the_expected_reward() -> None:
     @jax.jit
     def gradient(mean: Any, baseline: Any) -> Any:
         def loss(mean: Any) -> Any:
-            said = log_normal(drawn, jnp.broadcast_to(mean, drawn.shape), DEVIATION)[:, None]
+            said = normal_log_prob(drawn, jnp.broadcast_to(mean, drawn.shape), DEVIATION)[:, None]
             outputs = outputs_of(logits, jnp.full((count, 1), baseline), said)
             return reinforce.loss(outputs, batch_of(jnp.zeros(count, jnp.int32)), baseline=0.0).mean()
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from imgloc.models.heads.class_and_box import class_and_box, class_and_edges, clipped_with_gradient, soft_edges
+from imgloc.models.heads.class_and_box import class_and_box, class_and_edges, soft_argmax_edges, straight_through_clip
 
 
 class Ends(nn.Module):
@@ -65,7 +65,7 @@ def test_soft_edges_find_a_sharp_peak() -> None:
     maps = np.full((1, 16, 16, 4), -50.0, np.float32)
     for edge, (row, column) in enumerate([(3, 5), (7, 1), (2, 15), (15, 9)]):
         maps[0, row, column, edge] = 50.0
-    np.testing.assert_allclose(soft_edges(jnp.asarray(maps))[0] * 15, [5, 7, 15, 15], atol=1e-4)
+    np.testing.assert_allclose(soft_argmax_edges(jnp.asarray(maps))[0] * 15, [5, 7, 15, 15], atol=1e-4)
 
 
 def test_an_edge_pushed_out_of_the_image_is_pulled_back_in() -> None:
@@ -85,4 +85,4 @@ def test_an_edge_pushed_out_of_the_image_is_pulled_back_in() -> None:
 
     bias = jax.grad(to_target)(variables["params"])["shift"]["bias"]
     assert (np.sign(bias) == [-1, -1, 1, 1]).all()  # less of where they are
-    np.testing.assert_array_equal(clipped_with_gradient(jnp.array([-1.0, 0.25, 2.0])), [0.0, 0.25, 1.0])
+    np.testing.assert_array_equal(straight_through_clip(jnp.array([-1.0, 0.25, 2.0])), [0.0, 0.25, 1.0])

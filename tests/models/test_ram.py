@@ -162,7 +162,7 @@ def test_what_a_glimpse_does_not_show_has_no_say() -> None:
     outputs, shown = apply(IMAGES), np.zeros(IMAGES.shape[:3], bool)
     for place_bx2 in np.asarray(outputs["features"]["places"]).swapaxes(0, 1):
         for scale in (1, 2):
-            rows, columns = glimpse.cropped(jnp.asarray(place_bx2), 4, scale, 12, 16)
+            rows, columns = glimpse.crop_weights(jnp.asarray(place_bx2), 4, scale, 12, 16)
             shown |= np.asarray(rows.any(axis=1)[:, :, None] & columns.any(axis=1)[:, None])
     assert 0.05 < shown.mean() < 0.95
     beside, within = (apply(np.where(mask[..., None], 1 - IMAGES, IMAGES))["logits"] for mask in (~shown, shown))

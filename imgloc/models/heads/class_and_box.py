@@ -1,4 +1,4 @@
-"""The end of a network: its class logits, and its box from a vector of features or from heat maps of its edges."""
+"""Heads that predict the class and the box: from feature vectors, or the box from heat maps of its edges."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from imgloc.nn.conv import Conv
 
 
 def class_and_box(class_features_bxc: jax.Array, box_features_bxc: jax.Array | None, *, num_classes: int) -> dict[str, jax.Array]:
-    """`logits` (b, num_classes), and `box` (b, 4) in float32 where there are features for it.
+    """`logits` (b, num_classes) and, if there are features for it, `box` (b, 4) in float32.
 
-    Called in a module's compact method, to which it adds the layers `classes` and `box`.
+    To be called in the compact method of a module, to which it adds the layers `classes` and `box`.
     """
     outputs = {"logits": nn.Dense(num_classes, name="classes")(class_features_bxc)}
     if box_features_bxc is not None:
@@ -22,40 +22,37 @@ def class_and_box(class_features_bxc: jax.Array, box_features_bxc: jax.Array | N
 
 
 def class_and_edges(maps_bxhxwxc: jax.Array, pooled_bxc: jax.Array, *, num_classes: int) -> tuple[dict[str, jax.Array], jax.Array]:
-    """`logits` (b, num_classes) and `box` (b, 4), and the heat maps (b, h, w, 4) whose expected positions are the box's edges.
+    """`logits` (b, num_classes) and `box` (b, 4), and the heat maps (b, h, w, 4) whose expected positions are the edges of the box.
 
-    Called in a module's compact method, to which it adds the layers `classes`, `edges` and `shift`: what the maps' grid
-    cannot say, up to a twentieth of a side, comes from the pooled features.
+    To be called in the compact method of a module, to which it adds the layers `classes`, `edges` and `shift`. The shift, predicted from
+    the pooled features, corrects each edge by up to a twentieth of the image, since the maps are coarse.
     """
     edges = Conv(4, (3, 3), name="edges")(maps_bxhxwxc)
     shift = nn.Dense(4, kernel_init=nn.initializers.zeros, name="shift")(pooled_bxc)
-    box = boxes.from_edges(clipped_with_gradient(soft_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))))
+    box = boxes.from_edges(straight_through_clip(soft_argmax_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))))
     return {"logits": nn.Dense(num_classes, name="classes")(pooled_bxc), "box": box}, edges
 
 
 @jax.custom_jvp
-def clipped_with_gradient(x: jax.Array) -> jax.Array:
-    """Cut to [0, 1]; its gradient is 1 beyond them too, so that an edge which was pushed out of the image can be pulled back in.
+def straight_through_clip(x: jax.Array) -> jax.Array:
+    """x clipped to [0, 1] with a gradient of 1 everywhere (straight-through estimator; Bengio et al., 2013, arXiv:1308.3432).
 
-    The straight-through estimator (Bengio et al., 2013, arXiv:1308.3432).
+    An edge outside of the image can thus still be moved back into it.
     """
     return jnp.clip(x, 0.0, 1.0)
 
 
-@clipped_with_gradient.defjvp
-def _clipped_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+@straight_through_clip.defjvp
+def _straight_through_clip_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     return jnp.clip(primals[0], 0.0, 1.0), tangents[0]
 
 
-def soft_edges(maps_bxhxwx4: jax.Array) -> jax.Array:
-    """Expected positions (b, 4) in [0, 1] of x0, y0, x1, y1 under the softmax of one heat map each.
-
-    Nibali et al., 2018, arXiv:1801.07372.
-    """
+def soft_argmax_edges(maps_bxhxwx4: jax.Array) -> jax.Array:
+    """Expected positions (b, 4) in [0, 1] of x0, y0, x1, y1 under the softmax of one heat map each (soft-argmax, arXiv:1801.07372)."""
     maps = maps_bxhxwx4.astype(jnp.float32)
     b, h, w, _ = maps.shape
     probability = jax.nn.softmax(maps.reshape(b, h * w, 4), axis=1).reshape(b, h, w, 4)
-    # A grid from 0 to 1, so that an edge may lie on the image's own edge.
+    # The grid reaches from 0 to 1, so that an edge may be at the border of the image.
     x = (probability.sum(axis=1) * jnp.linspace(0, 1, w)[:, None]).sum(axis=1)
     y = (probability.sum(axis=2) * jnp.linspace(0, 1, h)[:, None]).sum(axis=1)
     return jnp.stack([x[:, 0], y[:, 1], x[:, 2], y[:, 3]], axis=-1)
