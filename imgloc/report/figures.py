@@ -38,7 +38,7 @@ def line_chart(
             dotted = marker or int(np.isfinite(line.y).sum()) == 1
             axes.plot(
                 line.x, line.y, color=color(line.color), linestyle=line.dash, linewidth=1.4,
-                marker="o" if dotted else "", markersize=2.6, solid_capstyle="round", dash_capstyle="round",
+                marker="o" if dotted else "", markersize=2.6, solid_capstyle="round", dash_capstyle="round", clip_on=log,
             )  # fmt: skip
         axes.set_xlabel(x_label, color=color("muted"))
         if y_label:

@@ -11,7 +11,6 @@ import jinja2
 from imgloc import files
 from imgloc.config import schema as configs
 from imgloc.errors import UserError
-from imgloc.evaluation import scoring
 from imgloc.interfaces import Metric
 from imgloc.report import curves, partial_predictions, tables
 from imgloc.report.confusion import MAX_CLASSES, confusion
@@ -27,7 +26,7 @@ class Summary:
 
     label: str
     facts: list[tuple[str, str]]
-    headlines: list[tuple[Metric, tables.Cell]]
+    headlines: list[tuple[Metric, tables.Cell | None]]
 
 
 def write_report(runs: Sequence[str], out: Path, *, split: str = "test", pictures: Path | None = None) -> Path:
@@ -112,9 +111,8 @@ def _summary(report: RunReport) -> Summary:
     facts.append(("images", f"{len(report.model.rows):,}{skipped}"))
     if provenance.get("commit") not in (None, "unknown"):
         facts.append(("commit", str(provenance["commit"])[:10] + (", with uncommitted changes" if provenance.get("dirty") else "")))
-    metrics = [scoring.metric_of(key) for key in report.task.headline_metrics]
-    headlines = [(metric, tables.cell(metric, report.model.intervals.get(metric.key))) for metric in metrics]
-    return Summary(report.label, facts, [(metric, cell) for metric, cell in headlines if cell is not None])
+    headlines = [(metric, tables.cell(metric, report.model.intervals[metric.key])) for metric in tables.headline_metrics([report])]
+    return Summary(report.label, facts, headlines)
 
 
 def _sentence(text: str) -> str:
