@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imgloc.errors import UserError, chosen
+from imgloc.errors import UserError, look_up
 from imgloc.interfaces import Loss
 from imgloc.losses.sequence import labels_in_reading_order
 from imgloc.types import Batch, FloatArray, Outputs
