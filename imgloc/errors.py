@@ -45,7 +45,7 @@ def storage_message(error: OSError) -> str:
 
 
 def storage_error(error: BaseException, path: str) -> OSError:
-    """Return the OSError behind an error of a library that writes `path`, found by an errno or by a message in the chain of errors."""
+    """Return the OSError behind an error of a library that writes `path`, by an errno or by a message in the chain of errors."""
     chain = list(with_causes(error))
     numbers = [cause.errno for cause in chain if isinstance(cause, OSError) and cause.errno]
     numbers += [number for number in REMEDIES if any(os.strerror(number) in str(cause) for cause in chain)]

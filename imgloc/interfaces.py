@@ -1,4 +1,4 @@
-"""What a file declares to be found by its name: a task, a metric, a slicing, a loss, a baseline.
+"""The declarations of tasks, metrics, slicings, losses and baselines: each file has one, under a fixed name.
 
 Each of these is one frozen object with a fixed name in one file (`TASK`, `METRICS`, `SLICING`, `LOSS`, `BASELINE`). Everything
 that other files need to know of it is a field of that object, so that adding one edits no other file.
@@ -95,7 +95,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A predictor that never looks at an image (`BASELINE`), evaluated beside the model of every run of its tasks.
+    """A predictor that does not read images (`BASELINE`). It is evaluated beside the model of every run of its tasks.
 
     `fit` returns JSON values from the truths of the training split and the number of classes; `predict` returns outputs for a
     batch from these values.

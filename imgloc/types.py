@@ -105,26 +105,26 @@ class Batch(NamedTuple):
 
 @runtime_checkable
 class InMemory(Protocol):
-    """What a source may offer beside `Source` where its examples lie in memory, ready: a batch without going through examples."""
+    """A source whose decoded examples are in memory, so that it can return a batch without making examples."""
 
     def take(self, indices_b: IntArray) -> Batch:
-        """The examples of these indices, stacked, images at the source's own size; `stack` of `source[i]` gives the same bits.
+        """Returns the batch of these indices, images at the source's own size: the same bits as `collate` of `source[i]`.
 
-        As many objects as the example with most of them has, in the order of `stack`; the others' places hold zeros, masked out.
+        It has as many objects as the example with the most, in the order of `collate`; unused places hold zeros and are masked out.
         """
 
 
 @runtime_checkable
 class Reducible(Protocol):
-    """What a source may offer beside `Source` where its images lie encoded: an example whose image costs less to decode."""
+    """A source of encoded images that can decode an image at a lower cost."""
 
     def reduced(self, index: int, height: int, width: int) -> Example:
-        """The example of this index; its image may be smaller than it is stored, but no side is below these unless it is stored so."""
+        """Returns the example of this index. Its image may be reduced, but not below `height` and `width` unless it is stored smaller."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of an example, told without its pixels."""
+    """The truth of an example, without its pixels."""
 
     boxes_nx4: FloatArray  # as those of the Example
     labels_n: IntArray
@@ -136,10 +136,10 @@ class Truth:
 
 @runtime_checkable
 class TruthKnown(Protocol):
-    """What a source may offer beside `Source` where its images lie encoded: the truth of an example, nothing decoded but a header."""
+    """A source of encoded images that can return the truth of an example from the header of its image alone."""
 
     def known(self, index: int) -> Truth:
-        """What `source[index]` says but its pixels. Raises UnreadableImage where the header, or what is said, is of no use."""
+        """Returns the truth of `source[index]`. Raises UnreadableImage if the header or the annotation is unusable."""
 
 
 #: Outputs (NumPy) for a batch, padding included.
@@ -151,11 +151,11 @@ RESIZES = ("stretch", "letterbox")
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What examples are made into for a model."""
+    """The shape and number of boxes of a model's input, and how images are resized to it."""
 
     shape: Shape  # of the images
-    max_objects: int = 1  # boxes kept of an image; see `collate`
-    resize: str = "stretch"  # to `shape`; or letterbox: sides keep their ratio, what is left is black
+    max_objects: int = 1  # boxes kept for an image; see `collate`
+    resize: str = "stretch"  # to `shape`; or letterbox: sides keep their ratio, and the rest is black
 
     @property
     def size(self) -> tuple[int, int]:
@@ -165,7 +165,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to an example of training before a model sees it."""
+    """A random change of an example of training."""
 
     augment: Callable[[Example, np.random.Generator], Example]
-    enlarges: float = 1.0  # the most by which a side of what is shown may be enlarged
+    enlarges: float = 1.0  # the largest factor by which it may enlarge a side of the content

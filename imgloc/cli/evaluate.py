@@ -72,49 +72,49 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
             raise UserError(f"'--config.{foreign[0]}' cannot change a trained run; possible: {possible}")
         other = resolve(config, rest)
         if not parsed.name:
-            what = "another answer" if override_keys(rest)[0] in free else "other data"
+            what = "a changed model field" if override_keys(rest)[0] in free else "other data"
             raise UserError(f"{what} needs a name for its rows and results; add --name NAME")
         if not parsed.name.isidentifier() or parsed.name.split("_")[-1] in ("best", "last"):
             raise UserError(f"--name is '{parsed.name}'; possible: letters, digits and _, not ending in best or last")
     elif parsed.name:
-        raise UserError("--name is for other data or answers; say which with --config.data.KEY=VALUE or --config.model.KEY=VALUE")
+        raise UserError("--name is for other data or model fields; choose them with --config.data.KEY=VALUE or --config.model.KEY=VALUE")
     name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))
     target = open_target(config, parsed.split, run=folder, other=other, name=name)
     if parsed.distributed is not None:  # what can be refused without the other processes was
         connect_processes(parsed.distributed)
-    found = evaluate(folder, config, target, which=parsed.checkpoint, partial=parsed.partial_predictions)
-    if found:  # of several processes the first one tells
-        print_scores(folder, config, target.name, parsed.checkpoint, found)
+    intervals = evaluate(folder, config, target, which=parsed.checkpoint, partial=parsed.partial_predictions)
+    if intervals:  # of several processes only the first one prints
+        print_scores(folder, config, target.name, parsed.checkpoint, intervals)
     return 0
 
 
-def print_scores(run: RunDir, config: ConfigDict, name: str, which: str, found: Mapping[str, Mapping[str, Interval]]) -> None:
+def print_scores(run: RunDir, config: ConfigDict, name: str, which: str, intervals: Mapping[str, Mapping[str, Interval]]) -> None:
     """Print the table of a checkpoint on a target of this name, where its rows are, and the next command."""
-    count = max((interval.n for interval in found[MODEL].values()), default=0)
+    count = max((interval.n for interval in intervals[MODEL].values()), default=0)
     meta = read_meta(run.rows(name)) or {}
     skipped = f" ({meta['skipped']:,} skipped)" if meta.get("skipped") else ""
     fields = "".join(f", {key}={value}" for key, value in (meta.get("fields") or {}).items())
     print(f"{run.path}, {name}, {count:,} examples{skipped}, {which} checkpoint{fields}", flush=True)
-    print_table(found, config.task)
+    print_table(intervals, config.task)
     split = "" if name == "test" else f" --split {name}"
     print(f"rows: {run.rows(name)}   results: {run.results}   next: imgloc report {run.path}{split}")
 
 
-def print_table(found: Mapping[str, Mapping[str, Interval]], task_name: str) -> None:
+def print_table(intervals: Mapping[str, Mapping[str, Interval]], task_name: str) -> None:
     """Print every whole metric with its interval, one column for each predictor; slices are in results.json and in the report."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     task, baselines = declared("tasks", task_name, Task), predictors.baselines(task_name)
-    meanings = [f"{key}: {scoring.metric_of(key).meaning}" for key in task.headline_metrics if key in found[MODEL]]
+    meanings = [f"{key}: {scoring.metric_of(key).meaning}" for key in task.headline_metrics if key in intervals[MODEL]]
     table = Table(caption="\n".join([CAPTION, *meanings]), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.caption_justify = "left"
     table.add_column("metric")
-    for name in found:
+    for name in intervals:
         table.add_column("this run" if name == MODEL else baselines[name].title, justify="right")
-    for key in scoring.in_order(found[MODEL], task):
-        cells = [intervals.get(key) for intervals in found.values()]
+    for key in scoring.in_order(intervals[MODEL], task):
+        cells = [scores.get(key) for scores in intervals.values()]
         table.add_row(key, *(f"{c.mean:.3f} [{c.low:.3f}, {c.high:.3f}]" if c else "" for c in cells))
     console = Console()
     console = console if console.is_terminal else Console(width=120)

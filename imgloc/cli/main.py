@@ -104,8 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RuntimeError as error:
         if not str(error).startswith(OUT_OF_MEMORY):
             raise
-        asked = one_line(error, lines=1).removeprefix(OUT_OF_MEMORY).lstrip(": ")
-        print(f"imgloc {parsed.command}: not enough memory ({asked}); possible: a smaller batch, or a smaller model", file=sys.stderr)
+        details = one_line(error, lines=1).removeprefix(OUT_OF_MEMORY).lstrip(": ")
+        print(f"imgloc {parsed.command}: not enough memory ({details}); possible: a smaller batch, or a smaller model", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"imgloc {parsed.command}: interrupted", file=sys.stderr)

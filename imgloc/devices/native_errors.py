@@ -22,18 +22,18 @@ def filtered(lines: Iterable[str], place: str) -> Iterator[str]:
 
     They are dropped if the process has reported its end itself, and yielded at the end otherwise. `place` is such as `process 0 of 2`.
     """
-    held: list[str] = []
+    buffered: list[str] = []
     reported = fatal = False
     for line in lines:
         reported, fatal = reported or REPORTED in line, fatal or FATAL in line
-        if held or fatal or REPORTED in line or any(part in line for part in FIRST_LINE):
-            held.append(line)
+        if buffered or fatal or REPORTED in line or any(part in line for part in FIRST_LINE):
+            buffered.append(line)
         else:
             yield line
     if fatal and not reported:
         yield f"imgloc: {lost_process(place, 'JAX aborted this one')}\n"
     elif not reported:
-        yield from held
+        yield from buffered
 
 
 def lost_process(place: str, cause: str) -> str:

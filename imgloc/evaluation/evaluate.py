@@ -74,13 +74,13 @@ def evaluate(
         return {}
 
     task, classes = scoring_of.trained.task, scoring_of.trained.classes
-    found = {}
+    intervals = {}
     for name in scoring_of.predictors:
         rows = read_rows(run.rows(target.name, name), expected=scoring_of.meta)
-        found[name] = scoring.intervals(rows, classes, task, samples=config.eval.bootstrap_samples)
-    scored = {_key(target, name): scoring.as_json(intervals) for name, intervals in found.items()}
+        intervals[name] = scoring.intervals(rows, classes, task, samples=config.eval.bootstrap_samples)
+    scored = {_key(target, name): scoring.as_json(scores) for name, scores in intervals.items()}
     files.write_json(run.results, run.known_results() | scored)
-    return found
+    return intervals
 
 
 def _open(run: RunDir, config: ConfigDict, target: Target, which: str) -> Scoring:
@@ -103,7 +103,7 @@ def _key(target: Target, predictor: str) -> str:
 
 
 def _drop_results(run: RunDir, keys: Collection[str]) -> None:
-    """Remove results whose rows are about to be written, so that old ones never stand beside new rows."""
+    """Remove results whose rows are about to be written, so that new rows never have old results."""
     known = run.known_results()
     if any(key in known for key in keys):
         files.write_json(run.results, {key: value for key, value in known.items() if key not in keys})

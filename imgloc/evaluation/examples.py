@@ -65,12 +65,12 @@ def find(target: Target, outputs: Collection[str], model: str, ids: Sequence[str
     if len(ids) > MAX_CHOSEN:
         raise UserError(f"--partial-predictions names {len(ids)} examples; possible: up to {MAX_CHOSEN}")
     known: list[str] = []
-    found = dict(_indices(target.source, ids, known))
-    for missing in (name for name in ids if name not in found):
+    chosen = dict(_indices(target.source, ids, known))
+    for missing in (name for name in ids if name not in chosen):
         near = difflib.get_close_matches(missing, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"possible: such as {known[0]!r}"
         raise UserError(f"no example '{missing}' in split '{target.name}' (--partial-predictions); {hint}")
-    return found
+    return chosen
 
 
 def _indices(source: Source, ids: Collection[str], known: list[str] | None = None) -> Iterator[tuple[str, int]]:

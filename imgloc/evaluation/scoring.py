@@ -50,15 +50,15 @@ def _families(rows: Sequence[Row]) -> list[MetricFamily]:
 
 def statistics(rows: Sequence[Row]) -> dict[str, FloatArray]:
     """[n, s] of every metric that applies to some row; of a metric that is a mean, its values and 1, or 0 and 0 where they are NaN."""
-    found: dict[str, FloatArray] = {}
+    sums: dict[str, FloatArray] = {}
     for family in _families(rows):
         if family.per_row is not None:
             for key, value_n in family.per_row(rows).items():
                 applies_n = ~np.isnan(value_n)
-                found[key] = np.stack([np.where(applies_n, value_n, 0.0), applies_n.astype(np.float64)], axis=-1)
+                sums[key] = np.stack([np.where(applies_n, value_n, 0.0), applies_n.astype(np.float64)], axis=-1)
         if family.statistics is not None:
-            found |= family.statistics(rows)
-    return {key: values for key, values in found.items() if not np.isnan(metric_of(key).value(values.sum(axis=0)))}
+            sums |= family.statistics(rows)
+    return {key: values for key, values in sums.items() if not np.isnan(metric_of(key).value(values.sum(axis=0)))}
 
 
 def per_row(rows: Sequence[Row]) -> dict[str, FloatArray]:
@@ -83,12 +83,12 @@ def intervals(rows: Sequence[Row], classes: Sequence[str], task: Task, *, sample
     masks = {"": np.ones(len(rows), np.bool_)}
     for slicing in slicings(task) if sliced else ():
         masks |= {f"/{slicing.key}/{part}": mask for part, mask in slicing.parts(rows, classes).items()}
-    found = {
+    intervals_of_key = {
         key + part: interval_of_sums(values[mask], weights_rxg, group_n[mask], metric_of(key).value)
         for key, values in statistics(rows).items()
         for part, mask in masks.items()
     }
-    return {key: interval for key, interval in found.items() if interval is not None}
+    return {key: interval for key, interval in intervals_of_key.items() if interval is not None}
 
 
 def slicings(task: Task) -> list[Slicing]:

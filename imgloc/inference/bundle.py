@@ -73,7 +73,7 @@ def write_bundle(folder: Path, config: ConfigDict, *, classes: tuple[str, ...], 
         config=schema.to_json(config),
     )
     arrays = {name: np.ascontiguousarray(leaf) for name, leaf in named(variables).items()}
-    # The step stands in both files: after a crash between the two renames they disagree, and are refused.
+    # Both files contain the step: after a crash between the two renames they disagree, and are refused.
     files.write_bytes(folder / VARIABLES, save(arrays, metadata={"step": str(step)}))
     files.write_bytes(folder / HEADER, msgspec.json.format(msgspec.json.encode(bundle), indent=2) + b"\n")
 
@@ -97,17 +97,17 @@ def load_variables(folder: Path, bundle: Bundle, expected: Any, devices: Mesh) -
     `expected` has the shapes and dtypes that the model needs. Raises UserError where the file lacks an array, has another one,
     or has one of another shape or dtype.
     """
-    path, wanted = folder / VARIABLES, named(expected)
+    path, arrays = folder / VARIABLES, named(expected)
     try:
         with safe_open(path, framework="numpy") as file:
             if file.metadata() != {"step": str(bundle.step)}:
                 raise UserError(f"the files of '{folder}' do not belong together; run the same imgloc train command again")
             stored = set(file.keys())
-        if stored != set(wanted):
-            name = min(stored ^ set(wanted))
-            which, model = "lacks" if name in wanted else "has an unknown", bundle.resolved.model.name
+        if stored != set(arrays):
+            name = min(stored ^ set(arrays))
+            which, model = "lacks" if name in arrays else "has an unknown", bundle.resolved.model.name
             raise UserError(f"'{path}' {which} array '{name}'; expected the arrays of model '{model}'")
-        loaded = {name: _put(_read(path, name), name, wanted[name], devices) for name in wanted}
+        loaded = {name: _put(_read(path, name), name, arrays[name], devices) for name in arrays}
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read '{path}': {one_line(error)}") from error
     return jax.tree_util.tree_map_with_path(lambda path, _: loaded[_name(path)], expected)

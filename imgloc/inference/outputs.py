@@ -49,9 +49,9 @@ def _check_array(name: str, value: Any, shape: tuple[Any, ...], axes: dict[str, 
     """Raises UserError for what is no array of a shape; letters that `axes` does not know yet are added to it."""
     got = getattr(value, "shape", None)
     if got is None or not fits(got, shape, axes):
-        found = type(value).__name__ if got is None else f"shape {got}"
+        actual = type(value).__name__ if got is None else f"shape {got}"
         shown = ", ".join("..." if axis is ... else str(axes.get(axis, axis)) for axis in shape)
-        raise UserError(f"output '{name}' of model '{model}' has {found}, expected an array of shape ({shown}) for a batch of {axes['b']}")
+        raise UserError(f"output '{name}' of model '{model}' has {actual}, expected an array of shape ({shown}) for a batch of {axes['b']}")
 
 
 def fits(shape: tuple[int, ...], expected: AxisNames | tuple[Any, ...], axes: dict[str, int]) -> bool:

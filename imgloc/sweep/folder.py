@@ -118,12 +118,12 @@ def claim(lock: Path) -> Iterator[int | None]:
     with lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = True
+            is_locked = True
         except BlockingIOError:
-            held = False
+            is_locked = False
         except OSError as error:
             raise UserError(f"the file system of '{lock}' does not support locks, which a sweep needs: {error.strerror}") from error
-        yield file.fileno() if held else None
+        yield file.fileno() if is_locked else None
 
 
 def note_failure(sweep: SweepDir, point: Point, error: str) -> None:

@@ -67,9 +67,9 @@ def answer(row: Row, classes: Sequence[str], to_pixels: ToPixels) -> Answer:
     return Answer(classes[row["top_labels"][0]], row["top_scores"][0])
 
 
-def line(found: Answer, upright: Answer | None) -> dict[str, Any]:
+def line(answer: Answer, upright: Answer | None) -> dict[str, Any]:
     """`class`, `score` and `box`, which is null for a task without boxes, as is `box_upright` of a turned picture."""
-    values: dict[str, Any] = {"class": found.label, "score": round(found.score, 6), "box": _rounded(found.box)}
+    values: dict[str, Any] = {"class": answer.label, "score": round(answer.score, 6), "box": _rounded(answer.box)}
     return values if upright is None else {**values, "box_upright": _rounded(upright.box)}
 
 

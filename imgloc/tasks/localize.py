@@ -82,7 +82,7 @@ TASK = dataclasses.replace(
     rank=rank,
     headline_metrics=("top1", "mean_iou", "gt_known_loc_50", "top1_loc_50"),
     best_metric="top1_loc_50",
-    curves=(Curve("Box right", "IoU", ious), Curve("Box and class right", "IoU", ious_with_class)),
+    curves=(Curve("Correct box", "IoU", ious), Curve("Correct box and class", "IoU", ious_with_class)),
     summary="the class and the box of each image",
     ranking="by IoU where the class is right, by IoU less 1 where it is wrong",
 )

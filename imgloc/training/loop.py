@@ -47,7 +47,7 @@ from imgloc.training.setup import (
 )
 from imgloc.training.step import TrainState, all_finite, eval_variables
 
-MAX_PENDING_CALLS = 64  # whose metrics are unchecked: a loss that is not finite is found within twice as many
+MAX_PENDING_CALLS = 64  # with unchecked metrics: a loss that is not finite is detected within twice as many
 
 
 def train(

@@ -46,7 +46,7 @@ def test_threshold_curves_agree_with_metrics(make_run: MakeRun) -> None:
     report = load_run(str(make_run("a")), "a", "test")
     means = scoring.means(report.model.rows)
     shares = [curves.share_reaching(curve.values(report.model.rows)) for curve in report.task.curves]
-    assert [curve.title for curve in report.task.curves] == ["Box right", "Box and class right"]
+    assert [curve.title for curve in report.task.curves] == ["Correct box", "Correct box and class"]
     for share, family in zip(shares, ("gt_known_loc", "top1_loc"), strict=True):
         assert np.all(np.diff(share) <= 0)
         assert share.shape == (101,)

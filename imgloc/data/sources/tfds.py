@@ -95,7 +95,7 @@ def _original_coco(folder: Path, split: str, classes: Sequence[str], channels: i
 def check_data(
     *, thorough: bool, name: str = "", folder: str = "", train: str = "", validation: str = "", test: str = "", **others: object
 ) -> Findings | None:
-    """Records that are in two splits, or twice in one, found without reading any; None if `thorough`, which reads all examples."""
+    """Records that are in two splits, or twice in one, without reading them; None if `thorough`, which reads all examples."""
     if _original_coco_folder(name, folder):
         return folders.check_data(thorough=thorough, folder=folder, format="coco")
     if thorough:
