@@ -6,12 +6,13 @@ import functools
 import inspect
 import json
 import pickle
-from typing import Any
+from typing import Any, get_type_hints
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import jaxtyped
 
 from imgloc.config import registry
 from imgloc.config.build import CALLER_FIELDS
@@ -73,6 +74,13 @@ def some_batch(b: int = 2, objects: int = 1) -> Batch:
         rng.integers(0, CLASSES, (b, objects)).astype(np.int32), np.ones((b, objects), bool),
         rng.integers(0, CLASSES, b).astype(np.int32), np.ones(b, bool), np.tile(np.array([0, 0, 1, 1], np.float32), (b, 1)),
     )  # fmt: skip
+
+
+def check_axes(batch: Batch) -> None:
+    """Asserts that every field has the dtype and the axes of its annotation, of the same sizes wherever a letter returns."""
+    with jaxtyped("context"):  # type: ignore[attr-defined]  # a decorator too
+        for name, annotation in get_type_hints(Batch).items():
+            assert isinstance(getattr(batch, name), annotation), (name, annotation)
 
 
 def forms() -> list[str]:
@@ -339,6 +347,7 @@ def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: st
         indices, spec = np.array([last, 0, 2, 0]), InputSpec(example.image_hxwxc.shape, 3)
         taken = collate.fit_batch(source.take(indices), spec)
         stacked = collate.collate([source[int(i)] for i in indices], 4, spec)
+        check_axes(stacked)
         arrays = zip(jax.tree.leaves(taken), jax.tree.leaves(stacked), strict=True)
         assert all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in arrays)
 
@@ -479,11 +488,23 @@ def test_a_batch_transform_is_a_pure_function_of_batch_and_key(name: str) -> Non
     jax.tree.map(np.testing.assert_array_equal, first, again)
     others = [jax.jit(transform)(batch, jax.random.key(number)) for number in range(2, 6)]
     assert any(not np.array_equal(first.images_bxhxwxc, other.images_bxhxwxc) for other in others)
+    check_axes(first)
     for before, after in zip(batch[:7], first[:7], strict=True):
         assert (before.shape, before.dtype) == (after.shape, after.dtype)
     np.testing.assert_array_equal(first.example_mask_b, batch.example_mask_b)
     if first.soft_label_bxk is not None:
         np.testing.assert_allclose(np.asarray(first.soft_label_bxk).sum(axis=-1), 1, rtol=1e-5)
+
+
+def test_the_axes_of_a_batch_are_checked() -> None:
+    check_axes(some_batch(4, objects=2))
+    for wrong in (
+        {"labels_bxn": np.zeros((4, 3), np.int32)},
+        {"label_b": np.zeros(4, np.int64)},
+        {"boxes_bxnx4": np.zeros((4, 2), np.float32)},
+    ):
+        with pytest.raises(AssertionError):
+            check_axes(some_batch(4, objects=2)._replace(**wrong))
 
 
 def test_every_room_offers_something() -> None:

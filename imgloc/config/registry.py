@@ -46,9 +46,7 @@ def find(room: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # a user's module may raise anything
-        raise UserError(
-            f"cannot import {ROOMS[room]} '{name}': {reason(error)}; possible: a module in this folder or installed"
-        ) from error
+        raise UserError(f"cannot import {ROOMS[room]} '{name}': {reason(error)}; possible: a module in this folder or installed") from error
 
 
 def declared(room: str, name: str, kind: type[T]) -> T:

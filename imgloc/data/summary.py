@@ -125,14 +125,14 @@ def median_box(splits: Iterable[SplitTruths]) -> FloatArray | None:
 def fixed_box_scores(split: SplitTruths, box: FloatArray) -> dict[str, dict[str, float]]:
     """The scores of one box (4,), in [0, 1], on the images with boxes: against the `largest` box of an image and the best of `any`.
 
-    The scores are `mean_iou` and the share of images with an IoU of at least the threshold: `iou_30`, `iou_50`, `iou_70`.
+    The scores are `mean` and the share of images with an IoU of at least the threshold: `iou_30`, `iou_50`, `iou_70`.
     """
     iou_m = box_arithmetic.iou(_repeat_in_pixels(box, _box_scale(split)), split.boxes_mx4)
     best_n = np.full(len(split.label_n), -1.0)
     np.maximum.at(best_n, split.image_m, iou_m)
     against = {"largest": iou_m[split.largest_n[split.largest_n >= 0]], "any": best_n[best_n >= 0]}
     return {
-        name: {f"iou_{100 * t:.0f}": float(np.mean(iou >= t)) for t in THRESHOLDS} | {"mean_iou": float(np.mean(iou))}
+        name: {f"iou_{100 * t:.0f}": float(np.mean(iou >= t)) for t in THRESHOLDS} | {"mean": float(np.mean(iou))}
         for name, iou in against.items()
         if len(iou)
     }

@@ -84,7 +84,7 @@ def test_scores_of_fixed_boxes_are_exact_at_thresholds() -> None:
         assert sum(iou in (Fraction(3, 10), Fraction(1, 2), Fraction(7, 10)) for iou in ious) >= 20
         scores = summary.fixed_box_scores(split, np.array(box))["largest"]
         assert [round(scores[f"iou_{t}"] * len(ious)) for t in (30, 50, 70)] == hits
-        assert scores["mean_iou"] == pytest.approx(float(sum(ious) / len(ious)), abs=1e-12)
+        assert scores["mean"] == pytest.approx(float(sum(ious) / len(ious)), abs=1e-12)
 
 
 def test_images_with_several_boxes_without_boxes_and_unreadable_ones() -> None:
@@ -92,8 +92,8 @@ def test_images_with_several_boxes_without_boxes_and_unreadable_ones() -> None:
     split = summary.collect_truths("train", source)
     assert (len(split.label_n), split.unreadable, split.whole, split.largest_n.tolist()) == (3, 1, 4, [1, -1, 3])
     scores = summary.fixed_box_scores(split, np.array([0, 0, 0.5, 1.0]))
-    assert scores["largest"]["mean_iou"] == pytest.approx((0.5 + 4 / 50) / 2)
-    assert scores["any"]["mean_iou"] == pytest.approx((1.0 + 4 / 50) / 2)
+    assert scores["largest"]["mean"] == pytest.approx((0.5 + 4 / 50) / 2)
+    assert scores["any"]["mean"] == pytest.approx((1.0 + 4 / 50) / 2)
     assert summary.median_box([split]).tolist() == pytest.approx([0.1, 0.1, 0.7, 0.7])  # type: ignore[union-attr]
     values = summary.statistics(split)
     assert (values["images"], values["of"], values["unreadable"], values["boxes"]) == (3, 4, 1, 5)
