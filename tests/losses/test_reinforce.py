@@ -64,9 +64,9 @@ def test_with_gae_lambda_below_1_later_baselines_replace_later_rewards() -> None
         gradient = jax.grad(lambda o, decay=gae_lambda: reinforce.loss(o, batch_of(jnp.array([0])), gae_lambda=decay).sum())(outputs)
         np.testing.assert_allclose(-gradient["features"]["log_probability"][0], expected, rtol=1e-6)
         np.testing.assert_allclose(-gradient["features"]["baselines"][0] / 2, 1 - baselines[0], rtol=1e-6)
-    with pytest.raises(UserError, match="gae_lambda must be from 0 to 1, got 1.5"):
+    with pytest.raises(UserError, match="gae_lambda must be from 0 to 1"):
         reinforce.loss(outputs, batch_of(jnp.array([0])), gae_lambda=1.5)
-    with pytest.raises(UserError, match="value_weight must be at least 0, got -1.0"):
+    with pytest.raises(UserError, match="value_weight must be at least 0"):
         reinforce.loss(outputs, batch_of(jnp.array([0])), value_weight=-1.0)
 
 

@@ -41,7 +41,8 @@ def test_the_lstm_program_prints_its_test_accuracy_also_when_it_is_already_finis
 def test_the_imagenet_program_runs_on_a_prepared_tfds_data_set(imagenet_folder: Path, tmp_path: Path, cache: Path) -> None:
     arguments = (
         "--config=configs/three_layer_cnn_imagenet.py", f"--config.data.options.folder={imagenet_folder}", "--config.train.epochs=1",
-        "--config.data.image_size=(32, 32)", "--config.model.channels=(4, 4)", "--config.model.hidden=8", "--config.eval.bootstrap_samples=100",
+        "--config.data.image_size=(32, 32)", "--config.model.channels=(4, 4)", "--config.model.hidden=8",
+        "--config.eval.bootstrap_samples=100",
     )  # fmt: skip
     done = processes.run("train", *arguments, "--workdir", str(tmp_path / "run"), cache=cache)
     assert "12 examples, last checkpoint" in " ".join(done.stdout.split())
