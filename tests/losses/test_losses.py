@@ -1,4 +1,4 @@
-"""Losses against hand-worked values, SciPy, shapely and finite differences; what padding may not change."""
+"""Losses against values computed by hand, SciPy, shapely and finite differences; padding changes nothing."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def test_cross_entropy_by_hand() -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.05, 1.0])
 def test_cross_entropy_against_scipy(smoothing: float) -> None:
     outputs, batch = some_batch(20)
-    outputs["logits"] *= 50  # far from the range in which exp is harmless
-    wanted = (1 - smoothing) * np.eye(5)[batch.label_b] + smoothing / 5
-    expected = -(wanted * scipy.special.log_softmax(outputs["logits"].astype(np.float64), axis=1)).sum(axis=1)
+    outputs["logits"] *= 50  # exp() of these would overflow
+    target = (1 - smoothing) * np.eye(5)[batch.label_b] + smoothing / 5
+    expected = -(target * scipy.special.log_softmax(outputs["logits"].astype(np.float64), axis=1)).sum(axis=1)
     np.testing.assert_allclose(cross_entropy.loss(outputs, batch, label_smoothing=smoothing), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -73,19 +73,19 @@ def test_box_l1_by_hand_and_against_numpy() -> None:
 
 def test_giou_against_shapely() -> None:
     outputs, batch = some_batch(60)
-    found = np.asarray(giou.loss(outputs, batch))
-    for value, box, truth in zip(found, outputs["box"], batch.boxes_bxnx4[:, 0], strict=True):
+    loss_b = np.asarray(giou.loss(outputs, batch))
+    for value, box, truth in zip(loss_b, outputs["box"], batch.boxes_bxnx4[:, 0], strict=True):
         p, q = shapely.box(*box), shapely.box(*truth)
         hull = shapely.envelope(shapely.GeometryCollection([p, q])).area
         union = p.union(q).area
         assert value == pytest.approx(1 - p.intersection(q).area / union + (hull - union) / hull, abs=1e-5)
-    assert found.min() < 0.6
-    assert found.max() > 1.0
+    assert loss_b.min() < 0.6
+    assert loss_b.max() > 1.0
     np.testing.assert_allclose(giou.loss({"box": batch.boxes_bxnx4[:, 0]}, batch), 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("module", [box_l1, giou])
-def test_the_output_option_picks_the_box(module: Any) -> None:
+def test_the_option_output_selects_the_box(module: Any) -> None:
     outputs, batch = some_batch()
     other = {"box": outputs["box"] * 0, "first_box": outputs["box"]}
     np.testing.assert_array_equal(module.loss(other, batch, output="first_box"), module.loss(outputs, batch))
@@ -93,7 +93,7 @@ def test_the_output_option_picks_the_box(module: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["box_l1", "giou"])
-def test_only_the_largest_object_counts_and_none_gives_zero_without_gradient(name: str) -> None:
+def test_only_the_largest_object_counts_and_images_without_one_have_no_loss_and_no_gradient(name: str) -> None:
     outputs, batch = some_batch()
     loss = LOSSES[name].function
     changed = batch._replace(boxes_bxnx4=np.stack([batch.boxes_bxnx4[:, 0], RNG.random((6, 4), np.float32)], axis=1))
@@ -102,9 +102,9 @@ def test_only_the_largest_object_counts_and_none_gives_zero_without_gradient(nam
     mask[[1, 4]] = False
     boxes = np.where(mask[..., None], batch.boxes_bxnx4, 0.0).astype(np.float32)  # as the pipeline fills them
     empty = batch._replace(object_mask_bxn=mask, boxes_bxnx4=boxes)
-    found = np.asarray(loss(outputs, empty))
-    assert (found[[1, 4]] == 0).all()
-    assert (found[[0, 2, 3, 5]] > 0).all()
+    loss_b = np.asarray(loss(outputs, empty))
+    assert (loss_b[[1, 4]] == 0).all()
+    assert (loss_b[[0, 2, 3, 5]] > 0).all()
     gradient = np.asarray(jax.grad(lambda box: loss({"box": box}, empty).sum())(outputs["box"]))
     assert (gradient[[1, 4]] == 0).all()
     assert np.isfinite(gradient).all()
@@ -112,7 +112,7 @@ def test_only_the_largest_object_counts_and_none_gives_zero_without_gradient(nam
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_gradients_are_those_of_finite_differences(name: str) -> None:
+def test_gradients_equal_finite_differences(name: str) -> None:
     outputs, batch = some_batch(8)
     outputs["logits"] /= 3
 
@@ -123,21 +123,21 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_each_example_stands_alone(name: str) -> None:
+def test_the_loss_of_an_example_does_not_depend_on_the_batch(name: str) -> None:
     outputs, batch = some_batch()
     loss = LOSSES[name].function
     whole = np.asarray(loss(outputs, batch))
     assert whole.shape == (6,)
     assert len(set(whole.tolist())) == 6
     order = np.array([3, 0, 5, 1, 4, 2])
-    shuffled = loss({k: v[order] for k, v in outputs.items()}, Batch(*(a[order] for a in batch)))
+    shuffled = loss({k: v[order] for k, v in outputs.items()}, jax.tree.map(lambda a: a[order], batch))
     np.testing.assert_allclose(shuffled, whole[order], rtol=1e-6)
-    alone = loss({k: v[2:3] for k, v in outputs.items()}, Batch(*(a[2:3] for a in batch)))
+    alone = loss({k: v[2:3] for k, v in outputs.items()}, jax.tree.map(lambda a: a[2:3], batch))
     np.testing.assert_allclose(alone, whole[2:3], rtol=1e-6)
 
 
 def padded(outputs: Any, batch: Batch, garbage: float) -> tuple[Any, Batch]:
-    """Four more rows that are masked out and full of garbage."""
+    """The outputs and batch with four more examples that are masked out and full of garbage."""
 
     def more(array: np.ndarray, value: Any) -> np.ndarray:
         return np.concatenate([array, np.full((4, *array.shape[1:]), value, array.dtype)])

@@ -1,4 +1,4 @@
-"""What models end with: dense layers, or heat maps of edges."""
+"""Heads: dense layers, and heat maps of edges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flax import linen as nn
 from imgloc.models.heads.class_and_box import class_and_box, class_and_edges, soft_argmax_edges, straight_through_clip
 
 
-class Ends(nn.Module):
+class Heads(nn.Module):
     locate: bool
 
     @nn.compact
@@ -18,11 +18,11 @@ class Ends(nn.Module):
         return class_and_box(a, b if self.locate else None, num_classes=3)
 
 
-def test_each_reads_its_own_features_and_the_box_is_one_in_float32() -> None:
+def test_each_head_reads_its_own_features_and_the_box_is_valid_and_float32() -> None:
     a, b = (jax.random.normal(jax.random.key(i), (5, 4)).astype(jnp.bfloat16) for i in range(2))
-    outputs, variables = Ends(locate=True).init_with_output(jax.random.key(2), a, b)
+    outputs, variables = Heads(locate=True).init_with_output(jax.random.key(2), a, b)
     assert set(variables["params"]) == {"classes", "box"}
-    other = Ends(locate=True).apply(variables, a, b + 1)
+    other = Heads(locate=True).apply(variables, a, b + 1)
     np.testing.assert_array_equal(other["logits"], outputs["logits"])
     assert np.abs(other["box"] - outputs["box"]).max() > 1e-2
     assert outputs["logits"].shape == (5, 3)
@@ -31,9 +31,9 @@ def test_each_reads_its_own_features_and_the_box_is_one_in_float32() -> None:
     assert bool(((box[:, :2] >= 0) & (box[:, :2] <= box[:, 2:]) & (box[:, 2:] <= 1)).all())
 
 
-def test_without_features_for_it_there_is_no_box() -> None:
+def test_without_box_features_there_is_no_box() -> None:
     a = jnp.ones((2, 4))
-    outputs, variables = Ends(locate=False).init_with_output(jax.random.key(0), a, a)
+    outputs, variables = Heads(locate=False).init_with_output(jax.random.key(0), a, a)
     assert set(outputs) == {"logits"}
     assert set(variables["params"]) == {"classes"}
 
@@ -44,7 +44,7 @@ class Edges(nn.Module):
         return class_and_edges(maps, maps.mean(axis=(1, 2)), num_classes=3)
 
 
-def test_a_box_from_heat_maps_lies_where_their_peaks_are() -> None:
+def test_the_edges_of_a_box_are_at_the_peaks_of_its_heat_maps() -> None:
     maps = np.zeros((2, 9, 9, 4), np.float32)
     for edge, (row, column) in enumerate([(4, 2), (1, 4), (4, 6), (7, 4)]):
         maps[:, row, column, edge] = 40.0
@@ -61,15 +61,15 @@ def test_a_box_from_heat_maps_lies_where_their_peaks_are() -> None:
     np.testing.assert_allclose(Edges().apply(shifted, maps)[0]["box"], [[0.3, 1 / 8, 6 / 8, 0.825]] * 2, atol=1e-3)
 
 
-def test_soft_edges_find_a_sharp_peak() -> None:
+def test_soft_argmax_edges_equal_a_sharp_peak() -> None:
     maps = np.full((1, 16, 16, 4), -50.0, np.float32)
     for edge, (row, column) in enumerate([(3, 5), (7, 1), (2, 15), (15, 9)]):
         maps[0, row, column, edge] = 50.0
     np.testing.assert_allclose(soft_argmax_edges(jnp.asarray(maps))[0] * 15, [5, 7, 15, 15], atol=1e-4)
 
 
-def test_an_edge_pushed_out_of_the_image_is_pulled_back_in() -> None:
-    """Seen to stay out for ever, a box of the whole image for all images, where a clip of plain NumPy's kind stops the gradient."""
+def test_an_edge_outside_of_the_image_has_a_gradient_back_into_it() -> None:
+    """With a plain clip, which has no gradient there, training got stuck at a box of the whole image for all images."""
     maps = np.zeros((1, 9, 9, 4), np.float32)
     for edge, (row, column) in enumerate([(4, 0), (0, 4), (4, 8), (8, 4)]):  # the whole image
         maps[:, row, column, edge] = 6.0
@@ -84,5 +84,5 @@ def test_an_edge_pushed_out_of_the_image_is_pulled_back_in() -> None:
         return jnp.abs(outputs["box"] - jnp.array([0.3, 0.3, 0.6, 0.6])).sum()
 
     bias = jax.grad(to_target)(variables["params"])["shift"]["bias"]
-    assert (np.sign(bias) == [-1, -1, 1, 1]).all()  # less of where they are
+    assert (np.sign(bias) == [-1, -1, 1, 1]).all()  # back towards the inside
     np.testing.assert_array_equal(straight_through_clip(jnp.array([-1.0, 0.25, 2.0])), [0.0, 0.25, 1.0])

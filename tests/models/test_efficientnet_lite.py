@@ -1,4 +1,4 @@
-"""EfficientNet-Lite against published sizes, PyTorch's layers, and its own plain form where strides are dilated."""
+"""EfficientNet-Lite against published sizes, PyTorch's layers, and, for dilated strides, against the plain network."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import jax
 import numpy as np
 import pytest
 
-from imgloc.errors import UserError
 from imgloc.models.efficientnet_lite import TINY, Block, Model, scaled_channels
 from tests.models.randomized import count, randomized, shapes
+from tests.refusals import assert_refused
 
 IMAGES = np.random.default_rng(0).uniform(size=(2, 64, 96, 3)).astype(np.float32)
 STRIDES = {"stem": 2, "stage1": 2, "stage2": 4, "stage3": 8, "stage4": 16, "stage5": 16, "stage6": 32, "stage7": 32, "head": 32}
 
 
 def published_by_hand() -> int:
-    """Parameters of Lite0 at 1000 classes from the paper's table 1, layer by layer; two numbers a channel for each BatchNorm."""
+    """Parameters of Lite0 with 1000 classes, counted from table 1 of the paper; each BatchNorm has two per channel."""
     total, inside = 3 * 3 * 3 * 32 + 2 * 32, 32
     for expansion, kernel, out, blocks in (
         (1, 3, 16, 1), (6, 3, 24, 2), (6, 5, 40, 2), (6, 3, 80, 3), (6, 5, 112, 3), (6, 5, 192, 4), (6, 3, 320, 1),
@@ -39,14 +39,14 @@ def test_lite0_has_the_published_number_of_parameters() -> None:
     assert "box" not in outputs
 
 
-# Millions of parameters as TensorFlow's EfficientNet-Lite page gives them.
+# Millions of parameters according to TensorFlow's EfficientNet-Lite page.
 @pytest.mark.parametrize(("width", "depth", "published"), [(1.0, 1.1, 5.4), (1.1, 1.2, 6.1), (1.2, 1.4, 8.2), (1.4, 1.8, 13.0)])
-def test_the_scales_of_lite1_to_lite4_give_their_sizes(width: float, depth: float, published: float) -> None:
+def test_lite1_to_lite4_have_the_published_sizes(width: float, depth: float, published: float) -> None:
     _, variables = shapes(Model(num_classes=1000, width=width, depth=depth, locate=False), (224, 224))
     assert round(count(variables["params"]) / 1e6, 1) == published
 
 
-def test_channels_are_multiples_of_8_and_lose_no_more_than_a_tenth() -> None:
+def test_channels_are_multiples_of_8_and_at_least_nine_tenths_of_the_scaled_number() -> None:
     assert [scaled_channels(c, w) for c, w in ((16, 1.0), (24, 1.1), (40, 1.2), (112, 0.1), (16, 0.1))] == [16, 24, 48, 16, 8]
 
 
@@ -62,20 +62,20 @@ def test_every_output_stride_has_its_map_sizes_and_the_same_parameters() -> None
             assert outputs["features"][name][1:3] == (-(-height // side), -(-width // side)), (name, output_stride)
 
 
-def test_dilated_maps_at_every_nth_place_are_the_plain_maps() -> None:
+def test_dilated_maps_at_every_nth_position_equal_the_plain_maps() -> None:
     fine, plain = (Model(num_classes=10, **TINY, output_stride=stride) for stride in (8, 32))
     variables = randomized(plain, IMAGES)
     expected = jax.jit(lambda v: plain.apply(v, IMAGES, train=False))(variables)["features"]
     found = jax.jit(lambda v: fine.apply(v, IMAGES, train=False))(variables)["features"]
     for name in ("stage3", "stage4", "stage5", "stage6", "stage7", "head"):
-        step = STRIDES[name] // 8  # SAME padding on even sizes puts a stride's first window around the last of its places
+        step = STRIDES[name] // 8  # with SAME padding on even sizes, the first window of a stride is around the last of its positions
         np.testing.assert_allclose(found[name][:, step - 1 :: step, step - 1 :: step], expected[name], rtol=1e-4, atol=1e-4)
         assert np.abs(expected[name]).max() > 0.1
-    assert not np.allclose(found["head"][:, ::4, ::4], expected["head"], atol=1e-2), "the places between hold the same"
+    assert not np.allclose(found["head"][:, ::4, ::4], expected["head"], atol=1e-2), "the positions between have the same values"
 
 
-def test_dropout_takes_from_the_classes_in_training_only() -> None:
-    model = Model(num_classes=10, **TINY, dropout=1.0)  # all of it: the bias is what is left
+def test_dropout_applies_to_the_class_features_in_training_only() -> None:
+    model = Model(num_classes=10, **TINY, dropout=1.0)  # everything is dropped, so only the bias is left
     variables = randomized(model, IMAGES)
 
     @functools.partial(jax.jit, static_argnums=0)
@@ -88,12 +88,10 @@ def test_dropout_takes_from_the_classes_in_training_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "possible"), [("output_stride", 4, "8, 16, 32"), ("depth", 0.0, "above 0"), ("width", -1.0, "above 0")]
+    ("name", "value", "message"), [("output_stride", 4, "8, 16, 32"), ("depth", 0.0, "above 0"), ("width", -1.0, "above 0")]
 )
-def test_strides_and_scales_that_make_no_sense_are_refused_in_one_line(name: str, value: float, possible: str) -> None:
-    with pytest.raises(UserError, match=rf"model\.{name}.* {value}.*; possible: {possible}") as told:
-        shapes(Model(num_classes=10, **{name: value}), (64, 64))
-    assert "\n" not in str(told.value)
+def test_invalid_strides_and_scales_are_refused(name: str, value: float, message: str) -> None:
+    assert_refused(lambda: shapes(Model(num_classes=10, **{name: value}), (64, 64)), f"model.{name}", str(value), message)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +104,7 @@ def test_strides_and_scales_that_make_no_sense_are_refused_in_one_line(name: str
     ids=["skip", "stride", "dilation"],
 )
 @pytest.mark.parametrize("size", [(12, 12), (11, 7)])
-def test_a_block_is_what_pytorch_makes_of_the_same_weights(block: Block, size: tuple[int, int]) -> None:
+def test_a_block_equals_pytorch_s_layers_with_the_same_weights(block: Block, size: tuple[int, int]) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed (the extra `bench` brings it)")
     functional = torch.nn.functional
     x = np.random.default_rng(1).normal(0, 2, (2, *size, 8)).astype(np.float32)
@@ -115,7 +113,7 @@ def test_a_block_is_what_pytorch_makes_of_the_same_weights(block: Block, size: t
 
     def conv_norm(name: str, y: Any, stride: int = 1, dilation: int = 1, groups: int = 1) -> Any:
         kernel = torch.from_numpy(params[name]["kernel"].transpose(3, 2, 0, 1).copy())
-        pads = []  # TensorFlow's SAME: as much as ceil(n / stride) windows need, the odd pixel after; columns first
+        pads = []  # TensorFlow's SAME: what ceil(n / stride) windows need, an odd pixel at the end; columns first
         for length, k in ((y.shape[3], kernel.shape[3]), (y.shape[2], kernel.shape[2])):
             needed = max((-(-length // stride) - 1) * stride + (k - 1) * dilation + 1 - length, 0)
             pads += [needed // 2, needed - needed // 2]

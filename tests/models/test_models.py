@@ -1,4 +1,4 @@
-"""What single models promise beyond the contract of all."""
+"""Properties of single models beyond the contract of all models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def outputs(model: Any) -> dict[str, Any]:
 
 
 class PublishedCnn(nn.Module):
-    """The seed's CNN as published, from linen's own layers."""
+    """The published CNN from linen's layers."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -31,7 +31,7 @@ class PublishedCnn(nn.Module):
         return nn.softmax(nn.Dense(10, name="classes")(x))
 
 
-def test_the_three_layer_cnn_is_the_published_one() -> None:
+def test_the_three_layer_cnn_equals_the_published_one() -> None:
     model = three_layer_cnn.Model(num_classes=10, locate=False)
     variables = jax.jit(lambda key: model.init(key, IMAGES, train=False))(jax.random.key(1))
     ours = nn.softmax(model.apply(variables, IMAGES, train=False)["logits"])
@@ -41,7 +41,7 @@ def test_the_three_layer_cnn_is_the_published_one() -> None:
 @pytest.mark.parametrize(
     "field", [{"activation": "sigmoid"}, {"pooling": "average"}, {"kernel_size": 5}, {"channels": (4, 4, 4)}, {"hidden": 16}]
 )
-def test_the_three_layer_cnn_s_fields_change_what_it_says(field: dict[str, Any]) -> None:
+def test_the_fields_of_the_three_layer_cnn_change_its_outputs(field: dict[str, Any]) -> None:
     small = {"channels": (4, 8), "hidden": 8}
     changed, plain = (
         outputs(three_layer_cnn.Model(num_classes=10, **{**small, **field})),
@@ -53,12 +53,12 @@ def test_the_three_layer_cnn_s_fields_change_what_it_says(field: dict[str, Any])
 
 @pytest.mark.parametrize("cell", ["lstm", "elman"])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_both_recurrences_locate(cell: str, activation: str) -> None:
-    found = outputs(recurrent.Model(num_classes=10, cell=f"{cell}(activation={activation})", features=8, hidden=8))
-    assert found["logits"].shape == (2, 10)
-    low, high = found["box"][:, :2], found["box"][:, 2:]
+def test_recurrent_models_predict_a_class_and_a_valid_box(cell: str, activation: str) -> None:
+    predictions = outputs(recurrent.Model(num_classes=10, cell={"name": cell, "activation": activation}, features=8, hidden=8))
+    assert predictions["logits"].shape == (2, 10)
+    low, high = predictions["box"][:, :2], predictions["box"][:, 2:]
     assert bool(jnp.all((low >= 0) & (low < high) & (high <= 1)))
-    assert found["features"]["rows"].shape == (2, 64, 8)
+    assert predictions["features"]["rows"].shape == (2, 64, 8)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_both_recurrences_locate(cell: str, activation: str) -> None:
     [
         three_layer_cnn.Model(num_classes=10, activation="tanhh"),
         three_layer_cnn.Model(num_classes=10, pooling="median"),
-        recurrent.Model(num_classes=10, cell="grru"),
-        recurrent.Model(num_classes=10, cell="lstm(activation=relu6)"),
+        recurrent.Model(num_classes=10, cell={"name": "grru"}),
+        recurrent.Model(num_classes=10, cell={"name": "lstm", "activation": "relu6"}),
     ],
 )
-def test_unknown_choices_are_told(model: Any) -> None:
+def test_unknown_choices_are_refused(model: Any) -> None:
     with pytest.raises(UserError, match="possible"):
         outputs(model)
