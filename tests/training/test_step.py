@@ -217,17 +217,23 @@ class Linear(nn.Module):
         return {"logits": x[:, :10], "box": nn.sigmoid(x[:, 10:])}
 
 
+class Recorded(Exception):
+    """Ends a step after its batch transforms."""
+
+
 def transform_calls(state: step.TrainState, batch: Batch, **options: Any) -> list[tuple[list[int], Batch]]:
-    """The key data and the batch of each of two batch transforms in one step."""
+    """The key data and the batch of each of two batch transforms in one step, which ends after them."""
     calls = []
 
     def record(batch: Batch, key: jax.Array) -> Batch:
         calls.append((jax.random.key_data(key).tolist(), batch))
+        if len(calls) == 2:
+            raise Recorded
         return batch
 
-    step.train_step(
-        state, batch, model=Linear(), losses=losses("cross_entropy"), optimizer=optax.sgd(0.1), batch_transforms=(record, record), **options
-    )
+    arguments = {"model": Linear(), "losses": losses("cross_entropy"), "optimizer": optax.sgd(0.1), **options}
+    with pytest.raises(Recorded):
+        step.train_step(state, batch, batch_transforms=(record, record), **arguments)
     return calls
 
 
