@@ -19,7 +19,7 @@ Padding: TypeAlias = str | Sequence[tuple[int, int]]
 LINEN_MAX_POOL: Callable[..., jax.Array] = nn.max_pool  # bound before imgloc's functions are replaced
 LINEN_AVERAGE_POOL: Callable[..., jax.Array] = nn.avg_pool
 BUILT_ON_LAYERS = (
-    "imgloc.models.", "benchmarks.models", "imgloc.nn.cells.irnn", "imgloc.nn.directional", "imgloc.models.backbones.maps",
+    "imgloc.models.", "benchmarks.models", "imgloc.nn.cells.irnn", "imgloc.nn.spatial_rnn",
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ TESTED_ELSEWHERE = {
     "errors": "test_errors_and_files", "files": "test_errors_and_files", "types": "test_architecture",
     "interfaces": "test_scoring", "config/recipes": "test_schema", "config/resolve": "test_build",
     "devices/mesh": "test_devices", "devices/multihost": "test_devices",
-    "nn/recurrence": "test_masks", "nn/cells/elman": "test_cells", "nn/cells/irnn": "test_cells", "nn/cells/lstm": "test_cells",
+    "nn/cells/elman": "test_cells", "nn/cells/irnn": "test_cells", "nn/cells/lstm": "test_cells",
     "nn/cells/gru": "test_cells", "nn/cells/minimal_gru": "test_cells",
     "losses/box_l1": "test_losses", "losses/giou": "test_losses", "losses/cross_entropy": "test_losses",
     "data/checks/boxes": "test_check", "data/checks/classes": "test_check", "data/checks/images": "test_check",

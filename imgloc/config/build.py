@@ -57,7 +57,7 @@ def model_class(name: str) -> type[nn.Module]:
 
 def make_model(model: ConfigDict, num_classes: int) -> nn.Module:
     """The linen module that a config names, for a number of classes. Raises UserError for fields that the model does not have."""
-    fields = {key: value for key, value in model.items() if key != "name"}
+    fields = {key: value for key, value in model.to_dict().items() if key != "name"}
     module = model_class(model.name)
     unknown_fields = sorted(set(fields) - set(model_fields(module)))
     if unknown_fields:  # in a recipe, `complete` has refused them

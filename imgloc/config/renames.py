@@ -27,6 +27,9 @@ KEYS = {
     "model.summary": "model.pooling",
     "model.cell.draw": "model.cell.kernel_init",
     "model.cell.looks": "model.cell.num_passes",
+    "model.cell.input_deviation": "model.cell.input_std",
+    "model.cell.input_map": "model.cell.input_projection",
+    "model.cell.states": "model.cell.state_size",
 }
 NAMES = {
     "task": {"locate": "localize", "read": "read_sequence"},
