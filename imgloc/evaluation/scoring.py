@@ -83,12 +83,12 @@ def intervals(rows: Sequence[Row], classes: Sequence[str], task: Task, *, sample
     masks = {"": np.ones(len(rows), np.bool_)}
     for slicing in slicings(task) if sliced else ():
         masks |= {f"/{slicing.key}/{part}": mask for part, mask in slicing.parts(rows, classes).items()}
-    intervals_of_key = {
+    computed = {
         key + part: interval_of_sums(values[mask], weights_rxg, group_n[mask], metric_of(key).value)
         for key, values in statistics(rows).items()
         for part, mask in masks.items()
     }
-    return {key: interval for key, interval in intervals_of_key.items() if interval is not None}
+    return {key: interval for key, interval in computed.items() if interval is not None}
 
 
 def slicings(task: Task) -> list[Slicing]:
