@@ -66,12 +66,12 @@ def test_dilated_maps_at_every_nth_position_equal_the_plain_maps() -> None:
     fine, plain = (Model(num_classes=10, **TINY, output_stride=stride) for stride in (8, 32))
     variables = randomized(plain, IMAGES)
     expected = jax.jit(lambda v: plain.apply(v, IMAGES, train=False))(variables)["features"]
-    found = jax.jit(lambda v: fine.apply(v, IMAGES, train=False))(variables)["features"]
+    dilated = jax.jit(lambda v: fine.apply(v, IMAGES, train=False))(variables)["features"]
     for name in ("stage3", "stage4", "stage5", "stage6", "stage7", "head"):
         step = STRIDES[name] // 8  # with SAME padding on even sizes, the first window of a stride is around the last of its positions
-        np.testing.assert_allclose(found[name][:, step - 1 :: step, step - 1 :: step], expected[name], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(dilated[name][:, step - 1 :: step, step - 1 :: step], expected[name], rtol=1e-4, atol=1e-4)
         assert np.abs(expected[name]).max() > 0.1
-    assert not np.allclose(found["head"][:, ::4, ::4], expected["head"], atol=1e-2), "the positions between have the same values"
+    assert not np.allclose(dilated["head"][:, ::4, ::4], expected["head"], atol=1e-2), "the positions between have the same values"
 
 
 def test_dropout_applies_to_the_class_features_in_training_only() -> None:

@@ -52,11 +52,11 @@ def test_dilated_maps_at_every_nth_position_equal_the_plain_maps(depth: int) -> 
     fine, plain = (Model(num_classes=10, depth=depth, width=4, output_stride=stride) for stride in (8, 32))
     variables = randomized(plain, IMAGES)
     expected = jax.jit(lambda v: plain.apply(v, IMAGES, train=False))(variables)["features"]
-    found = jax.jit(lambda v: fine.apply(v, IMAGES, train=False))(variables)["features"]
+    dilated = jax.jit(lambda v: fine.apply(v, IMAGES, train=False))(variables)["features"]
     for stage, step in {"stage2": 1, "stage3": 2, "stage4": 4}.items():
         largest = np.abs(expected[stage]).max()
-        np.testing.assert_allclose(found[stage][:, ::step, ::step] / largest, expected[stage] / largest, atol=1e-5)
-    assert np.abs(found["stage4"][:, 1::4, 1::4] - expected["stage4"]).max() > 0.1 * largest, "the positions between have the same values"
+        np.testing.assert_allclose(dilated[stage][:, ::step, ::step] / largest, expected[stage] / largest, atol=1e-5)
+    assert np.abs(dilated["stage4"][:, 1::4, 1::4] - expected["stage4"]).max() > 0.1 * largest, "the positions between have the same values"
 
 
 @pytest.mark.parametrize(
