@@ -1,13 +1,13 @@
-"""The declarations of tasks, metrics, slicings, losses and baselines: each file has one, under a fixed name.
+"""Declarations of tasks, metrics, slicings, losses and baselines.
 
-Each of these is one frozen object with a fixed name in one file (`TASK`, `METRICS`, `SLICING`, `LOSS`, `BASELINE`). Everything
-that other files need to know of it is a field of that object, so that adding one edits no other file.
+Each is one frozen object under a fixed name (`TASK`, `METRICS`, `SLICING`, `LOSS`, `BASELINE`) in a file of its own. Its fields
+contain everything that other files need to know about it, so that a new one requires no change to other files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
@@ -50,7 +50,7 @@ class Metric:
     def text(self, value: float) -> str:
         """The value for a table: per cent with one decimal for a share, else three decimals."""
         shown = f"{value:.3f}"
-        # The digits that the commands print: 100 * value would round ties (99.25) in another way.
+        # Rounds to three decimals first, as the commands do: 100 * value would round ties such as 99.25 differently.
         return f"{Decimal(shown).scaleb(2):f}" if self.unit == "share" else shown
 
 
@@ -59,13 +59,19 @@ class MetricFamily:
     """The metrics of one file (`METRICS`), computed together from rows that have the columns.
 
     Exactly one of the two functions is given. `per_row` returns one value [n] for each metric, NaN where the metric does not
-    apply; the metric is their mean. `statistics` returns [n, s] for each metric, which `Metric.value` reads after summation.
+    apply; the metric is their mean. `statistics` returns [n, s] for each metric, which `Metric.value` reads after summation. A
+    row of zeros means that the metric does not apply to that example, which then does not count towards the interval's n.
     """
 
     columns: tuple[str, ...]
     metrics: tuple[Metric, ...]
     per_row: Callable[[Sequence[Row]], Mapping[str, FloatArray]] | None = None
     statistics: Callable[[Sequence[Row]], Mapping[str, FloatArray]] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError unless exactly one of the functions is given."""
+        if (self.per_row is None) == (self.statistics is None):
+            raise ValueError("a MetricFamily needs exactly one of per_row and statistics")
 
 
 @dataclass(frozen=True)
@@ -77,20 +83,23 @@ class Slicing:
     meaning: str  # one sentence
     parts: Callable[[Sequence[Row], Sequence[str]], Mapping[str, BoolArray]]  # rows and class names -> part -> mask [n]
     notes: Mapping[str, str]  # what a part contains, for parts with a fixed name
+    columns: tuple[str, ...] = ()  # of the rows; rows without them are not divided
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A training loss (`LOSS`): `function(outputs, batch, **options)` returns one number an example, [b].
+    """A training loss (`LOSS`): `function(outputs, batch, **options)` returns one value for each example, [b].
 
     `outputs` names what the loss reads of the model, with shapes; `features/NAME` is an entry of the output `features`. A name
-    in braces is the value of that option: `{output}`. `truths` names the fields of the batch that it reads.
+    in braces is the value of that option: `{output}`. `truths` names the fields of the batch that it reads. The contract test
+    (tests/test_contracts.py) checks `truths` and `may_be_negative`.
     """
 
     function: Callable[..., Any]
     outputs: Mapping[str, AxisNames]
     truths: tuple[str, ...]
     may_be_negative: bool = False
+    optional_outputs: Mapping[str, AxisNames] = field(default_factory=dict)  # that it reads where a model has them
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,7 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of answer (`TASK`): what a model must output, and everything that is made of it.
+    """A prediction task (`TASK`): the outputs that a model must return, and everything that is derived from them.
 
     Outputs of a model become predictions of the image, predictions become columns of rows, and rows become metrics, tables,
     pictures and the lines of `imgloc locate`. Only the task knows the meaning of these columns.
@@ -151,16 +160,18 @@ class Task:
     truth_columns: Callable[[Batch, int], Row]  # of example i of a batch
     prediction_columns: Callable[[Mapping[str, Any], int], Row]  # of example i of the predictions
     answer: Callable[[Row, Sequence[str], ToPixels], Any]  # what the Python API returns for an image: a NamedTuple
-    line: Callable[[Any, Any], dict[str, Any]]  # what `imgloc locate` prints: of an answer, and of the upright one or None
+    answer_json: Callable[[Any, Any], dict[str, Any]]  # what `imgloc locate` prints: of an answer, and of the upright one or None
     card: Callable[[Row, Callable[[int], str]], Card]  # of a row and a function from labels to class names
-    rank: Callable[[Sequence[Row]], FloatArray]  # [n], higher is better: the order of the gallery
+    gallery_score: Callable[[Sequence[Row]], FloatArray]  # [n]: the gallery shows the rows with the highest, median and lowest ones
     headline_metrics: tuple[str, ...]  # keys, the most important first; slices, sweeps and summaries show these
     best_metric: str  # whose best value on validation chooses the checkpoint
     slicings: tuple[str, ...] = ("classes", "sizes", "attributes")  # files of imgloc/evaluation/slicings
     overlays: Callable[[Row, Sequence[str]], Sequence[Overlay]] = lambda *_: ()  # drawn by `imgloc locate --out`
     #: (partial predictions, content_bx4) -> those of them that are positions, mapped back to the images; see `postprocess`.
     partial_to_image: Callable[[Outputs, FloatArray], Outputs] = lambda *_: {}
+    #: Shapes of partial predictions that are not those of the output with an axis s after b.
+    partial_outputs: Mapping[str, AxisNames] = field(default_factory=dict)
     curves: tuple[Curve, ...] = ()
     confusion: Callable[[Row], tuple[int, int]] | None = None  # (true, predicted) class of a row, for a confusion matrix
     summary: str = "the answer for each image"  # completes "Predictions of ..."
-    ranking: str = "from the best to the worst"  # completes "Ordered ..."
+    gallery_order: str = "from the best to the worst"  # completes "Ordered ..."

@@ -30,12 +30,12 @@ Shape: TypeAlias = tuple[int, int, int]  # h, w, c of the images of a batch
 
 #: The outputs of a model for a batch: arrays with a leading axis b. Reserved names: `logits` (b, k); `box` (b, 4); `sequence` (b, n, k),
 #: a label for each object from left to right; `fixations` (b, g, 4), the windows that a model with attention has read, in order;
-#: `features`, a dict of named intermediates; `partial_predictions`, for a model that reads an image in several moments s: its
+#: `features`, a dict of named intermediates; `partial_predictions`, for a model that reads an image in several steps s: its
 #: predictions had it stopped at each of them. That is a dict with `logits` (b, s, k), other outputs such as `box` (b, s, 4) and
-#: `fixations` (b, s, 4), the window of the moment, and `seen` (b, s, h', w'), the share of each cell of a grid over the image that has
+#: `fixations` (b, s, 4), the window of the step, and `seen` (b, s, h', w'), the share of each cell of a grid over the image that has
 #: been read by then, 0 to 1. Training and scoring leave it out and do not compute it; with train=True a model may leave it out.
 Outputs: TypeAlias = Mapping[str, Any]
-MAX_MOMENTS = 64  # of `partial_predictions`
+MAX_PARTIAL_STEPS = 64  # of `partial_predictions`
 DICT_OUTPUTS = ("features", "partial_predictions")  # outputs that are dicts; no row is made of them
 
 #: One example in a saved table: plain JSON values. See `imgloc.runs.prediction_table`.

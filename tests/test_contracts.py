@@ -377,7 +377,7 @@ def test_a_task_turns_a_batch_into_rows_and_rows_into_what_is_shown(name: str) -
     check_outputs(task, name, outputs, "a model", 3, CLASSES)
     for row in rows:
         answer = task.answer(row, classes, lambda box: tuple(64 * edge for edge in box))
-        for line in (task.line(answer, None), task.line(answer, answer)):
+        for line in (task.answer_json(answer, None), task.answer_json(answer, answer)):
             assert json.loads(json.dumps(line, allow_nan=False)) == line
             assert "path" not in line
         card = task.card(row, classes.__getitem__)
@@ -388,7 +388,7 @@ def test_a_task_turns_a_batch_into_rows_and_rows_into_what_is_shown(name: str) -
             assert overlay.kind in ("true", "predicted")
         if task.confusion is not None:
             assert all(0 <= label < CLASSES for label in task.confusion(row))
-    rank_n = task.rank(rows)
+    rank_n = task.gallery_score(rows)
     assert rank_n.shape == (2,)
     assert np.isfinite(rank_n).all()
     for curve in task.curves:

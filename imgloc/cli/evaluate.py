@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="train, validation or test (default)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--name", default="", help="the name of other data or fields in rows and results")
-    text = "save the partial predictions of these examples for the report (models that read an image in several moments)"
+    text = "save the partial predictions of these examples for the report (models that read an image in several steps)"
     parser.add_argument("--partial-predictions", nargs="+", action="extend", default=[], metavar="ID", help=text)
     add_distributed(parser)
 

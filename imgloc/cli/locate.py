@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 HELP = "predict what is in images and where, one JSON line each"
 EXAMPLES = """\
-Each line on standard output is {"path":, "class":, "score":, "box": [x0, y0, x1, y1]} with the box in pixels of the file as it is
-stored, or {"path":, "error":}. Exit code 1 means that some images failed. A task without boxes prints null for the box.
-The task read_sequence prints as many classes as its model has labels, from left to right, and the product of their probabilities.
-Where EXIF turns the image, "orientation" is its value and "box_upright" the box as viewers show it.
+Each line on standard output is a JSON object: the path of the file with the prediction of the task, or {"path":, "error":}. The
+prediction of localize is "class", "score" and "box": [x0, y0, x1, y1] in pixels of the file as it is stored. If EXIF rotates the
+image, "orientation" is its value and "box_upright" the box as viewers show it. Exit code 1 means that some images failed.
 
 examples:
   imgloc locate runs/a photo.jpg more/*.png --out out/
@@ -35,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--out", default="", metavar="DIR", help="write an annotated copy of each image there")
-    text = "write an animated image of the partial predictions there (SVG; models that read an image in several moments)"
+    text = "write an animated image of the partial predictions there (SVG; models that read an image in several steps)"
     parser.add_argument("--partial-predictions", default="", metavar="DIR", help=text)
 
 

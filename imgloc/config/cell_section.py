@@ -41,7 +41,7 @@ def cell_section(model: ConfigDict, default: Mapping[str, Any]) -> ConfigDict:
     """Returns the section `cell` of the section `model`, or the default of the model's field; without a name, the default's name holds."""
     section = model.cell if "cell" in model else ConfigDict()
     if not isinstance(section, ConfigDict):
-        raise UserError(f"config key 'model.cell' is a section such as {{'name': 'gru'}}; got {section!r}")
+        raise UserError(f"config key 'model.cell' must be a section such as {{'name': 'gru'}}, got {section!r}")
     section = ConfigDict(section.to_dict() if "name" in section else {**default, **section.to_dict()})
     check_type("model.cell.name", section.name, "")
     return section

@@ -12,7 +12,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from imgloc.config.renames import unknown
+from imgloc.config.renames import unknown_name
 from imgloc.config.schema import copied, leaves
 from imgloc.errors import UserError, one_line
 
@@ -66,7 +66,7 @@ def _check_path(config: ConfigDict, key: str) -> None:
     parts = key.split(".")
     for depth, part in enumerate(parts):
         if part not in section:
-            raise unknown("config key", key, leaves(config) if depth == 0 else [".".join([*parts[:depth], k]) for k in section])
+            raise unknown_name("config key", key, leaves(config) if depth == 0 else [".".join([*parts[:depth], k]) for k in section])
         section = section[part]
         if depth + 1 < len(parts) and not isinstance(section, ConfigDict):
             raise UserError(f"{'.'.join(parts[: depth + 1])} is a value, not a section; it has no key '{parts[depth + 1]}'")

@@ -12,7 +12,7 @@ from imgloc.errors import UserError, reason
 
 
 def load_recipe(path: str) -> ModuleType:
-    """The module of a recipe file, executed anew. Raises UserError where that fails."""
+    """The module of a recipe file, executed at each call. Raises UserError where that fails."""
     location = Path(path)
     if not location.is_file():
         near = sorted(str(p) for p in Path(location.parent).glob("*.py")) if location.parent.is_dir() else []

@@ -1,4 +1,4 @@
-"""Names of files become modules: the only place that imports a model, loss, source, task or metric by its name."""
+"""Imports models, losses, sources, tasks, metrics and other parts by name. No other module does so."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from types import ModuleType
 from typing import TypeVar
 
-from imgloc.config.renames import unknown
+from imgloc.config.renames import unknown_name
 from imgloc.errors import UserError, reason
 
 T = TypeVar("T")
@@ -36,17 +36,16 @@ def find(room: str, name: str) -> ModuleType:
     Raises UserError where it does not exist or cannot be imported.
     """
     if not all(part.isidentifier() for part in name.split(".")):
-        raise unknown(ROOMS[room], name, names(room))
-    if "." not in name:
-        if name not in names(room):
-            raise unknown(ROOMS[room], name, names(room))
-        return importlib.import_module(f"imgloc.{room}.{name}")
-    if os.getcwd() not in sys.path:  # the script of a command does not search the folder in which it runs
+        raise unknown_name(ROOMS[room], name, names(room))
+    if "." not in name and name not in names(room):
+        raise unknown_name(ROOMS[room], name, names(room))
+    if "." in name and os.getcwd() not in sys.path:  # the script of a command does not search the folder in which it runs
         sys.path.append(os.getcwd())
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(name if "." in name else f"imgloc.{room}.{name}")
     except (Exception, SystemExit) as error:  # a user's module may raise anything
-        raise UserError(f"cannot import {ROOMS[room]} '{name}': {reason(error)}; possible: a module in this folder or installed") from error
+        hint = "; possible: a module in this folder or installed" if "." in name else ""
+        raise UserError(f"cannot import {ROOMS[room]} '{name}': {reason(error)}{hint}") from error
 
 
 def declared(room: str, name: str, kind: type[T]) -> T:

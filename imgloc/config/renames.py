@@ -1,4 +1,4 @@
-"""Config keys and values of earlier versions with their names of today, for errors; to be deleted with version 1.0."""
+"""Config keys and values of earlier versions with their current names, for error messages; to be deleted with version 1.0."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NAMES = {
 }
 
 
-def unknown(what: str, got: str, possible: Iterable[str]) -> UserError:
+def unknown_name(what: str, got: str, possible: Iterable[str]) -> UserError:
     """An error for a name that does not exist: the new name where it was renamed, else the nearest right one and all others."""
     renamed = KEYS.get(got) if what == "config key" else NAMES.get(what, {}).get(got)
     return UserError(f"unknown {what} '{got}'; it was renamed to '{renamed}'") if renamed else errors.unknown(what, got, possible)

@@ -15,7 +15,7 @@ from imgloc.config import schema as configs
 from imgloc.config.build import keyword_options, make_source, member, model_class, model_fields
 from imgloc.config.cell_section import cell_section, cell_settings
 from imgloc.config.registry import declared, names
-from imgloc.config.renames import unknown
+from imgloc.config.renames import unknown_name
 from imgloc.errors import UserError
 from imgloc.interfaces import Loss, Task
 from imgloc.types import RESIZES
@@ -90,7 +90,7 @@ def complete(config: ConfigDict) -> ConfigDict:
     augment = member("data.augmentations", config.data.augment.name, "augment")
     _fill("data.augment", config.data.augment, keyword_options(augment, but="size"), also=("name",))
     if config.data.resize not in RESIZES:
-        raise unknown("resize (data.resize)", config.data.resize, RESIZES)
+        raise unknown_name("resize (data.resize)", config.data.resize, RESIZES)
     if not config.losses:
         raise UserError(f"losses is empty; possible entries: {', '.join(names('losses'))}")
     for key in config.losses:
@@ -126,7 +126,7 @@ def _batch_transform(entry: Any) -> dict[str, Any]:
 def _fill(where: str, section: ConfigDict, defaults: Mapping[str, Any], also: Sequence[str]) -> None:
     for key in section:
         if key not in defaults and key not in also:
-            raise unknown("config key", f"{where}.{key}", [f"{where}.{name}" for name in (*defaults, *also)])
+            raise unknown_name("config key", f"{where}.{key}", [f"{where}.{name}" for name in (*defaults, *also)])
         if key in defaults and defaults[key] not in (dataclasses.MISSING, inspect.Parameter.empty):
             configs.check_type(f"{where}.{key}", section[key], defaults[key])
     for key, default in defaults.items():

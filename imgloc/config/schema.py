@@ -16,7 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from imgloc import files
-from imgloc.config.renames import unknown
+from imgloc.config.renames import unknown_name
 from imgloc.errors import UserError
 
 POSITIVE = ("train.steps", "train.batch_size", "train.grad_accum_steps", "train.steps_per_call", "train.log_every", "train.save_every",
@@ -93,7 +93,7 @@ def base() -> ConfigDict:
     config.train.best_metric = ""  # of validation, whose best value chooses the best model; "": that of the task
     config.train.patience = 0  # evaluations without improvement before training stops; 0: off
     config.train.init_from = ""  # a run folder whose best model training starts from
-    config.train.init_skip = ()  # patterns of parameters (a/b/c) that are initialized afresh
+    config.train.init_skip = ()  # patterns of parameters (a/b/c) that are that keep their initial values
 
     config.eval = ConfigDict()
     config.eval.batch_size = 100
@@ -116,7 +116,7 @@ def _check_section(config: ConfigDict, declared: ConfigDict, prefix: str) -> Non
         if key not in declared:
             if free:
                 continue
-            raise unknown("config key", prefix + key, [prefix + name for name in declared])
+            raise unknown_name("config key", prefix + key, [prefix + name for name in declared])
         default = declared[key]
         if isinstance(default, ConfigDict):
             if not isinstance(value, ConfigDict):
@@ -143,7 +143,7 @@ def check_ranges(config: ConfigDict) -> None:
     if len(size) != 2 or not all(isinstance(side, int) and 0 < side <= 16_384 for side in size):
         raise UserError(f"data.image_size must be (height, width) in pixels, each from 1 to 16384, got {size}")
     if config.eval.after_training not in SCORED_AFTER_TRAINING:
-        raise unknown("split (eval.after_training)", config.eval.after_training, filter(None, SCORED_AFTER_TRAINING))
+        raise unknown_name("split (eval.after_training)", config.eval.after_training, filter(None, SCORED_AFTER_TRAINING))
 
 
 def check_type(key: str, value: Any, default: Any) -> None:

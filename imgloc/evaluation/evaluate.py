@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +30,8 @@ from imgloc.types import DICT_OUTPUTS
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """What rows and partial predictions are made from."""
+class Evaluation:
+    """The model and the data of one evaluation."""
 
     run: RunDir
     config: ConfigDict
@@ -39,11 +40,11 @@ class Scoring:
     meta: dict[str, Any]
 
     @property
-    def predictors(self) -> tuple[str, ...]:
+    def predictor_names(self) -> tuple[str, ...]:
         """The names of the predictors of the task, the model first."""
         return predictors.predictor_names(self.trained.bundle.task)
 
-    @property
+    @functools.cached_property
     def outputs(self) -> frozenset[str]:
         """The names of the outputs of the model."""
         return frozenset(predict.abstract_outputs(self.trained.model, self.trained.variables, self.trained.spec.shape))
@@ -52,38 +53,38 @@ class Scoring:
 def evaluate(
     run: RunDir, config: ConfigDict, target: Target, *, which: str = "best", partial: Sequence[str] = ()
 ) -> dict[str, dict[str, Interval]]:
-    """Score the model of a run and the baselines on a target; current rows are not made again.
+    """Score the model of a run and the baselines on a target; rows that are up to date are reused.
 
     Writes the rows, the images of the gallery and results.json. For a model with partial predictions it writes those of some
     examples of the gallery, and of the examples with the ids `partial`. Returns {predictor: {metric: interval}}.
     Of several processes each predicts its share, and the first one writes and returns; the others return {}.
     """
     files.check_writable(run.path)
-    scoring_of = _open(run, config, target, which)
-    chosen = examples.find(scoring_of.target, scoring_of.outputs, scoring_of.trained.name, partial) if partial else {}
-    current = {name: _is_current(scoring_of, name) for name in scoring_of.predictors}
+    evaluation = _open(run, config, target, which)
+    chosen = examples.find(evaluation.target, evaluation.outputs, evaluation.trained.name, partial) if partial else {}
+    current = {name: _is_current(evaluation, name) for name in evaluation.predictor_names}
     mesh.barrier("rows were read")  # before the first process writes new ones
     with exiting_on_error():
         if not all(current.values()):
             if jax.process_index() == 0:
-                _drop_results(run, [_key(target, name) for name in scoring_of.predictors])
-            _write_all_rows(scoring_of)
+                _drop_results(run, [_key(target, name) for name in evaluation.predictor_names])
+            _write_all_rows(evaluation)
         if chosen:
-            examples.write_partial_predictions(run, target, scoring_of.trained, scoring_of.meta, dict.fromkeys(chosen, "chosen"), chosen)
+            examples.write_partial_predictions(run, target, evaluation.trained, evaluation.meta, dict.fromkeys(chosen, "chosen"), chosen)
     if jax.process_index() > 0:
         return {}
 
-    task, classes = scoring_of.trained.task, scoring_of.trained.classes
+    task, classes = evaluation.trained.task, evaluation.trained.classes
     intervals = {}
-    for name in scoring_of.predictors:
-        rows = read_rows(run.rows(target.name, name), expected=scoring_of.meta)
+    for name in evaluation.predictor_names:
+        rows = read_rows(run.rows(target.name, name), expected=evaluation.meta)
         intervals[name] = scoring.intervals(rows, classes, task, samples=config.eval.bootstrap_samples)
     scored = {_key(target, name): scoring.as_json(scores) for name, scores in intervals.items()}
     files.write_json(run.results, run.known_results() | scored)
     return intervals
 
 
-def _open(run: RunDir, config: ConfigDict, target: Target, which: str) -> Scoring:
+def _open(run: RunDir, config: ConfigDict, target: Target, which: str) -> Evaluation:
     devices = mesh.evaluation_mesh(config.devices.fsdp)
     trained = load_model(find_bundle(run.path, which), devices, dict(target.fields))
     meta = {
@@ -92,9 +93,9 @@ def _open(run: RunDir, config: ConfigDict, target: Target, which: str) -> Scorin
         "step": trained.bundle.step,
         "data": target.source.fingerprint,
         "split": target.name,
-        "fields": dict(target.fields) or None,  # None is expected too: rows made with some are not those of a run made without
+        "fields": dict(target.fields) or None,  # None is compared too: rows with other fields are not the rows of the run
     }
-    return Scoring(run, config, target, trained, meta)
+    return Evaluation(run, config, target, trained, meta)
 
 
 def _key(target: Target, predictor: str) -> str:
@@ -109,21 +110,21 @@ def _drop_results(run: RunDir, keys: Collection[str]) -> None:
         files.write_json(run.results, {key: value for key, value in known.items() if key not in keys})
 
 
-def _is_current(scoring_of: Scoring, predictor: str) -> bool:
-    path = scoring_of.run.rows(scoring_of.target.name, predictor)
+def _is_current(evaluation: Evaluation, predictor: str) -> bool:
+    path = evaluation.run.rows(evaluation.target.name, predictor)
     try:
-        read_rows(path, expected=scoring_of.meta)
+        read_rows(path, expected=evaluation.meta)
     except UserError:
         return False
-    return predictor != predictors.MODEL or (read_meta(path) or {}).get("outputs") == _row_outputs(scoring_of)
+    return predictor != predictors.MODEL or (read_meta(path) or {}).get("outputs") == _row_outputs(evaluation)
 
 
-def _row_outputs(scoring_of: Scoring) -> list[str]:
-    return sorted(scoring_of.outputs.difference(DICT_OUTPUTS))
+def _row_outputs(evaluation: Evaluation) -> list[str]:
+    return sorted(evaluation.outputs.difference(DICT_OUTPUTS))
 
 
-def _write_all_rows(scoring_of: Scoring) -> None:
-    run, config, target, trained = scoring_of.run, scoring_of.config, scoring_of.target, scoring_of.trained
+def _write_all_rows(evaluation: Evaluation) -> None:
+    run, config, target, trained = evaluation.run, evaluation.config, evaluation.target, evaluation.trained
     compiled = predict.compiled_predict(trained.model, trained.task, trained.devices, trained.dtype)
     every = {
         predictors.MODEL: predict.model_predict(trained.variables, compiled, trained.devices),
@@ -133,13 +134,13 @@ def _write_all_rows(scoring_of: Scoring) -> None:
         every, target.source, trained.task, target.name, threads=config.data.threads,
         batch_size=mesh.round_up(config.eval.batch_size, trained.devices), spec=trained.spec,
     )  # fmt: skip
-    examples.write_gallery(run, target, trained, scoring_of.meta, scoring_of.outputs, rows_of[predictors.MODEL], config.eval.gallery)
+    examples.write_gallery(run, target, trained, evaluation.meta, evaluation.outputs, rows_of[predictors.MODEL], config.eval.gallery)
     if jax.process_index() > 0:
         return
     skipped = pipeline.finite_size(target.source) - len(rows_of[predictors.MODEL])
     for name, rows in rows_of.items():
-        own = {"outputs": _row_outputs(scoring_of)} if name == predictors.MODEL else {}
-        meta = {**scoring_of.meta, **own, "skipped": skipped, "command": command_line(), **git_commit()}
+        own = {"outputs": _row_outputs(evaluation)} if name == predictors.MODEL else {}
+        meta = {**evaluation.meta, **own, "skipped": skipped, "command": command_line(), **git_commit()}
         write_rows(run.rows(target.name, name), rows, meta)
 
 

@@ -17,7 +17,7 @@ from imgloc.errors import UnreadableImage, UserError
 from imgloc.evaluation import scoring
 from imgloc.evaluation.target import Target
 from imgloc.inference.load import TrainedModel
-from imgloc.inference.locate_files import check_has_partial_predictions
+from imgloc.inference.outputs import check_has_partial_predictions
 from imgloc.inference.predict import compiled_partial_predictions, partial_predictions
 from imgloc.runs import partial_predictions as saved
 from imgloc.runs.run_dir import RunDir
@@ -68,7 +68,13 @@ def find(target: Target, outputs: Collection[str], model: str, ids: Sequence[str
     chosen = dict(_indices(target.source, ids, known))
     for missing in (name for name in ids if name not in chosen):
         near = difflib.get_close_matches(missing, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"possible: such as {known[0]!r}"
+        hint = (
+            f"did you mean {' or '.join(map(repr, near))}?"
+            if near
+            else f"an example is {known[0]!r}"
+            if known
+            else "no image of the split can be decoded; run imgloc data check"
+        )
         raise UserError(f"no example '{missing}' in split '{target.name}' (--partial-predictions); {hint}")
     return chosen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from imgloc.config.registry import declared, names
+from imgloc.errors import UserError
 from imgloc.evaluation.statistics import Interval, bootstrap_weights, interval_of_sums
 from imgloc.interfaces import Metric, MetricFamily, Slicing, Task
 from imgloc.types import FloatArray, Row
@@ -19,8 +21,12 @@ BOOTSTRAP_SEED = 0
 
 @functools.cache
 def known_metrics() -> dict[str, Metric]:
-    """Every metric by its key."""
-    return {metric.key: metric for family in _all_families() for metric in family.metrics}
+    """Every metric by its key. Raises UserError if two files declare one."""
+    every = [metric for family in _all_families() for metric in family.metrics]
+    for key, count in collections.Counter(metric.key for metric in every).items():
+        if count > 1:
+            raise UserError(f"metric '{key}' is declared by two files of imgloc/evaluation/metrics; rename one of them")
+    return {metric.key: metric for metric in every}
 
 
 def metric_of(key: str) -> Metric:
@@ -50,21 +56,15 @@ def _families(rows: Sequence[Row]) -> list[MetricFamily]:
 
 def statistics(rows: Sequence[Row]) -> dict[str, FloatArray]:
     """[n, s] of every metric that applies to some row; of a metric that is a mean, its values and 1, or 0 and 0 where they are NaN."""
-    sums: dict[str, FloatArray] = {}
+    statistics_of_key: dict[str, FloatArray] = {}
     for family in _families(rows):
         if family.per_row is not None:
             for key, value_n in family.per_row(rows).items():
                 applies_n = ~np.isnan(value_n)
-                sums[key] = np.stack([np.where(applies_n, value_n, 0.0), applies_n.astype(np.float64)], axis=-1)
+                statistics_of_key[key] = np.stack([np.where(applies_n, value_n, 0.0), applies_n.astype(np.float64)], axis=-1)
         if family.statistics is not None:
-            sums |= family.statistics(rows)
-    return {key: values for key, values in sums.items() if not np.isnan(metric_of(key).value(values.sum(axis=0)))}
-
-
-def per_row(rows: Sequence[Row]) -> dict[str, FloatArray]:
-    """[n] of every metric that is a mean over rows; NaN where it does not apply."""
-    families = (family for family in _families(rows) if family.per_row is not None)
-    return {key: value_n for family in families if family.per_row for key, value_n in family.per_row(rows).items()}
+            statistics_of_key |= family.statistics(rows)
+    return {key: values for key, values in statistics_of_key.items() if not np.isnan(metric_of(key).value(values.sum(axis=0)))}
 
 
 def means(rows: Sequence[Row]) -> dict[str, float]:
@@ -81,7 +81,7 @@ def intervals(rows: Sequence[Row], classes: Sequence[str], task: Task, *, sample
         return {}
     weights_rxg, group_n = bootstrap_weights([row["group"] for row in rows], samples=samples, seed=BOOTSTRAP_SEED)
     masks = {"": np.ones(len(rows), np.bool_)}
-    for slicing in slicings(task) if sliced else ():
+    for slicing in slicings(task, rows[0]) if sliced else ():
         masks |= {f"/{slicing.key}/{part}": mask for part, mask in slicing.parts(rows, classes).items()}
     computed = {
         key + part: interval_of_sums(values[mask], weights_rxg, group_n[mask], metric_of(key).value)
@@ -91,9 +91,10 @@ def intervals(rows: Sequence[Row], classes: Sequence[str], task: Task, *, sample
     return {key: interval for key, interval in computed.items() if interval is not None}
 
 
-def slicings(task: Task) -> list[Slicing]:
-    """The slicings of a task."""
-    return [declared("evaluation.slicings", name, Slicing) for name in task.slicings]
+def slicings(task: Task, row: Row) -> list[Slicing]:
+    """The slicings of a task whose columns a row has."""
+    every = [declared("evaluation.slicings", name, Slicing) for name in task.slicings]
+    return [slicing for slicing in every if all(column in row for column in slicing.columns)]
 
 
 def as_json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, Any]]:
@@ -102,9 +103,9 @@ def as_json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, Any]]:
 
 
 def gallery_rows(rows: Sequence[Row], task: Task, count: int) -> dict[str, list[Row]]:
-    """The `count` best, median and worst rows by the rank of the task; of equal ones the first is the better."""
-    rank_n = np.asarray(task.rank(rows), np.float64)
-    order = np.argsort(-rank_n, kind="stable").tolist()
+    """The `count` best, median and worst rows by the gallery score of the task; ties keep the order of the rows."""
+    score_n = np.asarray(task.gallery_score(rows), np.float64)
+    order = np.argsort(-score_n, kind="stable").tolist()
     middle = max(0, len(order) // 2 - count // 2)
     picked = {"best": order[:count], "median": order[middle : middle + count], "worst": order[::-1][:count]}
     return {name: [rows[i] for i in positions] for name, positions in picked.items()}

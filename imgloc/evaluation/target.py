@@ -45,7 +45,10 @@ def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, ot
         return Target(full_name, source, fields)
     seen, classes = _seen(config, run_dir.warm_start_donors(config, run))
     if source.info.classes != classes:
-        raise UserError(f"the data has the classes {', '.join(source.info.classes)}, the run has {', '.join(classes)}")
+        theirs, ours = (
+            f"{len(names)} classes ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" for names in (source.info.classes, classes)
+        )
+        raise UserError(f"the data has {theirs}, the run has {ours}; choose data with the same classes in the same order")
     shared = source.groups & seen
     if shared:
         raise UserError(

@@ -101,7 +101,7 @@ def load_variables(folder: Path, bundle: Bundle, expected: Any, devices: Mesh) -
     try:
         with safe_open(path, framework="numpy") as file:
             if file.metadata() != {"step": str(bundle.step)}:
-                raise UserError(f"the files of '{folder}' do not belong together; run the same imgloc train command again")
+                raise UserError(f"'{folder}' mixes the files of two steps; copy both files of one model again, or resume the run")
             stored = set(file.keys())
         if stored != set(arrays):
             name = min(stored ^ set(arrays))

@@ -113,6 +113,8 @@ def open_model(path: str | Path, *, checkpoint: str = "best") -> TrainedModel:
 
 def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) -> Loaded:
     """A predict function and the classes of a run folder or a bundle. Raises UserError where there is no trained model."""
+    if batch_size < 1:
+        raise UserError(f"batch_size must be at least 1, got {batch_size}")
     trained = open_model(path, checkpoint=checkpoint)
     columns_of = column_predictor(trained)
 
@@ -124,9 +126,9 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) ->
             # One at a time: many large images may not fit into memory.
             prepared = [prepare(as_picture(image, trained.spec.shape[2]), trained.spec) for image in images[start : start + batch_size]]
             rows = columns_of(prepared, batch_size)
-            for row, each in zip(rows, prepared, strict=True):
+            for index, (row, each) in enumerate(zip(rows, prepared, strict=True), start):
                 if row is None:
-                    raise UserError(NOT_FINITE)
+                    raise UserError(f"image {index}: {NOT_FINITE}")
                 answers.append(trained.task.answer(row, trained.classes, each.stored_pixels))
         return answers
 

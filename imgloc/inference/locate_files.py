@@ -15,6 +15,7 @@ from imgloc import draw, files
 from imgloc.data.images import decode
 from imgloc.errors import UserError, storage_message
 from imgloc.inference.load import NOT_FINITE, Prepared, TrainedModel, as_picture, column_predictor, prepare
+from imgloc.inference.outputs import check_has_partial_predictions
 from imgloc.inference.predict import abstract_outputs, compiled_partial_predictions, partial_predictions
 from imgloc.runs import partial_predictions as saved
 from imgloc.runs.partial_predictions import SavedPartialPredictions
@@ -89,9 +90,9 @@ def _line(trained: TrainedModel, row: Row, prepared: Prepared) -> dict[str, Any]
     task, classes = trained.task, trained.classes
     answer = task.answer(row, classes, prepared.stored_pixels)
     if prepared.picture.orientation == 1:
-        return task.line(answer, None)
+        return task.answer_json(answer, None)
     upright = task.answer(row, classes, prepared.upright_pixels)
-    return {**task.line(answer, upright), "orientation": prepared.picture.orientation}
+    return {**task.answer_json(answer, upright), "orientation": prepared.picture.orientation}
 
 
 class _Copies:
@@ -134,7 +135,7 @@ def png(picture: Image.Image, mark: str) -> bytes:
 
 
 def partial_predictor(trained: TrainedModel) -> Callable[[Path, str], tuple[SavedPartialPredictions, bytes]]:
-    """A function of a file and a name for it: its predictions after each moment of reading, and a small copy of it as PNG.
+    """A function of a file and a name for it: its predictions after each step of reading, and a small copy of it as PNG.
 
     Raises UserError where the model has no output `partial_predictions`.
     """
@@ -148,10 +149,3 @@ def partial_predictor(trained: TrainedModel) -> Callable[[Path, str], tuple[Save
         return saved.summarize(name, "chosen", partial, content_4, example.label), draw.thumbnail_png(pixels)
 
     return predict
-
-
-def check_has_partial_predictions(outputs: Any, model: str) -> None:
-    """Raises UserError where a model has no output `partial_predictions`."""
-    if "partial_predictions" not in outputs:
-        possible = "one that reads an image in several moments and predicts one class, see README, Step by step"
-        raise UserError(f"model '{model}' has no output 'partial_predictions'; possible: {possible}")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from imgloc.errors import UserError
 from imgloc.interfaces import AxisNames, Task
-from imgloc.types import DICT_OUTPUTS, MAX_MOMENTS
+from imgloc.types import DICT_OUTPUTS, MAX_PARTIAL_STEPS
 
 
 def check_outputs(task: Task, task_name: str, outputs: Mapping[str, Any], model: str, size: int, classes: int) -> None:
-    """Raises UserError for outputs (shapes suffice) of a batch of `size` that are not what the task needs, or no arrays (b, ...)."""
+    """Raises UserError for outputs (shapes suffice) of a batch of `size` that the task cannot use, or that are not arrays (b, ...)."""
     missing = [name for name in task.outputs if name not in outputs]
     if missing:
-        raise UserError(f"task '{task_name}' needs the output '{missing[0]}'; model '{model}' gives {', '.join(outputs)}")
+        problem = f"task '{task_name}' needs the output '{missing[0]}'; model '{model}' returns {', '.join(outputs)}"
+        raise UserError(f"{problem}; choose another task or model, or set the field of the model that adds this output")
     axes: dict[str, int] = {"b": size, "k": classes}
     known = {**task.optional_outputs, **task.outputs}
     for name, value in outputs.items():
@@ -25,28 +26,27 @@ def check_outputs(task: Task, task_name: str, outputs: Mapping[str, Any], model:
 
 
 def _check_partial_predictions(task: Task, outputs: Mapping[str, Any], model: str, axes: dict[str, int]) -> None:
-    """Every output of the task has its partial predictions, with an axis s of moments after b; so may the others."""
+    """Every output of the task has partial predictions, with an axis s of steps after b; other outputs may have some."""
     partial = outputs["partial_predictions"]
     own = [name for name in outputs if name not in DICT_OUTPUTS]
-    needed = [*task.outputs, "seen"]
+    needed = [*dict.fromkeys(("logits", *task.outputs)), "seen"]  # the report shows the probabilities of classes
     if not isinstance(partial, Mapping) or not set(needed) <= set(partial) <= {*own, "seen"}:
         got = ", ".join(partial) if isinstance(partial, Mapping) else type(partial).__name__
         raise UserError(f"output 'partial_predictions' of model '{model}' has {got}; expected a dict with {', '.join(needed)}")
     axes = {**axes}
     known = {**task.optional_outputs, **task.outputs}
     for name, value in partial.items():
-        # A fixation is one window of the moment; every other output has its own axes after that of the moments.
-        rest: tuple[Any, ...] = known.get(name, ("b", ...))[2 if name in task.optional_outputs else 1 :]
-        shape = ("b", "s", "grid height", "grid width") if name == "seen" else ("b", "s", *rest)
+        rest: tuple[Any, ...] = known.get(name, ("b", ...))[1:]
+        shape = ("b", "s", "grid height", "grid width") if name == "seen" else task.partial_outputs.get(name, ("b", "s", *rest))
         _check_array(f"partial_predictions/{name}", value, shape, axes, model)
         if value.dtype.kind == "c":
             raise UserError(f"output 'partial_predictions/{name}' of model '{model}' is complex, expected real numbers")
-    if axes["s"] > MAX_MOMENTS:
-        raise UserError(f"output 'partial_predictions' of model '{model}' has {axes['s']} moments; possible: 1 to {MAX_MOMENTS}")
+    if axes["s"] > MAX_PARTIAL_STEPS:
+        raise UserError(f"output 'partial_predictions' of model '{model}' has {axes['s']} steps, expected 1 to {MAX_PARTIAL_STEPS}")
 
 
 def _check_array(name: str, value: Any, shape: tuple[Any, ...], axes: dict[str, int], model: str) -> None:
-    """Raises UserError for what is no array of a shape; letters that `axes` does not know yet are added to it."""
+    """Raises UserError for a value that is not an array of this shape; letters that `axes` does not know yet are added to it."""
     got = getattr(value, "shape", None)
     if got is None or not fits(got, shape, axes):
         actual = type(value).__name__ if got is None else f"shape {got}"
@@ -62,3 +62,10 @@ def fits(shape: tuple[int, ...], expected: AxisNames | tuple[Any, ...], axes: di
         return False
     sizes = [axes.setdefault(axis, size) if isinstance(axis, str) else axis for size, axis in zip(shape, expected, strict=True)]
     return list(shape) == sizes and 0 not in shape
+
+
+def check_has_partial_predictions(outputs: Collection[str], model: str) -> None:
+    """Raises UserError if the names of the outputs of a model do not include `partial_predictions`."""
+    if "partial_predictions" not in outputs:
+        possible = "a model that reads an image in several steps; see README, Partial predictions"
+        raise UserError(f"model '{model}' has no output 'partial_predictions'; possible: {possible}")

@@ -74,4 +74,5 @@ LOSS = Loss(
     outputs={"logits": ("b", "k"), "features/log_probability": ("b", "c"), "features/baselines": ("b", "c")},
     truths=("label_b", "boxes_bxnx4", "labels_bxn", "object_mask_bxn"),
     may_be_negative=True,
+    optional_outputs={"sequence": ("b", "n", "k")},
 )

@@ -23,7 +23,7 @@ from imgloc import boxes
 from imgloc.errors import UserError, check_at_least, look_up
 from imgloc.models.policies import gaussian, learned, transformer, uniform
 from imgloc.models.policies.policy import Policy, PolicyInput, encode_location
-from imgloc.types import MAX_MOMENTS, Outputs
+from imgloc.types import MAX_PARTIAL_STEPS, Outputs
 
 TINY = {"glimpses": 2, "size": 4, "scales": 2, "units": 8, "glimpse_hidden": 8}
 VARIANTS = {
@@ -94,8 +94,8 @@ class Model(nn.Module):
         check_at_least(1, glimpses=self.glimpses, size=self.size, scales=self.scales, units=self.units, glimpse_hidden=self.glimpse_hidden)
         check_at_least(0, num_rollouts=self.num_rollouts, labels=self.labels, context=self.context)
         policy = look_up("policy (model.policy)", self.policy, POLICIES)
-        if glimpses > MAX_MOMENTS:
-            raise UserError(f"model.glimpses, times model.labels, must be at most {MAX_MOMENTS}, got {glimpses}")
+        if glimpses > MAX_PARTIAL_STEPS:
+            raise UserError(f"model.glimpses, times model.labels, must be at most {MAX_PARTIAL_STEPS}, got {glimpses}")
         if self.context and not policy.learns_from_reward:
             raise UserError(f"model.context needs model.policy=learned, got {self.policy}; set model.context=0")
         if policy.learns_from_reward and not self.context and glimpses < 2:

@@ -79,7 +79,7 @@ class Model(nn.Module):
 
 
 class Pass(NamedTuple):
-    """The summary of a pass over the lines; with several moments there is an axis s after b."""
+    """The summary of a pass over the lines; with several steps there is an axis s after b."""
 
     edges: jax.Array  # (b, 2): expected positions of the edges, in [0, 1] along the lines
     at_edges: jax.Array  # (b, 2 d): the states there
@@ -105,7 +105,7 @@ def _summarize_by_step(scores_bxtx2: jax.Array, states_bxtxd: jax.Array) -> Pass
 
 
 def _join_moments(rows_by_step: Pass, columns_by_step: Pass) -> tuple[Pass, Pass]:
-    """Returns both passes at each moment: columns are unread while rows are read, and all rows are read while columns are."""
+    """Returns both passes at each step: columns are unread while rows are read, and all rows are read while columns are."""
     s_rows, s_columns = rows_by_step.last.shape[1], columns_by_step.last.shape[1]
     y = jax.tree.map(lambda a: jnp.concatenate([a, jnp.repeat(a[:, -1:], s_columns, axis=1)], axis=1), rows_by_step)
     unread = jax.tree.map(lambda a: jnp.zeros_like(jnp.repeat(a[:, :1], s_rows, axis=1)), columns_by_step)

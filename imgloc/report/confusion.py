@@ -25,8 +25,9 @@ class Confusion:
     shown: int
     classes: int
     errors: int
+    pairs: int  # of different classes that were confused
     n: int
-    commonest: list[tuple[str, str, int, str]]
+    most_frequent: list[tuple[str, str, int, str]]
 
 
 def confusion(report: RunReport, index: int) -> Confusion | None:
@@ -48,12 +49,12 @@ def confusion(report: RunReport, index: int) -> Confusion | None:
     names = [report.class_name(label) for label in kept]
     figure = confusion_heat_map(share_txp, names, [*names, "other"] if capped else names)
     wrong = sorted(((count, pair) for pair, count in pairs.items() if pair[0] != pair[1]), key=lambda item: (-item[0], item[1]))
-    commonest = [
+    most_frequent = [
         (report.class_name(true), report.class_name(predicted), count, f"{100 * count / totals[true]:.1f}")
         for count, (true, predicted) in wrong[:LISTED]
     ]
-    summary = "; ".join(f"{true} predicted as {predicted} {count} times" for true, predicted, count, _ in commonest[:3])
+    summary = "; ".join(f"{true} predicted as {predicted} {count} times" for true, predicted, count, _ in most_frequent[:3])
     label = f"Confusion matrix of {report.label}: {summary or 'no confusion'}"
     errors = sum(count for count, _ in wrong)
     svg = inline_svg(figure, f"confusion-{index}", label)
-    return Confusion(report.label, svg, len(kept), len(labels), errors, len(report.model.rows), commonest)
+    return Confusion(report.label, svg, len(kept), len(labels), errors, len(wrong), len(report.model.rows), most_frequent)

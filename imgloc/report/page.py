@@ -76,7 +76,7 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, object]:
         "split": split,
         "several": len(reports) > 1,
         "task_summaries": list(dict.fromkeys(report.task.summary for report in reports)),
-        "rankings": list(dict.fromkeys(report.task.ranking for report in reports)),
+        "rankings": list(dict.fromkeys(report.task.gallery_order for report in reports)),
         "summaries": [_summary(report) for report in reports],
         "same_data": all(report.model.meta.get("data") == reports[0].model.meta.get("data") for report in reports),
         "bootstrap_samples": sorted({report.config.eval.bootstrap_samples for report in reports}),

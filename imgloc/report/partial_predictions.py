@@ -1,4 +1,4 @@
-"""Partial predictions as animated SVG: the prediction after each moment of reading an image."""
+"""Partial predictions as animated SVG: the prediction after each step of reading an image."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def cell(metric: Metric, interval: Interval | None) -> Cell | None:
     return Cell(
         mean=metric.text(interval.mean),
         range=f"[{metric.text(low)}, {metric.text(high)}]",
-        left=round(100 * low, 2) if low >= 0 and high <= 1 else None,
+        left=round(100 * low, 2) if metric.unit in ("share", "IoU") and low >= 0 and high <= 1 else None,
         width=round(100 * (high - low), 2),
         dot=round(100 * interval.mean, 2),
     )
@@ -121,7 +121,7 @@ def headline_metrics(reports: Sequence[RunReport]) -> list[Metric]:
 
 def slice_tables(reports: Sequence[RunReport]) -> list[SliceTable]:
     """The tables of the slicings of the tasks; slicings without any part are left out."""
-    slicings = {slicing.key: slicing for report in reports for slicing in scoring.slicings(report.task)}
+    slicings = {slicing.key: slicing for report in reports for slicing in scoring.slicings(report.task, report.model.rows[0])}
     tables = []
     for slicing in slicings.values():
         prefix = f"/{slicing.key}/"

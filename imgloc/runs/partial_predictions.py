@@ -17,7 +17,8 @@ import numpy as np
 from imgloc import files
 from imgloc.errors import UserError
 from imgloc.runs.run_dir import RunDir
-from imgloc.types import MAX_MOMENTS, FloatArray, IntArray, Outputs
+from imgloc.tasks.classify import softmax
+from imgloc.types import MAX_PARTIAL_STEPS, FloatArray, IntArray, Outputs
 
 BARS = 6  # classes whose probabilities are saved
 READ = 9  # the digit of a cell that has been read completely; 0: not at all
@@ -26,32 +27,32 @@ UNKNOWN_TRUTH = (np.zeros((0, 4), np.float32), np.zeros(0, np.int32), -1)  # box
 Number: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]  # boxes may extend outside of the image
 Box: TypeAlias = tuple[Number, Number, Number, Number]
 Digits: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]+\Z")]
-Moments = msgspec.Meta(min_length=1, max_length=MAX_MOMENTS)
+Steps = msgspec.Meta(min_length=1, max_length=MAX_PARTIAL_STEPS)
 
 
 class SavedPartialPredictions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The predictions for one example after each of s moments; lists have s entries, in the order of reading."""
+    """The predictions for one example after each of s steps; lists have s entries, in the order of reading."""
 
     id: str
     why: str  # best, median, worst or chosen
-    labels: Annotated[list[int], msgspec.Meta(min_length=1)]  # in order of their probability at the last moment
-    probabilities: Annotated[list[list[Number]], Moments]  # (s, labels)
-    top_labels: Annotated[list[int], Moments]
-    top_scores: Annotated[list[Number], Moments]
+    labels: Annotated[list[int], msgspec.Meta(min_length=1)]  # in order of their probability at the last step
+    probabilities: Annotated[list[list[Number]], Steps]  # (s, labels)
+    top_labels: Annotated[list[int], Steps]
+    top_scores: Annotated[list[Number], Steps]
     boxes: list[Box]  # xyxy in [0, 1] of the image; empty for a model without boxes
     x: list[int]  # the edges of the columns of a grid over the model's input, from 0 to its width
     y: list[int]  # the edges of its rows
-    seen: Annotated[list[Digits], Moments]  # a digit from 0 to READ for each cell, row by row: how much of it has been read
+    seen: Annotated[list[Digits], Steps]  # a digit from 0 to READ for each cell, row by row: how much of it has been read
     content: Box  # the part of the model's input that the image fills, a box in [0, 1]
     fixations: list[Box] = []  # windows, which may extend outside of the image; empty for a model without attention
     made_of: dict[str, object] = {}  # the provenance of the rows, as in `prediction_table`
 
     def __post_init__(self) -> None:
         """Raises ValueError if the fields do not fit together."""
-        moments, cells = len(self.seen), (len(self.x) - 1) * (len(self.y) - 1)
+        steps, cells = len(self.seen), (len(self.x) - 1) * (len(self.y) - 1)
         lengths = {len(self.probabilities), len(self.top_labels), len(self.top_scores)}
         optional = {len(self.boxes), len(self.fixations)} - {0}
-        if lengths | optional != {moments} or any(len(row) != len(self.labels) for row in self.probabilities):
+        if lengths | optional != {steps} or any(len(row) != len(self.labels) for row in self.probabilities):
             raise ValueError("lists have different lengths")
         if cells < 1 or any(len(digits) != cells for digits in self.seen):
             raise ValueError("cells do not fill the grid")
@@ -76,16 +77,14 @@ def summarize(example_id: str, why: str, partial: Outputs, content_4: FloatArray
 
     The true class `label` is among the classes. Raises UserError if an array contains NaN or infinity.
     """
-    logits_sxk = np.asarray(partial["logits"], np.float64)
     with np.errstate(invalid="ignore"):  # an error is raised below
-        exponent = np.exp(logits_sxk - logits_sxk.max(axis=-1, keepdims=True))
-        probabilities_sxk = exponent / exponent.sum(axis=-1, keepdims=True)
+        probabilities_sxk = softmax(partial["logits"])
     for name, value in {**partial, "logits": probabilities_sxk}.items():
         if not np.isfinite(np.asarray(value, np.float64)).all():
             raise UserError(f"the partial predictions for '{example_id}' contain NaN or infinity: partial_predictions/{name}")
     top_s = probabilities_sxk.argmax(axis=-1)
     likely = np.argsort(-probabilities_sxk.max(axis=0), kind="stable").tolist()
-    candidates = [k for k in dict.fromkeys([int(top_s[-1]), label, *likely]) if 0 <= k < logits_sxk.shape[1]][:BARS]
+    candidates = [k for k in dict.fromkeys([int(top_s[-1]), label, *likely]) if 0 <= k < probabilities_sxk.shape[1]][:BARS]
     labels = sorted(candidates, key=lambda k: -probabilities_sxk[-1, k])
     x, y, seen = _grid(np.asarray(partial["seen"]))
     return SavedPartialPredictions(
@@ -109,11 +108,11 @@ def _boxes(partial: Outputs, name: str) -> list[Box]:
 
 
 def _grid(seen_sxhxw: FloatArray) -> tuple[list[int], list[int], list[str]]:
-    """The edges of columns and rows, and the digits of the cells at each moment; equal adjacent columns or rows are merged."""
+    """The edges of columns and rows, and the digits of the cells at each step; equal adjacent columns or rows are merged."""
     digits = np.rint(READ * np.clip(seen_sxhxw, 0, 1)).astype(np.int64)
     y, x = _edges(digits, 1), _edges(digits, 2)
     cells = digits[:, y[:-1]][:, :, x[:-1]]
-    return x.tolist(), y.tolist(), ["".join(map(str, moment.ravel())) for moment in cells]
+    return x.tolist(), y.tolist(), ["".join(map(str, step.ravel())) for step in cells]
 
 
 def _edges(digits: IntArray, axis: int) -> IntArray:

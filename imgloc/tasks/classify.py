@@ -16,18 +16,24 @@ DIGITS = 5  # of fixations: a hundred-thousandth of the image is finer than any 
 
 
 class Answer(NamedTuple):
-    """The answer for one image."""
+    """The answer for one image: the same fields for all three tasks."""
 
     label: str  # the name of the class
     score: float  # its probability
     box: tuple[float, ...] | None = None  # x0, y0, x1, y1 in pixels of the file as it is stored; None where the task has no box
 
 
+def softmax(logits: FloatArray) -> FloatArray:
+    """Returns the softmax over the last axis, in float64."""
+    logits = np.asarray(logits, dtype=np.float64)
+    exponent = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: FloatArray = exponent / exponent.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
 def postprocess(outputs: Outputs, content_bx4: FloatArray) -> dict[str, Any]:
-    """The `TOP` likeliest labels with their probabilities, (b, t), and the fixations (b, g, 4) where a model has them."""
-    logits_bxk = np.asarray(outputs["logits"], dtype=np.float64)
-    exponent = np.exp(logits_bxk - logits_bxk.max(axis=-1, keepdims=True))
-    probabilities_bxk = exponent / exponent.sum(axis=-1, keepdims=True)
+    """The `TOP` most probable labels with their probabilities, (b, t), and the fixations (b, g, 4) where a model has them."""
+    probabilities_bxk = softmax(outputs["logits"])
     labels_bxt = np.argsort(-probabilities_bxk, axis=-1, kind="stable")[:, :TOP]
     predictions = {"labels": labels_bxt, "scores": np.take_along_axis(probabilities_bxk, labels_bxt, axis=-1).astype(np.float32)}
     if "fixations" in outputs:  # not cut at the edges of the image, so that the centers stay where they were
@@ -63,12 +69,12 @@ def prediction_columns(predictions: Mapping[str, Any], i: int) -> Row:
 
 
 def answer(row: Row, classes: Sequence[str], to_pixels: ToPixels) -> Answer:
-    """The likeliest class and its probability."""
+    """The predicted class and its probability."""
     return Answer(classes[row["top_labels"][0]], row["top_scores"][0])
 
 
-def line(answer: Answer, upright: Answer | None) -> dict[str, Any]:
-    """`class`, `score` and `box`, which is null for a task without boxes, as is `box_upright` of a turned picture."""
+def answer_json(answer: Answer, upright: Answer | None) -> dict[str, Any]:
+    """`class`, `score` and `box`. The box is null for a task without boxes, as is `box_upright` of a rotated image."""
     values: dict[str, Any] = {"class": answer.label, "score": round(answer.score, 6), "box": _rounded(answer.box)}
     return values if upright is None else {**values, "box_upright": _rounded(upright.box)}
 
@@ -83,19 +89,19 @@ def true_boxes(row: Row) -> tuple[Overlay, ...]:
 
 
 def card(row: Row, name: Callable[[int], str]) -> Card:
-    """The true and the likeliest class, and the probability of the latter."""
+    """The true and the predicted class, and the probability of the latter."""
     label = row["top_labels"][0]
     probability = f"{100 * row['top_scores'][0]:.0f} %"
     return Card(name(row["label"]), name(label), label == row["label"], (probability,), true_boxes(row))
 
 
 def is_correct(rows: Sequence[Row]) -> FloatArray:
-    """[n]: 1.0 where the likeliest class is the true one, else 0.0."""
+    """[n]: 1.0 where the predicted class is the true one, else 0.0."""
     return np.array([float(row["top_labels"][0] == row["label"]) for row in rows])
 
 
-def rank(rows: Sequence[Row]) -> FloatArray:
-    """[n]: the probability of the likeliest class where it is right; where it is wrong, minus that probability."""
+def gallery_score(rows: Sequence[Row]) -> FloatArray:
+    """[n]: the probability of the predicted class if it is correct, else minus that probability."""
     correct_n = is_correct(rows)
     score_n = np.array([row["top_scores"][0] for row in rows])
     return np.where(correct_n > 0, score_n, -score_n)
@@ -109,17 +115,18 @@ def confusion(row: Row) -> tuple[int, int]:
 TASK = Task(
     outputs={"logits": ("b", "k")},
     optional_outputs={"fixations": ("b", "g", 4)},
+    partial_outputs={"fixations": ("b", "s", 4)},  # the window of the step
     postprocess=postprocess,
     truth_columns=truth_columns,
     prediction_columns=prediction_columns,
     answer=answer,
-    line=line,
+    answer_json=answer_json,
     card=card,
-    rank=rank,
+    gallery_score=gallery_score,
     headline_metrics=("top1",),
     best_metric="top1",
     confusion=confusion,
     partial_to_image=partial_to_image,
     summary="the class of each image",
-    ranking="by the probability of the predicted class, right or wrong",
+    gallery_order="by the probability of the predicted class, correct or not",
 )

@@ -27,7 +27,7 @@ def prediction_columns(predictions: Mapping[str, Any], i: int) -> Row:
 
 
 def answer(row: Row, classes: Sequence[str], to_pixels: ToPixels) -> Answer:
-    """The likeliest class, its probability and the box."""
+    """The predicted class, its probability and the box."""
     return classify.answer(row, classes, to_pixels)._replace(box=to_pixels(row["pred_box"]))
 
 
@@ -63,11 +63,11 @@ def ious_with_class(rows: Sequence[Row]) -> FloatArray:
     return np.where(np.isnan(iou_n) | (classify.is_correct(rows) > 0), iou_n, -1.0)
 
 
-def rank(rows: Sequence[Row]) -> FloatArray:
-    """[n]: the IoU, less 1 where the class is wrong. Rows without any box are ranked as `classify` ranks them."""
+def gallery_score(rows: Sequence[Row]) -> FloatArray:
+    """[n]: the IoU, less 1 where the class is wrong; the scores of `classify` if no row has a box."""
     iou_n = ious(rows)
     if np.isnan(iou_n).all():
-        return classify.rank(rows)
+        return classify.gallery_score(rows)
     return np.nan_to_num(iou_n) + classify.is_correct(rows) - 1
 
 
@@ -79,10 +79,10 @@ TASK = dataclasses.replace(
     answer=answer,
     overlays=overlays,
     card=card,
-    rank=rank,
+    gallery_score=gallery_score,
     headline_metrics=("top1", "mean_iou", "gt_known_loc_50", "top1_loc_50"),
     best_metric="top1_loc_50",
     curves=(Curve("Correct box", "IoU", ious), Curve("Correct box and class", "IoU", ious_with_class)),
     summary="the class and the box of each image",
-    ranking="by IoU where the class is right, by IoU less 1 where it is wrong",
+    gallery_order="by IoU if the class is correct, else by IoU less 1",
 )

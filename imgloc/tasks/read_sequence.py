@@ -17,13 +17,11 @@ from imgloc.types import FloatArray, Outputs, Row
 
 
 def postprocess(outputs: Outputs, content_bx4: FloatArray) -> dict[str, Any]:
-    """Predictions of `classify` for the first object, and the likeliest label of each place with its probability, (b, n)."""
-    sequence_bxnxk = np.asarray(outputs["sequence"], dtype=np.float64)
-    exponent = np.exp(sequence_bxnxk - sequence_bxnxk.max(axis=-1, keepdims=True))
-    probabilities_bxnxk = exponent / exponent.sum(axis=-1, keepdims=True)
+    """Predictions of `classify` for the first object, and the most probable label of each place with its probability, (b, n)."""
+    probabilities_bxnxk = classify.softmax(outputs["sequence"])
     return {
         **classify.postprocess(outputs, content_bx4),
-        "sequence": sequence_bxnxk.argmax(axis=-1),
+        "sequence": np.asarray(outputs["sequence"], np.float64).argmax(axis=-1),
         "sequence_scores": probabilities_bxnxk.max(axis=-1),
     }
 
@@ -63,8 +61,8 @@ def card(row: Row, name: Callable[[int], str]) -> Card:
     return dataclasses.replace(base, true=" ".join(map(name, true)), predicted=" ".join(map(name, predicted)), correct=true == predicted)
 
 
-def rank(rows: Sequence[Row]) -> FloatArray:
-    """[n]: the share of labels that are right, plus the probability of the first label where all are right, minus it elsewhere."""
+def gallery_score(rows: Sequence[Row]) -> FloatArray:
+    """[n]: the share of correct labels, plus the probability of the first label if all are correct, else minus it."""
     share_n = np.array([float(np.mean(correct or [False])) for correct in map(correct_labels, rows)])
     score_n = np.array([row["top_scores"][0] for row in rows])
     return share_n + np.where(share_n == 1, score_n, -score_n)
@@ -77,9 +75,9 @@ TASK = dataclasses.replace(
     prediction_columns=prediction_columns,
     answer=answer,
     card=card,
-    rank=rank,
+    gallery_score=gallery_score,
     headline_metrics=("sequence_accuracy", "label_accuracy", "top1"),
     best_metric="sequence_accuracy",
     summary="the classes of the objects in each image",
-    ranking="by the share of labels that are right, and by the probability of the first label",
+    gallery_order="by the share of correct labels, and by the probability of the first label",
 )

@@ -103,11 +103,16 @@ def _check_fits(manager: ocp.CheckpointManager, step: int, target: TrainState) -
     stored = named(getattr(metadata, "tree", metadata))
     for name, leaf in named(target).items():
         if name not in stored:
-            raise UserError(f"checkpoint {step} in {manager.directory} has no '{name}'; it is of another model or optimizer")
+            raise UserError(
+                f"checkpoint {step} in {manager.directory} has no '{name}'; it is of another model or optimizer; choose another --workdir"
+            )
         shape, dtype = tuple(stored[name].shape), stored[name].dtype
         if shape != tuple(leaf.shape) or dtype != leaf.dtype:
             expected = f"{tuple(leaf.shape)} {leaf.dtype}"
-            raise UserError(f"checkpoint {step} in {manager.directory} has '{name}' of shape {shape} {dtype}, this model {expected}")
+            raise UserError(
+                f"checkpoint {step} in {manager.directory} has '{name}' of shape {shape} {dtype}, "
+                f"expected {expected}; choose another --workdir"
+            )
 
 
 def warm_start(params: PyTree, donor: PyTree, skip: Sequence[str]) -> PyTree:

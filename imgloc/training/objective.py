@@ -30,6 +30,7 @@ class WeightedLoss:
     weight: float
     function: LossFunction
     outputs: Mapping[str, AxisNames] = field(default_factory=dict)  # that the function reads, with their shapes
+    optional_outputs: Mapping[str, AxisNames] = field(default_factory=dict)  # that it reads where the model has them
 
 
 def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
@@ -41,7 +42,7 @@ def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
         options = {**keyword_options(loss.function), **set_options}
         outputs = {name.format(**options): shape for name, shape in loss.outputs.items()}
         if entry.weight > 0:
-            weighted.append(WeightedLoss(key, entry.weight, functools.partial(loss.function, **options), outputs))
+            weighted.append(WeightedLoss(key, entry.weight, functools.partial(loss.function, **options), outputs, loss.optional_outputs))
     if not weighted:
         raise UserError("every weight in config.losses is 0; set at least one above 0")
     return tuple(weighted)
@@ -53,16 +54,18 @@ def check_losses(losses: Sequence[WeightedLoss], outputs: Outputs, model: str, s
     `outputs` are those in training mode for a batch of `size` examples; shapes suffice (`jax.eval_shape`).
     """
     features = outputs.get("features", {})
-    available = {**outputs, **{f"features/{name}": value for name, value in features.items()}}
-    axes: dict[str, int] = {"b": size, "k": classes}
+    available = {name: value for name, value in outputs.items() if name not in DICT_OUTPUTS}
+    available |= {f"features/{name}": value for name, value in features.items()}
     for loss in losses:
-        for name, shape in loss.outputs.items():
+        axes: dict[str, int] = {"b": size, "k": classes}
+        for name, shape in {**loss.outputs, **loss.optional_outputs}.items():
+            if name not in available and name in loss.optional_outputs:
+                continue
             if name not in available:
-                names = ", ".join(key for key in available if key not in DICT_OUTPUTS)
-                problem = f"loss '{loss.name}' needs the output '{name}'; model '{model}' gives {names}"
+                problem = f"loss '{loss.name}' needs the output '{name}'; model '{model}' returns {', '.join(available)}"
                 raise UserError(f"{problem}; choose another model, other fields of it, or losses.{loss.name}.weight=0")
-            if not fits(available[name].shape, shape, dict(axes)):
-                expected = ", ".join(str(axes.get(str(axis), axis)) for axis in shape)
+            expected = ", ".join(str(axes.get(str(axis), axis)) for axis in shape)
+            if not fits(available[name].shape, shape, axes):
                 raise UserError(f"loss '{loss.name}' needs the output '{name}' of shape ({expected}), got {available[name].shape}")
 
 

@@ -22,7 +22,7 @@ from imgloc import files
 from imgloc.config import build
 from imgloc.config import schema as configs
 from imgloc.config.registry import declared
-from imgloc.config.renames import unknown
+from imgloc.config.renames import unknown_name
 from imgloc.data.batches import pipeline
 from imgloc.data.batches.collate import collate
 from imgloc.devices import mesh, runtime
@@ -127,12 +127,14 @@ def _check_shapes(
     except UserError:
         raise
     except Exception as error:  # so may a loss or a batch transform
-        raise UserError(f"model '{name}' and losses {', '.join(config.losses)} do not fit together: {reason(error, lines=1)}") from error
+        transforms = " and data.batch_transforms" if config.data.batch_transforms else ""
+        parts = f"model '{name}' with losses {', '.join(config.losses)}{transforms}"
+        raise UserError(f"a training step of {parts} fails: {reason(error, lines=1)}") from error
     check_outputs(task, config.task, outputs, name, size, classes)
     blank = {key: np.zeros(value.shape, np.float32) for key, value in outputs.items() if key not in DICT_OUTPUTS}
     metrics = scoring.means(predict.task_rows(task, blank, batch))
     if config.train.eval_every and config.train.best_metric not in metrics:
-        raise unknown("metric (train.best_metric)", config.train.best_metric, metrics)
+        raise unknown_name("metric (train.best_metric)", config.train.best_metric, metrics)
 
 
 def data_fingerprints(setup: TrainingSetup) -> dict[str, str]:
@@ -146,7 +148,10 @@ def check_same_data(run: RunDir, setup: TrainingSetup) -> None:
     for split, now in data_fingerprints(setup).items():
         before = stored.get(split)
         if before != now:
-            raise UserError(f"the {split} data of '{run.path}' has changed since the run began (fingerprint {before}, now {now})")
+            raise UserError(
+                f"the {split} data of '{run.path}' has changed since the run began (fingerprint {before}, now {now}); "
+                "restore the data, or choose another --workdir"
+            )
 
 
 def begin_run(run: RunDir, config: ConfigDict, setup: TrainingSetup) -> None:

@@ -67,7 +67,7 @@ MISTAKES = {
     "a split to score that there is none of": (["--config.eval.after_training=tset"], "did you mean 'test'"),
     "a loss of what the model does not give": (
         ["--config.model.name=three_layer_cnn", "--config.model.locate=False"],
-        "needs the output 'box'; model 'three_layer_cnn' gives logits",
+        "needs the output 'box'; model 'three_layer_cnn' returns logits",
     ),
     "no steps": (["--config.train.steps=0"], "train.steps"),
     "a negative batch": (["--config.train.batch_size=-8"], "train.batch_size"),

@@ -100,11 +100,11 @@ def test_a_model_has_the_layers_of_its_section() -> None:
         ({"name": "lstm", "activaton": "relu"}, ("unknown config key 'model.cell.activaton'", "did you mean 'model.cell.activation'")),
         ({"name": "gru", "activation": "relu"}, ("unknown config key 'model.cell.activation'", "model.cell.update_bias")),
         ({"name": "lstm", "features": 3}, ("unknown config key 'model.cell.features'",)),
-        ({"name": "lstm", "activation": 3}, ("'model.cell.activation'", "3")),
-        ({"name": "lstm", "forget_bias": "high"}, ("'model.cell.forget_bias'", "'high'")),
-        ({"name": 3}, ("'model.cell.name'", "3")),
+        ({"name": "lstm", "activation": 3}, ("model.cell.activation must be of type str", "got 3")),
+        ({"name": "lstm", "forget_bias": "high"}, ("model.cell.forget_bias must be of type float", "got 'high'")),
+        ({"name": 3}, ("model.cell.name must be of type str", "got 3")),
         ({"name": "", "activation": "relu"}, ("unknown config key 'model.cell.activation'",)),
-        ("gru", ("'model.cell' is a section such as {'name': 'gru'}; got 'gru'",)),
+        ("gru", ("'model.cell' must be a section such as {'name': 'gru'}, got 'gru'",)),
     ],
 )
 def test_wrong_sections_are_refused(cell: Any, contains: tuple[str, ...]) -> None:
@@ -114,11 +114,11 @@ def test_wrong_sections_are_refused(cell: Any, contains: tuple[str, ...]) -> Non
 @pytest.mark.parametrize(
     ("flags", "contains"),
     [
-        (["--config.model.cell=gru"], ("'model.cell' is a section", "model.cell.name", "model.cell.activation")),
+        (["--config.model.cell=gru"], ("model.cell is a section", "model.cell.name", "model.cell.activation")),
         (["--config.model.cell.name=lstmm"], ("unknown cell 'lstmm'", "did you mean 'lstm'")),
         (["--config.model.cell.activaton=relu"], ("'model.cell.activaton'", "did you mean 'model.cell.activation'")),
         (["--config.model.cell.name=gru", "--config.model.cell.activation=relu"], ("'model.cell.activation'", "model.cell.update_bias")),
-        (["--config.model.cell.forget_bias=high"], ("'model.cell.forget_bias'", "high")),
+        (["--config.model.cell.forget_bias=high"], ("model.cell.forget_bias must be of type float", "high")),
     ],
 )
 def test_wrong_flags_are_refused(flags: list[str], contains: tuple[str, ...]) -> None:

@@ -81,7 +81,7 @@ def test_partial_predictions_that_do_not_exist_are_refused(evaluated_run: Path) 
     assert_refused(lambda: examples.find(target, partial, "recurrent", ["test-00000013", "test-00000012x"]), *near)
     assert_refused(lambda: examples.find(target, partial, "recurrent", ["?"]), "possible: such as 'test-0")
     assert_refused(lambda: examples.find(target, partial, "recurrent", ["a"] * 25), "names 25 examples; possible: up to 24")
-    missing = "model 'three_layer_cnn' has no output 'partial_predictions'; possible: one that reads an image in several moments"
+    missing = "model 'three_layer_cnn' has no output 'partial_predictions'; possible: a model that reads an image in several moments"
     assert_refused(lambda: examples.find(target, {"logits"}, "three_layer_cnn", ["test-00000012"]), missing)
 
 
@@ -106,7 +106,7 @@ def test_a_task_without_boxes_goes_the_same_way(tmp_path: Path) -> None:
     assert main.main(["report", workdir, "--split", "validation@last"]) == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert {name for name in results["validation@last"] if "/" not in name} == {"top1", "calibration_error"}
-    assert set(results) == {"validation@last", "validation@last/commonest_class"}
+    assert set(results) == {"validation@last", "validation@last/majority_class"}
     assert "pred_box" not in json.loads((tmp_path / "run" / "rows" / "validation@last.jsonl").read_text().splitlines()[0])
 
 

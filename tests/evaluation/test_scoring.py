@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imgloc import interfaces
 from imgloc.config.registry import declared
 from imgloc.evaluation import scoring
 from imgloc.evaluation.slicings import attributes, classes, sizes
@@ -46,7 +47,9 @@ def mean(values: list[float]) -> float:
 
 def slices(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Masks of every part of the slicings of localization."""
-    return {f"{each.key}/{part}": mask for each in scoring.slicings(localize.TASK) for part, mask in each.parts(rows, CLASSES).items()}
+    return {
+        f"{each.key}/{part}": mask for each in scoring.slicings(localize.TASK, rows[0]) for part, mask in each.parts(rows, CLASSES).items()
+    }
 
 
 def test_slices_by_class_and_size() -> None:
@@ -69,10 +72,16 @@ def test_the_largest_box_decides_the_size_and_the_whole_image_is_large() -> None
     assert set(slices([whole])) == {f"class/{CLASSES[whole['label']]}", "size/large"}
 
 
+def values_of(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """The values [n] of every metric that is a mean over rows, NaN where it does not apply."""
+    sums = {key: value for key, value in scoring.statistics(rows).items() if scoring.metric_of(key).value is interfaces.mean}
+    return {key: interfaces.mean(value) for key, value in sums.items()}
+
+
 def test_means_are_counts() -> None:
     found = scoring.means(ROWS)
     assert found["top1"] == pytest.approx(sum(row["top_labels"][0] == row["label"] for row in ROWS) / len(ROWS))
-    values = scoring.per_row(ROWS)
+    values = values_of(ROWS)
     assert found["mean_iou"] == pytest.approx(mean(values["mean_iou"].tolist()))
     assert found["top1_loc_50"] == pytest.approx(mean(values["top1_loc_50"].tolist()))
     nowhere = [{**row, "boxes": [], "labels": []} for row in ROWS]
@@ -81,7 +90,7 @@ def test_means_are_counts() -> None:
 
 def test_intervals_of_the_whole_and_of_slices() -> None:
     found = scoring.intervals(ROWS, CLASSES, localize.TASK, samples=500)
-    values = scoring.per_row(ROWS)
+    values = values_of(ROWS)
     for name, whole in scoring.means(ROWS).items():
         assert found[name].mean == pytest.approx(whole)
         assert found[name].low <= found[name].mean <= found[name].high
@@ -106,7 +115,7 @@ def test_intervals_do_not_depend_on_the_order_of_rows_but_on_their_groups() -> N
 
 def test_rows_without_boxes_columns_get_the_metrics_that_apply() -> None:
     plain = [{k: v for k, v in row.items() if k != "pred_box"} for row in ROWS]
-    assert set(scoring.per_row(plain)) == {"top1"}
+    assert set(values_of(plain)) == {"top1"}
     assert "top1/class/one" in scoring.intervals(plain, CLASSES, classify.TASK, samples=50)
 
 

@@ -76,7 +76,7 @@ def test_what_is_damaged_or_of_another_model_is_refused(written: tuple[Path, Any
         rewritten(changed)
         assert_refused(lambda: loaded(folder, expected), message)
     rewritten(arrays, step="8")
-    assert_refused(lambda: loaded(folder, expected), "do not belong together; run the same imgloc train command again")
+    assert_refused(lambda: loaded(folder, expected), "mixes the files of two steps; copy both files of one model again, or resume the run")
     for damaged in (whole[:100], b"", whole[: len(whole) // 2]):
         (folder / "variables.safetensors").write_bytes(damaged)
         assert_refused(lambda: loaded(folder, expected), "cannot read")

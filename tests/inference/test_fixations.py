@@ -127,11 +127,11 @@ def test_a_models_windows_are_the_same_in_rows_and_step_by_step() -> None:
 
 def test_the_printed_table_has_a_column_for_each_predictor(capsys: pytest.CaptureFixture[str]) -> None:
     one = Interval(mean=0.5, low=0.25, high=0.75, n=4)
-    print_table({"model": {"top1": one, "pointing_accuracy": one}, "commonest_class": {"top1": one}}, "classify")
+    print_table({"model": {"top1": one, "pointing_accuracy": one}, "majority_class": {"top1": one}}, "classify")
     printed = " ".join(capsys.readouterr().out.split())
-    assert "metric this run commonest class" in printed
+    assert "metric this run most frequent class" in printed
     assert "top1 0.500 [0.250, 0.750] 0.500 [0.250, 0.750] pointing_accuracy 0.500 [0.250, 0.750] value" in printed, "no baseline has it"
-    assert "top1: share of images whose likeliest class is right" in printed
+    assert "top1: share of images whose predicted class is correct" in printed
 
 
 @pytest.mark.slow

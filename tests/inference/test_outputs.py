@@ -33,7 +33,7 @@ def test_what_a_task_needs_is_enough_and_more_is_welcome() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"box": None}, "task 'localize' needs the output 'box'; model 'mine' gives logits"),
+        ({"box": None}, "task 'localize' needs the output 'box'; model 'mine' returns logits"),
         ({"logits": np.zeros((8, 9))}, "output 'logits' of model 'mine' has shape (8, 9), expected an array of shape (8, 10)"),
         ({"box": np.zeros((1, 4))}, "output 'box' of model 'mine' has shape (1, 4), expected an array of shape (8, 4) for a batch of 8"),
         ({"fixations": np.zeros((8, 2, 3))}, "has shape (8, 2, 3), expected an array of shape (8, 2, 4)"),
@@ -51,7 +51,7 @@ def test_what_a_task_needs_is_enough_and_more_is_welcome() -> None:
         ({"partial_predictions": {**PARTIAL, "logits": np.zeros((8, 5, 10), complex)}}, "is complex, expected real numbers"),
         (
             {"partial_predictions": {key: np.repeat(value, 13, axis=1) for key, value in PARTIAL.items()}},
-            "has 65 moments; possible: 1 to 64",
+            "has 65 steps, expected 1 to 64",
         ),
     ],
 )

@@ -176,5 +176,5 @@ def test_batch_loss_is_the_weighted_sum_of_means() -> None:
     nothing = batch._replace(example_mask_b=np.zeros(6, bool))
     assert float(batch_loss(outputs, nothing, list(LOSSES.values()))[0]) == 0
     wrong = WeightedLoss("mean", 1.0, lambda o, b: jnp.float32(1.0))
-    with pytest.raises(ValueError, match="loss 'mean' gives shape"):
+    with pytest.raises(ValueError, match="loss 'mean' must return one number for each example"):
         batch_loss(outputs, batch, [wrong])

@@ -21,7 +21,7 @@ def test_the_lstm_program_prints_its_test_accuracy_also_when_it_is_already_finis
     reached = results["test@last"]["top1"]
     assert reached["n"] == 1000
     assert f"top1 {reached['mean']:.3f}" in " ".join(done.stdout.split())
-    assert "commonest class" in done.stdout
+    assert "most frequent class" in done.stdout
     assert "box" not in done.stdout, "boxes are not mentioned for data without boxes"
     steps = files.read_json(workdir / "config.json")["train"]["steps"]
     assert steps == 57, "half of 3,600 digits in batches of 32, rounded up"

@@ -99,7 +99,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         update_session(run, 3000, 142.5)
         files.write_text(run.metrics, _metrics_log(seed, 3000, boxes))
         prediction_table.write_rows(run.rows("test"), truth, meta)
-        baselines = {"whole_image": [0.0, 0.0, 1.0, 1.0], "median_box": [0.25, 0.25, 0.7, 0.7]} if boxes else {"commonest_class": []}
+        baselines = {"whole_image": [0.0, 0.0, 1.0, 1.0], "median_box": [0.25, 0.25, 0.7, 0.7]} if boxes else {"majority_class": []}
         for baseline, box in baselines.items():
             prediction_table.write_rows(run.rows("test", baseline), _baseline(truth, box, boxes), meta)
         if thumbnails:

@@ -20,7 +20,7 @@ WHOLE = np.array([0.0, 0.0, 1.0, 1.0])
 
 
 def outputs(s: int = 4, k: int = 20) -> dict[str, Any]:
-    """Partial predictions over a grid of 8 rows and 6 columns; each moment reads two rows."""
+    """Partial predictions over a grid of 8 rows and 6 columns; each step reads two rows."""
     rng = np.random.default_rng(0)
     seen = np.repeat(np.tril(np.ones((s, 4))), 2, axis=1)[:, :, None] * np.ones(6)
     partial = {"logits": 3 * rng.standard_normal((s, k)).astype(np.float32), "box": rng.random((s, 4), np.float32), "seen": seen}

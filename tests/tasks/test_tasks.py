@@ -138,10 +138,10 @@ def test_answers_and_lines() -> None:
     assert localize.TASK.answer(row, NAMES, twice) == ("c", 0.75, (0.0, 0.25, 1.0, 2.0))
     assert read_sequence.TASK.answer(row, NAMES, twice) == ("b d", 0.25, None)
     located = localize.TASK.answer(row, NAMES, twice)
-    assert localize.TASK.line(located, None) == {"class": "c", "score": 0.75, "box": [0.0, 0.25, 1.0, 2.0]}
+    assert localize.TASK.answer_json(located, None) == {"class": "c", "score": 0.75, "box": [0.0, 0.25, 1.0, 2.0]}
     upright = located._replace(box=(1.0, 2.0, 3.0, 4.00049))
-    assert localize.TASK.line(located, upright)["box_upright"] == [1.0, 2.0, 3.0, 4.0]
-    assert classify.TASK.line(classify.TASK.answer(row, NAMES, twice), None) == {"class": "c", "score": 0.75, "box": None}
+    assert localize.TASK.answer_json(located, upright)["box_upright"] == [1.0, 2.0, 3.0, 4.0]
+    assert classify.TASK.answer_json(classify.TASK.answer(row, NAMES, twice), None) == {"class": "c", "score": 0.75, "box": None}
     assert [tuple(overlay) for overlay in localize.TASK.overlays(row, NAMES)] == [([0.0, 0.125, 0.5, 1.0], "c 75%", "predicted")]
     assert list(classify.TASK.overlays(row, NAMES)) == []
 
@@ -168,12 +168,12 @@ def test_ranks() -> None:
     wrong = {**base, "top_labels": [1], "top_scores": [0.9], "pred_box": [0.0, 0.0, 1.0, 1.0]}
     close = {**base, "top_labels": [0], "top_scores": [0.6], "pred_box": [0.0, 0.0, 1.0, 0.75]}
     far = {**base, "top_labels": [0], "top_scores": [0.8], "pred_box": [0.0, 0.0, 1.0, 0.25]}
-    assert localize.TASK.rank([wrong, close, far]).tolist() == [0.0, 0.75, 0.25]
-    assert classify.TASK.rank([wrong, close, far]).tolist() == [-0.9, 0.6, 0.8]
+    assert localize.TASK.gallery_score([wrong, close, far]).tolist() == [0.0, 0.75, 0.25]
+    assert classify.TASK.gallery_score([wrong, close, far]).tolist() == [-0.9, 0.6, 0.8]
     nowhere = [{**row, "boxes": [], "labels": []} for row in (wrong, close, far)]
-    assert localize.TASK.rank(nowhere).tolist() == [-0.9, 0.6, 0.8]
+    assert localize.TASK.gallery_score(nowhere).tolist() == [-0.9, 0.6, 0.8]
     both = {**base, "boxes": [[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]], "labels": [0, 3], "top_labels": [0], "top_scores": [0.5]}
-    assert read_sequence.TASK.rank([{**both, "pred_labels": [0, 3]}, {**both, "pred_labels": [0, 1]}]).tolist() == [1.5, 0.0]
+    assert read_sequence.TASK.gallery_score([{**both, "pred_labels": [0, 3]}, {**both, "pred_labels": [0, 1]}]).tolist() == [1.5, 0.0]
 
 
 def test_curves_of_localization() -> None:
@@ -194,4 +194,4 @@ def test_what_a_task_names_is_there(name: str) -> None:
     assert task.best_metric in known
     assert [declared("evaluation.slicings", slicing, Slicing).key for slicing in task.slicings] == ["class", "size", "attribute"]
     assert task.summary
-    assert task.ranking
+    assert task.gallery_order

@@ -72,7 +72,7 @@ def test_a_model_with_the_outputs_of_all_losses_is_accepted() -> None:
 
 def test_a_missing_output_is_refused_with_the_outputs_of_the_model() -> None:
     message = refusal(make(cross_entropy={}, box_l1={}), logits=(SIZE, CLASSES), features={"map": (SIZE, 7)})
-    assert "loss 'box_l1' needs the output 'box'; model 'mine' gives logits, features/map;" in message
+    assert "loss 'box_l1' needs the output 'box'; model 'mine' returns logits, features/map;" in message
     assert "losses.box_l1.weight=0" in message
     assert "needs the output 'features/log_probability'" in refusal(make(reinforce={}), logits=(SIZE, CLASSES))
     assert "needs the output 'first_box'" in refusal(make(box_l1={"output": "first_box"}), box=(SIZE, 4))

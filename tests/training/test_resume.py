@@ -180,7 +180,7 @@ def test_a_kill_between_the_two_files_of_a_bundle_is_refused_and_mended_by_the_s
     done = subprocess.run(command, cwd=processes.ROOT, env=processes.environment(cache), capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert read_bundle(workdir / "model").step == 10
-    with pytest.raises(UserError, match="do not belong together; run the same imgloc train command again"):
+    with pytest.raises(UserError, match="mixes the files of two steps; copy both files of one model again, or resume the run"):
         imgloc.load(workdir)
     assert main.main(["evaluate", str(workdir)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""The box of the whole image and the commonest class of the training split, for every image."""
+"""The box of the whole image and the most frequent class of the training split, for every image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imgloc.evaluation.baselines import commonest_class
+from imgloc.evaluation.baselines import majority_class
 from imgloc.interfaces import Baseline
 from imgloc.types import Batch, Outputs
 
@@ -14,13 +14,13 @@ from imgloc.types import Batch, Outputs
 def predict(counts: Sequence[int], batch: Batch) -> Outputs:
     """`logits` (b, k) and `box` (b, 4), the same for each image."""
     box = np.tile(np.array([0.0, 0.0, 1.0, 1.0], np.float32), (len(batch.label_b), 1))
-    return {**commonest_class.predict(counts, batch), "box": box}
+    return {**majority_class.predict(counts, batch), "box": box}
 
 
 BASELINE = Baseline(
     title="whole image",
-    meaning="the box of the whole image and the commonest class of training",
+    meaning="the box of the whole image and the most frequent class of training",
     tasks=("localize",),
-    fit=commonest_class.class_counts,
+    fit=majority_class.class_counts,
     predict=predict,
 )

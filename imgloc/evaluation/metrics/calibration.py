@@ -37,7 +37,7 @@ METRICS = MetricFamily(
         Metric(
             "calibration_error",
             "Calibration error",
-            f"gap between the probability and the accuracy of the likeliest class, averaged over {BINS} bins of probability",
+            f"gap between the probability and the accuracy of the predicted class, averaged over {BINS} bins of probability",
             higher_is_better=False,
             value=calibration_error,
         ),

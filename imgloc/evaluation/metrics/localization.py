@@ -1,7 +1,7 @@
 """Accuracy of boxes, alone and together with the class.
 
-Definitions of the ILSVRC localization task (Russakovsky et al., 2015, arXiv:1409.0575, section 4.2): a prediction is right where
-its IoU with any true box of its kind is at least the threshold.
+Thresholds of the ILSVRC localization task (Russakovsky et al., 2015, arXiv:1409.0575, section 4.2): a box is correct if its IoU with
+any true box of the image, of whatever class, is at least the threshold. With one class in each image this is the ILSVRC definition.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ METRICS = MetricFamily(
             Metric(
                 f"top1_loc_{t}",
                 f"Top-1 localization, IoU \u2265 {t / 100:g}",
-                f"share of images whose class is right and whose box has an IoU of at least {t} %",
+                f"share of images whose class is correct and whose box has an IoU of at least {t} %",
             )
             for t in THRESHOLDS
         ),

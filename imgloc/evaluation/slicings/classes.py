@@ -24,5 +24,6 @@ SLICING = Slicing(
     title="By class",
     meaning="Images by their true class; n is the number of images.",
     parts=parts,
+    columns=("label",),
     notes={},
 )

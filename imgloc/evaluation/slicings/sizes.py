@@ -1,4 +1,4 @@
-"""Rows by the size of the largest true box."""
+"""Rows by the size of the largest true box of the class of the image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def _note(low: float, high: float) -> str:
 SLICING = Slicing(
     key="size",
     title="By box size",
-    meaning="Size is the side of a square with the area of the image's largest true box, as a share of the image's side.",
+    meaning="Size is the side of a square with the area of the largest true box of the image's class, as a share of the image's side.",
     parts=parts,
+    columns=("boxes",),
     notes={name: _note(low, high) for name, (low, high) in boxes.SIZES.items()},
 )

@@ -1,4 +1,4 @@
-"""The commonest class of the training split, for every image."""
+"""The most frequent class of the training split, for every image."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def predict(counts: Sequence[int], batch: Batch) -> Outputs:
 
 
 BASELINE = Baseline(
-    title="commonest class",
-    meaning="the commonest class of training for every image",
+    title="most frequent class",
+    meaning="the most frequent class of training for every image",
     tasks=("classify",),
     fit=class_counts,
     predict=predict,
