@@ -93,7 +93,7 @@ def base() -> ConfigDict:
     config.train.best_metric = ""  # of validation, whose best value chooses the best model; "": that of the task
     config.train.patience = 0  # evaluations without improvement before training stops; 0: off
     config.train.init_from = ""  # a run folder whose best model training starts from
-    config.train.init_skip = ()  # patterns of parameters (a/b/c) that are that keep their initial values
+    config.train.init_skip = ()  # patterns of parameters (a/b/c) that keep their initial values
 
     config.eval = ConfigDict()
     config.eval.batch_size = 100

@@ -23,7 +23,7 @@ from imgloc.runs import partial_predictions as saved
 from imgloc.runs.run_dir import RunDir
 from imgloc.types import Row, Source, TruthKnown
 
-PARTIAL_OF = 2  # best, median and worst examples each whose partial predictions are kept, where the model has them
+PARTIAL_PER_KIND = 2  # of the best, the median and the worst examples: those whose partial predictions are saved
 MAX_CHOSEN = 24  # examples whose partial predictions a user can ask for at once
 
 
@@ -41,7 +41,7 @@ def write_gallery(
     if jax.process_index() == 0:
         shutil.rmtree(saved.folder(run, target.name), ignore_errors=True)
     if "partial_predictions" in outputs:
-        picked = scoring.gallery_rows(ordered, trained.task, PARTIAL_OF)
+        picked = scoring.gallery_rows(ordered, trained.task, PARTIAL_PER_KIND)
         why = {str(row["id"]): kind for kind in ("worst", "median", "best") for row in picked[kind]}
         write_partial_predictions(run, target, trained, meta, why, dict(_indices(target.source, why)))
     if jax.process_index() > 0:

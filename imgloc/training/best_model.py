@@ -21,13 +21,13 @@ from imgloc.training.step import TrainState, eval_variables
 
 
 def best_step(records: Sequence[Record], metric: str) -> int | None:
-    """The step of the best validation, the last one of equal ones; None where no validation has the metric."""
+    """The step of the best validation, the latest one among ties; None where no validation has the metric."""
     validations = _validations(records, metric)
     return max(validations, key=lambda entry: (entry[1], entry[0]))[0] if validations else None
 
 
 def is_out_of_patience(records: Sequence[Record], metric: str, patience: int) -> bool:
-    """Whether `patience` or more validations followed the best one, the first one of equal ones. A `patience` of 0 has no limit."""
+    """Whether `patience` or more validations followed the best one, the earliest one among ties. A `patience` of 0 has no limit."""
     values = [value for _, value in _validations(records, metric)]
     return patience > 0 and bool(values) and len(values) - 1 - values.index(max(values)) >= patience
 
