@@ -23,8 +23,8 @@ def batch_of(mask_bxn: list[list[bool]]) -> Batch:
     return Batch(unused, BOXES, unused, np.array(mask_bxn), unused, unused, unused)
 
 
-def check_outputs(outputs: dict[str, Any], **options: str) -> None:
-    losses = make_losses(ConfigDict({"location_supervision": {"name": "location_supervision", "weight": 1.0, **options}}))
+def check_outputs(outputs: dict[str, Any], output: str = "means") -> None:
+    losses = make_losses(ConfigDict({"location_supervision": {"name": "location_supervision", "weight": 1.0, "output": output}}))
     check_losses(losses, outputs, "some_model", 3, 4)
 
 
