@@ -19,7 +19,7 @@ from imgloc.cli.evaluate import print_table
 from imgloc.config import schema
 from imgloc.devices import mesh
 from imgloc.evaluation import scoring as scores
-from imgloc.evaluation.evaluate import Scoring, _is_current
+from imgloc.evaluation.evaluate import Evaluation, _is_current
 from imgloc.evaluation.statistics import Interval
 from imgloc.evaluation.target import Target
 from imgloc.inference import predict
@@ -81,11 +81,11 @@ def test_windows_in_rows_and_steps_are_of_the_image_and_keep_their_centres() -> 
     np.testing.assert_allclose(kept.boxes[1], [0, 0, 0.25, 0.16667], atol=1e-5, err_msg="a box ends with the image")
 
 
-def scoring(model: Any, folder: Path) -> Scoring:
+def scoring(model: Any, folder: Path) -> Evaluation:
     meta = {"config": "c", "checkpoint": "best", "step": 1, "data": "d", "split": "test", "fields": None}
     nothing: Any = None
     trained = trained_model(model, InputSpec((16, 16, 1)), ("a", "b", "c"))
-    return Scoring(run_dir.RunDir(folder), schema.base(), Target("test", nothing), trained, meta)
+    return Evaluation(run_dir.RunDir(folder), schema.base(), Target("test", nothing), trained, meta)
 
 
 def test_rows_of_another_answer_under_the_same_name_are_made_again(tmp_path: Path) -> None:
