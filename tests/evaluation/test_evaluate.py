@@ -79,9 +79,9 @@ def test_partial_predictions_that_do_not_exist_are_refused(evaluated_run: Path) 
     target, partial = open_target(config, "test"), {"logits", "partial_predictions"}
     near = ("no example 'test-00000012x' in split 'test' (--partial-predictions)", "did you mean 'test-00000012'")
     assert_refused(lambda: examples.find(target, partial, "recurrent", ["test-00000013", "test-00000012x"]), *near)
-    assert_refused(lambda: examples.find(target, partial, "recurrent", ["?"]), "possible: such as 'test-0")
+    assert_refused(lambda: examples.find(target, partial, "recurrent", ["?"]), "an example is 'test-0")
     assert_refused(lambda: examples.find(target, partial, "recurrent", ["a"] * 25), "names 25 examples; possible: up to 24")
-    missing = "model 'three_layer_cnn' has no output 'partial_predictions'; possible: a model that reads an image in several moments"
+    missing = "model 'three_layer_cnn' has no output 'partial_predictions'; possible: a model that reads an image in several steps"
     assert_refused(lambda: examples.find(target, {"logits"}, "three_layer_cnn", ["test-00000012"]), missing)
 
 
@@ -181,7 +181,7 @@ def test_rows_of_something_else_are_refused(key: str, evaluated_run: Path, tmp_p
     run, _ = copied(evaluated_run, tmp_path)
     expected = files.read_json(run.rows("test").with_suffix(".meta.json"))
     assert len(read_rows(run.rows("test"), expected=expected)) == 2000
-    with pytest.raises(UserError, match="were made"):
+    with pytest.raises(UserError, match=f"have {key} .*, this run has another"):
         read_rows(run.rows("test"), expected={**expected, key: "another"})
 
 

@@ -218,7 +218,7 @@ def test_two_trainings_of_one_folder_are_refused_and_another_seed_gives_other_bi
     assert processes.train_here(*arguments, workdir=workdir, stop=Second()) == "finished"
     err = capsys.readouterr().err
     assert codes == [2]
-    refusal = f"imgloc train: another process is training in '{workdir}'; wait for it, or choose another --workdir"
+    refusal = f"imgloc train: another process is training in '{workdir}'; wait until it has ended, or choose another --workdir"
     assert [line for line in err.splitlines() if not line.startswith("step")] == [refusal]
     with pytest.raises(AssertionError):
         assert_same_bits(workdir, tiny_run)
