@@ -8,26 +8,20 @@ side: windows of the whole image show so little of small objects that no gradien
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 
-from imgloc.models.policies.policy import Aim, Layers, Policy, PolicyInput
-from imgloc.models.policies.sensors import window_aim, window_sensor
+from imgloc.models.policies.policy import Aim, Policy
+from imgloc.models.policies.sensors import choose_window, window_sensor
 from imgloc.nn import glimpse
 
 
-def aim(layers: Layers, inputs: PolicyInput) -> tuple[Aim, Mapping[str, jax.Array]]:
-    """The next window, with its blur."""
-    outputs_bx4 = layers["window"](inputs.state_bxu).astype(jnp.float32)
-    return window_aim(outputs_bx4)._replace(blur_b=jnp.exp(outputs_bx4[:, 3])), {}
-
-
 def _weigh(aim: Aim, window_bx4: jax.Array, size: int, height: int, width: int) -> glimpse.Weights:
-    assert aim.blur_b is not None, "see `aim`"
-    stride_b = window_bx4[:, 2] * max(height, width) / max(size - 1, 1)
+    assert aim.side_b is not None
+    assert aim.blur_b is not None
+    stride_b = aim.side_b * max(height, width) / max(size - 1, 1)
     return glimpse.gaussian_weights(window_bx4, 0.5 * aim.blur_b * stride_b + 1e-3, size, height, width)
 
 
-POLICY = Policy(layers=lambda _: {"window": 4}, aim=aim, make_sensor=functools.partial(window_sensor, weigh=_weigh), is_differentiable=True)
+_sensor = functools.partial(window_sensor, weigh=_weigh)
+POLICY = Policy(layers=lambda _: {"window": 4}, aim=choose_window, make_sensor=_sensor, is_differentiable=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imgloc.models.policies.policy import Aim, View
+from imgloc.models.policies.policy import Aim, Layers, PolicyInput, View
 from imgloc.nn import glimpse
 
 VISIBLE_WEIGHT = 0.01  # of the largest weight of a window: pixels with smaller weights do not count as visible
@@ -36,18 +36,23 @@ def window_sensor(
 
     def read(aim: Aim) -> View:
         assert aim.side_b is not None, "the policy must choose the side of its window"
-        side = aim.side_b[:, None]
-        box_bx4 = jnp.concatenate([aim.place_bx2 - side / 2, aim.place_bx2 + side / 2], axis=-1)
-        weights = weigh(aim, jnp.concatenate([aim.place_bx2, side, side], axis=-1), size, *images_bxhxwxc.shape[1:3])
+        window_bx4 = jnp.concatenate([aim.place_bx2, aim.side_b[:, None], aim.side_b[:, None]], axis=-1)
+        box_bx4 = jnp.concatenate([aim.place_bx2 - aim.side_b[:, None] / 2, aim.place_bx2 + aim.side_b[:, None] / 2], axis=-1)
+        weights = weigh(aim, window_bx4, size, *images_bxhxwxc.shape[1:3])
         return _view(images_bxhxwxc, [glimpse.read_window(images_bxhxwxc, weights)], box_bx4, [weights])
 
     return read
 
 
-def window_aim(outputs_bxn: jax.Array) -> Aim:
-    """The window of a policy's outputs x, y, and side; never larger than the image. Zeros are its middle with a quarter of its side."""
+def choose_window(layers: Layers, inputs: PolicyInput) -> tuple[Aim, Mapping[str, jax.Array]]:
+    """The window that the layer `window` chooses: x, y, side and, as a fourth output, blur. Differentiable; there are no features.
+
+    It is never larger than the image. Outputs of 0 are the center of the image with a quarter of its side.
+    """
+    outputs_bxn = layers["window"](inputs.state_bxu).astype(jnp.float32)
     side_b = jnp.exp(-nn.softplus(outputs_bxn[:, 2] + QUARTER))
-    return Aim((1 + jnp.tanh(outputs_bxn[:, :2])) / 2, side_b)
+    blur_b = jnp.exp(outputs_bxn[:, 3]) if outputs_bxn.shape[1] > 3 else None
+    return Aim((1 + jnp.tanh(outputs_bxn[:, :2])) / 2, side_b, blur_b), {}
 
 
 def _view(images: jax.Array, patches: Sequence[jax.Array], window_bx4: jax.Array, weights: Sequence[glimpse.Weights]) -> View:
