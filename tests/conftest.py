@@ -15,7 +15,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Arrays of these modules are checked against their annotations, in this process; before the modules are imported.
-install_import_hook(["imgloc.draw", "imgloc.nn.apply", "imgloc.models", "imgloc.losses", "imgloc.data.images"], "beartype.beartype")
+install_import_hook(["imgloc.draw", "imgloc.nn.apply", "imgloc.data.images"], "beartype.beartype")
 
 from tests import imagenet_shaped, picture_folders, tiny_imagenet_shaped
 from tests.run_fixtures import cache, evaluated_run, made_once, tiny_run  # noqa: F401  (fixtures)

@@ -158,7 +158,10 @@ def test_a_models_answer_does_not_depend_on_the_rest_of_the_batch(name: str) -> 
 
 def training_losses(outputs: Any) -> list[WeightedLoss]:
     """Every loss whose declared outputs a model gives in training, once for each output that its option `output` may name."""
-    given = {**{k: v for k, v in outputs.items() if k not in DICT_OUTPUTS}, **{f"features/{k}": v for k, v in outputs.get("features", {}).items()}}
+    given = {
+        **{k: v for k, v in outputs.items() if k not in DICT_OUTPUTS},
+        **{f"features/{k}": v for k, v in outputs.get("features", {}).items()},
+    }
     losses = []
     for name in registry.names("losses"):
         loss = declared("losses", name, Loss)

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from imgloc.cli import data_choice
-from imgloc.data.checks.dataset import check_data
 from imgloc.data.checks.faults import KINDS
 from imgloc.errors import UserError
 
@@ -39,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Prints the faults; returns 1 if one of them is serious."""
+    from imgloc.data.checks.dataset import check_data  # imports JAX
+
     if parsed.most < 0:
         raise UserError(f"--most must be at least 0, got {parsed.most}")
     config = data_choice.read_config(parsed, rest)

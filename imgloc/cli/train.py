@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from imgloc.cli.processes import add_distributed
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
-from imgloc.data.checks.dataset import check_data
 from imgloc.errors import UserError, storage_message
 
 if TYPE_CHECKING:
@@ -89,6 +88,7 @@ def warn_of_faults(config: ConfigDict, recipe: str, rest: Sequence[str]) -> None
     """Report serious faults of the data on stderr, from the first process, where the source can check its data quickly."""
     import jax
 
+    from imgloc.data.checks.dataset import check_data
     from imgloc.data.checks.faults import KINDS
 
     report = check_data(config.data, config.seed, thorough=False) if jax.process_index() == 0 else None

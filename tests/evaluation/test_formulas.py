@@ -103,7 +103,8 @@ def test_probabilities_and_cross_entropy_are_those_of_the_softmax() -> None:
     nothing = np.zeros((4, 1), np.int32)
     batch = Batch(np.zeros((4, 1, 1, 1), np.uint8), nothing[..., None], nothing, nothing > 0, labels, np.ones(4, bool), nothing)
     losses = np.asarray(cross_entropy.loss({"logits": logits}, batch))
-    for i, row in enumerate(classify.rows({"logits": logits}, batch)):
+    predictions = classify.TASK.postprocess({"logits": logits}, np.tile(np.float32([0, 0, 1, 1]), (4, 1)))
+    for i, row in enumerate(classify.TASK.prediction_columns(predictions, i) for i in range(4)):
         probabilities = softmax(logits[i].tolist())
         for label, score in zip(row["top_labels"], row["top_scores"], strict=True):
             assert score == pytest.approx(probabilities[label], abs=1e-6)
@@ -117,7 +118,7 @@ def product_sum(matrix: np.ndarray, vector: list[float], column: int) -> float:
 
 def recurrent_model(cell: str, activation: str) -> tuple[Any, dict[str, Any], np.ndarray]:
     """A seed LSTM or Elman network of 4 units over rows of 6 pixels x 2 channels, with no parameter left at 0 or 1."""
-    model = sequence.Model(num_classes=3, cell=f"{cell}(activation={activation})", features=4)
+    model = sequence.Model(num_classes=3, cell={"name": cell, "activation": activation}, features=4)
     drawn = jax.jit(lambda key: model.init(key, IMAGES, train=False))(jax.random.key(1))["params"]
     rng = np.random.default_rng(2)
     params = jax.tree.map(lambda a: np.asarray(a) + 0.3 * rng.standard_normal(a.shape).astype(np.float32), drawn)

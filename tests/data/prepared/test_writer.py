@@ -42,7 +42,7 @@ def test_the_command_prepares_then_checks(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["data"], "say what to do with data: prepare"),
+        (["data"], "imgloc data: no command given; possible: prepare"),
         (["data", "prepare"], "imgloc data prepare: the following arguments are required: NAME"),
         (["data", "prepare", "tiny_imagenet", "--form", "x"], "unknown arguments: --form x"),
         (
