@@ -81,14 +81,13 @@ def find_bundle(path: Path, checkpoint: str) -> Path:
     folder = run.last_model if last else run.model
     expected = run.read(run.finished).get(f"{checkpoint}_step") if run.finished.is_file() else None
     if bundles.is_bundle(folder):
-        step = bundles.read_bundle(folder).step
-        if expected is not None and step != expected:
-            raise UserError(
-                f"the {checkpoint} model of '{path}' is that of step {expected}, but '{folder}' has step {step}; train it again"
-            )
+        step = expected if expected is None else bundles.read_bundle(folder).step
+        if step != expected:
+            problem = f"the {checkpoint} model of '{path}' is that of step {expected}, but '{folder}' has step {step}"
+            raise UserError(f"{problem}; remove the run folder and train again")
         return folder
     if run.finished.is_file():
-        raise UserError(f"the trained model of '{path}', a finished run, is gone; remove that folder and train again")
+        raise UserError(f"the trained model of '{path}', a finished run, is missing; remove that folder and train again")
     what = "has no trained model yet; possible: imgloc train" if run.config.is_file() else "is neither a run folder nor a trained model"
     raise UserError(f"'{path}' {what}")
 

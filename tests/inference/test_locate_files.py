@@ -249,7 +249,7 @@ def test_an_annotated_copy_replaces_nothing_but_an_earlier_one(tmp_path: Path, m
     first, second = located("photo.jpg", "photo.png")  # the copy of the first would replace the second
     assert f"would overwrite the picture '{tmp_path / 'photo.png'}'" in first["error"]
     assert second["class"] == "a"
-    assert "which imgloc did not make" in located("other.jpg")[0]["error"]
+    assert "which imgloc did not write" in located("other.jpg")[0]["error"]
     for _ in range(2):
         assert located("third.jpg")[0]["class"] == "a"
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
