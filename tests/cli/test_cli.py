@@ -212,7 +212,7 @@ def test_a_run_without_its_model_is_refused_with_what_to_do(tiny_run: Path, tmp_
     shutil.rmtree(workdir / "model")
     for command in (["evaluate", str(workdir)], ["locate", str(workdir), "photo.png"]):
         assert main.main(command) == 2
-        assert "a finished run, is gone; remove that folder and train again" in capsys.readouterr().err
+        assert "a finished run, is missing; remove that folder and train again" in capsys.readouterr().err
     (workdir / "finished.json").unlink()
     assert main.main(["evaluate", str(workdir)]) == 2
     assert "has no trained model yet; possible: imgloc train" in capsys.readouterr().err

@@ -91,7 +91,7 @@ def test_folders_without_a_trained_model_are_refused(tmp_path: Path, evaluated_r
     (tmp_path / "config.json").write_text("{}")
     assert_refused(lambda: imgloc.load(tmp_path), "has no trained model yet; possible: imgloc train")
     (tmp_path / "finished.json").write_text("{}")
-    assert_refused(lambda: imgloc.load(tmp_path), "a finished run, is gone; remove that folder and train again")
+    assert_refused(lambda: imgloc.load(tmp_path), "a finished run, is missing; remove that folder and train again")
     assert_refused(lambda: imgloc.load(evaluated_run, checkpoint="lst"), "unknown checkpoint 'lst'; did you mean 'last'?")
 
 

@@ -69,7 +69,7 @@ def test_nothing_of_somebody_elses_is_written_over(tmp_path: Path) -> None:
     text = tmp_path / "notes.png"
     text.write_text("no picture")
     for out in (photo, text):
-        assert_refused(lambda out=out: write_sheet(examples(), CLASSES, out, title="", note=""), "imgloc did not make")
+        assert_refused(lambda out=out: write_sheet(examples(), CLASSES, out, title="", note=""), "imgloc did not write")
     for out in (tmp_path, tmp_path / "sheet.jpg"):
         assert_refused(lambda out=out: write_sheet(examples(), CLASSES, out, title="", note=""), "ends in .html or .png")
     assert photo.read_bytes() == before
