@@ -243,7 +243,7 @@ def test_only_earlier_pictures_are_overwritten(make_run: MakeRun, tmp_path: Path
     foreign = tmp_path / "pictures" / f"{second}.svg"
     foreign.parent.mkdir()
     foreign.write_text("<svg>drawn by hand</svg>")
-    assert_refused(lambda: write_report([str(run)], out, pictures=foreign.parent), "would overwrite", foreign.name, "choose another place")
+    assert_refused(lambda: write_report([str(run)], out, pictures=foreign.parent), "would overwrite", foreign.name, "choose another path")
     assert [path.name for path in foreign.parent.iterdir()] == [foreign.name]
     assert foreign.read_text() == "<svg>drawn by hand</svg>"
     assert not out.exists()
