@@ -92,7 +92,7 @@ def spread(values: list[float]) -> str:
 
 def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> None:
     """Draws true and predicted boxes on images of the report's gallery: the first medians above, the first of the worst below."""
-    chosen = gallery_rows(test_rows(folder), localize.TASK, files.read_json(folder / "config.json")["eval"]["gallery"])
+    chosen = gallery_rows(read_test_rows(folder), localize.TASK, files.read_json(folder / "config.json")["eval"]["gallery"])
     shown = [*chosen["median"][:columns], *chosen["worst"][:columns]]
     page = Image.new("RGB", (columns * side, 2 * side))
     for i, row in enumerate(shown):
@@ -103,7 +103,7 @@ def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> No
     files.write_bytes(target, _png(page))
 
 
-def test_rows(folder: Path) -> list[Row]:
+def read_test_rows(folder: Path) -> list[Row]:
     """Returns the saved predictions of a run for the test images."""
     path = folder / "rows" / "test.jsonl"
     return prediction_table.read_rows(path, expected=prediction_table.read_meta(path) or {})
@@ -111,7 +111,7 @@ def test_rows(folder: Path) -> list[Row]:
 
 def steps(folder: Path, target: Path, among: int = 24) -> None:
     """Draws the partial predictions of a correct prediction: among the most confident ones, that whose class changed most often."""
-    correct = [row for row in test_rows(folder) if row["top_labels"][0] == row["label"] and localize.best_iou(row) >= 0.75]
+    correct = [row for row in read_test_rows(folder) if row["top_labels"][0] == row["label"] and localize.best_iou(row) >= 0.75]
     confident = [row["id"] for row in sorted(correct, key=lambda row: row["top_scores"][0])[-among:]]
     command = [sys.executable, "-m", "imgloc", "evaluate", str(folder), "--partial-predictions", *confident]
     subprocess.run(command, cwd=ROOT, check=True)

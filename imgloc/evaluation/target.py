@@ -20,7 +20,7 @@ OWN_SPLITS = ("train", "validation")  # whose groups a run may be scored on only
 
 @dataclass(frozen=True)
 class Target:
-    """The data on which a run is scored: a split of its own data set, or of another one under a name."""
+    """The data on which a run is scored: a split of the data set it was trained on, or a named split of another one."""
 
     name: str  # in rows and results: `test`, or `test@NAME`
     source: Source

@@ -111,7 +111,7 @@ def open_model(path: str | Path, *, checkpoint: str = "best") -> TrainedModel:
 
 
 def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) -> Loaded:
-    """A predict function and the classes of a run folder or a bundle. Raises UserError where there is no trained model."""
+    """A predict function and the classes of a run folder or a bundle. Raises UserError if it has no trained model."""
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1, got {batch_size}")
     trained = open_model(path, checkpoint=checkpoint)

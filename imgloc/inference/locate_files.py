@@ -115,7 +115,7 @@ class _Copies:
 
 
 def _place(path: Path) -> str:
-    """A file by its real path, whatever links lead there."""
+    """The real path of a file: equal for all links to it."""
     return os.path.realpath(path).casefold()  # some file systems do not distinguish a.png from A.png
 
 

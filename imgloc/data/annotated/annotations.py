@@ -33,7 +33,7 @@ class Annotation:
     width: int = 0  # of the picture as annotated; 0: unknown
     height: int = 0
     split: str = ""  # train, validation or test; "": unknown
-    group: str = ""  # images of one group stay in one split; "": the image is a group of its own
+    group: str = ""  # images of one group stay in one split; "": the image alone is a group
     where: str = ""  # the file and line of the annotation, for messages
 
 

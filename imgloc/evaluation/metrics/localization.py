@@ -1,7 +1,7 @@
 """Accuracy of boxes, alone and together with the class.
 
 Thresholds of the ILSVRC localization task (Russakovsky et al., 2015, arXiv:1409.0575, section 4.2): a box is correct if its IoU with
-any true box of the image, of whatever class, is at least the threshold. With one class in each image this is the ILSVRC definition.
+any true box of the image (of any class) is at least the threshold. With one class in each image this is the ILSVRC definition.
 """
 
 from __future__ import annotations
