@@ -71,7 +71,7 @@ def test_a_recurrent_run_keeps_partial_predictions_and_those_that_are_asked_for(
     shutil.rmtree(run.checkpoints)
     evaluate(run, config, target, partial=[wanted])  # type: ignore[arg-type]
     shutil.rmtree(run.model)
-    assert_refused(lambda: evaluate(run, config, target, partial=[wanted]), "is gone")  # type: ignore[arg-type]
+    assert_refused(lambda: evaluate(run, config, target, partial=[wanted]), "is missing")  # type: ignore[arg-type]
 
 
 def test_partial_predictions_that_do_not_exist_are_refused(evaluated_run: Path) -> None:
