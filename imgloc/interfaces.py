@@ -1,6 +1,6 @@
 """Declarations of tasks, metrics, slicings, losses and baselines.
 
-Each is one frozen object under a fixed name (`TASK`, `METRICS`, `SLICING`, `LOSS`, `BASELINE`) in a file of its own. Its fields
+Each is one frozen object under a fixed name (`TASK`, `METRICS`, `SLICING`, `LOSS`, `BASELINE`) in a separate file. Its fields
 contain everything that other files need to know about it, so that a new one requires no change to other files.
 """
 

@@ -44,7 +44,7 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Info:
-    """What a source knows of itself, whatever the split."""
+    """Facts about a source that hold for all its splits."""
 
     classes: tuple[str, ...]
     channels: int  # 3 (RGB) or 1 (grey)

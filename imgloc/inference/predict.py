@@ -109,7 +109,7 @@ def predict_rows(
     spec: InputSpec,
     threads: int,
 ) -> dict[str, list[Row]]:
-    """For each predictor, one row for each example of a source (`pipeline.finite_size` of them), in order, whatever the batch size.
+    """For each predictor, one row for each example of a source (`pipeline.finite_size` of them), in order, for any batch size.
 
     Examples that cannot be decoded have no row. All are read once for all predictors. Of several processes each predicts its share
     of every batch, and all get all rows. Raises UserError where no example can be decoded.

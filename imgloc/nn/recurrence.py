@@ -170,5 +170,5 @@ def _multiply_flat(multiply: Multiply, a_txbxf: jax.Array, w: jax.Array) -> jax.
 
 
 def _multiply_each_step(multiply: Multiply, a_txbxf: jax.Array, w: jax.Array) -> jax.Array:
-    """Returns the products of all steps, with time as an axis of its own."""
+    """Returns the products of all steps, with time as a separate axis."""
     return jax.vmap(multiply, in_axes=(0, None))(a_txbxf, w)

@@ -112,7 +112,7 @@ def _segment(centers: Sequence[tuple[float, float]], i: int) -> str:
 
 
 def _dot(center: tuple[float, float]) -> str:
-    """A path of almost no length: its round ends form a dot as wide as the stroke, whatever the scale."""
+    """A path of almost no length: its round ends form a dot as wide as the stroke at every scale."""
     return f"M{center[0]:.1f} {center[1]:.1f}h.01"
 
 

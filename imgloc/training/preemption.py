@@ -39,7 +39,7 @@ class StopRequest:
                 raise KeyboardInterrupt
             self.interrupted = True
             sys.stderr.write("\nstopping after this step; press Ctrl-C again to stop immediately\n")
-        elif self.requested:  # the second SIGTERM ends the process whatever it waits for
+        elif self.requested:  # the second SIGTERM ends the process at once, also while it waits
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.requested = True

@@ -37,7 +37,7 @@ METRICS = MetricFamily(
             Metric(
                 f"gt_known_loc_{t}",
                 f"GT-known localization, IoU \u2265 {t / 100:g}",
-                f"share of images whose box has an IoU of at least {t} %, whatever the class",
+                f"share of images whose box has an IoU of at least {t} %, for any predicted class",
             )
             for t in THRESHOLDS
         ),
