@@ -9,6 +9,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from imgloc.inference.load import Loaded
@@ -17,13 +18,13 @@ __all__ = ["__version__", "load"]
 __version__ = importlib.metadata.version("imgloc")
 
 
-def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) -> Loaded:
+def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32, allow_imports: Sequence[str] = ()) -> Loaded:
     """A trained model, ready for use: `predict, classes = imgloc.load("runs/a")`.
 
-    `path` is a run folder, or a trained model: `RUN/model` or a copy of it. `predict` takes a list of images (paths, Pillow images,
-    uint8 arrays) and returns the answer of the task for each, such as (label, score, box in pixels). Raises UserError where there is
-    no trained model.
+    `path` is a run folder, or a trained model: `RUN/model` or a copy of it. `predict` takes an image (a path, a Pillow image, a
+    uint8 array) and returns the answer of the task, such as (label, score, box in pixels); of a list of images it returns a list.
+    `allow_imports` names modules of your own that the saved config may import. Raises UserError where there is no trained model.
     """
     from imgloc.inference.load import load as load_model
 
-    return load_model(path, checkpoint=checkpoint, batch_size=batch_size)
+    return load_model(path, checkpoint=checkpoint, batch_size=batch_size, allow_imports=allow_imports)

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, Self, TypeVar
 
+import numpy as np
 from jaxtyping import Float, Int
+
+from imgloc.types import FloatArray, IntArray
+
+ROUNDING = 2.0**-22  # of the area of a box in [0, 1], for each unit of its sides: twice what float32 coordinates may add to it
 
 
 class Array(Protocol):
@@ -94,6 +99,23 @@ def from_pixels(boxes: Float[ArrayT, "... 4"], width: int, height: int) -> Float
 def to_pixels(boxes: Float[ArrayT, "... 4"], width: int, height: int) -> Float[ArrayT, "... 4"]:
     """Convert boxes in [0, 1] to pixels of an image."""
     return boxes * _constant([width, height, width, height], boxes)
+
+
+def area_order(boxes: FloatArray) -> IntArray:
+    """Return the indices that sort boxes (n, 4), in [0, 1], from the largest area to the smallest.
+
+    Areas that differ by no more than the rounding of coordinates to float32 are equal, and boxes of equal areas keep their order.
+    """
+    area_n, sides_n = np.asarray(area(boxes), np.float64), np.asarray(boxes[:, 2:] - boxes[:, :2], np.float64).sum(axis=1)
+    order_n = np.argsort(-area_n, kind="stable")
+    gap_n = area_n[order_n][:-1] - area_n[order_n][1:]
+    group_n = np.concatenate([[0], np.cumsum(gap_n > ROUNDING * sides_n[order_n][:-1])])[: len(area_n)]
+    return np.asarray(order_n[np.lexsort((order_n, group_n))], np.int64)
+
+
+def largest(boxes: FloatArray) -> int:
+    """Return the index of the largest of boxes (n, 4), n > 0, the first one among equals; see `area_order`."""
+    return int(area_order(boxes)[0])
 
 
 def reading_order(boxes: Float[ArrayT, "... n 4"]) -> Int[ArrayT, "... n"]:

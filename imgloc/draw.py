@@ -18,11 +18,14 @@ TRUE_COLOR, PREDICTED_COLOR = (0, 158, 115), (213, 94, 0)  # green and vermilion
 def draw_box(picture: Image.Image, box: Sequence[float], color: tuple[int, int, int], caption: str = "", *, thinnest: int = 1) -> None:
     """Draw the outline of a box (xyxy in [0, 1]) on an RGB picture in place, and its caption above, below or inside the box.
 
-    The line is 1/250 of the longer side of the picture wide, and at least `thinnest` pixels.
+    The line is 1/250 of the longer side of the picture wide, and at least `thinnest` pixels. A thin white line around it keeps it
+    visible on a background of its color.
     """
     pen = ImageDraw.Draw(picture)
     x0, y0, x1, y1 = (float(edge) for edge in to_pixels(np.asarray(box, np.float64), *picture.size))
     line = max(thinnest, round(max(picture.size) / 250))
+    halo = max(1, line // 2)
+    pen.rectangle((x0 - halo, y0 - halo, max(x0, x1 - 1) + halo, max(y0, y1 - 1) + halo), outline=(255, 255, 255), width=halo)
     pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=color, width=line)
     if caption:
         size = max(10, max(picture.size) // 24)
@@ -34,12 +37,6 @@ def draw_box(picture: Image.Image, box: Sequence[float], color: tuple[int, int, 
         pen.rectangle((x, y, x + width, y + height), fill=color)
         # Rounded: at a fractional position above the picture Pillow cuts off letters.
         pen.text((round(x + pad - left), round(y + pad - top)), caption, fill=(255, 255, 255), font_size=size)
-
-
-def enlarge(picture: Image.Image, smallest_side: int = 320) -> Image.Image:
-    """Return the picture, with its pixels repeated where its longer side is less than `smallest_side`."""
-    factor = -(-smallest_side // max(picture.size))
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST) if factor > 1 else picture
 
 
 def to_picture(image_hxwxc: UInt8[np.ndarray, "h w c"]) -> Image.Image:

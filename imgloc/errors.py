@@ -68,17 +68,50 @@ def one_line(error: BaseException, *, lines: int | None = None) -> str:
     return " ".join(" ".join(message.splitlines()[:lines]).split())
 
 
+def is_printable(text: str) -> bool:
+    """Return whether a terminal shows every character of a text as itself. Joiners (U+200C, U+200D) belong to words of some scripts."""
+    return text.replace("\u200c", "").replace("\u200d", "").isprintable()
+
+
+def printable(text: str) -> str:
+    """Return a text for a terminal, with every character that is not printable escaped: control characters and lone surrogates."""
+    return text if is_printable(text) else "".join(c if is_printable(c) else c.encode("unicode_escape").decode() for c in text)
+
+
 def reason(error: BaseException, *, lines: int | None = None) -> str:
     """Return `Type: message` of an error of another library in one line; `lines` limits it to the first lines of the message."""
     return f"{type(error).__name__}: {one_line(error, lines=lines)}"
 
 
+MAX_LISTED = 20  # possible names in a message; of more, only the nearest are listed
+#: Names that other tools give to things, and the parts of names that they have here.
+SYNONYMS = {
+    "learning_rate": "lr", "learningrate": "lr", "lr0": "lr", "momentum": "b1", "wd": "weight_decay", "grad_clip": "clip_norm",
+    "batch": "batch_size", "num_steps": "steps", "max_steps": "steps", "num_epochs": "epochs", "imgsz": "image_size",
+    "img_size": "image_size", "input_size": "image_size", "optimizer": "optim", "num_workers": "workers", "dataset": "source",
+    "detect": "locate", "predict": "locate", "infer": "locate", "inference": "locate", "fit": "train", "eval": "evaluate",
+    "test": "evaluate", "val": "evaluate", "validate": "evaluate", "score": "evaluate", "detection": "localize",
+}  # fmt: skip
+
+
 def unknown(what: str, got: str, possible: Iterable[str]) -> UserError:
     """Return an error for a name that does not exist, with the closest possible name first."""
     names = sorted(possible)
-    closest = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    translated = ".".join(SYNONYMS.get(part, part) for part in got.split("."))
+    same_end = [name for name in names if name.rpartition(".")[2] == translated.rpartition(".")[2]]
+    closest = (
+        [translated]
+        if translated in names
+        else same_end
+        if len(same_end) == 1
+        else difflib.get_close_matches(translated, names, n=1, cutoff=0.5)
+    )
     hint = f"did you mean '{closest[0]}'? " if closest else ""
-    return UserError(f"unknown {what} '{got}'; {hint}possible: {', '.join(names) or 'none'}")
+    listed = names
+    if len(names) > MAX_LISTED:
+        nearest = difflib.get_close_matches(translated, names, n=5, cutoff=0.0)
+        listed = [*nearest, f"... ({len(names)} in all)"]
+    return UserError(f"unknown {what} '{got}'; {hint}possible: {', '.join(listed) or 'none'}")
 
 
 def check_at_least(least: int, **numbers: int | tuple[int, ...]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from imgloc.errors import UserError, storage_message
 
@@ -48,6 +49,20 @@ def errors_naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def open_lock(path: Path) -> TextIO:
+    """Open a file for locking; it is created where it is missing, and its content stays. Raises OSError for a symbolic link."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    return os.fdopen(handle, "r+")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, waiting for other processes that hold it."""
+    with errors_naming(path), open_lock(path) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def check_writable(folder: Path) -> None:
     """Raise UserError where no file can be written to a folder, or to the parent in which it would be created."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
@@ -69,7 +84,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises ValueError where it is not valid JSON; NaN is not valid either."""
-    return json.loads(path.read_text(), parse_constant=_reject)
+    try:
+        return json.loads(path.read_text(), parse_constant=_reject)
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
 
 
 def _reject(constant: str) -> NoReturn:

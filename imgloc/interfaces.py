@@ -41,6 +41,7 @@ class Metric:
     unit: str = "share"  # share (shown in per cent), IoU, or any other unit
     higher_is_better: bool = True
     value: Callable[[FloatArray], FloatArray] = mean
+    worst: float | None = None  # of a row whose answer is NaN or infinite; 0 if not set and higher is better
 
     @property
     def sign(self) -> int:
@@ -61,6 +62,9 @@ class MetricFamily:
     Exactly one of the two functions is given. `per_row` returns one value [n] for each metric, NaN where the metric does not
     apply; the metric is their mean. `statistics` returns [n, s] for each metric, which `Metric.value` reads after summation. A
     row of zeros means that the metric does not apply to that example, which then does not count towards the interval's n.
+
+    A model may give NaN or infinite outputs for an example. Its row has `finite` False and columns of outputs that are zero.
+    `per_row` need not look at it: the metric counts the row as `Metric.worst` if it applies. `statistics` must.
     """
 
     columns: tuple[str, ...]
@@ -69,9 +73,12 @@ class MetricFamily:
     statistics: Callable[[Sequence[Row]], Mapping[str, FloatArray]] | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError unless exactly one of the functions is given."""
+        """Raises ValueError unless exactly one of the functions is given, and a worst value for metrics of rows that are errors."""
         if (self.per_row is None) == (self.statistics is None):
             raise ValueError("a MetricFamily needs exactly one of per_row and statistics")
+        for metric in self.metrics if self.per_row is not None else ():
+            if not metric.higher_is_better and metric.worst is None:
+                raise ValueError(f"metric '{metric.key}' is better when lower; it needs `worst`, the value of an answer that is not finite")
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,11 @@ class Loss:
     truths: tuple[str, ...]
     may_be_negative: bool = False
     optional_outputs: Mapping[str, AxisNames] = field(default_factory=dict)  # that it reads where a model has them
+
+    @property
+    def needs_objects(self) -> bool:
+        """Whether it learns from the objects of an image alone: without any box it is 0."""
+        return "boxes_bxnx4" in self.truths and "label_b" not in self.truths
 
 
 @dataclass(frozen=True)
@@ -157,7 +169,7 @@ class Task:
     #: (outputs of a batch as NumPy arrays, content_bx4) -> predictions of the images, with a leading axis b. `content_bx4` is the
     #: part of the model's input that shows the image, a box in [0, 1]; boxes are mapped back through it.
     postprocess: Callable[[Outputs, FloatArray], Mapping[str, Any]]
-    truth_columns: Callable[[Batch, int], Row]  # of example i of a batch
+    truth_columns: Callable[[Truth], Row]  # of an example, with all of its objects in the order of a batch: the image's own class first
     prediction_columns: Callable[[Mapping[str, Any], int], Row]  # of example i of the predictions
     answer: Callable[[Row, Sequence[str], ToPixels], Any]  # what the Python API returns for an image: a NamedTuple
     answer_json: Callable[[Any, Any], dict[str, Any]]  # what `imgloc locate` prints: of an answer, and of the upright one or None
@@ -173,5 +185,7 @@ class Task:
     partial_outputs: Mapping[str, AxisNames] = field(default_factory=dict)
     curves: tuple[Curve, ...] = ()
     confusion: Callable[[Row], tuple[int, int]] | None = None  # (true, predicted) class of a row, for a confusion matrix
+    #: What the task does with several objects in an image; completes "the task ...".
+    objects: str = "reads all of them"
     summary: str = "the answer for each image"  # completes "predicts ..."
     gallery_order: str = "from the best to the worst"  # completes "Ordered ..."

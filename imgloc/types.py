@@ -49,6 +49,7 @@ class Info:
     classes: tuple[str, ...]
     channels: int  # 3 (RGB) or 1 (grey)
     endless: bool = False  # training examples are made from their index and never run out
+    has_boxes: bool = True  # some image of the split may have a box
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def test_scoring_a_table_never_loads_jax() -> None:
     code = "\n".join([
         "import sys", *(f"import imgloc.{name}" for name in names),
         "from imgloc.evaluation import scoring",
-        "row = {'id': 'a', 'group': 'a', 'label': 0, 'top_labels': [0], 'boxes': [[0, 0, 1, 1]], 'pred_box': [0, 0, 1, 1]}",
+        "row = {'id': 'a', 'group': 'a', 'label': 0, 'top_labels': [0], 'boxes': [[0, 0, 1, 1]], 'labels': [0], 'pred_box': [0, 0, 1, 1]}",
         "assert scoring.means([row])['top1_loc_50'] == 1.0",
         f"print(sorted({ACCELERATED!r} & set(sys.modules)))",
     ])  # fmt: skip

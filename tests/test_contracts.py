@@ -29,6 +29,7 @@ from imgloc.training.objective import WeightedLoss, batch_loss
 from imgloc.training.optim import make_optimizer
 from imgloc.training.step import init_state, step_key
 from imgloc.types import DICT_OUTPUTS, Batch, Example, InMemory, InputSpec, Truth, TruthKnown
+from tests.truths import truths_of
 
 CLASSES = 3
 SHAPE = (64, 64, 1)
@@ -61,8 +62,8 @@ def rows_of(name: str, count: int = 30) -> list[dict[str, Any]]:
     objects = np.arange(count) % 5 > 0
     batch = batch._replace(object_mask_bxn=batch.object_mask_bxn & objects[:, None])
     outputs = random_outputs({**task.outputs, **task.optional_outputs}, count)
-    rows = task_rows(task, outputs, batch)
-    return [{"id": f"{i:02d}", "group": f"g{i // 2}", "split": "test", **row} for i, row in enumerate(rows)]
+    rows = task_rows(task, outputs, batch, truths_of(batch))
+    return [{"id": f"{i:02d}", "group": f"g{i // 2}", "split": "test", "finite": i % 7 > 0, **row} for i, row in enumerate(rows)]
 
 
 def some_batch(b: int = 2, objects: int = 1) -> Batch:
@@ -373,7 +374,7 @@ def test_a_task_turns_a_batch_into_rows_and_rows_into_what_is_shown(name: str) -
     task = tasks()[name]
     batch = some_batch(3, objects=2)._replace(example_mask_b=np.array([True, True, False]))
     outputs = random_outputs(task.outputs, 3)
-    rows = task_rows(task, outputs, batch)
+    rows = task_rows(task, outputs, batch, truths_of(batch))
     assert len(rows) == 2
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     classes = [f"class {k}" for k in range(CLASSES)]
@@ -473,7 +474,7 @@ def test_a_baseline_gives_the_outputs_of_its_tasks_from_what_json_holds(name: st
         outputs = baseline.predict(fitted, batch)
         for key in baseline.tasks:
             check_outputs(tasks()[key], key, outputs, name, 4, CLASSES)
-            assert len(task_rows(tasks()[key], outputs, batch)) == 4
+            assert len(task_rows(tasks()[key], outputs, batch, truths_of(batch))) == 4
         blank = batch._replace(images_bxhxwxc=np.zeros_like(batch.images_bxhxwxc))
         jax.tree.map(np.testing.assert_array_equal, baseline.predict(fitted, blank), outputs)
     assert baseline.tasks

@@ -21,7 +21,11 @@ def test_the_outline_is_on_the_outermost_pixels_of_the_box() -> None:
     expected[2:18, 10:30] = True
     expected[3:17, 11:29] = False
     np.testing.assert_array_equal((pixels == TRUE_COLOR).all(axis=2), expected)
-    assert not pixels[~expected].any()
+    halo = np.zeros((20, 40), bool)
+    halo[1:19, 9:31] = True
+    halo[2:18, 10:30] = False
+    assert (pixels[halo] == 255).all()
+    assert not pixels[~expected & ~halo].any()
 
 
 @pytest.mark.parametrize("box", [(0.0, 0.0, 1.0, 1.0), (0.5, 0.5, 0.5, 0.5), (0.0, 0.0, 1e-4, 1e-4), (0.999, 0.999, 1.0, 1.0)])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgloc import files
-from imgloc.errors import UserError, one_line, reason, unknown
+from imgloc.errors import UserError, is_printable, one_line, printable, reason, unknown
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -83,3 +83,31 @@ def test_different_values_have_different_fingerprints() -> None:
     fingerprints = {files.fingerprint(value) for value in values}
     assert len(fingerprints) == len(values)
     assert all(len(f) == 16 and int(f, 16) >= 0 for f in fingerprints)
+
+
+def test_names_of_other_tools_and_long_lists() -> None:
+    keys = [f"optim.{name}" for name in ("lr", "b1", "name")] + [f"data.option_{i}" for i in range(40)]
+    assert "did you mean 'optim.lr'?" in str(unknown("config key", "optim.learning_rate", keys))
+    assert "did you mean 'optim.lr'?" in str(unknown("config key", "optm.lr", keys))
+    assert "did you mean 'optim.lr'?" in str(unknown("config key", "lr", keys))
+    assert len(str(unknown("config key", "optm.lr", keys))) < 200
+    assert "(43 in all)" in str(unknown("config key", "optm.lr", keys))
+    assert "did you mean 'locate'?" in str(unknown("command", "detect", ["train", "locate"]))
+
+
+@given(text=st.text())
+def test_a_terminal_gets_printable_characters_alone_and_plain_text_as_it_is(text: str) -> None:
+    shown = printable(text)
+    assert is_printable(shown)
+    assert shown == text or not is_printable(text)
+    shown.encode()
+
+
+def test_a_lock_keeps_its_file_and_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with pytest.raises(OSError, match="link"), files.locked(tmp_path / "link"):
+        pass
+    with files.locked(tmp_path / "mine"):
+        pass
+    assert (tmp_path / "mine").read_text() == "kept"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgloc.cli import data_choice
 from imgloc.data.checks.faults import KINDS
-from imgloc.errors import UserError
+from imgloc.errors import UserError, printable
 
 if TYPE_CHECKING:
     from imgloc.data.annotated.annotations import Fault
@@ -46,18 +46,21 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     findings = check_data(config.data, config.seed, thorough=True)
     assert findings is not None, "a thorough check always returns findings"
     most = len(findings.faults) if parsed.all else parsed.most
-    print(as_json(findings) if parsed.json else "\n".join(lines(findings, most=most)))
+    print(as_json(findings) if parsed.json else "\n".join(lines(findings, most=most, task=config.task)))
     return 1 if findings.serious else 0
 
 
 def line(fault: Fault) -> str:
     """Returns a fault as one line of text."""
-    text = f"{fault.where}: {fault.what} - {KINDS[fault.kind].effect} [{fault.kind}]"
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+    return printable(f"{fault.where}: {fault.what} - {KINDS[fault.kind].effect} [{fault.kind}]")
 
 
-def lines(findings: Findings, *, most: int) -> Iterator[str]:
-    """Yields at most `most` faults of each kind, and the number of faults."""
+def lines(findings: Findings, *, most: int, task: str) -> Iterator[str]:
+    """Yields at most `most` faults of each kind, what the task does with several objects, and the number of faults."""
+    if findings.recognised:
+        yield printable(findings.recognised)
+    if findings.several:
+        yield data_choice.several_objects(findings.several, findings.images, task)
     counts = Counter(fault.kind for fault in findings.faults)
     printed: Counter[str] = Counter()
     for fault in findings.faults:

@@ -24,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser, *, split: str = "all") -> Non
     parser.add_argument("folder", nargs="?", default="", metavar="FOLDER", help="a folder of images and their annotations")
     parser.add_argument("--config", default="", metavar="RECIPE", help="use a recipe's data instead; --config.data.KEY=VALUE as in train")
     parser.add_argument("--format", default="", metavar="NAME", help="format of the annotations in FOLDER (default: detected)")
-    parser.add_argument("--convention", default="", metavar="NAME", help="of the boxes: inclusive_from_1, inclusive_from_0 or edges")
+    parser.add_argument(
+        "--convention", default="", metavar="NAME", help="of the boxes: inclusive_from_1, inclusive_from_0, edges_from_1 or edges"
+    )
+    parser.add_argument("--follow-links", action="store_true", help="read links in FOLDER that lead outside it")
     if split:
         possible = "train, validation or test" + (", or all of them" if split == "all" else "")
         parser.add_argument("--split", default=split, help=f"{possible} (default: {split})")
@@ -35,17 +38,20 @@ def read_config(parsed: argparse.Namespace, rest: Sequence[str]) -> ConfigDict:
     if bool(parsed.folder) == bool(parsed.config):
         raise UserError("expected either a folder, or --config with a recipe")
     if parsed.config:
-        for flag in ("format", "convention"):
+        for flag in ("format", "convention", "follow_links"):
             if getattr(parsed, flag):
-                raise UserError(f"--{flag} applies to a folder; with a recipe use --config.data.options.{flag}=...")
+                raise UserError(f"--{flag.replace('_', '-')} applies to a folder; with a recipe use --config.data.options.{flag}=...")
         return override(read_recipe(parsed.config), rest)
     if rest:
-        raise UserError(f"unknown option '{rest[0]}'; possible: --format, --convention; --config.KEY=VALUE requires --config RECIPE")
+        raise UserError(
+            f"unknown option '{rest[0]}'; possible: --format, --convention, --follow-links; --config.KEY=VALUE requires --config RECIPE"
+        )
     config = schema.base()
     config.data.source = "folder"
     config.data.options.folder = parsed.folder
     config.data.options.format = parsed.format
     config.data.options.convention = parsed.convention
+    config.data.options.follow_links = parsed.follow_links
     return config
 
 
@@ -54,7 +60,12 @@ def name_flags(error: UserError, parsed: argparse.Namespace) -> UserError:
     if not getattr(parsed, "folder", "") or getattr(parsed, "config", None) != "":
         return error
     text = str(error)
-    for option, flag in (("folder", "FOLDER"), ("format", "--format"), ("convention", "--convention")):
+    for option, flag in (
+        ("folder", "FOLDER"),
+        ("format", "--format"),
+        ("convention", "--convention"),
+        ("follow_links=True", "--follow-links"),
+    ):
         text = text.replace(f"config key 'data.options.{option}'", flag).replace(f"data.options.{option}", flag)
     return UserError(text)
 
@@ -79,6 +90,14 @@ def open_splits(config: ConfigDict, splits: Sequence[str]) -> Iterator[tuple[str
             if num_errors == len(splits):
                 raise
             yield split, error
+
+
+def several_objects(several: int, images: int, task_name: str) -> str:
+    """Returns a sentence: how many images have several objects, how many of these a task learns, and what happens to the others."""
+    from imgloc.config.registry import declared
+    from imgloc.interfaces import Task
+
+    return f"{several:,} of {images:,} images have several objects; task {task_name} {declared('tasks', task_name, Task).objects}"
 
 
 def title(config: ConfigDict) -> str:

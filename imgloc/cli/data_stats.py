@@ -64,6 +64,9 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     for name in splits:
         print()
         print("\n".join(format_split(name, values[name])) if name in values else f"{name}: not available: {missing[name]}")
+        several = sum(count for boxes, count in values[name]["boxes_per_image"].items() if int(boxes) > 1) if name in values else 0
+        if several:
+            print(f"  {data_choice.several_objects(several, values[name]['images'], config.task)}")
     print()
     print("\n".join(format_baselines(values, boxes, "+".join(median_splits))))
     return 0

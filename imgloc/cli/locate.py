@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgloc import files
-from imgloc.errors import UserError
+from imgloc.errors import UserError, printable
 
 if TYPE_CHECKING:
     from imgloc.runs.partial_predictions import SavedPartialPredictions
@@ -23,6 +23,7 @@ image, "orientation" is its value and "box_upright" the box as viewers show it. 
 
 examples:
   imgloc locate runs/a photo.jpg more/*.png --out out/
+  imgloc locate runs/a photos/                           # every image in the folder and below
   imgloc locate model/ photo.jpg                         # a copy of runs/a/model
   imgloc locate runs/lstm photo.jpg --partial-predictions images/
 """
@@ -31,7 +32,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.add_argument("model", metavar="MODEL", help="a run folder, or a trained model: RUN/model or a copy of it")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--out", default="", metavar="DIR", help="write an annotated copy of each image there")
     text = "write an animated image of the partial predictions there (SVG; models that read an image in several steps)"
@@ -54,11 +55,27 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     trained = open_model(parsed.model, checkpoint=parsed.checkpoint)
     draw = _drawing(partial_predictor(trained), trained.classes, partial) if partial is not None else None
     failed = False
-    for line in locate_files(trained, parsed.images, out):
+    for line in locate_files(trained, expand_folders(parsed.images), out):
         shown = line if draw is None or "error" in line else _with_partial_predictions(line, draw)
         failed = failed or "error" in shown
         print(json.dumps(shown), flush=True)
     return 1 if failed else 0
+
+
+def expand_folders(paths: Sequence[str]) -> list[str]:
+    """The paths, with the images in and below a folder, sorted, in its place. Raises UserError for a folder without images."""
+    from imgloc.data.annotated.listing import list_folder
+
+    expanded: list[str] = []
+    for path in paths:
+        if not Path(path).is_dir():
+            expanded.append(path)
+            continue
+        images = [str(Path(path) / name) for name in list_folder(Path(path)).images]
+        if not images:
+            raise UserError(f"no images in the folder '{path}'; expected image files, or folders with some")
+        expanded += images
+    return expanded
 
 
 def _folder(flag: str, name: str) -> Path | None:
@@ -90,7 +107,7 @@ def _drawing(
     def draw(path: Path) -> str:
         target = folder / f"{files.unique_name(path.stem, taken)}.svg"
         files.check_replaceable(target, MARK, f"--partial-predictions '{folder}'")
-        partial, png = predict(path, path.name)
+        partial, png = predict(path, printable(path.name))
         files.write_text(target, standalone_picture(partial, png, classes))
         return str(target)
 

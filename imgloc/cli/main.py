@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 
 from imgloc.cli import data, evaluate, locate, report, sweep, train
 from imgloc.cli.parsers import add_commands, report_errors_in_one_line
+from imgloc.config.saved import allow_imports
 from imgloc.errors import UserError, one_line, storage_message
 
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # the beginning of the message of a JaxRuntimeError where an array does not fit into memory
@@ -83,8 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(sys.stdout, io.TextIOWrapper):  # names of folders and classes may not be encodable
             sys.stdout.reconfigure(errors="backslashreplace")
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # each damaged file has its own line
+        allow_imports(*getattr(parsed, "allow_import", ()))
         code: int = COMMANDS[parsed.command].run(parsed, rest)
-        sys.stdout.flush()  # here, where a full disk can still be reported
+        if sys.stdout is not None:  # the shell's >&- closes it
+            sys.stdout.flush()  # here, where a full disk can still be reported
         return code
     except UserError as error:
         line = one_line(error)
@@ -101,7 +106,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with contextlib.suppress(OSError):
                 sys.stdout.close()
         return 1
-    except RuntimeError as error:
+    except MemoryError:
+        print(f"imgloc {parsed.command}: not enough memory; possible: a smaller batch, a smaller model, or a higher limit", file=sys.stderr)
+        return 1
+    except (RuntimeError, AssertionError) as error:
+        if traceback.extract_tb(error.__traceback__)[-1].filename.endswith("xla_bridge.py"):  # jaxlib has none of the named platforms
+            platforms = os.environ.get("JAX_PLATFORMS", "")
+            print(f"imgloc {parsed.command}: JAX finds no device for JAX_PLATFORMS='{platforms}'; possible: cpu", file=sys.stderr)
+            return 2
         if not str(error).startswith(OUT_OF_MEMORY):
             raise
         details = one_line(error, lines=1).removeprefix(OUT_OF_MEMORY).lstrip(": ")

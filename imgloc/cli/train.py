@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imgloc.cli.data_choice import several_objects
 from imgloc.cli.processes import add_distributed
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.add_argument("--config", required=True, metavar="FILE", help="a recipe: a Python file with get_config()")
     parser.add_argument("--workdir", required=True, metavar="DIR", help="the run folder: a new one, or that of this run")
+    parser.add_argument("--allow-faults", action="store_true", help="train although more annotations are unusable than data.max_unusable")
     parser.add_argument("--profile", action="store_true", help="write a trace of 10 steps to DIR/profile")
     add_distributed(parser)
 
@@ -62,7 +64,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     scoring = after_training(config, RunDir(Path(folder)))  # before training, because its data may be missing
     if parsed.distributed is not None:
         connect_processes(parsed.distributed)
-    warn_of_faults(config, parsed.config, rest)
+    report_faults(config, parsed.config, rest, Path(folder), allow=parsed.allow_faults)
     try:
         outcome = train(config, folder, stop=stop, profile=parsed.profile)
     except NonFiniteError as error:
@@ -84,23 +86,41 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     return 130 if stop.interrupted and outcome == "stopped" else 0
 
 
-def warn_of_faults(config: ConfigDict, recipe: str, rest: Sequence[str]) -> None:
-    """Report serious faults of the data on stderr, from the first process, where the source can check its data quickly."""
+def report_faults(config: ConfigDict, recipe: str, rest: Sequence[str], workdir: Path, *, allow: bool) -> None:
+    """Report serious faults of the data on stderr, from the first process, where the source can check its data quickly.
+
+    Raises UserError where a larger share of the annotations than `data.max_unusable` is unusable, unless `allow`.
+    """
     import jax
 
     from imgloc.data.checks.dataset import check_data
     from imgloc.data.checks.faults import KINDS
 
-    report = check_data(config.data, config.seed, thorough=False) if jax.process_index() == 0 else None
-    if report is None or not report.serious:
+    report = check_data(config.data, config.seed, thorough=False)
+    if report is None:
+        return
+    command = shlex.join(["imgloc", "data", "check", "--config", recipe, *(a for a in rest if a.startswith("--config.data."))])
+    share, worst = report.unusable
+    if worst is not None and share > config.data.max_unusable and not allow:
+        raise UserError(
+            f"{share:.0%} of the annotations are unusable (data.max_unusable is {config.data.max_unusable:g}): "
+            f"{worst.where}: {worst.what} - "
+            f"{KINDS[worst.kind].effect}; correct the data (see: {command}), or add --allow-faults to train without them"
+        )
+    if jax.process_index() > 0:
+        return
+    if report.several:
+        print(f"imgloc train: {several_objects(report.several, report.images, config.task)}", file=sys.stderr)
+    options = config.data.options
+    if (folder := str(options.get("folder") or "")) and workdir.resolve().is_relative_to(Path(folder).resolve()):
+        print(f"imgloc train: '{workdir}' is inside the data folder; run folders there are not read as data", file=sys.stderr)
+    if not report.serious:
         return
     count, first = len(report.serious), report.serious[0]
     kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(fault.kind for fault in report.serious).items())
     part = "" if report.looked_at >= report.images else f" ({report.looked_at:,} of {report.images:,} image files were checked)"
     summary = f"{count:,} fault{'s' if count > 1 else ''} in the data{part}: {kinds}"
-    example = f"{first.where}: {first.what} - {KINDS[first.kind].effect}"
-    command = shlex.join(["imgloc", "data", "check", "--config", recipe, *(a for a in rest if a.startswith("--config.data."))])
-    print(f"imgloc train: {summary}; first: {example}; see: {command}", file=sys.stderr)
+    print(f"imgloc train: {summary}; first: {first.where}: {first.what} - {KINDS[first.kind].effect}; see: {command}", file=sys.stderr)
 
 
 def score(folder: str, target: Target, which: str) -> None:

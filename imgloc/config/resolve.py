@@ -16,6 +16,7 @@ from imgloc.config.build import keyword_options, make_source, member, model_clas
 from imgloc.config.cell_section import cell_section, cell_settings
 from imgloc.config.registry import declared, names
 from imgloc.config.renames import unknown_name
+from imgloc.config.saved import allow_imports, dotted_names
 from imgloc.errors import UserError
 from imgloc.interfaces import Loss, Task
 from imgloc.types import RESIZES
@@ -47,6 +48,7 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
         _switch(config.model.cell, "model.cell.name", config.model.cell, arguments)
         config = complete(config)
     config = complete(overrides.apply_flags(config, arguments))
+    allow_imports(*dotted_names(config.to_dict()))
     config.train.best_metric = config.train.best_metric or declared("tasks", config.task, Task).best_metric
     configs.check_keys(config)
     configs.check_ranges(config)

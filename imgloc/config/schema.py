@@ -26,12 +26,14 @@ NOT_NEGATIVE = ("seed", "train.epochs", "train.eval_every", "train.patience", "d
 RANGES = (  # keys, the lowest value, one that is too high, the condition as an error states it
     (POSITIVE, 1, math.inf, "at least 1"),
     (NOT_NEGATIVE, 0, math.inf, "at least 0"),
+    (("data.max_unusable",), 0, 1.000001, "from 0 to 1"),
     (("optim.ema", "optim.b1", "optim.b2"), 0, 1, "at least 0 and below 1"),
     (("seed", "train.steps"), 0, 2**31, "below 2147483648"),
     (("train.batch_size", "eval.batch_size"), 1, 10**6, "below 1000000"),
     (("data.max_objects",), 1, 100_001, "at most 100000"),
     (("train.steps_per_call",), 1, 1001, "at most 1000"),
     (("data.threads", "data.workers"), 0, 1025, "at most 1024"),
+    (("eval.bootstrap_samples",), 1, 100_001, "at most 100000"),
 )
 SCORED_AFTER_TRAINING = ("", *(split + which for split in ("test", "validation", "train") for which in ("", "@last")))
 
@@ -56,6 +58,7 @@ def base() -> ConfigDict:
     config.data.augment.name = "none"  # a file in imgloc/data/augmentations, or a dotted module of your own; the rest: its options
     # Transforms of training batches on the device, in this order: files in imgloc/data/batch_transforms, or dotted modules of your own.
     config.data.batch_transforms = ()  # each is a name, or a dict of a name and options: {"name": "horizontal_flip", "probability": 0.5}
+    config.data.max_unusable = 0.1  # highest share of annotated images, or of boxes, that may be unusable and are left out
     config.data.max_objects = 1  # boxes kept of an image: first those of the image's own class, then by size
     config.data.threads = 1  # that prepare batches ahead
     config.data.workers = 0  # processes that prepare batches ahead instead of threads, for costly decoding

@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 # Environment variable of glibc (mallopt(3)) -> the number of the parameter in malloc.h, and its value. XLA allocates and frees large
@@ -52,7 +53,10 @@ def _unraisablehook(unraisable: sys.UnraisableHookArgs) -> None:
 
 def cache_folder() -> Path:
     """Return the folder of compiled programs in the cache folder of the user."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    home = os.path.expanduser("~")  # unchanged where HOME is not set and the user has no entry in the password database
+    if home == "~":
+        home = tempfile.gettempdir()
+    base = os.environ.get("XDG_CACHE_HOME") or Path(home) / ("Library/Caches" if sys.platform == "darwin" else ".cache")
     return Path(base) / "imgloc" / "xla"
 
 

@@ -15,6 +15,7 @@ from imgloc.config import build
 from imgloc.config import schema as configs
 from imgloc.data import summary as summaries
 from imgloc.data.batches import pipeline
+from imgloc.data.relabelled import match_classes
 from imgloc.devices import mesh
 from imgloc.devices.multihost import exiting_on_error
 from imgloc.errors import UserError
@@ -23,8 +24,10 @@ from imgloc.evaluation.statistics import Interval
 from imgloc.evaluation.target import Target
 from imgloc.inference import predict
 from imgloc.inference.load import TrainedModel, find_bundle, load_model
+from imgloc.runs import run_dir
 from imgloc.runs.prediction_table import read_meta, read_rows, write_rows
 from imgloc.runs.provenance import command_line, git_commit
+from imgloc.runs.recorded_data import read_data
 from imgloc.runs.run_dir import RunDir
 from imgloc.types import DICT_OUTPUTS
 
@@ -60,6 +63,7 @@ def evaluate(
     Of several processes each predicts its share, and the first one writes and returns; the others return {}.
     """
     files.check_writable(run.path)
+    run_dir.refuse_links(run)
     evaluation = _open(run, config, target, which)
     chosen = examples.find(evaluation.target, evaluation.outputs, evaluation.trained.name, partial) if partial else {}
     current = {name: _is_current(evaluation, name) for name in evaluation.predictor_names}
@@ -80,7 +84,8 @@ def evaluate(
         rows = read_rows(run.rows(target.name, name), expected=evaluation.meta)
         intervals[name] = scoring.intervals(rows, classes, task, samples=config.eval.bootstrap_samples)
     scored = {_key(target, name): scoring.as_json(scores) for name, scores in intervals.items()}
-    files.write_json(run.results, run.known_results() | scored)
+    with files.locked(run.results_lock):  # another process may score another split
+        files.write_json(run.results, run.known_results() | scored)
     return intervals
 
 
@@ -105,9 +110,10 @@ def _key(target: Target, predictor: str) -> str:
 
 def _drop_results(run: RunDir, keys: Collection[str]) -> None:
     """Remove results whose rows are about to be written, so that new rows never have old results."""
-    known = run.known_results()
-    if any(key in known for key in keys):
-        files.write_json(run.results, {key: value for key, value in known.items() if key not in keys})
+    with files.locked(run.results_lock):
+        known = run.known_results()
+        if any(key in known for key in keys):
+            files.write_json(run.results, {key: value for key, value in known.items() if key not in keys})
 
 
 def _is_current(evaluation: Evaluation, predictor: str) -> bool:
@@ -146,7 +152,7 @@ def _write_all_rows(evaluation: Evaluation) -> None:
 
 def _fitted_baselines(run: RunDir, config: ConfigDict) -> Mapping[str, Any]:
     """What the baselines of the task learn from the training split; it is read again only where its data has changed."""
-    source = build.make_source(config.data, "train", config.seed)
+    source = match_classes(build.make_source(config.data, "train", config.seed), read_data(run).classes)
     known = run.read(run.baselines) if run.baselines.is_file() else {}
     if known.get("data") != source.fingerprint or set(known.get("fitted", {})) != set(predictors.baselines(config.task)):
         truths = [truth for truth in summaries.truths(source, pipeline.sample_indices(source)) if truth is not None]

@@ -57,11 +57,13 @@ def _families(rows: Sequence[Row]) -> list[MetricFamily]:
 def statistics(rows: Sequence[Row]) -> dict[str, FloatArray]:
     """[n, s] of every metric that applies to some row; of a metric that is a mean, its values and 1, or 0 and 0 where they are NaN."""
     statistics_of_key: dict[str, FloatArray] = {}
+    finite_n = np.array([row.get("finite", True) for row in rows], np.bool_)
     for family in _families(rows):
         if family.per_row is not None:
             for key, value_n in family.per_row(rows).items():
                 applies_n = ~np.isnan(value_n)
-                statistics_of_key[key] = np.stack([np.where(applies_n, value_n, 0.0), applies_n.astype(np.float64)], axis=-1)
+                counted_n = np.where(finite_n, value_n, metric_of(key).worst or 0.0)
+                statistics_of_key[key] = np.stack([np.where(applies_n, counted_n, 0.0), applies_n.astype(np.float64)], axis=-1)
         if family.statistics is not None:
             statistics_of_key |= family.statistics(rows)
     return {key: values for key, values in statistics_of_key.items() if not np.isnan(metric_of(key).value(values.sum(axis=0)))}
@@ -103,9 +105,14 @@ def as_json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, Any]]:
 
 
 def gallery_rows(rows: Sequence[Row], task: Task, count: int) -> dict[str, list[Row]]:
-    """The `count` best, median and worst rows by the gallery score of the task; ties keep the order of the rows."""
+    """The `count` best, median and worst rows by the gallery score of the task; ties keep the order of the rows.
+
+    Of few rows, a third each: no row is shown twice.
+    """
+    count = min(count, -(-len(rows) // 3))
     score_n = np.asarray(task.gallery_score(rows), np.float64)
     order = np.argsort(-score_n, kind="stable").tolist()
     middle = max(0, len(order) // 2 - count // 2)
-    picked = {"best": order[:count], "median": order[middle : middle + count], "worst": order[::-1][:count]}
+    best, worst = order[:count], [i for i in order[::-1][:count] if i not in order[:count]]
+    picked = {"best": best, "median": [i for i in order[middle : middle + count] if i not in (*best, *worst)], "worst": worst}
     return {name: [rows[i] for i in positions] for name, positions in picked.items()}

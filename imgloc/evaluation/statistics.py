@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgloc.interfaces import mean
 from imgloc.types import FloatArray, IntArray
+
+Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ def interval_of_sums(
 
     `value` computes the metric [...] from sums [..., s] of the statistics, NaN where it does not apply. This is a cluster
     bootstrap: the examples of one group are drawn together (Efron and Tibshirani, 1993, chapter 8). A sample in which the metric
-    does not apply, as with a small slice, does not count. Values that are all equal, or all of one group, have an interval of width 0.
+    does not apply, as with a small slice, does not count. Where all values are 0 or all are 1, as is common with few examples, no
+    resample differs, and the interval is Wilson's for a share of the groups (1927, J. Am. Stat. Assoc. 22:209). Other values that are
+    all equal, or all of one group, have an interval of width 0.
     """
     counted_n = (statistics_nxs != 0).any(axis=-1)
     whole = float(value(statistics_nxs.sum(axis=0)))
@@ -49,6 +54,9 @@ def interval_of_sums(
     drawn_r = value(weights @ sums_gxs)
     drawn_r = drawn_r[~np.isnan(drawn_r)]
     low, high = np.percentile(drawn_r, [2.5, 97.5]) if len(drawn_r) else (whole, whole)
+    if low == high == whole and value is mean and whole in (0.0, 1.0):
+        groups = len(np.unique(group_n[counted_n]))
+        low, high = (0.0, Z**2 / (groups + Z**2)) if whole == 0 else (groups / (groups + Z**2), 1.0)
     return Interval(mean=whole, low=float(low), high=float(high), n=int(counted_n.sum()))
 
 
@@ -62,7 +70,7 @@ def t_interval(values: Sequence[float]) -> Interval:
     n = len(values)
     if n < 2:
         raise ValueError(f"a t interval needs at least 2 values, got {n}")
-    mean = math.fsum(values) / n
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    center = math.fsum(values) / n
+    deviation = math.sqrt(math.fsum((value - center) ** 2 for value in values) / (n - 1))
     half = float(stats.t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
-    return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
+    return Interval(mean=center, low=center - half, high=center + half, n=n)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from imgloc.config import build
-from imgloc.config import schema as configs
+from imgloc.data.relabelled import match_classes
 from imgloc.errors import UserError
 from imgloc.runs import run_dir
+from imgloc.runs.recorded_data import check_unchanged, hash_groups, named, read_data, read_groups, seen_groups
 from imgloc.runs.run_dir import RunDir
-from imgloc.types import Source
+from imgloc.types import IntArray, Source
 
 OWN_SPLITS = ("train", "validation")  # whose groups a run may be scored on only under their own name
 
@@ -30,8 +32,10 @@ class Target:
 def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, other: ConfigDict | None = None, name: str = "") -> Target:
     """The target of a split: of the run's own data, or of the data and with the model fields of the config `other`, called `name`.
 
-    `run` is the run's folder, where it exists: it records the data of the runs from which it was warm-started. Raises UserError where
-    the split shares groups with data that the run was trained or selected on, or has other classes.
+    `run` is the run's folder, where training has begun: it records the classes, the fingerprints and the groups of the data that the
+    run, and the runs from which it was warm-started, were trained or selected on. Labels are matched to these classes by name.
+    Raises UserError where the training or validation data has changed, where the data has a class that the run does not know, and
+    where another split shares groups with data that the run has seen.
     """
     fields: dict[str, Any] = {}
     if other is not None:
@@ -41,19 +45,19 @@ def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, ot
     data = config.data if other is None else other.data
     source = build.make_source(data, split, config.seed)
     full_name = f"{split}@{name}" if name else split
-    if other is None and split in OWN_SPLITS:
+    begun = run if run is not None and run.config.is_file() else None
+    own = other is None and split in OWN_SPLITS
+    if own and begun is not None:
+        check_unchanged(begun, split, source.fingerprint)
+    if own:
         return Target(full_name, source, fields)
-    seen, classes = _seen(config, run_dir.warm_start_donors(config, run))
-    if source.info.classes != classes:
-        theirs, ours = (
-            f"{len(names)} classes ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" for names in (source.info.classes, classes)
-        )
-        raise UserError(f"the data has {theirs}, the run has {ours}; choose data with the same classes in the same order")
-    shared = source.groups & seen
+    classes, seen = (read_data(begun).classes, read_groups(begun)) if begun is not None else _not_begun(config)
+    source = match_classes(source, classes)
+    shared = seen_groups(source.groups, seen)
     if shared:
         raise UserError(
             f"{len(shared):,} of the {len(source.groups):,} groups (such as digits) of split '{split}' were used to train or select "
-            "this run; score it on data that it has not seen"
+            f"this run ({named(shared)}); score it on data that it has not seen"
         )
     return Target(full_name, source, fields)
 
@@ -64,11 +68,10 @@ def after_training(config: ConfigDict, run: RunDir | None = None) -> tuple[Targe
     return (open_target(config, split, run=run, name=which), which or "best") if split else None
 
 
-def _seen(config: ConfigDict, donors: Sequence[Mapping[str, Any]]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """The groups on which a run, and the runs from which it was warm-started, were trained or selected; and the classes of the run."""
+def _not_begun(config: ConfigDict) -> tuple[tuple[str, ...], IntArray]:
+    """The classes, and the hashes of the groups, that a run of a config will record."""
     own = [build.make_source(config.data, part, config.seed) for part in OWN_SPLITS]
-    groups = own[0].groups | own[1].groups
-    for donor in donors:
-        data = configs.from_json(donor["data"])
-        groups |= frozenset().union(*(build.make_source(data, part, donor["seed"]).groups for part in OWN_SPLITS))
-    return groups, own[0].info.classes
+    groups = hash_groups(own[0].groups | own[1].groups)
+    if config.train.init_from:
+        groups = np.union1d(groups, read_groups(run_dir.open_run(config.train.init_from)[0]))
+    return own[0].info.classes, groups

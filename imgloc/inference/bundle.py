@@ -9,6 +9,7 @@ Nothing in a bundle is executable. It can be copied and used without its run.
 from __future__ import annotations
 
 import importlib.metadata
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from safetensors.numpy import save
 
 from imgloc import files
 from imgloc.config import schema
+from imgloc.config.saved import check_imports
 from imgloc.devices import mesh
 from imgloc.errors import UserError, one_line
 
@@ -48,6 +50,8 @@ class Bundle(msgspec.Struct, frozen=True):
     input: Input
     step: int
     config: dict[str, Any]  # of the run
+    arrays: dict[str, str]  # the checksum of each array of the variables
+    fingerprint: str  # of the other fields
 
     @property
     def resolved(self) -> ConfigDict:
@@ -63,6 +67,7 @@ def is_bundle(folder: Path) -> bool:
 def write_bundle(folder: Path, config: ConfigDict, *, classes: tuple[str, ...], channels: int, step: int, variables: Any) -> None:
     """Write a bundle of variables (NumPy arrays) over an earlier one. Raises OSError where the folder cannot be written."""
     height, width = config.data.image_size
+    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in named(variables).items()}
     bundle = Bundle(
         format=FORMAT,
         imgloc=importlib.metadata.version("imgloc"),
@@ -71,8 +76,10 @@ def write_bundle(folder: Path, config: ConfigDict, *, classes: tuple[str, ...], 
         input=Input(height, width, channels, config.data.resize),
         step=step,
         config=schema.to_json(config),
+        arrays={name: checksum(array) for name, array in arrays.items()},
+        fingerprint="",
     )
-    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in named(variables).items()}
+    bundle = msgspec.structs.replace(bundle, fingerprint=_fingerprint(bundle))
     # Both files contain the step: after a crash between the two renames they disagree, and are refused.
     files.write_bytes(folder / VARIABLES, save(arrays, metadata={"step": str(step)}))
     files.write_bytes(folder / HEADER, msgspec.json.format(msgspec.json.encode(bundle), indent=2) + b"\n")
@@ -86,9 +93,24 @@ def read_bundle(folder: Path) -> Bundle:
         raise UserError(f"no trained model in '{folder}': it has no {HEADER}; possible: RUN/model of a run of imgloc train") from None
     except (OSError, msgspec.DecodeError) as error:
         raise UserError(f"cannot read '{folder / HEADER}': {one_line(error)}") from error
+    except RecursionError:
+        raise UserError(f"cannot read '{folder / HEADER}': it is nested too deeply") from None
     if bundle.format != FORMAT:
         raise UserError(f"'{folder}' is a bundle of format {bundle.format}, expected {FORMAT}; use imgloc {bundle.imgloc}")
+    if bundle.fingerprint != _fingerprint(bundle):
+        raise UserError(f"'{folder / HEADER}' is damaged or was changed; copy the bundle again, or train the run again")
+    check_imports({**bundle.config, "task": bundle.task}, str(folder / HEADER))
     return bundle
+
+
+def _fingerprint(bundle: Bundle) -> str:
+    return files.fingerprint(msgspec.to_builtins(msgspec.structs.replace(bundle, fingerprint="")))
+
+
+def checksum(array: np.ndarray) -> str:
+    """A checksum of an array's values, dtype and shape; every single flipped bit changes it."""
+    header = f"{array.dtype} {array.shape}".encode()
+    return f"{zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, zlib.crc32(header)):08x}"
 
 
 def load_variables(folder: Path, bundle: Bundle, expected: Any, devices: Mesh) -> Any:
@@ -107,7 +129,7 @@ def load_variables(folder: Path, bundle: Bundle, expected: Any, devices: Mesh) -
             name = min(stored ^ set(arrays))
             which, model = "lacks" if name in arrays else "has an unknown", bundle.resolved.model.name
             raise UserError(f"'{path}' {which} array '{name}'; expected the arrays of model '{model}'")
-        loaded = {name: _put(_read(path, name), name, arrays[name], devices) for name in arrays}
+        loaded = {name: _put(_read(path, name), name, arrays[name], devices, bundle) for name in arrays}
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read '{path}': {one_line(error)}") from error
     return jax.tree_util.tree_map_with_path(lambda path, _: loaded[_name(path)], expected)
@@ -119,10 +141,12 @@ def _read(path: Path, name: str) -> Any:
         return file.get_tensor(name)
 
 
-def _put(array: Any, name: str, like: Any, devices: Mesh) -> jax.Array:
+def _put(array: Any, name: str, like: Any, devices: Mesh, bundle: Bundle) -> jax.Array:
     if array.shape != like.shape or array.dtype != like.dtype:
         got, expected = f"{array.shape} {array.dtype}", f"{like.shape} {like.dtype}"
         raise UserError(f"array '{name}' of the bundle is {got}, the model needs {expected}")
+    if checksum(array) != bundle.arrays.get(name):
+        raise UserError(f"array '{name}' of the bundle is damaged; copy the bundle again, or train the run again")
     return jax.make_array_from_callback(array.shape, mesh.parameter_sharding(array.shape, devices), lambda index: array[index])
 
 

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from imgloc import boxes
-from imgloc.config import build
+from imgloc.config import build, saved
 from imgloc.config.registry import declared
 from imgloc.data.batches.collate import resize_example
 from imgloc.data.images import decode
@@ -36,9 +36,13 @@ NO_BOXES, NO_LABELS = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
 
 
 class Loaded(NamedTuple):
-    """A model ready for use: `predict` takes images (paths, Pillow images, uint8 arrays) and returns the task's answer for each."""
+    """A model ready for use.
 
-    predict: Callable[[Sequence[ImageLike]], list[Any]]
+    `predict` takes an image (a path, a Pillow image, or a uint8 array (h, w), (h, w, 1) or (h, w, 3)) and returns the task's answer,
+    or takes a list of images and returns a list of answers.
+    """
+
+    predict: Callable[[ImageLike | Sequence[ImageLike]], Any]
     classes: tuple[str, ...]
 
 
@@ -110,16 +114,20 @@ def open_model(path: str | Path, *, checkpoint: str = "best") -> TrainedModel:
     return load_model(find_bundle(Path(path), checkpoint), one_device)
 
 
-def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32) -> Loaded:
-    """A predict function and the classes of a run folder or a bundle. Raises UserError if it has no trained model."""
+def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32, allow_imports: Sequence[str] = ()) -> Loaded:
+    """A predict function and the classes of a run folder or a bundle. Raises UserError if it has no trained model.
+
+    `allow_imports` names modules outside imgloc that the saved config may import, such as a model of your own.
+    """
+    saved.allow_imports(*allow_imports)
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1, got {batch_size}")
     trained = open_model(path, checkpoint=checkpoint)
     columns_of = column_predictor(trained)
 
-    def predict_images(images: Sequence[ImageLike]) -> list[Any]:
-        if isinstance(images, (str, Path, Image.Image)):
-            raise UserError("predict takes a list of images; put this one into [ ]")
+    def predict_images(images: ImageLike | Sequence[ImageLike]) -> Any:
+        if isinstance(images, (str, Path, Image.Image)) or (isinstance(images, np.ndarray) and images.ndim != 4):
+            return predict_images([images])[0]
         answers: list[Any] = []
         for start in range(0, len(images), batch_size):
             # One at a time: many large images may not fit into memory.

@@ -120,7 +120,7 @@ def _place(path: Path) -> str:
 
 
 def _write_annotated(pixels: Uint8Array, trained: TrainedModel, row: Row, target: Path) -> None:
-    picture = draw.enlarge(draw.to_picture(pixels))
+    picture = draw.to_picture(pixels)  # at its own size, so that the boxes of the line are boxes of the copy
     for overlay in trained.task.overlays(row, trained.classes):
         draw.draw_box(picture, overlay.box, draw.PREDICTED_COLOR, overlay.caption)
     files.write_bytes(target, png(picture, MARK))

@@ -14,12 +14,12 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from imgloc.data.batches import pipeline
-from imgloc.data.batches.collate import WHOLE_IMAGE, collate
+from imgloc.data.batches.collate import WHOLE_IMAGE, collate, ordered_truth
 from imgloc.devices import mesh, runtime
 from imgloc.errors import UserError, reason
 from imgloc.interfaces import Task
 from imgloc.nn.apply import predict_step
-from imgloc.types import Batch, Example, FloatArray, InputSpec, Outputs, Predict, Row, Shape, Source
+from imgloc.types import DICT_OUTPUTS, Batch, Example, FloatArray, InputSpec, Outputs, Predict, Row, Shape, Source, Truth
 
 Compiled = Callable[[Any, Any], Any]  # (variables, images) -> outputs on the devices
 
@@ -75,12 +75,22 @@ def model_predict(variables: Any, compiled: Compiled, devices: Mesh) -> Predict:
     return predict
 
 
-def task_rows(task: Task, outputs: Outputs, batch: Batch) -> list[Row]:
-    """The truth and prediction columns of each example of a batch, padding left out."""
+def task_rows(task: Task, outputs: Outputs, batch: Batch, truths: Sequence[Truth]) -> list[Row]:
+    """The truth and prediction columns of each example of a batch, padding left out; `truths` are those of the examples.
+
+    An example for which an output of the task is NaN or infinite has the columns of outputs that are zero, and `finite` False.
+    """
     content_bx4 = np.where(batch.example_mask_b[:, None], batch.content_bx4, WHOLE_IMAGE)
-    predictions = task.postprocess(outputs, content_bx4)
-    examples = np.flatnonzero(batch.example_mask_b).tolist()
-    return [{**task.truth_columns(batch, i), **task.prediction_columns(predictions, i)} for i in examples]
+    arrays = {name: np.asarray(value) for name, value in outputs.items() if name not in DICT_OUTPUTS}
+    finite_b = np.all([np.isfinite(value.reshape(len(value), -1)).all(axis=1) for value in arrays.values()], axis=0)
+    if not finite_b.all():
+        arrays = {name: np.where(finite_b.reshape(-1, *[1] * (value.ndim - 1)), value, 0) for name, value in arrays.items()}
+    predictions = task.postprocess(arrays, content_bx4)
+    rows = []
+    for i, truth in zip(np.flatnonzero(batch.example_mask_b).tolist(), truths, strict=True):
+        row = {**task.truth_columns(truth), **task.prediction_columns(predictions, i)}
+        rows.append(row if finite_b[i] else {**row, "finite": False})
+    return rows
 
 
 def partial_predictions(
@@ -118,13 +128,16 @@ def predict_rows(
     own: dict[str, list[list[Row]]] = {name: [] for name in predictors}  # by batch
     for examples, batch in pipeline.eval_batches(source, batch_size, spec, threads=threads, process_index=place, process_count=count):
         for name, predict in predictors.items():
-            rows = zip(examples, task_rows(task, predict(batch), batch), strict=True)
+            rows = zip(examples, task_rows(task, predict(batch), batch, list(map(ordered_truth, examples))), strict=True)
             own[name].append([{**_identity(example, split), **row} for example, row in rows])
     shares = [own] if count == 1 else [json.loads(share) for share in mesh.gather_bytes(json.dumps(own).encode())]
     merged = {
         name: [row for batches in zip(*(share[name] for share in shares), strict=True) for rows in batches for row in rows]
         for name in predictors
     }
+    for every in merged.values():  # a column of some rows is a column of all
+        if any("finite" in row for row in every):
+            every[:] = [{**row, "finite": row.get("finite", True)} for row in every]
     if not all(merged.values()):
         raise UserError(f"none of the {pipeline.finite_size(source):,} images of split '{split}' can be decoded; see imgloc data check")
     return merged

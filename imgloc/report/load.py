@@ -18,6 +18,7 @@ from imgloc.evaluation.statistics import Interval
 from imgloc.interfaces import Baseline, Task
 from imgloc.runs import prediction_table
 from imgloc.runs.metrics_log import read_metrics
+from imgloc.runs.recorded_data import read_data
 from imgloc.runs.run_dir import RunDir, open_run
 from imgloc.types import Row
 
@@ -74,10 +75,7 @@ def load_run(path: str, label: str, split: str) -> RunReport:
     """Load one run folder. Raises UserError if rows are missing, empty, outdated or of different data."""
     run, config = open_run(path)
     task = declared("tasks", config.task, Task)
-    data = run.read(run.data)
-    if "classes" not in data:
-        raise UserError(f"'{run.data}' has no classes; train the run again: imgloc train")
-    classes = tuple(str(name) for name in data["classes"])
+    classes = read_data(run).classes
     scored = {}
     for predictor in predictor_names(config.task):
         rows, meta = _load_rows(run, config, split, predictor)

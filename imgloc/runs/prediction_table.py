@@ -62,7 +62,7 @@ def read_rows(path: Path, *, expected: dict[str, Any]) -> list[Row]:
     try:
         text = path.read_text()
         rows: list[Row] = [json.loads(line) for line in text.splitlines()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"rows at {path} are incomplete: {error}; {command}") from error
     if len(rows) != meta["n"]:
         raise UserError(f"rows at {path} are incomplete: {len(rows)} of {meta['n']}; {command}")

@@ -9,10 +9,12 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from imgloc import files
+from imgloc.errors import UserError
 from imgloc.runs.run_dir import RunDir
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "ml-collections", "numpy", "pillow", "mlxtend",
@@ -41,8 +43,19 @@ def update_session(run: RunDir, last_step: int, seconds: float) -> None:
     files.write_json(run.provenance, stored)
 
 
+def check_same_numerics(run: RunDir, numerics: Mapping[str, str]) -> None:
+    """Raise UserError where a setting of JAX that changes every number differs from when the run began."""
+    recorded = run.read(run.provenance).get("numerics", {})
+    for name, now in numerics.items():
+        if recorded.get(name) != now:
+            raise UserError(
+                f"{name} is {now}, but '{run.path}' began with {recorded.get(name)}, and would become another run; "
+                f"set {name.upper()} as it was, or choose another --workdir"
+            )
+
+
 def make_provenance(
-    data_fingerprints: dict[str, str], devices: list[str], layout: dict[str, int], config_fingerprint: str
+    data_fingerprints: dict[str, str], devices: list[str], layout: dict[str, int], config_fingerprint: str, numerics: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return everything besides the config that the results of a run may depend on; it is written when the run begins."""
     return {
@@ -53,6 +66,7 @@ def make_provenance(
         **describe_environment(),
         "devices": devices,
         "layout": layout,
+        "numerics": dict(numerics),
     }
 
 

@@ -2,7 +2,7 @@
 
 config.json       every value of the config; its fingerprint identifies the run
 provenance.json   commit, package versions, devices, commands, wall times, fingerprints of the data
-data.json         classes and image channels; data and seeds of the runs that it was warm-started from
+data.json         classes and image channels;  groups.npy  hashes of the groups that it is trained or selected on
 metrics.jsonl     training losses and validation metrics;  events/ the same for TensorBoard
 checkpoints/      the last training states, by step
 model/            the best model;  last_model/ the last one, where it is not the best
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from ml_collections import ConfigDict
 
 from imgloc import files
 from imgloc.config import schema as configs
+from imgloc.config.saved import check_imports
 from imgloc.errors import UserError, one_line, storage_message
 
 MAX_NAME_LENGTH = 200  # characters of the file name of a thumbnail; file systems accept 255 bytes
@@ -50,6 +52,10 @@ class RunDir:
     @property
     def data(self) -> Path:
         return self.path / "data.json"
+
+    @property
+    def groups(self) -> Path:
+        return self.path / "groups.npy"
 
     @property
     def metrics(self) -> Path:
@@ -89,6 +95,10 @@ class RunDir:
     @property
     def results(self) -> Path:
         return self.path / "results.json"
+
+    @property
+    def results_lock(self) -> Path:
+        return self.path / ".results.lock"
 
     def read(self, path: Path) -> dict[str, Any]:
         """Return a JSON object of this folder. Raises UserError where the file is missing or damaged."""
@@ -135,24 +145,25 @@ def open_run(path: str) -> tuple[RunDir, ConfigDict]:
         configs.check_ranges(config)
     except UserError as error:
         raise UserError(f"'{run.config}' is not of this version of imgloc: {error}") from error
+    check_config_unchanged(run)
+    check_imports(configs.to_json(config), str(run.config))
     return run, config
 
 
-def warm_start_donors(config: ConfigDict, begun: RunDir | None = None) -> list[dict[str, Any]]:
-    """Return the data and seed of each run that a config is warm-started from, directly or through other runs.
+def check_config_unchanged(run: RunDir) -> None:
+    """Raise UserError where config.json is not the one that the run began with."""
+    recorded = run.read(run.provenance).get("config")
+    now = files.fingerprint(configs.identity(run.read(run.config)))
+    if recorded != now:
+        raise UserError(f"'{run.config}' was changed after the run began (fingerprint {recorded}, now {now}); restore it, or train again")
 
-    `begun` is the folder of the run; once training has begun, it stores them in data.json, so that they are known even when the
-    folder of a donor has moved.
-    """
-    if begun is not None and begun.config.is_file():
-        stored: list[dict[str, Any]] | None = begun.read(begun.data).get("donors")
-        if stored is not None:
-            return stored
-    if not config.train.init_from:
-        return []
-    donor, donor_config = open_run(config.train.init_from)
-    earlier = donor.read(donor.data).get("donors", []) if donor.data.is_file() else []
-    return [{"data": configs.to_json(donor_config)["data"], "seed": donor_config.seed}, *earlier]
+
+def refuse_links(run: RunDir) -> None:
+    """Raise UserError where a run folder contains a symbolic link, through which files elsewhere would be written."""
+    for folder, folders, names in os.walk(run.path):
+        for entry in (Path(folder) / name for name in sorted((*folders, *names))):
+            if entry.is_symlink():
+                raise UserError(f"'{entry}' is a symbolic link; nothing is written through links in a run folder; replace it by its target")
 
 
 def run_state(run: RunDir, config: ConfigDict) -> Literal["new", "unfinished", "finished"]:
@@ -173,6 +184,7 @@ def run_state(run: RunDir, config: ConfigDict) -> Literal["new", "unfinished", "
             f"'{run.path}' contains a run of another config: {key} is {there!r} there and {here!r} here; "
             "choose another --workdir, or remove that folder"
         )
+    check_config_unchanged(run)
     return "finished" if run.finished.is_file() else "unfinished"
 
 
@@ -186,7 +198,7 @@ def _check_name(run: RunDir) -> None:
 
 def _is_of_begun_run(name: str) -> bool:
     """Return whether a run that was killed before it had written config.json may have left this file."""
-    return name in ("data.json", "provenance.json", ".lock") or (name.startswith(".") and name.endswith(".tmp"))
+    return name in ("data.json", "groups.npy", "provenance.json", ".lock") or (name.startswith(".") and name.endswith(".tmp"))
 
 
 @contextlib.contextmanager
@@ -194,7 +206,8 @@ def lock_run(run: RunDir) -> Iterator[None]:
     """Lock a run folder while training. Raises UserError where another process holds the lock."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
-        file = (run.path / ".lock").open("w")
+        refuse_links(run)
+        file = files.open_lock(run.path / ".lock")
     except OSError as error:
         raise UserError(f"--workdir: {storage_message(error)}") from error
     with file:

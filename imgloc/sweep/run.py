@@ -16,6 +16,7 @@ from imgloc import files
 from imgloc.config import schema as configs
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
+from imgloc.config.saved import dotted_names
 from imgloc.errors import UserError, reason
 from imgloc.sweep import folder
 from imgloc.sweep.folder import SweepDir
@@ -97,7 +98,8 @@ def _train_and_score(plan: Plan, point: Point, lock: int, stop: StopRequest, sho
     if stop.requested:
         return "stopped"
     show(point, "scoring", "")
-    command = ["evaluate", str(run.path), "--split", plan.split]
+    own_modules = [f"--allow-import={name}" for name in dotted_names(point.config.to_dict())]  # which the recipe or a flag named
+    command = ["evaluate", str(run.path), "--split", plan.split, *own_modules]
     error = run_process(command, log, lock, stop)
     return error or ("" if folder.is_scored(run, point, plan.split) else "imgloc evaluate wrote no results")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from imgloc import boxes
 from imgloc.interfaces import Card, Overlay, Task, ToPixels
-from imgloc.types import Batch, FloatArray, Outputs, Row
+from imgloc.types import FloatArray, Outputs, Row, Truth
 
 TOP = 5  # classes that a row keeps
 DIGITS = 5  # of fixations: a hundred-thousandth of the image is finer than any picture
@@ -47,13 +47,12 @@ def partial_to_image(outputs: Outputs, content_bx4: FloatArray) -> dict[str, Any
     return {name: boxes.from_input(outputs[name], content_bx4, clip=clip) for name, clip in positions if name in outputs}
 
 
-def truth_columns(batch: Batch, i: int) -> Row:
-    """`label`, `boxes` and `labels` of example i."""
-    present = batch.object_mask_bxn[i]
+def truth_columns(truth: Truth) -> Row:
+    """`label`, and `boxes` and `labels` of all objects."""
     return {
-        "label": int(batch.label_b[i]),
-        "boxes": [[float(edge) for edge in box] for box in batch.boxes_bxnx4[i][present]],
-        "labels": [int(label) for label in batch.labels_bxn[i][present]],
+        "label": int(truth.label),
+        "boxes": [[float(edge) for edge in box] for box in truth.boxes_nx4],
+        "labels": [int(label) for label in truth.labels_n],
     }
 
 
@@ -92,12 +91,14 @@ def card(row: Row, name: Callable[[int], str]) -> Card:
     """The true and the predicted class, and the probability of the latter."""
     label = row["top_labels"][0]
     probability = f"{100 * row['top_scores'][0]:.0f} %"
+    if not row.get("finite", True):
+        return Card(name(row["label"]), "no answer (NaN or infinite)", False, (), true_boxes(row))
     return Card(name(row["label"]), name(label), label == row["label"], (probability,), true_boxes(row))
 
 
 def is_correct(rows: Sequence[Row]) -> FloatArray:
-    """[n]: 1.0 where the predicted class is the true one, else 0.0."""
-    return np.array([float(row["top_labels"][0] == row["label"]) for row in rows])
+    """[n]: 1.0 where the predicted class is the true one, else 0.0, also for an answer that is not finite."""
+    return np.array([float(row.get("finite", True) and row["top_labels"][0] == row["label"]) for row in rows])
 
 
 def gallery_score(rows: Sequence[Row]) -> FloatArray:
@@ -127,6 +128,7 @@ TASK = Task(
     best_metric="top1",
     confusion=confusion,
     partial_to_image=partial_to_image,
+    objects="learns one class for each image: its label, or else the class of its largest object; other objects are not learned",
     summary="the class of each image",
     gallery_order="by the probability of the predicted class, correct or not",
 )

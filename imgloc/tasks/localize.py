@@ -39,15 +39,23 @@ def overlays(row: Row, classes: Sequence[str]) -> tuple[Overlay, ...]:
 def card(row: Row, name: Callable[[int], str]) -> Card:
     """The card of `classify` with the predicted box and its IoU."""
     base, iou = classify.card(row, name), best_iou(row)
+    if not row.get("finite", True):
+        return base
     notes = base.notes if np.isnan(iou) else (*base.notes, f"IoU {iou:.2f}")
     return dataclasses.replace(base, notes=notes, overlays=(*base.overlays, Overlay(row["pred_box"])))
 
 
 def best_iou(row: Row) -> float:
-    """IoU of the predicted box with the true box that it overlaps most; NaN where the image has no box."""
-    truth = np.asarray(row["boxes"], dtype=np.float64).reshape(-1, 4)
+    """IoU of the predicted box with the box of the image's class that it overlaps most.
+
+    It is NaN where the image has no such box, and 0 for an answer that is not finite.
+    """
+    own = [box for box, label in zip(row["boxes"], row["labels"], strict=True) if label == row["label"]]
+    truth = np.asarray(own, dtype=np.float64).reshape(-1, 4)
     if not len(truth):
         return float("nan")
+    if not row.get("finite", True):
+        return 0.0
     prediction = np.broadcast_to(np.asarray(row["pred_box"], dtype=np.float64), truth.shape)
     return float(np.max(boxes.iou(prediction, truth)))
 
@@ -83,6 +91,7 @@ TASK = dataclasses.replace(
     headline_metrics=("top1", "mean_iou", "gt_known_loc_50", "top1_loc_50"),
     best_metric="top1_loc_50",
     curves=(Curve("Correct box", "IoU", ious), Curve("Correct box and class", "IoU", ious_with_class)),
+    objects="learns one object of each image, the largest of the image's class; a box on another object of that class counts as correct",
     summary="the class and the box of each image",
     gallery_order="by IoU if the class is correct, else by IoU less 1",
 )

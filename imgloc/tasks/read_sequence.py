@@ -41,8 +41,11 @@ def answer(row: Row, classes: Sequence[str], to_pixels: ToPixels) -> Answer:
 
 
 def correct_labels(row: Row) -> list[bool]:
-    """For each object from left to right, whether its label is right. Objects beyond the predicted places are wrong."""
-    predicted = [*row["pred_labels"], *[-1] * len(row["boxes"])]
+    """For each object from left to right, whether its label is right. Objects beyond the predicted places are wrong.
+
+    All are wrong for an answer that is not finite.
+    """
+    predicted = [*(row["pred_labels"] if row.get("finite", True) else ()), *[-1] * len(row["boxes"])]
     return [label == guess for label, guess in zip(true_labels(row), predicted, strict=False)]
 
 
@@ -55,7 +58,7 @@ def true_labels(row: Row) -> list[int]:
 def card(row: Row, name: Callable[[int], str]) -> Card:
     """The true and the predicted classes of all objects from left to right; the card of `classify` where the image has none."""
     base, true = classify.card(row, name), true_labels(row)
-    if not true:
+    if not true or not row.get("finite", True):
         return base
     predicted = row["pred_labels"][: len(true)]
     return dataclasses.replace(base, true=" ".join(map(name, true)), predicted=" ".join(map(name, predicted)), correct=true == predicted)
@@ -78,6 +81,7 @@ TASK = dataclasses.replace(
     gallery_score=gallery_score,
     headline_metrics=("sequence_accuracy", "label_accuracy", "top1"),
     best_metric="sequence_accuracy",
+    objects="learns the classes of up to data.max_objects of them, from left to right; others count as wrong in scores",
     summary="the classes of the objects in each image",
     gallery_order="by the share of correct labels, and by the probability of the first label",
 )

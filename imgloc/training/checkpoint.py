@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.sharding import Mesh, NamedSharding
 from jaxtyping import PyTree
 
+from imgloc.devices import mesh
 from imgloc.errors import UserError, reason, storage_error
-from imgloc.inference.bundle import named
+from imgloc.inference.bundle import checksum, named
 from imgloc.training.optim import compile_patterns
 from imgloc.training.step import TrainState
 
@@ -28,8 +30,9 @@ def open_manager(folder: Path, *, read_only: bool = False) -> Iterator[ocp.Check
     options = ocp.CheckpointManagerOptions(
         preservation_policy=ocp.checkpoint_managers.LatestN(1), cleanup_tmp_directories=not read_only, create=not read_only
     )
+    handlers = {"state": ocp.StandardCheckpointHandler(), "checksums": ocp.JsonCheckpointHandler()}
     try:
-        manager = ocp.CheckpointManager(folder, options=options, item_handlers={"state": ocp.StandardCheckpointHandler()})
+        manager = ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
     except OSError as error:
         raise storage_error(error, str(folder)) from error
     except Exception as error:  # Orbax does not document what it raises for damaged files
@@ -71,9 +74,9 @@ def check_for_errors(manager: ocp.CheckpointManager) -> None:
 
 
 def save(manager: ocp.CheckpointManager, state: TrainState) -> None:
-    """Start to save the state under its step, unless that step is saved already.
+    """Start to save the state under its step, with a checksum of each array, unless that step is saved already.
 
-    Raises OSError where this save or the one before it failed.
+    All processes call this. Raises OSError where this save or the one before it failed.
     """
     step = int(state.step)
     if manager.latest_step() is not None and step <= manager.latest_step():
@@ -81,7 +84,18 @@ def save(manager: ocp.CheckpointManager, state: TrainState) -> None:
     # A copy: the next step reuses the memory of this state while the save is still running.
     copied = jax.tree.map(jnp.copy, state)
     with _as_storage_error(manager):
-        manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(copied)))
+        items = {"state": ocp.args.StandardSave(copied), "checksums": ocp.args.JsonSave(_checksums(copied))}
+        manager.save(step, args=ocp.args.Composite(**items))
+
+
+def _checksums(state: TrainState) -> dict[str, str]:
+    """A checksum of each array of the state, by path; one whole array is in memory at a time. All processes call this."""
+
+    def whole(leaf: jax.Array) -> np.ndarray:
+        layout = leaf.sharding.mesh if isinstance(leaf.sharding, NamedSharding) else None
+        return np.asarray(mesh.gather_to_host(leaf, layout) if isinstance(layout, Mesh) else leaf)
+
+    return {name: checksum(whole(leaf)) for name, leaf in named(state).items()}
 
 
 def restore(manager: ocp.CheckpointManager, step: int, target: TrainState) -> TrainState:
@@ -89,11 +103,16 @@ def restore(manager: ocp.CheckpointManager, step: int, target: TrainState) -> Tr
     try:
         _check_fits(manager, step, target)
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
-        state: TrainState = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))).state
+        items = {"state": ocp.args.StandardRestore(abstract), "checksums": ocp.args.JsonRestore()}
+        restored = manager.restore(step, args=ocp.args.Composite(**items))
+        state: TrainState = restored.state
     except UserError:
         raise
     except Exception as error:  # Orbax does not document what it raises for damaged files
         raise _damaged(Path(manager.directory) / str(step), error) from error
+    for name, value in _checksums(state).items():
+        if restored.checksums.get(name) != value:
+            raise _damaged(Path(manager.directory) / str(step), ValueError(f"array '{name}' has another checksum than when it was saved"))
     return state
 
 

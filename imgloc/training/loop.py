@@ -89,7 +89,8 @@ def train(
             begin_session(run, first, device_names(), mesh_layout(setup.devices))
         stack.enter_context(reporting_non_finite(config, run, setup, manager))
         batches = stack.enter_context(contextlib.closing(open_batches(config, setup, first)))
-        writer = stack.enter_context(MetricWriter(run, first, write=is_writer))
+        intervals = {"train": training.log_every, "validation": training.eval_every}
+        writer = stack.enter_context(MetricWriter(run, first, intervals=intervals, write=is_writer))
         progress = stack.enter_context(Progress(first, training.steps, training.batch_size, show=is_writer))
         profiler = stack.enter_context(Profiler(run.profile if profile else None))
         queue = MetricQueue(writer, progress, training.log_every)
@@ -114,7 +115,7 @@ def train(
             queue.add(number, metrics, number - done)
             done = number
             first_call = done <= first + training.steps_per_call
-            if saving or logging or first_call or len(queue) >= MAX_PENDING_CALLS:
+            if saving or logging or first_call or len(queue) >= MAX_PENDING_CALLS or progress.is_due():
                 # The devices may still be computing the latest steps: unless these are saved, the next drain checks them.
                 queue.drain(wait=saving or first_call)
                 checkpoint.check_for_errors(manager)
@@ -124,6 +125,9 @@ def train(
                 means = validate(config, setup, state)
                 writer.add(number, "validation", means)
                 progress.write(f"step {number}  validation  {_brief(means, setup.task, training.best_metric)}")
+                if means.get("non_finite"):
+                    share = f"{means['non_finite']:.1%} of the validation images"
+                    progress.write(f"step {number}  the outputs for {share} contain NaN or infinity; they count as wrong")
                 out_of_patience = is_out_of_patience(writer.records, training.best_metric, training.patience)
             if saving:
                 writer.flush()

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, TextIO, TypeAlias
 
 from imgloc import files
+from imgloc.errors import UserError
 from imgloc.runs.metrics_log import read_metrics
 from imgloc.runs.run_dir import RunDir
 
@@ -26,9 +27,11 @@ class MetricWriter:
     Opening it at a step removes the records of later steps, so that after a resume the files contain each step once.
     """
 
-    def __init__(self, run: RunDir, step: int, *, write: bool = True) -> None:
+    def __init__(self, run: RunDir, step: int, *, intervals: Mapping[str, int] | None = None, write: bool = True) -> None:
+        """`intervals` has the steps between records of each kind up to `step`; a missing record raises UserError."""
         self._path = run.metrics
         self.records: list[Record] = [record for record in read_metrics(self._path) if record["step"] <= step]
+        self._check_complete(intervals, step)
         self._write = write  # only the first of several processes writes; all keep the records
         if not write:
             return
@@ -40,6 +43,17 @@ class MetricWriter:
             self._events.add(record)
         with files.errors_naming(self._path):
             self._file: TextIO = self._path.open("a")
+
+    def _check_complete(self, intervals: Mapping[str, int] | None, step: int) -> None:
+        """Early stopping and the best model depend on every validation, and a curve with a gap would be another one."""
+        recorded = {(record["kind"], record["step"]) for record in self.records}
+        for kind, interval in (intervals or {}).items():
+            for expected in range(interval, step + 1, interval) if interval else ():
+                if (kind, expected) not in recorded:
+                    raise UserError(
+                        f"'{self._path}' lacks the {kind} record of step {expected}, but the checkpoint is of step {step}; "
+                        "restore the file, or train again with another --workdir"
+                    )
 
     def add(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         """Append one record; values that are not finite become null."""

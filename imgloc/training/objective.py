@@ -16,7 +16,7 @@ from imgloc.config.registry import declared
 from imgloc.errors import UserError
 from imgloc.inference.outputs import fits
 from imgloc.interfaces import AxisNames, Loss
-from imgloc.types import DICT_OUTPUTS, Batch, Outputs
+from imgloc.types import DICT_OUTPUTS, Batch, Info, Outputs
 
 LossFunction: TypeAlias = Callable[[Outputs, Batch], jax.Array]
 Metrics: TypeAlias = dict[str, jax.Array]
@@ -31,6 +31,7 @@ class WeightedLoss:
     function: LossFunction
     outputs: Mapping[str, AxisNames] = field(default_factory=dict)  # that the function reads, with their shapes
     optional_outputs: Mapping[str, AxisNames] = field(default_factory=dict)  # that it reads where the model has them
+    needs_objects: bool = False
 
 
 def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
@@ -42,10 +43,21 @@ def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
         options = {**keyword_options(loss.function), **set_options}
         outputs = {name.format(**options): shape for name, shape in loss.outputs.items()}
         if entry.weight > 0:
-            weighted.append(WeightedLoss(key, entry.weight, functools.partial(loss.function, **options), outputs, loss.optional_outputs))
+            function = functools.partial(loss.function, **options)
+            weighted.append(WeightedLoss(key, entry.weight, function, outputs, loss.optional_outputs, loss.needs_objects))
     if not weighted:
         raise UserError("every weight in config.losses is 0; set at least one above 0")
     return tuple(weighted)
+
+
+def check_objects(losses: Sequence[WeightedLoss], info: Info) -> None:
+    """Raises UserError where a loss learns from boxes alone, and no image of the training split has one."""
+    for loss in losses:
+        if loss.needs_objects and not info.has_boxes:
+            raise UserError(
+                f"loss '{loss.name}' learns from boxes, but no image of the training split has one (imgloc data check reports why); "
+                f"use data with boxes, or train classes alone: --config.task=classify --config.losses.{loss.name}.weight=0"
+            )
 
 
 def check_losses(losses: Sequence[WeightedLoss], outputs: Outputs, model: str, size: int, classes: int) -> None:

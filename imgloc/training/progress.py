@@ -7,6 +7,8 @@ import sys
 import time
 from types import TracebackType
 
+LOSS_SECONDS = 1.0  # between updates of the loss that is shown
+
 
 class Progress:
     """Shows step, loss, images per second and the time left: as a bar on a terminal, else as a line every `every` seconds.
@@ -21,6 +23,7 @@ class Progress:
         self._steps, self._batch_size, self._every, self._show = steps, batch_size, every, show
         self._loss, self._start_time, self._shown = float("nan"), time.monotonic(), 0.0
         self._first: int | None = None
+        self._loss_time = time.monotonic()
         self._bar: Progress | None = None
         console = Console(file=sys.stderr, quiet=not show)
         if show and console.is_terminal:
@@ -31,6 +34,10 @@ class Progress:
             )  # fmt: skip
             self._task = self._bar.add_task("", total=steps, completed=start, loss=self._loss_text(), speed=0.0)
             self._bar.start()
+
+    def is_due(self) -> bool:
+        """Whether the loss that is shown is older than LOSS_SECONDS."""
+        return self._show and time.monotonic() - self._loss_time >= LOSS_SECONDS
 
     def advance(self, step: int) -> None:
         """Show that `step` steps are done; the clock of the speed starts at the first call, after compilation."""
@@ -55,7 +62,7 @@ class Progress:
 
     def set_loss(self, value: float) -> None:
         """Set the loss to show."""
-        self._loss = value
+        self._loss, self._loss_time = value, time.monotonic()
 
     def write(self, line: str) -> None:
         """Print a line, above the bar where there is one."""

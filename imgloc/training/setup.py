@@ -24,7 +24,7 @@ from imgloc.config import schema as configs
 from imgloc.config.registry import declared
 from imgloc.config.renames import unknown_name
 from imgloc.data.batches import pipeline
-from imgloc.data.batches.collate import collate
+from imgloc.data.batches.collate import collate, ordered_truth
 from imgloc.devices import mesh, runtime
 from imgloc.errors import UserError, reason, storage_message
 from imgloc.evaluation import scoring
@@ -33,13 +33,16 @@ from imgloc.inference.load import find_bundle, load_model
 from imgloc.inference.outputs import check_outputs
 from imgloc.interfaces import Task
 from imgloc.nn.apply import apply_train, compute_dtype
-from imgloc.runs.provenance import make_provenance
-from imgloc.runs.run_dir import RunDir, open_run, warm_start_donors
+from imgloc.runs.provenance import check_same_numerics, make_provenance
+from imgloc.runs.recorded_data import check_unchanged, read_groups, write_data
+from imgloc.runs.run_dir import RunDir, open_run
 from imgloc.training import checkpoint, step
-from imgloc.training.objective import WeightedLoss, check_losses, make_losses
+from imgloc.training.objective import WeightedLoss, check_losses, check_objects, make_losses
 from imgloc.training.optim import compile_patterns, make_optimizer
 from imgloc.training.step import TrainState
 from imgloc.types import DICT_OUTPUTS, Augmentation, InputSpec, Source
+
+NUMERICS = ("jax_enable_x64", "jax_default_prng_impl", "jax_threefry_partitionable", "jax_default_matmul_precision")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def set_up(config: ConfigDict) -> TrainingSetup:
     model = build.make_model(config.model, len(train.info.classes))
     task = declared("tasks", config.task, Task)
     losses = make_losses(config.losses)
+    check_objects(losses, train.info)
     optimizer, schedule = make_optimizer(config.optim, config.train.steps)
     init = functools.partial(step.init_state, shape=spec.shape, model=model, optimizer=optimizer, ema_decay=config.optim.ema)
     one_step = functools.partial(
@@ -108,9 +112,10 @@ def _check_shapes(
     validation: Source,
 ) -> None:
     """Run a training step and an evaluation on shapes alone, so that everything that cannot work fails before anything is written."""
-    example = dataclasses.replace(  # with a box, so that every metric applies to it
-        pipeline.first_readable_example(validation), boxes_nx4=np.array([[0.0, 0.0, 1.0, 1.0]], np.float32), labels_n=np.zeros(1, np.int32)
-    )
+    first = pipeline.first_readable_example(validation)
+    whole_image = np.array([[0.0, 0.0, 1.0, 1.0]], np.float32)
+    # With a box of its class, so that every metric applies to it.
+    example = dataclasses.replace(first, boxes_nx4=whole_image, labels_n=np.array([first.label], np.int32))
     batch = collate([example], config.train.batch_size, spec)
     name, size, classes = config.model.name, config.train.batch_size, len(validation.info.classes)
     forward = functools.partial(apply_train, key=jax.random.key(0), model=model)
@@ -132,7 +137,7 @@ def _check_shapes(
         raise UserError(f"a training step of {parts} fails: {reason(error, lines=1)}") from error
     check_outputs(task, config.task, outputs, name, size, classes)
     blank = {key: np.zeros(value.shape, np.float32) for key, value in outputs.items() if key not in DICT_OUTPUTS}
-    metrics = scoring.means(predict.task_rows(task, blank, batch))
+    metrics = scoring.means(predict.task_rows(task, blank, batch, [ordered_truth(example)]))
     if config.train.eval_every and config.train.best_metric not in metrics:
         raise unknown_name("metric (train.best_metric)", config.train.best_metric, metrics)
 
@@ -143,28 +148,29 @@ def data_fingerprints(setup: TrainingSetup) -> dict[str, str]:
 
 
 def check_same_data(run: RunDir, setup: TrainingSetup) -> None:
-    """Raises UserError where the data has changed since the run began."""
-    stored = run.read(run.provenance).get("data", {})
+    """Raises UserError where the data, or a setting of JAX that changes every number, has changed since the run began."""
+    check_same_numerics(run, numerics())
     for split, now in data_fingerprints(setup).items():
-        before = stored.get(split)
-        if before != now:
-            raise UserError(
-                f"the {split} data of '{run.path}' has changed since the run began (fingerprint {before}, now {now}); "
-                "restore the data, or choose another --workdir"
-            )
+        check_unchanged(run, split, now)
 
 
 def begin_run(run: RunDir, config: ConfigDict, setup: TrainingSetup) -> None:
     """Write the files that describe a run. config.json comes last: a folder without it does not count as a run."""
     info = setup.train.info
-    data = {"classes": list(info.classes), "channels": info.channels, "donors": warm_start_donors(config)}
-    origin = make_provenance(data_fingerprints(setup), device_names(), mesh_layout(setup.devices), configs.fingerprint(config))
+    origin = make_provenance(data_fingerprints(setup), device_names(), mesh_layout(setup.devices), configs.fingerprint(config), numerics())
+    donor = config.train.init_from
+    earlier = read_groups(open_run(donor)[0]) if donor else np.zeros(0, np.uint64)
     try:
-        files.write_json(run.data, data)
+        write_data(run, info.classes, info.channels, setup.train.groups | setup.validation.groups, earlier)
         files.write_json(run.provenance, origin)
         files.write_json(run.config, configs.to_json(config))
     except OSError as error:
         raise UserError(f"--workdir: {storage_message(error)}") from error
+
+
+def numerics() -> dict[str, str]:
+    """The settings of JAX that give other numbers under the same config."""
+    return {name: str(getattr(jax.config, name)) for name in NUMERICS}
 
 
 def device_names() -> list[str]:

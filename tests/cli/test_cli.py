@@ -11,6 +11,7 @@ import pytest
 
 from imgloc.cli import main
 from tests import processes
+from tests.bundles import rewrite_header
 
 SEQUENCE = ("--config.model.name=sequence",)
 LOCALIZER = ("--config.model.name=localizer", "--config.model.hidden=4")
@@ -156,13 +157,9 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, capsys: pytest.
 
 
 def test_a_model_of_another_shape_is_refused(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from imgloc import files
-
     workdir = tmp_path / "run"
     shutil.copytree(tiny_run, workdir)
-    header = files.read_json(workdir / "model" / "bundle.json")
-    header["config"]["model"]["features"] = 9
-    files.write_json(workdir / "model" / "bundle.json", header)
+    rewrite_header(workdir / "model", lambda header: header["config"]["model"].update(features=9))
     assert main.main(["evaluate", str(workdir)]) == 2
     err = capsys.readouterr().err
     assert "the model needs" in err
@@ -224,7 +221,7 @@ def test_a_run_without_its_model_is_refused_with_what_to_do(tiny_run: Path, tmp_
         (["locate", "run"], "imgloc locate: the following arguments are required: IMAGE; see imgloc locate --help"),
         (["evaluate"], "arguments are required: RUN"),
         (["evaluate", "run", "--split"], "--split: expected one argument"),
-        (["lokate"], "invalid choice: 'lokate'"),
+        (["lokate"], "did you mean 'locate'?"),
     ],
 )
 def test_arguments_that_are_missing_or_wrong_are_told_in_one_line(

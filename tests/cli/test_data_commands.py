@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from imgloc.cli import main
-from imgloc.cli.train import warn_of_faults
+from imgloc.cli.train import report_faults
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import override
 from tests import planted_faults
@@ -43,7 +43,10 @@ def test_check_prints_one_line_for_each_fault_and_returns_an_exit_code(
     clean: Path, wrong: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.main(["data", "check", str(clean)]) == 0
-    assert capsys.readouterr().out == "40 images: no faults\n"
+    recognised, several, result = capsys.readouterr().out.splitlines()
+    assert recognised.startswith("read as voc: train ")
+    assert several.startswith("20 of 40 images have several objects; task localize learns one object")
+    assert result == "40 images: no faults"
     assert main.main(["data", "check", str(wrong), "--most", "1"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert sum("[inverted_box]" in line for line in lines) == 2
@@ -152,11 +155,13 @@ def test_train_reports_faults_first(clean: Path, wrong: Path, capsys: pytest.Cap
     for folder, has_faults in ((clean, False), (wrong, True)):
         overrides = of_folder(folder)[2:]
         config = override(read_recipe(RECIPE), overrides)
-        warn_of_faults(config, RECIPE, overrides)
+        report_faults(config, RECIPE, overrides, Path("run"), allow=True)
         out, err = capsys.readouterr()
         assert out == ""
-        assert bool(err) is has_faults
-    assert len(err.splitlines()) == 1
+        several, *faults = err.splitlines()
+        assert "20 of 40 images have several objects" in several
+        assert bool(faults) is has_faults
+    assert len(faults) == 1
     assert "faults in the data" in err
     assert "2 inverted_box" in err
     assert "1 missing_image" in err
@@ -164,5 +169,5 @@ def test_train_reports_faults_first(clean: Path, wrong: Path, capsys: pytest.Cap
     assert command[:5] == ["imgloc", "data", "check", "--config", RECIPE]
     assert main.main(command[1:]) == 1
     capsys.readouterr()
-    warn_of_faults(override(read_recipe(RECIPE)), RECIPE, [])  # its source has no quick check
+    report_faults(override(read_recipe(RECIPE)), RECIPE, [], Path("run"), allow=False)  # its source has no quick check
     assert not capsys.readouterr().err

@@ -270,7 +270,7 @@ def test_two_processes_evaluate_each_image_once(folder: Path, expected_rows: lis
     box, label = np.array([[0.2, 0.2, 0.8, 0.8]], np.float32), np.zeros(1, np.int32)
     fitted = fit_baselines("localize", [Truth(box, label, 0, "a")], 10)  # reading the training split would take most of the time
     files.write_json(workdir / "baselines.json", {"data": source.fingerprint, "fitted": fitted})
-    both = start_both("evaluate", str(workdir), cache=cache)
+    both = start_both("evaluate", str(workdir), "--allow-import=tests.small_cnn", cache=cache)
     printed = [process.communicate(timeout=200) for process in both]
     assert [process.returncode for process in both] == [0, 0], printed
     lines = [[line for line in out.splitlines() if not line.startswith("[Gloo]")] for out, _ in printed]

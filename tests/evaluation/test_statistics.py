@@ -95,19 +95,28 @@ def test_degenerate_cases() -> None:
     weights, group_n = bootstrap_weights(alone(5), samples=100, seed=0)
     assert interval_or_none(np.full(5, np.nan), weights, group_n) is None
     assert interval(np.full(5, 0.7), alone(5)) == Interval(pytest.approx(0.7), pytest.approx(0.7), pytest.approx(0.7), 5)
-    assert interval(np.array([1.0]), ["a"]) == Interval(1.0, 1.0, 1.0, 1)
+    assert interval(np.array([0.7]), ["a"]) == Interval(0.7, 0.7, 0.7, 1)
     one_group = interval(np.array([0.0, 1.0]), ["a", "a"])
     assert (one_group.mean, one_group.low, one_group.high) == (0.5, 0.5, 0.5)
 
 
 def test_a_value_in_a_group_that_no_resample_draws() -> None:
-    """One value among many groups and few resamples: its interval has width 0, it is no error."""
+    """One value among many groups and few resamples is no error."""
     weights, group_n = bootstrap_weights(alone(1000), samples=1, seed=0)
     values = np.full(1000, np.nan)
-    values[int(np.flatnonzero(weights[0] == 0)[0])] = 1.0
+    values[int(np.flatnonzero(weights[0] == 0)[0])] = 0.7
     found = interval_or_none(values, weights, group_n)
     assert found is not None
-    assert (found.mean, found.low, found.high) == (1.0, 1.0, 1.0)
+    assert (found.mean, found.low, found.high) == (0.7, 0.7, 0.7)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("groups", [1, 4, 10, 1000])
+def test_shares_of_0_and_1_have_wilson_s_interval(share: float, groups: int) -> None:
+    """Against SciPy's."""
+    found = interval(np.full(2 * groups, share), [name for name in alone(groups) for _ in range(2)])
+    expected = scipy.stats.binomtest(int(share) * groups, groups).proportion_ci(method="wilson")
+    assert (found.low, found.high) == (pytest.approx(expected.low, abs=1e-9), pytest.approx(expected.high, abs=1e-9))
 
 
 def test_a_metric_that_is_no_mean_has_the_interval_of_a_brute_force_bootstrap() -> None:

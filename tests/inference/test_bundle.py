@@ -58,6 +58,12 @@ def test_what_is_written_is_read_to_the_same_bits(written: tuple[Path, Any], con
     assert bundle.read_bundle(folder).step == 8
 
 
+def _with_a_flipped_bit(array: np.ndarray) -> np.ndarray:
+    content = bytearray(array.tobytes())
+    content[len(content) // 2] ^= 4
+    return np.frombuffer(bytes(content), array.dtype).reshape(array.shape)
+
+
 def test_what_is_damaged_or_of_another_model_is_refused(written: tuple[Path, Any], expected: Any, tmp_path: Path) -> None:
     folder, _ = written
     whole = (folder / "variables.safetensors").read_bytes()
@@ -72,6 +78,7 @@ def test_what_is_damaged_or_of_another_model_is_refused(written: tuple[Path, Any
         ({**arrays, "params/extra": np.zeros(1, np.float32)}, "has an unknown array 'params/extra'"),
         ({**arrays, name: arrays[name][:1].copy()}, f"array '{name}' of the bundle is (1, 10) float32, the model needs"),
         ({**arrays, name: arrays[name].astype(np.float64)}, "float64, the model needs"),
+        ({**arrays, name: _with_a_flipped_bit(arrays[name])}, f"array '{name}' of the bundle is damaged"),
     ):
         rewritten(changed)
         assert_refused(lambda: loaded(folder, expected), message)
@@ -86,7 +93,9 @@ def test_what_is_damaged_or_of_another_model_is_refused(written: tuple[Path, Any
     header = json.loads((folder / "bundle.json").read_text())
     for text, message in (
         ("{", "cannot read"), (json.dumps({**header, "step": "7"}), "Expected `int`, got `str` - at `$.step`"),
-        (json.dumps({**header, "format": 2}), "is a bundle of format 2, expected 1"), (json.dumps({"format": 1}), "missing required field"),
+        (json.dumps({**header, "format": 2}), "is a bundle of format 2, expected 1"),
+        (json.dumps({**header, "classes": header["classes"][::-1]}), "is damaged or was changed"), ("[" * 100_000, "cannot read"),
+        (json.dumps({"format": 1}), "missing required field"),
     ):  # fmt: skip
         (folder / "bundle.json").write_text(text)
         assert_refused(lambda: bundle.read_bundle(folder), message)

@@ -18,6 +18,7 @@ from imgloc.inference.load import as_picture, find_bundle
 from imgloc.inference.predict import predict_rows
 from imgloc.interfaces import Task
 from imgloc.types import Example, InputSpec
+from tests.bundles import rewrite_header
 from tests.data.checks.test_examples import Listed
 from tests.inference.test_predict import predictor
 from tests.inference.trained import copied_bundle
@@ -38,7 +39,12 @@ def test_load_returns_a_predict_function_and_the_classes(evaluated_run: Path, tm
     assert answers[0].score == pytest.approx(row["top_scores"][0], abs=1e-5)
     assert len(predict([canvas] * 40)) == 40
     assert predict([]) == []
-    assert_refused(lambda: predict(str(tmp_path / "grey.png")), "put this one into [ ]")
+    for one in (canvas, canvas[..., 0], Image.fromarray(canvas[..., 0]), tmp_path / "grey.png", str(tmp_path / "grey.png")):
+        answer = predict(one)  # one picture has one answer
+        assert answer.label == answers[0].label
+        np.testing.assert_allclose(answer.box, answers[0].box, atol=1e-3)
+    assert len(predict(np.stack([canvas, canvas]))) == 2, "an array of four axes is a list of pictures"
+    assert_refused(lambda: predict(canvas[0, :, 0]), "an image is")
 
 
 def test_a_bundle_that_was_copied_alone_predicts_as_its_run(evaluated_run: Path, tmp_path: Path) -> None:
@@ -62,9 +68,7 @@ def test_a_letterboxed_image_has_the_box_of_its_row(evaluated_run: Path, tmp_pat
     wide = np.asarray(Image.fromarray(canvas[..., 0]).resize((128, 64), Image.Resampling.NEAREST))[..., None]
     stretched = imgloc.load(evaluated_run)[0]([wide])[0]
     letterboxed = copied_bundle(evaluated_run, tmp_path / "letterboxed")
-    header = json.loads((letterboxed / "bundle.json").read_text())
-    header["config"]["data"]["resize"] = "letterbox"
-    (letterboxed / "bundle.json").write_text(json.dumps(header))
+    rewrite_header(letterboxed, lambda header: header["config"]["data"].update(resize="letterbox"))
     answer = imgloc.load(letterboxed)[0]([wide])[0]
 
     example = Example(wide, np.array([[0.1, 0.1, 0.9, 0.9]], np.float32), np.zeros(1, np.int32), 0, "wide", "wide")

@@ -28,7 +28,7 @@ def trained_model(
     rng = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32), shapes) if variables is None else variables
     height, width, channels = spec.shape
-    bundle = Bundle(FORMAT, "0", task, tuple(classes), Input(height, width, channels, spec.resize), 1, {"model": {"name": name}})
+    bundle = Bundle(FORMAT, "0", task, tuple(classes), Input(height, width, channels, spec.resize), 1, {"model": {"name": name}}, {}, "")
     device = mesh.make_mesh(jax.local_devices()[:1])
     config: Any = ConfigDict({"model": {"name": name}})
     return TrainedModel(bundle, config, declared("tasks", task, Task), model, variables, device, np.float32, spec)  # type: ignore[arg-type]

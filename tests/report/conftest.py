@@ -19,6 +19,7 @@ from imgloc.evaluation import scoring
 from imgloc.interfaces import Task
 from imgloc.runs import prediction_table
 from imgloc.runs.provenance import begin_session, make_provenance, update_session
+from imgloc.runs.recorded_data import write_data
 from imgloc.runs.run_dir import RunDir
 
 MakeRun = Callable[..., Path]
@@ -90,10 +91,10 @@ def make_run(tmp_path: Path) -> MakeRun:
         truth = [_row(generator, model, i, classes=len(classes), wrong=wrong, spread=spread, boxes=boxes) for i in range(n)]
         meta = {"config": configs.fingerprint(config), "checkpoint": "best", "step": 2500, "data": "0011aabb", "split": "test"}
         files.write_json(run.config, configs.to_json(config))
-        files.write_json(run.data, {"classes": list(classes)})
+        write_data(run, classes, 1, {row["group"] + "x" for row in truth}, np.zeros(0, np.uint64))
         files.write_json(run.finished, {"last_step": 3000, "best_step": 2500})
         layout = {"data": 1, "fsdp": 1, "processes": 1}
-        origin = make_provenance({"train": "aa", "validation": "0011aabb"}, ["cpu:0"], layout, configs.fingerprint(config))
+        origin = make_provenance({"train": "aa", "validation": "0011aabb"}, ["cpu:0"], layout, configs.fingerprint(config), {})
         files.write_json(run.provenance, {**origin, "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": True})
         begin_session(run, 0, ["cpu:0"], layout)
         update_session(run, 3000, 142.5)

@@ -14,7 +14,7 @@ from imgloc.runs.provenance import command_line, git_commit, make_provenance
 
 
 def test_provenance_contains_what_results_may_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = make_provenance({"train": "abc"}, ["cpu:0"], {"data": 1, "fsdp": 1, "processes": 1}, "f00d")
+    stored = make_provenance({"train": "abc"}, ["cpu:0"], {"data": 1, "fsdp": 1, "processes": 1}, "f00d", {"jax_enable_x64": "False"})
     json.dumps(stored, allow_nan=False)
     assert stored["config"] == "f00d"
     assert stored["data"] == {"train": "abc"}

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from imgloc import files
 from imgloc.config import schema as configs
+from imgloc.errors import UserError
 from imgloc.runs import run_dir
 from imgloc.runs.run_dir import RunDir
 from tests.refusals import assert_refused
@@ -18,6 +19,7 @@ from tests.refusals import assert_refused
 def saved(path: Path, config: ConfigDict) -> RunDir:
     run = RunDir(path)
     files.write_json(run.config, configs.to_json(config))
+    files.write_json(run.provenance, {"config": configs.fingerprint(config)})
     return run
 
 
@@ -89,6 +91,32 @@ def test_open_run(tmp_path: Path) -> None:
     assert configs.fingerprint(stored) == configs.fingerprint(config)
     assert_refused(lambda: run_dir.open_run(str(tmp_path / "no")), "there is no such folder")
     assert_refused(lambda: run_dir.open_run(str(tmp_path)), "it has no config.json")
+
+
+def test_a_config_json_that_was_changed_is_refused_also_together_with_the_command(tmp_path: Path) -> None:
+    config = configs.base()
+    run = saved(tmp_path / "run", config)
+    config.optim.lr = 0.5
+    files.write_json(run.config, configs.to_json(config))
+    assert_refused(lambda: run_dir.run_state(run, config), "config.json", "was changed")
+    assert_refused(lambda: run_dir.open_run(str(run.path)), "config.json", "was changed")
+
+
+def test_nothing_is_written_through_links(tmp_path: Path) -> None:
+    run = saved(tmp_path / "run", configs.base())
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    (run.path / ".lock").symlink_to(outside)
+    with pytest.raises(UserError, match="symbolic link"), run_dir.lock_run(run):
+        pass
+    assert outside.read_text() == "mine"
+    (run.path / ".lock").unlink()
+    (run.path / ".lock").write_text("kept")
+    with run_dir.lock_run(run):
+        assert_refused(lambda: run_dir.lock_run(run).__enter__(), "another process is training")
+    assert (run.path / ".lock").read_text() == "kept"
+    (run.path / "rows").symlink_to(tmp_path)
+    assert_refused(lambda: run_dir.refuse_links(run), "rows", "symbolic link")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", '"text"'])

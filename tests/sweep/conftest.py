@@ -30,6 +30,7 @@ def pretend() -> Callable[..., None]:
     """Write the files of a run folder after training, and after evaluation with a value for top1."""
 
     def write(run: RunDir, point: Point, *, trained: bool = True, top1: float | None = None, split: str = "test", step: int = 200) -> None:
+        files.write_json(run.provenance, {"config": point.identity})
         files.write_json(run.config, configs.to_json(point.config))
         if trained:
             files.write_json(run.finished, {"last_step": 200, "best_step": 200})

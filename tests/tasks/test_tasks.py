@@ -15,6 +15,7 @@ from imgloc.inference.predict import task_rows
 from imgloc.interfaces import Slicing, Task
 from imgloc.tasks import classify, localize, read_sequence
 from imgloc.types import Batch
+from tests.truths import truths_of
 
 CLASSES = 7
 NAMES = tuple("abcdefg")
@@ -32,7 +33,7 @@ def batch(masks: list[bool]) -> tuple[dict[str, np.ndarray], Batch]:
 
 
 def rows(task: Any, outputs: Any, given: Batch) -> list[dict[str, Any]]:
-    return task_rows(task.TASK, outputs, given)
+    return task_rows(task.TASK, outputs, given, truths_of(given))
 
 
 def test_likeliest_classes_and_probabilities() -> None:
@@ -177,8 +178,8 @@ def test_ranks() -> None:
 
 
 def test_curves_of_localization() -> None:
-    base = {"label": 0, "boxes": [[0.0, 0.0, 1.0, 1.0]], "pred_box": [0.0, 0.0, 1.0, 0.5]}
-    made = [{**base, "top_labels": [0]}, {**base, "top_labels": [1]}, {**base, "top_labels": [1], "boxes": []}]
+    base = {"label": 0, "labels": [0], "boxes": [[0.0, 0.0, 1.0, 1.0]], "pred_box": [0.0, 0.0, 1.0, 0.5]}
+    made = [{**base, "top_labels": [0]}, {**base, "top_labels": [1]}, {**base, "top_labels": [1], "boxes": [], "labels": []}]
     alone, with_class = (curve.values(made).tolist() for curve in localize.TASK.curves)
     assert alone[:2] == [0.5, 0.5]
     assert with_class[:2] == [0.5, -1.0]

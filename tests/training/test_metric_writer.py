@@ -9,6 +9,7 @@ from imgloc.runs.metrics_log import read_metrics
 from imgloc.runs.run_dir import RunDir
 from imgloc.training.best_model import best_step
 from imgloc.training.metric_writer import MetricWriter
+from tests.refusals import assert_refused
 
 
 def validation_values(writer: MetricWriter, metric: str) -> list[float | None]:
@@ -46,3 +47,21 @@ def test_only_one_process_writes(tmp_path: Path) -> None:
         writer.flush()
         assert validation_values(writer, "top1") == [1.0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_that_lacks_a_record_before_the_checkpoint_is_refused(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    intervals = {"train": 5, "validation": 10}
+    with MetricWriter(run, 0, intervals=intervals) as writer:
+        for step in (5, 10, 15, 20):
+            writer.add(step, "train", {"loss": 1.0})
+            if step % 10 == 0:
+                writer.add(step, "validation", {"top1": 0.5})
+    with MetricWriter(run, 20, intervals=intervals) as writer:
+        assert len(writer.records) == 6
+    whole = run.metrics.read_text().splitlines(keepends=True)
+    for number in range(6):
+        run.metrics.write_text("".join(whole[:number] + whole[number + 1 :]))
+        assert_refused(lambda: MetricWriter(run, 20, intervals=intervals), "metrics.jsonl", "lacks the", "checkpoint is of step 20")
+    run.metrics.unlink()
+    assert_refused(lambda: MetricWriter(run, 20, intervals=intervals), "lacks the train record of step 5")

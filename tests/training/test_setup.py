@@ -9,15 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imgloc import files
 from imgloc.cli import main
-from imgloc.config import schema as configs
 from imgloc.devices import mesh
 from imgloc.errors import UserError
 from imgloc.evaluation.target import after_training, open_target
 from imgloc.inference.bundle import named, read_bundle
 from imgloc.inference.load import find_bundle, load_model
-from imgloc.runs import run_dir
+from imgloc.runs import recorded_data, run_dir
 from imgloc.training import checkpoint
 from tests import processes
 
@@ -39,8 +37,8 @@ def test_a_warm_start_takes_the_parameters_of_the_other_run_except_the_skipped_o
     assert kernels - same == {"classes/kernel"}
 
     run, config = run_dir.open_run(str(tmp_path / "warm"))
-    donors = run.read(run.data)["donors"]
-    assert donors == [{"data": configs.to_json(config)["data"], "seed": 0}]
+    earlier = recorded_data.read_groups(run_dir.RunDir(tiny_run))
+    assert set(earlier.tolist()) <= set(recorded_data.read_groups(run).tolist())  # what the donor has seen is seen
     config.train.init_from = str(tmp_path / "moved")
     open_target(config, "test", run=run)  # the data of the donor is known without its folder
     config.eval.after_training = "test@last"
@@ -49,9 +47,10 @@ def test_a_warm_start_takes_the_parameters_of_the_other_run_except_the_skipped_o
     assert (scoring[0].name, scoring[1]) == ("test@last", "last")
     with pytest.raises(UserError, match="not a run folder"):
         after_training(config)
-    seen = [{**donors[0], "data": {**donors[0]["data"], "source": "rectangles"}}]
-    files.write_json(run.data, {**run.read(run.data), "donors": seen})
-    with pytest.raises(UserError, match="unknown source 'rectangles'"):  # so the data of the donor is read
+    test_groups = open_target(config, "test", run=run).source.groups
+    classes = recorded_data.read_data(run).classes
+    recorded_data.write_data(run, classes, 1, set(), recorded_data.hash_groups(sorted(test_groups)[:3]))
+    with pytest.raises(UserError, match=r"3 of the .* groups"):  # so what the donor has seen is refused
         open_target(config, "test", run=run)
 
 

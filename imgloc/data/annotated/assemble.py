@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from imgloc import boxes
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
-from imgloc.data.annotated.listing import Listing, safe_path
-from imgloc.errors import UserError, look_up
+from imgloc.data.annotated.listing import MAX_BYTES, Listing, safe_path
+from imgloc.errors import UserError, is_printable, look_up
 from imgloc.types import FloatArray
 
 Convert = Callable[[FloatArray], FloatArray]
@@ -21,6 +22,7 @@ _SPLIT_PRIORITY = {"test": 0, "validation": 1, "train": 2, "": 3}
 CONVENTIONS: Mapping[str, tuple[Convert, Convert]] = {
     "inclusive_from_1": (boxes.from_voc_inclusive, boxes.to_voc_inclusive),
     "inclusive_from_0": (boxes.from_inclusive, boxes.to_inclusive),
+    "edges_from_1": (lambda boxes_nx4: boxes_nx4 - 1, lambda boxes_nx4: boxes_nx4 + 1),
     "edges": (lambda boxes_nx4: boxes_nx4, lambda boxes_nx4: boxes_nx4),
 }
 
@@ -40,10 +42,18 @@ def require_edges(convention: str) -> None:
     look_up("convention of boxes (of this format)", convention or "edges", {"edges": True})
 
 
+def load_text(name: str, listing: Listing, faults: list[Fault], max_bytes: int = MAX_BYTES) -> str:
+    """Returns a listed file's text; a guessed encoding becomes a note. Raises ValueError, with the reason, if it cannot be read."""
+    text, guess = listing.read_text(name, max_bytes)
+    if guess:
+        faults.append(Fault("encoding", name, f"it is not UTF-8 and is read as {guess}"))
+    return text
+
+
 def read_text(name: str, listing: Listing, faults: list[Fault]) -> str:
     """Returns a listed file's text; "" if it cannot be read, which becomes a fault."""
     try:
-        return listing.read_text(name)
+        return load_text(name, listing, faults)
     except ValueError as error:
         faults.append(Fault("bad_annotation", name, str(error)))
         return ""
@@ -68,9 +78,13 @@ def parse_number(value: object) -> float:
 
 
 def parse_class_name(value: object) -> str:
-    """Returns a class name without surrounding white space. Raises ValueError if it is empty or not printable."""
-    name = value.strip() if isinstance(value, str) else ""
-    if not name or not name.isprintable():
+    """Returns a class name without surrounding white space, and with plain spaces for others, such as no-break ones.
+
+    Raises ValueError if it is empty or not printable.
+    """
+    text = value if isinstance(value, str) else ""
+    name = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in text).strip()
+    if not name or not is_printable(name):
         raise ValueError(f"{quoted(value)} is not a class name")
     return name
 
@@ -90,7 +104,7 @@ def quoted(value: object) -> str:
         return f"a {type(value).__name__}"
     if isinstance(value, int) and abs(value) > 2**64:
         return "a huge number"
-    text = ascii(value) if not isinstance(value, str) or not value.isprintable() else f"'{value}'"
+    text = ascii(value) if not isinstance(value, str) or not is_printable(value) else f"'{value}'"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -1,7 +1,7 @@
 """The files of a data set's folder. They are listed once, and no other file is opened.
 
 Annotation files are untrusted input. An image's name is looked up among the listed files, so no name leads outside the folder.
-Symbolic links that leave the folder are not followed, and only regular files are opened.
+Symbolic links inside the folder are followed; those that leave it are not, unless the user says so. Only regular files are opened.
 """
 
 from __future__ import annotations
@@ -11,23 +11,27 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from imgloc.data.annotated.annotations import Fault
+from imgloc.data.annotated.encoding import decode_text
+from imgloc.data.annotated.splits import split_of_path, splits_of_folders
 from imgloc.errors import UserError
 
 IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".png", ".gif", ".webp", ".tif", ".tiff",
+    ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".gif", ".webp", ".tif", ".tiff",
     ".bmp", ".dib", ".pgm", ".ppm", ".pnm", ".jp2", ".avif", ".tga", ".qoi", ".mpo",
 )  # fmt: skip
-SPLIT_NAMES = {
-    "train": "train", "training": "train", "trn": "train",
-    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation", "fullsup": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+#: What imgloc writes, by the files that each of its folders has.
+WRITTEN = {
+    "a run folder": {"config.json", "provenance.json"},
+    "a trained model": {"bundle.json", "variables.safetensors"},
+}
+MAX_LINKS = 1000  # to folders, that are followed
 MAX_BYTES = 2**31  # of an annotation file; COCO's largest has 0.45 GB
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # and lone surrogates
 _ABSOLUTE_OR_BACKSLASH = re.compile(r"\\|^/|^[A-Za-z]:")
@@ -55,13 +59,42 @@ class Listing:
         return tuple(sorted(name for name in self.files if name.lower().endswith(IMAGE_SUFFIXES)))
 
     @cached_property
+    def _splits(self) -> Mapping[str, str]:
+        """The split of each folder, "" for a folder that is not named after one."""
+        folders = {folder for name in self.files for folder in parent_folders(name)} - {""}
+        return dict.fromkeys(folders, "") | splits_of_folders(folders)
+
+    def split_of(self, path: str) -> str:
+        """Returns the split that the innermost such folder of a path is named after, or "": images/val2017/a.jpg."""
+        return split_of_path(path, self._splits)
+
+    @cached_property
     def _images_by_name(self) -> Mapping[str, list[str]]:
-        """Images by base name, with and without its suffix."""
+        """Images by base name as `_comparable`, with and without its suffix."""
         images: dict[str, list[str]] = {}
         for path in self.images:
-            name = path.rpartition("/")[2]
+            name = _comparable(path.rpartition("/")[2])
             for key in {name, name.rpartition(".")[0]}:
                 images.setdefault(key, []).append(path)
+        return images
+
+    @cached_property
+    def _images_by_end(self) -> Mapping[str, list[str]]:
+        """Images by their last folder and base name as `_comparable`, with and without its suffix."""
+        images: dict[str, list[str]] = {}
+        for path in self.images:
+            for key in {_last_two(f"/{_comparable(path)}"), _last_two(_without_suffix(path))}:
+                images.setdefault(key, []).append(path)
+        return images
+
+    @cached_property
+    def _images_by_path(self) -> Mapping[str, list[str]]:
+        """Images by path as `_comparable`, with and without its suffix."""
+        images: dict[str, list[str]] = {}
+        for path in self.images:
+            key = _comparable(path)
+            for name in {key, key.removesuffix(Path(key).suffix)}:
+                images.setdefault(name, []).append(path)
         return images
 
     def images_below(self, folder: str) -> tuple[str, ...]:
@@ -77,56 +110,75 @@ class Listing:
     def find_image(self, name: str, folders: Iterable[str]) -> str | None:
         """Returns the image that an annotation names: in one of `folders`, else the only image of this base name anywhere.
 
-        A name without a suffix matches any image suffix. If there is no such image, returns its path in the first of `folders`.
-        Returns None for names that could lead outside the folder: absolute paths, "..", drive letters and backslashes.
+        A name without a suffix matches any image suffix. A name that differs from the name of exactly one image only in case, Unicode
+        normalization or kind of slash matches that image. If there is no such image, returns the name's path in the first of
+        `folders`. Returns None for names that could lead outside the folder: absolute paths, "..", and drive letters.
         """
         path = safe_path(name)
+        if path is None:
+            path = safe_path(name.replace("\\", "/"))
         if path is None:
             return None
         candidates = [f"{folder}/{path}" if folder else path for folder in folders]
         for candidate in candidates:
             if candidate in self.files:
                 return candidate
-        splits = {split_of_folders(candidate) for candidate in candidates} - {""}
-        same_name = self._images_by_name.get(path.rpartition("/")[2], [])
-        if splits:  # an image of the same name in the folder of another split is a different image
-            same_name = [image for image in same_name if split_of_folders(image) in ("", *splits)]
         for candidate in candidates:
-            for suffix in IMAGE_SUFFIXES:
-                for image in (candidate + suffix, candidate + suffix.upper()):
-                    if image in self.files:
-                        return image
-        if 1 < len(same_name) < 1000 and "/" in path:
-            same_name = [image for image in same_name if image.endswith((f"/{path}", path))]
+            same_path = self._images_by_path.get(_comparable(candidate), [])
+            if len(same_path) == 1:
+                return same_path[0]
+        splits = {self.split_of(candidate) for candidate in candidates} - {""}
+        same_name = self._images_by_name.get(_comparable(path.rpartition("/")[2]), [])
+        if splits:  # an image of the same name in the folder of another split is a different image
+            same_name = [image for image in same_name if self.split_of(image) in ("", *splits)]
+        if len(same_name) > 1 and "/" in path:
+            end = f"/{_comparable(path)}"
+            near = self._images_by_end.get(_last_two(end), [])
+            same_name = [image for image in near if f"/{_comparable(image)}".endswith(end) or _without_suffix(image).endswith(end)]
+            same_name = [image for image in same_name if not splits or self.split_of(image) in ("", *splits)]
         return same_name[0] if len(same_name) == 1 else [*candidates, path][0]
 
-    def read_text(self, name: str, max_bytes: int = MAX_BYTES) -> str:
-        """Returns a listed file's UTF-8 text. Raises ValueError, with the reason, if it is too large, unreadable or not text."""
+    def read_text(self, name: str, max_bytes: int = MAX_BYTES) -> tuple[str, str]:
+        """Returns a listed file's text, and its encoding if that is a guess, else "".
+
+        Raises ValueError, with the reason, if it is too large, unreadable or not text.
+        """
         if self.files[name][0] > max_bytes:
             raise ValueError(f"the file has {self.files[name][0]:,} bytes; at most {max_bytes:,} are read")
         try:
-            content = (self.root / name).read_bytes()
-            if b"\0" in content:
-                raise ValueError("it is not a text file: it contains NUL bytes")
-            return content.decode("utf-8-sig")
+            return decode_text((self.root / name).read_bytes())
         except OSError as error:
             raise ValueError(f"it cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise ValueError(f"it is not UTF-8: byte {error.start}") from error
 
     def head(self, name: str, size: int = 4096) -> str:
         """Returns the first bytes of a listed file as text, with replacement characters; "" if it cannot be read."""
         try:
             with (self.root / name).open("rb") as file:
-                return file.read(size).decode("utf-8-sig", "replace")
-        except OSError:
+                return decode_text(file.read(size), partial=True)[0]
+        except (OSError, ValueError):
             return ""
 
 
-def list_folder(folder: Path | Listing) -> Listing:
-    """Returns the regular files under a folder without hidden ones; a listing is returned unchanged.
+def _last_two(path: str) -> str:
+    """Returns the last folder and the base name of a path."""
+    return "/".join(path.split("/")[-2:])
 
-    Raises UserError if the folder does not exist.
+
+def _without_suffix(path: str) -> str:
+    """Returns the path of an image as `_comparable`, with a slash before it and without its suffix."""
+    key = f"/{_comparable(path)}"
+    return key.removesuffix(Path(key).suffix)
+
+
+def _comparable(name: str) -> str:
+    """Returns a name without the differences that file systems and tools make: case, and composed or decomposed characters."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def list_folder(folder: Path | Listing, *, follow_links: bool = False) -> Listing:
+    """Returns the regular files under a folder without hidden ones and folders that imgloc wrote; a listing is returned unchanged.
+
+    `follow_links` also follows links that leave the folder. Raises UserError if the folder does not exist, or if imgloc wrote it.
     """
     if isinstance(folder, Listing):
         return folder
@@ -135,13 +187,20 @@ def list_folder(folder: Path | Listing) -> Listing:
     root = Path(os.path.realpath(folder))
     files: dict[str, tuple[int, int]] = {}
     faults: list[Fault] = []
-    pending = [(root, "")]
+    pending: list[tuple[Path, str, frozenset[str]]] = [(root, "", frozenset([str(root)]))]  # with the real folders above each
+    followed = 0
     while pending:
-        path, prefix = pending.pop()
+        path, prefix, above = pending.pop()
         try:
             entries = list(os.scandir(path))
         except OSError as error:
             faults.append(Fault("bad_annotation", prefix or ".", f"the folder cannot be read: {error.strerror}"))
+            continue
+        kind = _written_by_imgloc({entry.name for entry in entries})
+        if kind and not prefix:
+            raise UserError(f"'{folder}' is {kind} of imgloc; data.options.folder must name a folder of images and their annotations")
+        if kind:
+            faults.append(Fault("run_folder", prefix.removesuffix("/"), f"it is {kind} of imgloc"))
             continue
         for entry in entries:
             name = prefix + entry.name
@@ -149,16 +208,27 @@ def list_folder(folder: Path | Listing) -> Listing:
                 continue
             if _CONTROL_CHARACTERS.search(entry.name):
                 faults.append(Fault("bad_annotation", ascii(name), "the file's name is not text"))
-            elif entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
-                faults.append(Fault("outside_folder", name, "the link leads outside the data's folder and is not followed"))
-            elif entry.is_dir(follow_symlinks=False):
-                pending.append((Path(entry.path), f"{name}/"))
-            else:
-                with contextlib.suppress(OSError):  # it was deleted meanwhile, or is a link to itself
-                    if entry.is_file():
-                        status = entry.stat()
-                        files[name] = (status.st_size, status.st_mtime_ns)
+                continue
+            real = os.path.realpath(entry.path) if entry.is_symlink() else ""
+            if real and not follow_links and not Path(real).is_relative_to(root):
+                what = "the link leads outside the data's folder and is not followed (data.options.follow_links=True follows it)"
+                faults.append(Fault("outside_folder", name, what))
+                continue
+            with contextlib.suppress(OSError):  # it was deleted meanwhile, or is a link to itself
+                if entry.is_dir():
+                    real_folder = real or os.path.join(os.path.realpath(path), entry.name)
+                    followed += bool(real)
+                    if real_folder not in above and followed <= MAX_LINKS:  # not a folder inside itself
+                        pending.append((Path(entry.path), f"{name}/", above | {real_folder}))
+                elif entry.is_file():
+                    status = entry.stat()
+                    files[name] = (status.st_size, status.st_mtime_ns)
     return Listing(root, files, tuple(sorted(faults, key=lambda fault: fault.where)))
+
+
+def _written_by_imgloc(names: Set[str]) -> str:
+    """Returns what a folder with these files is, if imgloc has written it: its pictures are results; "" otherwise."""
+    return next((kind for kind, marks in WRITTEN.items() if marks <= names), "")
 
 
 def safe_path(name: str) -> str | None:
@@ -174,19 +244,3 @@ def parent_folders(name: str) -> Iterator[str]:
     while name:
         name = name.rpartition("/")[0]
         yield name
-
-
-def split_of_name(name: str) -> str:
-    """Returns the split in a file's name, or "": train_labels.csv, instances_val2017.json, train-fullsup."""
-    words = re.findall("[a-z]+", name.lower())
-    splits = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
-    return splits[-1] if splits else "train" if "trainval" in words else ""
-
-
-def split_of_folders(name: str) -> str:
-    """Returns the split that the innermost such folder of a path is named after, or "": images/val2017/a.jpg."""
-    for folder in reversed(name.split("/")[:-1]):
-        word = folder.lower().rstrip("0123456789")
-        if word in SPLIT_NAMES:
-            return SPLIT_NAMES[word]
-    return ""

@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 
 from imgloc.config import registry
+from imgloc.data.annotated import foreign
 from imgloc.data.annotated.annotations import AnnotatedFolder
 from imgloc.data.annotated.listing import Listing, list_folder
 from imgloc.errors import UserError
@@ -33,7 +34,10 @@ def read_folder(folder: Path | Listing, *, format: str = "", convention: str = "
         detected = detect_formats(listing)
         if not detected:
             possible = ", ".join(registry.names("data.formats"))
-            raise UserError(f"no annotation format is recognised in '{listing.root}'; possible: {possible}; set data.options.format to one")
+            raise UserError(
+                f"no annotation format is recognised in '{listing.root}'{_why(listing)}; possible: {possible}; "
+                "set data.options.format to one"
+            )
         if len(detected) > 1:
             raise UserError(f"'{listing.root}' has annotations as {' and as '.join(detected)}; set data.options.format to one of them")
         name = detected[0]
@@ -42,6 +46,21 @@ def read_folder(folder: Path | Listing, *, format: str = "", convention: str = "
     if not cell:
         cell.append(read(listing, convention=convention))
     return cell[0]
+
+
+def _why(listing: Listing) -> str:
+    """Returns a reason why no format is recognised, for a message; "" if there is none."""
+    if listing.faults:
+        return f"; {listing.faults[0].where}: {listing.faults[0].what}"
+    files = foreign.files_naming_images(listing)
+    if not files:
+        return "" if listing.images else ", which has no images"
+    try:
+        kinds = foreign.describe_text(listing.read_text(files[0])[0], files[0])
+    except ValueError:
+        kinds = []
+    what = kinds[0].what if kinds else "it names images, but is in no format that is read"
+    return f"; {files[0]}: {what}"
 
 
 @functools.lru_cache(maxsize=2)

@@ -12,13 +12,25 @@ from imgloc.data.images.decode import Picture
 from imgloc.types import FloatArray, IntArray
 
 
-def boxes_and_labels(annotation: Annotation, picture: Picture, classes: Mapping[str, int]) -> tuple[Float[np.ndarray, "n 4"], IntArray]:
+def refers_to_stored(annotation: Annotation, picture: Picture) -> bool | None:
+    """Returns whether an annotation's size is that of the stored pixels (True) or of the upright picture; None if both are equal."""
+    stored = (picture.width, picture.height)
+    annotated = (annotation.width, annotation.height)
+    if picture.orientation < 5 or stored[0] == stored[1] or annotated not in (stored, stored[::-1]):
+        return None
+    return annotated == stored
+
+
+def boxes_and_labels(
+    annotation: Annotation, picture: Picture, classes: Mapping[str, int], *, stored_pixels: bool = False
+) -> tuple[Float[np.ndarray, "n 4"], IntArray]:
     """Returns boxes, float32 in [0, 1] of the upright picture, and labels (n,), int32: the numbers of their classes in `classes`.
 
     Boxes in pixels are divided by the annotated size, or by the file's size where the annotation has none. If the annotated size
     is that of the stored pixels and not that of the upright picture (by EXIF's orientation), the boxes are rotated with the
-    picture. Otherwise they refer to the upright picture, which is what annotators see. Boxes are clipped to the picture; boxes
-    without area and boxes of other classes are left out.
+    picture. Otherwise they refer to the upright picture, which is what annotators see. `stored_pixels` says that boxes refer to the
+    stored pixels where the size cannot decide, because EXIF mirrors the picture or turns it by 180 degrees. Boxes are clipped to the
+    picture; boxes without area and boxes of other classes are left out.
     """
     boxes: FloatArray = np.asarray(annotation.boxes_nx4, np.float64)
     stored = (picture.width, picture.height)
@@ -26,7 +38,8 @@ def boxes_and_labels(annotation: Annotation, picture: Picture, classes: Mapping[
     annotated = (annotation.width, annotation.height) if annotation.width and annotation.height else upright
     if not annotation.relative:
         boxes = boxes / np.array([*annotated, *annotated], np.float64)
-    if annotated == stored and annotated != upright:
+    undecided = stored == upright and picture.orientation > 1 and bool(annotation.width)
+    if (annotated == stored and annotated != upright) or (undecided and stored_pixels):
         boxes = apply_orientation(boxes, picture.orientation)
     boxes = np.clip(boxes, 0.0, 1.0).astype(np.float32)
     labels = np.array([classes.get(name, -1) for name in annotation.names], np.int32)

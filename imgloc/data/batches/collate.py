@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imgloc.boxes import area
+from imgloc.boxes import area_order
 from imgloc.data.images import decode
 from imgloc.data.transforms.pixels import resize_image
 from imgloc.data.transforms.resize import letterbox, resize
-from imgloc.types import Batch, Example, FloatArray, InputSpec
+from imgloc.types import Batch, Example, FloatArray, InputSpec, IntArray, Truth
 
 WHOLE_IMAGE = np.array([0.0, 0.0, 1.0, 1.0], np.float32)
 
@@ -23,6 +23,19 @@ def resize_example(example: Example, spec: InputSpec) -> tuple[Example, FloatArr
     if spec.resize == "letterbox":
         return letterbox(example, size=spec.size)
     return resize(example, size=spec.size), WHOLE_IMAGE
+
+
+def object_order(boxes_nx4: FloatArray, labels_n: IntArray, label: int) -> IntArray:
+    """The order of the objects of an image in a batch: those of the image's class `label` first, larger ones before smaller ones."""
+    order_n = np.arange(len(boxes_nx4)) if len(boxes_nx4) < 2 else area_order(boxes_nx4)
+    return order_n[np.argsort(labels_n[order_n] != label, kind="stable")]
+
+
+def ordered_truth(example: Example) -> Truth:
+    """The truth of an example with all of its objects, in the order of a batch."""
+    order = object_order(example.boxes_nx4, example.labels_n, example.label)
+    height, width = example.image_hxwxc.shape[:2]
+    return Truth(example.boxes_nx4[order], example.labels_n[order], example.label, example.id, width, height)
 
 
 def collate(examples: Sequence[Example], size: int, spec: InputSpec, *, truth_in_input: bool = True) -> Batch:
@@ -45,9 +58,7 @@ def collate(examples: Sequence[Example], size: int, spec: InputSpec, *, truth_in
         resized, batch.content_bx4[i] = resize_example(example, spec)
         batch.images_bxhxwxc[i] = resized.image_hxwxc
         truth = resized if truth_in_input else example
-        count = len(truth.boxes_nx4)
-        order = np.arange(count) if count < 2 else np.lexsort((-area(truth.boxes_nx4), truth.labels_n != example.label))
-        kept = order[: spec.max_objects]
+        kept = object_order(truth.boxes_nx4, truth.labels_n, example.label)[: spec.max_objects]
         batch.boxes_bxnx4[i, : len(kept)] = truth.boxes_nx4[kept]
         batch.labels_bxn[i, : len(kept)] = truth.labels_n[kept]
         batch.object_mask_bxn[i, : len(kept)] = True

@@ -152,7 +152,7 @@ def _is_shifted(table: BoxTable, entries: Sequence[Annotation], listing: Listing
 def _has_zero_edge(listing: Listing, name: str) -> bool:
     """Returns whether an XML file has a left or upper edge of 0; an edge of -1 may also be written as -1."""
     try:
-        return name in listing.files and bool(re.search(r"<[xy]min>\s*0*\.?0+\s*<", listing.read_text(name)))
+        return name in listing.files and bool(re.search(r"<[xy]min>\s*0*\.?0+\s*<", listing.read_text(name)[0]))
     except ValueError:
         return False
 

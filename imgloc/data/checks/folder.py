@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,11 +23,28 @@ class Findings:
     faults: tuple[Fault, ...]
     images: int
     looked_at: int  # images that were checked: a quick check may skip some
+    boxes: int = 0  # as read
+    several: int = 0  # images with more than one box
+    recognised: str = ""  # the format, the splits and the classes, in one line
 
     @property
     def serious(self) -> tuple[Fault, ...]:
         """The faults with which training or its metrics would be wrong."""
         return tuple(fault for fault in self.faults if KINDS[fault.kind].serious)
+
+    @property
+    def unusable(self) -> tuple[float, Fault | None]:
+        """The share of annotated images or of boxes that cannot be used, the higher one, and the first fault of the kind behind it."""
+        shares: list[tuple[float, Fault | None]] = [(0.0, None)]
+        counts = Counter(fault.kind for fault in self.faults)
+        bad_lines = counts["bad_annotation"]  # which are not among the boxes
+        totals = {"image": self.images, "box": self.boxes + bad_lines, "data": 1}
+        for part, total in totals.items():
+            of_part = [fault for fault in self.faults if KINDS[fault.kind].unusable == part]
+            if of_part:
+                kind = Counter(fault.kind for fault in of_part).most_common(1)[0][0]
+                shares.append((min(1.0, len(of_part) / max(1, total)), next(fault for fault in of_part if fault.kind == kind)))
+        return max(shares, key=lambda share: share[0])
 
 
 def check_folder(
@@ -50,7 +68,9 @@ def check_folder(
         *boxes.find_faults(annotated, _image_sizes(annotated.images, infos), listing, convention),
         *classes.find_faults(annotated),
     ]
-    return Findings(sort_faults(faults), len(annotated.images), len(annotated.images) - len(files) + len(infos))
+    counts = [len(entry.boxes_nx4) for entry in annotated.images]
+    several = sum(count > 1 for count in counts)
+    return Findings(sort_faults(faults), len(counts), len(counts) - len(files) + len(infos), sum(counts), several)
 
 
 def sort_faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:

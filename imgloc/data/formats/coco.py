@@ -16,9 +16,10 @@ from typing import Annotated, TypeAlias, TypeVar
 import msgspec
 
 from imgloc import boxes, files
-from imgloc.data.annotated import assemble
+from imgloc.data.annotated import assemble, foreign
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
-from imgloc.data.annotated.listing import Listing, list_folder, parent_folders, split_of_folders, split_of_name
+from imgloc.data.annotated.listing import Listing, list_folder, parent_folders
+from imgloc.data.annotated.splits import split_of_name
 
 FILE_OF_SPLIT = {"train": "instances_train.json", "validation": "instances_val.json", "test": "instances_test.json", "": "instances.json"}
 Id: TypeAlias = int | Annotated[float, msgspec.Meta(multiple_of=1)] | str  # some tools write 7.0
@@ -69,20 +70,22 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
     classes: dict[Id, str] = {}
     for name in _candidates(listing):
         try:
-            content = msgspec.convert(json.loads(listing.read_text(name)), _CocoFile)
+            parsed = json.loads(assemble.load_text(name, listing, faults))
+            content = msgspec.convert(parsed, _CocoFile)
         except msgspec.ValidationError:  # a JSON file of another kind
+            faults += foreign.describe_json(parsed, name)
             continue
         except RecursionError:
-            faults.append(Fault("bad_annotation", name, "its values are nested too deeply"))
+            faults.append(Fault("bad_file", name, "its values are nested too deeply"))
             continue
         except ValueError as error:
-            faults.append(Fault("bad_annotation", name, f"it is not JSON: {str(error)[:200]}"))
+            faults.append(Fault("bad_file", name, f"it is not JSON: {str(error)[:200]}"))
             continue
         categories = _read_categories(content, name, faults)
         for number, label in categories.items():
             if classes.setdefault(number, label) != label:
                 what = f"category {assemble.quoted(number)} is '{label}' here and '{classes[number]}' in another file"
-                faults.append(Fault("bad_annotation", name, what))
+                faults.append(Fault("conflicting_names", name, what))
         entries += _read_annotations(content, name, listing, categories, faults)
     ordered = [classes[number] for number in sorted(classes, key=lambda number: (isinstance(number, str), number))]
     return assemble.merge_annotations("coco", dict.fromkeys(ordered), entries, faults)
@@ -141,7 +144,7 @@ def _read_annotations(
             faults.append(Fault("unknown_class", where, f"category {assemble.quoted(annotation.category_id)} is not declared"))
         boxes_of[annotation.image_id].append(box)
         names_of[annotation.image_id].append(categories.get(annotation.category_id, ""))
-    split = split_of_name(name.rpartition("/")[2]) or split_of_folders(name)
+    split = split_of_name(name.rpartition("/")[2]) or listing.split_of(name)
     return [
         Annotation(
             file=file,
@@ -149,7 +152,7 @@ def _read_annotations(
             names=tuple(names_of[number]),
             width=assemble.parse_side(image.width),
             height=assemble.parse_side(image.height),
-            split=split or split_of_folders(file),
+            split=split or listing.split_of(file),
             where=where,
         )
         for number, (file, image, where) in images.items()

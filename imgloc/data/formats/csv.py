@@ -5,10 +5,12 @@
 - `ImageID,LabelName,XMin,XMax,YMin,YMax` of Open Images, in [0, 1];
 - without a header: `image,x1,y1,x2,y2,class`, optionally followed by `image_width,image_height` (SKU-110K).
 
+If no column has a name for the class, the only column whose name ends in type, class, label or category is the class (cell_type).
+Columns are separated by commas, semicolons or tabs; with semicolons, numbers may have decimal commas. A first line `sep=;` is read.
 A line whose columns for the box are all empty is an image without objects. Pixel numbers are edges unless `convention` names
 another meaning. The split of an image is given by a column `split`, by the table's name (train_labels.csv) or, if neither gives
 any, by the image's folder (train/a.jpg). A table that repeats the tables of splits (all_labels.csv) adds nothing. Images of one
-value in the column `group` stay in one split.
+value in the column `group` stay in one split. Boxes of groups of objects (Open Images' IsGroupOf) are left out, as COCO's crowds are.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import dataclasses
 import functools
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +28,8 @@ from typing import NamedTuple
 from imgloc import files
 from imgloc.data.annotated import assemble
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
-from imgloc.data.annotated.listing import IMAGE_SUFFIXES, SPLIT_NAMES, Listing, list_folder, parent_folders, split_of_folders, split_of_name
+from imgloc.data.annotated.listing import IMAGE_SUFFIXES, Listing, list_folder, parent_folders
+from imgloc.data.annotated.splits import SPLIT_NAMES, split_of_name
 
 COLUMNS = {
     "file": ("filename", "imagename", "imageid", "imagepath", "filepath", "image", "file", "path", "img", "imgname"),
@@ -35,11 +38,15 @@ COLUMNS = {
     "x1": ("xmax", "right", "x2", "x1"), "y1": ("ymax", "bottom", "y2", "y1"),
     "width": ("width", "imagewidth", "imgwidth"), "height": ("height", "imageheight", "imgheight"),
     "split": ("split", "set", "subset", "usage"), "group": ("group", "groupid", "clip", "video", "sequence"),
+    "crowd": ("isgroupof", "iscrowd"),
 }  # fmt: skip
 HEADERLESS = ("file", "x0", "y0", "x1", "y1", "class", "width", "height")
 CORNERS = ("x0", "y0", "x1", "y1")
 HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax", "split", "group")
 DEFAULT_CLASS = "object"  # for tables without a column for the class
+CLASS_ENDINGS = ("type", "class", "label", "category")  # of the name of a column that may be the class
+DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
+SEPARATOR_LINE = re.compile(r"sep=([,;\t])[ \t]*\r?\n", re.IGNORECASE)  # which Excel writes and reads
 
 
 @dataclass
@@ -57,6 +64,7 @@ class _Dialect(NamedTuple):
     separator: str
     columns: Mapping[str, int]  # the index of each known column
     has_header: bool
+    unused: Mapping[str, int] = {}  # other columns
 
 
 def recognise(folder: Path | Listing) -> bool:
@@ -68,7 +76,7 @@ def recognise(folder: Path | Listing) -> bool:
 def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
     """Reads all tables with known columns; boxes are in pixels with continuous edges, or in [0, 1] for Open Images.
 
-    `convention` is the meaning of pixel numbers: inclusive_from_1, inclusive_from_0 or edges (also ""). Classes are in
+    `convention` is the meaning of pixel numbers: inclusive_from_1, inclusive_from_0, edges_from_1 or edges (also ""). Classes are in
     alphabetical order. Raises UserError if the folder does not exist, and for an unknown convention.
     """
     assemble.from_convention(assemble.box_array([]), convention or "edges")
@@ -82,16 +90,18 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
             continue
         entries += _read_table(assemble.read_text(name, listing, faults), name, listing, convention or "edges", faults)
     if not any(entry.split for entry in entries):
-        entries = [dataclasses.replace(entry, split=split_of_folders(entry.file)) for entry in entries]
+        entries = [dataclasses.replace(entry, split=listing.split_of(entry.file)) for entry in entries]
     classes = sorted({label for entry in entries for label in entry.names})
     return assemble.merge_annotations("csv", classes, entries, faults)
 
 
 def _detect_dialect(head: str) -> _Dialect | None:
     """Returns the layout of a table by its first line; None if its columns are unknown."""
-    first = head.lstrip("\ufeff").split("\n", maxsplit=1)[0].strip("\r")
-    separator = max(",;\t", key=first.count)
-    cells = [re.sub("[^a-z0-9]", "", cell.lower()) for cell in first.split(separator)]
+    declared = SEPARATOR_LINE.match(head)
+    first = head[declared.end() if declared else 0 :].split("\n", maxsplit=1)[0].strip("\r")
+    separator = declared[1] if declared else max(",;\t", key=first.count)
+    raw = [cell.strip().strip('"') for cell in first.split(separator)]
+    cells = [re.sub("[^a-z0-9]", "", cell.lower()) for cell in raw]
     columns: dict[str, int] = {}
     for column, names in COLUMNS.items():
         for name in names:
@@ -99,8 +109,10 @@ def _detect_dialect(head: str) -> _Dialect | None:
                 columns[column] = cells.index(name)
                 break
     if {"file", *CORNERS} <= set(columns):
-        return _Dialect(separator, columns, has_header=True)
-    raw = [cell.strip().strip('"') for cell in first.split(separator)]
+        likely = [i for i, cell in enumerate(cells) if cell.endswith(CLASS_ENDINGS) and i not in columns.values()]
+        if "class" not in columns and len(likely) == 1:
+            columns["class"] = likely[0]
+        return _Dialect(separator, columns, True, {name: i for i, name in enumerate(raw) if name and i not in columns.values()})
     if len(raw) >= 6 and raw[0].lower().endswith(IMAGE_SUFFIXES) and all(re.fullmatch(r"-?[0-9.]*", cell) for cell in raw[1:5]):
         return _Dialect(separator, {column: index for index, column in enumerate(HEADERLESS[: len(raw)])}, has_header=False)
     return None
@@ -126,17 +138,27 @@ def _read_table(text: str, name: str, listing: Listing, convention: str, faults:
     dialect = _detect_dialect(text)
     if dialect is None:
         return []
+    text = SEPARATOR_LINE.sub("\n", text, count=1) if SEPARATOR_LINE.match(text) else text
     folders = [f"{parent}/{images}".strip("/") for parent in parent_folders(name) for images in ("", "images")]
     split = split_of_name(name.rpartition("/")[2])
-    is_open_images = re.match(r"(?=[^\n]*\bimageid\b)[^\n]*\blabelname\b", text.lstrip("\ufeff")[:4096].lower()) is not None
+    is_open_images = re.match(r"(?=[^\n]*\bimageid\b)[^\n]*\blabelname\b", text.lstrip("\ufeff\r\n")[:4096].lower()) is not None
     relative = dialect.has_header and is_open_images
     images: dict[str, _Image] = {}
+    groups: list[str] = []
+    unused: dict[str, None] = {}  # columns with text
+    unknown_splits: dict[str, list[str]] = {}
+    header = dialect.has_header
     find_image = functools.cache(lambda file: listing.find_image(file, folders))
     for line, cells in _rows(text, dialect.separator, name, faults):
-        if dialect.has_header and line == 1:
+        if header:
+            header = False
             continue
         where = f"{name}:{line}"
         row = {column: cells[index].strip() if index < len(cells) else "" for column, index in dialect.columns.items()}
+        if "class" not in dialect.columns:
+            unused |= dict.fromkeys(column for column, i in dialect.unused.items() if re.search("[^\\W\\d_]", "".join(cells[i : i + 1])))
+        if dialect.separator == ";":
+            row |= {key: row[key].replace(",", ".") for key in (*CORNERS, "width", "height") if DECIMAL_COMMA.fullmatch(row.get(key, ""))}
         file = find_image(row["file"])
         if file is None:
             empty = Fault("bad_annotation", where, "the name of the image is empty")
@@ -148,12 +170,18 @@ def _read_table(text: str, name: str, listing: Listing, convention: str, faults:
             faults.append(Fault("bad_annotation", where, str(error)))
             continue
         if file not in images:
-            split_of_row = SPLIT_NAMES.get(row.get("split", "").lower(), split)
+            value = row.get("split", "")
+            split_of_row = SPLIT_NAMES.get(value.lower(), "" if value else split)
+            if value and not split_of_row:
+                unknown_splits.setdefault(value, []).append(where)
             size = assemble.parse_side(row.get("width")), assemble.parse_side(row.get("height"))
             images[file] = _Image(where, split_of_row, *size, group=row.get("group", ""))
-        if box:
+        if box and row.get("crowd", "").lower() in ("1", "true"):
+            groups.append(where)
+        elif box:
             images[file].boxes.append(box)
             images[file].names.append(label)
+    faults += _table_faults(name, unused, groups, unknown_splits)
     annotations = []
     for file, image in images.items():
         boxes_nx4 = assemble.box_array(image.boxes)
@@ -164,6 +192,17 @@ def _read_table(text: str, name: str, listing: Listing, convention: str, faults:
             )
         )  # fmt: skip
     return annotations
+
+
+def _table_faults(name: str, unused: Iterable[str], groups: list[str], unknown_splits: Mapping[str, list[str]]) -> Iterator[Fault]:
+    """Yields the faults of a whole table: columns that may be the class, boxes of groups, and unknown names of splits."""
+    if names := ", ".join(map(assemble.quoted, unused)):
+        yield Fault("unused_column", name, f"no column is named after a class (such as `class`); not used are {names}")
+    if groups:
+        yield Fault("group_box", groups[0], f"{len(groups):,} boxes are of groups of objects")
+    for value, places in unknown_splits.items():
+        what = f"split {assemble.quoted(value)} of {len(places):,} images is unknown; possible: {', '.join(SPLIT_NAMES)}"
+        yield Fault("unknown_split", places[0], what)
 
 
 def _box(row: Mapping[str, str]) -> tuple[list[float], str]:

@@ -3,27 +3,33 @@ http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf).
 
 The files may be in any folders: VOC's own Annotations/, JPEGImages/ and ImageSets/Main/{train,val,test}.txt, several years side
 by side, or the layouts of annotation tools: annotations/ and images/, or all files together, with folders train/, valid/, test/.
+The image of a.xml is a.jpg, or that of <filename> if there is no image of the file's own name (as LabelImg and torchvision do).
 
-VOC counts pixels from 1 and includes the last one. LabelImg and most later tools write continuous edges to the same fields. By
-default a file has VOC's convention if its <source> names Pascal VOC, and edges otherwise.
+VOC counts pixels from 1 and includes the last one (inclusive_from_1). LabelImg and most later tools write continuous edges to the
+same fields (edges), and Roboflow edges that are counted from 1 (edges_from_1). By default the <source> of a file decides.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imgloc import files
-from imgloc.data.annotated import assemble
+from imgloc.data.annotated import assemble, foreign
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
-from imgloc.data.annotated.listing import SPLIT_NAMES, Listing, list_folder, split_of_folders
+from imgloc.data.annotated.image_lists import ORDER, splits_of_lists
+from imgloc.data.annotated.listing import IMAGE_SUFFIXES, Listing, list_folder
+from imgloc.data.annotated.splits import SPLIT_NAMES
 
 MAX_BYTES = 2**24  # of a file, enough for 100,000 boxes
 MAX_DEPTH = 64  # of nested elements
+_FLAG = re.compile(r"\s+-?[01]$")  # of a class, behind the name of an image
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 IMAGE_FOLDERS: tuple[list[str], ...] = (["images"], ["JPEGImages"], ["img"], ["imgs"], [])
 ANNOTATION_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
@@ -38,24 +44,30 @@ def recognise(folder: Path | Listing) -> bool:
 def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
     """Reads all XML files of a folder; boxes are in pixels with continuous edges, classes in alphabetical order.
 
-    `convention` is the meaning of the numbers: inclusive_from_1, inclusive_from_0, edges, or "" (see above). Images that no list
-    of ImageSets contains have no split. Raises UserError if the folder does not exist, and for an unknown convention.
+    `convention` is the meaning of the numbers: inclusive_from_1, inclusive_from_0, edges_from_1, edges, or "" (see above). Images
+    that no list of ImageSets contains have no split. Raises UserError if the folder does not exist, and for an unknown convention.
     """
     if convention:
         assemble.from_convention(assemble.box_array([]), convention)
     listing = list_folder(folder)
     faults = list(listing.faults)
-    splits = _read_image_sets(listing, faults)
+    names = listing.with_suffix(".xml")
+    splits = _read_image_sets(listing, {_image_set_key(name) for name in names}, faults)
+    lists = {} if splits else splits_of_lists(listing, faults)
     entries = []
-    for name in listing.with_suffix(".xml"):
+    for name in names:
         try:
-            root = _parse(listing.read_text(name, MAX_BYTES))
+            root = _parse(assemble.load_text(name, listing, faults, MAX_BYTES))
         except ValueError as error:
             faults.append(Fault("bad_annotation", name, str(error)))
             continue
-        entry = _annotation(root, name, listing, convention, splits, faults) if root.tag == "annotation" else None
+        if root.tag != "annotation":
+            faults += foreign.describe_xml(root, name)
+            continue
+        entry = _annotation(root, name, listing, convention, faults)
         if entry is not None:
-            entries.append(entry)
+            split = splits.get(_image_set_key(name)) or lists.get(entry.file) or listing.split_of(name) or listing.split_of(entry.file)
+            entries.append(dataclasses.replace(entry, split=split))
     classes = sorted({label for entry in entries for label in entry.names if label})
     return assemble.merge_annotations("voc", classes, entries, faults)
 
@@ -83,21 +95,21 @@ def _parse(text: str) -> ET.Element:
     return root
 
 
-def _annotation(
-    root: ET.Element, name: str, listing: Listing, convention: str, splits: Mapping[tuple[str, str], str], faults: list[Fault]
-) -> Annotation | None:
-    """Returns the annotation of one file; None if the name of its image leads outside the folder."""
+def _annotation(root: ET.Element, name: str, listing: Listing, convention: str, faults: list[Fault]) -> Annotation | None:
+    """Returns the annotation of one file, without a split; None if the name of its image leads outside the folder."""
     folder, _, base = name.rpartition("/")
     stem = base.rpartition(".")[0]
     folders = _image_folders(folder)
     filename = _text(root, "filename") or stem
-    file = listing.find_image(filename, folders)
+    named, file = listing.find_image(filename, folders), listing.find_image(stem, folders)
+    if file not in listing.files:
+        file = named
+    elif named in listing.files and named != file:
+        what = f"<filename> is {assemble.quoted(filename)}, another image than {assemble.quoted(file)}"
+        faults.append(Fault("other_filename", name, what))
     if file is None:
         faults.append(assemble.outside_fault(name, filename))
         return None
-    if file not in listing.files:  # the image may have been renamed together with its annotation
-        renamed = listing.find_image(stem, folders)
-        file = renamed if renamed in listing.files and renamed is not None else file
     boxes, names = [], []
     for number, element in enumerate(root.findall("object"), start=1):
         try:
@@ -106,15 +118,13 @@ def _annotation(
             names.append(label)
         except ValueError as error:
             faults.append(Fault("bad_annotation", name, f"object {number}: {error}"))
-    convention = convention or ("inclusive_from_1" if _is_original_voc(root) else "edges")
-    dataset, image = _image_set_key(name)
+    convention = convention or _convention(root)
     return Annotation(
         file=file,
         boxes_nx4=assemble.from_convention(assemble.box_array(boxes), convention),
         names=tuple(names),
         width=assemble.parse_side(_text(root, "size/width")),
         height=assemble.parse_side(_text(root, "size/height")),
-        split=splits.get((dataset, image)) or splits.get((dataset, stem)) or split_of_folders(name) or split_of_folders(file),
         where=name,
     )
 
@@ -130,9 +140,12 @@ def _text(element: ET.Element, path: str) -> str:
     return (element.findtext(path) or "").strip()
 
 
-def _is_original_voc(root: ET.Element) -> bool:
+def _convention(root: ET.Element) -> str:
+    """Returns the meaning of the numbers by the <source> of a file."""
     source = f"{_text(root, 'source/annotation')} {_text(root, 'source/database')}".lower()
-    return "pascal voc" in source or "the voc20" in source
+    if "roboflow" in source:
+        return "edges_from_1"
+    return "inclusive_from_1" if "pascal voc" in source or "the voc20" in source else "edges"
 
 
 def _image_folders(folder: str) -> list[str]:
@@ -155,27 +168,49 @@ def _image_set_key(name: str) -> tuple[str, str]:
     return "", name.rpartition(".")[0]
 
 
-def _read_image_sets(listing: Listing, faults: list[Fault]) -> dict[tuple[str, str], str]:
-    """Returns the split of each image that a list in ImageSets contains, by the keys of `_image_set_key`."""
+def _read_image_sets(listing: Listing, annotated: Collection[tuple[str, str]], faults: list[Fault]) -> dict[tuple[str, str], str]:
+    """Returns the split of each annotation that a list in ImageSets contains; keys are those of `_image_set_key`.
+
+    A line is the name of an annotation, with or without the suffix of its image; after a space, lists of classes have a flag.
+    """
+    stems = {(dataset, image.rpartition("/")[2]): (dataset, image) for dataset, image in annotated}
     splits: dict[tuple[str, str], str] = {}
     lists = [name for name in listing.with_suffix(".txt") if "ImageSets" in name.split("/")[:-1]]
     main = [name for name in lists if "Main" in name.split("/")] or lists
-    for name in sorted(main, key=lambda name: name.endswith("/trainval.txt")):  # last, for images in neither train nor val
+
+    def order(name: str) -> tuple[bool, int]:
+        """First lists of what is scored, which is not trained on; last trainval, for images in neither train nor val."""
+        return name.endswith("/trainval.txt"), ORDER.index(SPLIT_NAMES.get(name.rpartition("/")[2].removesuffix(".txt").lower(), "train"))
+
+    for name in sorted(main, key=order):
         stem = name.rpartition("/")[2].removesuffix(".txt")
         split = "train" if stem == "trainval" else SPLIT_NAMES.get(stem.lower(), "")
         if not split:
             continue  # the list of a class
-        for line in assemble.read_text(name, listing, faults).splitlines():
-            image = line.split()[0] if line.strip() else ""
-            first = splits.setdefault((_image_set_key(name)[0], image), split)
-            if image and first != split and stem != "trainval":
-                what = f"{assemble.quoted(image)} is in {first} and in {split}; it is used for {first}"
+        dataset, unmatched = _image_set_key(name)[0], []
+        for line in filter(None, map(str.strip, assemble.read_text(name, listing, faults).splitlines())):
+            words = [line, _FLAG.sub("", line)]
+            keys = [(dataset, word) for word in words] + [(dataset, _without_image_suffix(word)) for word in words]
+            key = next((key for key in keys if key in annotated), None) or next((stems[key] for key in keys if key in stems), None)
+            if key is None:
+                unmatched.append(line)
+                continue
+            first = splits.setdefault(key, split)
+            if first != split and stem != "trainval":
+                what = f"{assemble.quoted(key[1])} is in {first} and in {split}; it is used for {first}"
                 faults.append(Fault("duplicate_image", name, what))
+        if unmatched:
+            what = f"{len(unmatched):,} of its lines name no annotation, such as {assemble.quoted(unmatched[0])}"
+            faults.append(Fault("unmatched_list", name, what))
     return splits
 
 
+def _without_image_suffix(name: str) -> str:
+    return next((name[: -len(suffix)] for suffix in IMAGE_SUFFIXES if name.lower().endswith(suffix)), name)
+
+
 def write(annotated: AnnotatedFolder, folder: Path, *, convention: str = "edges") -> None:
-    """Writes Annotations/, and ImageSets/Main/ for images with a split. Images are not copied; they belong into JPEGImages/.
+    """Writes Annotations/, and ImageSets/Main/ for images with a split. Images are not copied; they belong in JPEGImages/.
 
     Numbers are rounded to whole pixels of `convention`; with VOC's own (inclusive_from_1) the <source> of each file names Pascal
     VOC. The annotation of a/b.jpg is Annotations/a/b.xml. Raises UserError for boxes in [0, 1] if the image's size is unknown,

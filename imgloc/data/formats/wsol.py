@@ -12,7 +12,8 @@ from pathlib import Path
 
 from imgloc.data.annotated import assemble
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
-from imgloc.data.annotated.listing import Listing, list_folder, parent_folders, split_of_name
+from imgloc.data.annotated.listing import Listing, list_folder, parent_folders
+from imgloc.data.annotated.splits import split_of_name
 
 IDS, LABELS, SIZES, BOXES = "image_ids.txt", "class_labels.txt", "image_sizes.txt", "localization.txt"
 
@@ -25,8 +26,8 @@ def recognise(folder: Path | Listing) -> bool:
 def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
     """Reads all splits of a folder; boxes are in pixels with continuous edges. The name of a class is its number.
 
-    `convention` is the meaning of pixel numbers: inclusive_from_1, inclusive_from_0 or edges (also "", as the benchmark scales
-    them). Raises UserError if the folder does not exist, and for an unknown convention.
+    `convention` is the meaning of pixel numbers: inclusive_from_1, inclusive_from_0, edges_from_1 or edges (also "", as the benchmark
+    scales them). Raises UserError if the folder does not exist, and for an unknown convention.
     """
     assemble.from_convention(assemble.box_array([]), convention or "edges")
     listing = list_folder(folder)

@@ -1,16 +1,19 @@
 """YOLO: one text file for each image, one line for each object: class number, center x, center y, width, height, in [0, 1].
 
-(https://docs.ultralytics.com/datasets/detect). The text of images/a/b.jpg is labels/a/b.txt, or b.txt beside the image. A .yaml
-file contains the class names and the images of train, val and test (folders, or text files that list images). Without one, the
-class names are read from classes.txt, and folders train/, val/, test/ give the splits. A line with more numbers is a polygon, of
-which the bounding box is used.
+(https://docs.ultralytics.com/datasets/detect). The text of images/a/b.jpg is labels/a/b.txt, or b.txt beside the image. Class names
+and splits are read from a .yaml file, or from darknet's *.data file with its lists; else class names from classes.txt (LabelImg) or
+*.names, and splits from lists of images (train.txt) or folders named after splits. See `imgloc.data.annotated.yolo_names`.
+
+A line with more numbers is a polygon, of which the bounding box is used: x, y of each corner, as segmentation and oriented boxes (4
+corners) have them; or a box with keypoints (pose), if `kpt_shape` in the .yaml file or the numbers themselves say so.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -18,12 +21,21 @@ import yaml
 from imgloc import boxes, files
 from imgloc.data.annotated import assemble
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
-from imgloc.data.annotated.listing import Listing, list_folder, parent_folders, safe_path, split_of_folders
+from imgloc.data.annotated.listing import Listing, list_folder
+from imgloc.data.annotated.yolo_names import read_declared
+from imgloc.types import FloatArray
 
-MAX_YAML_BYTES = 2**18  # PyYAML parses about that much in a second
 MAX_LABEL_BYTES = 2**24  # of one image's text
-SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+MIN_POSES = 10  # lines of keypoints without visibility: a few polygons may look like them
 LINE = re.compile(r"\s*[0-9]+([ \t]+-?[0-9.]+([eE][-+]?[0-9]+)?){4,}\s*(\n|$)")
+
+
+class Line(NamedTuple):
+    """A line of a text file."""
+
+    where: str  # file and line
+    label: int
+    values: FloatArray  # (v,): all numbers after the class
 
 
 def recognise(folder: Path | Listing) -> bool:
@@ -42,29 +54,51 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
     assemble.require_edges(convention)
     listing = list_folder(folder)
     faults = list(listing.faults)
-    names, splits = _read_yaml_files(listing, faults)
-    if not names:
-        names = _read_name_list(listing)
     images = {_text_of_image(image): image for image in reversed(listing.images)}
     for text in listing.with_suffix(".txt"):
         if "labels" in text.split("/")[:-1] and text not in images and not text.endswith("classes.txt"):
             images[text] = _image_of_text(text)
-    objects = []
-    for text in sorted(name for name in images if name in listing.files):
+    texts = sorted(name for name in images if name in listing.files)
+    declared = read_declared(listing, texts, faults)
+    lines_of: dict[str, list[Line]] = {}
+    for text in texts:
         try:
-            objects.append((images[text], text, *_parse_objects(listing.read_text(text, MAX_LABEL_BYTES), text, faults)))
+            lines_of[text] = _parse_lines(assemble.load_text(text, listing, faults, MAX_LABEL_BYTES), text, faults)
         except ValueError as error:
             faults.append(Fault("bad_annotation", text, str(error)))
-    if not names:
-        names = {number: str(number) for number in sorted({number for *_, numbers in objects for number in numbers})}
+    every = [line for lines in lines_of.values() for line in lines]
+    keypoint_numbers = _keypoint_numbers(every, declared.keypoints)
+    if keypoint_numbers:
+        faults.append(Fault("keypoints", next(line.where for line in every if len(line.values) > 5), "the lines are boxes with keypoints"))
+    names = declared.names or {number: str(number) for number in sorted({line.label for line in every})}
+    faults += _number_faults(lines_of, names)
     entries = []
-    for image, text, rows, numbers in objects:
-        unnamed = sorted(set(numbers) - set(names))
-        faults += [Fault("unknown_class", text, f"class {number} has no name; {len(names)} classes have one") for number in unnamed]
-        classes = tuple(names.get(number, "") for number in numbers)
-        split = splits.get(image) or split_of_folders(image)
-        entries.append(Annotation(image, assemble.box_array(rows), classes, relative=True, split=split, where=text))
+    for text, lines in lines_of.items():
+        rows, classes = [], []
+        for line in lines:
+            try:
+                rows.append(_parse_box(line.values, keypoint_numbers))
+                classes.append(names.get(line.label, ""))
+            except ValueError as error:
+                faults.append(Fault("bad_annotation", line.where, str(error)))
+        image = images[text]
+        split = declared.splits.get(image) or listing.split_of(image)
+        entries.append(Annotation(image, assemble.box_array(rows), tuple(classes), relative=True, split=split, where=text))
     return assemble.merge_annotations("yolo", dict.fromkeys(names[number] for number in sorted(names)), entries, faults)
+
+
+def _number_faults(lines_of: Mapping[str, Sequence[Line]], names: Mapping[int, str]) -> list[Fault]:
+    """Returns a fault for each text with class numbers that have no name; the first one says so if numbers seem to start at 1."""
+    used = {line.label for lines in lines_of.values() for line in lines}
+    if len(names) in used and 0 not in used and used <= set(range(1, len(names) + 1)) and set(names) == set(range(len(names))):
+        first = next(line.where for lines in lines_of.values() for line in lines if line.label == len(names))
+        what = f"class numbers are 1 to {len(names)} for {len(names)} names, which are counted from 0; the numbers seem to start at 1"
+        return [Fault("one_based_class", first, what)]
+    return [
+        Fault("unknown_class", text, f"class {number} has no name; {len(names)} classes have one")
+        for text, lines in lines_of.items()
+        for number in sorted({line.label for line in lines} - set(names))
+    ]
 
 
 def _text_of_image(image: str) -> str:
@@ -86,130 +120,57 @@ def _replace_folder(path: str, old: str, new: str) -> str:
     return path
 
 
-def _parse_objects(text: str, name: str, faults: list[Fault]) -> tuple[list[list[float]], list[int]]:
-    """Returns the boxes xyxy and the class numbers of one text."""
-    rows, numbers = [], []
-    for line, words in enumerate(map(str.split, text.splitlines()), start=1):
+def _parse_lines(text: str, name: str, faults: list[Fault]) -> list[Line]:
+    """Returns the class number and the other numbers of each line of a text."""
+    lines = []
+    for number, words in enumerate(map(str.split, text.splitlines()), start=1):
         if not words:
             continue
         try:
-            number = assemble.parse_number(words[0])
-            if number != int(number) or number < 0:
+            label = assemble.parse_number(words[0])
+            if label != int(label) or label < 0:
                 raise ValueError(f"{assemble.quoted(words[0])} is not a class number")
             values = np.array([assemble.parse_number(word) for word in words[1:]])
-            if len(values) in (4, 5):  # the fifth is a confidence
-                box = boxes.from_yolo_cxcywh(values[:4]).tolist()
-            elif len(values) >= 6 and len(values) % 2 == 0:
-                box = [*values.reshape(-1, 2).min(axis=0).tolist(), *values.reshape(-1, 2).max(axis=0).tolist()]
-            else:
+            if len(values) < 4:
                 raise ValueError(f"the line has {len(words)} numbers; a box has 5")
+            lines.append(Line(f"{name}:{number}", int(label), values))
         except ValueError as error:
-            faults.append(Fault("bad_annotation", f"{name}:{line}", str(error)))
-            continue
-        rows.append(box)
-        numbers.append(int(number))
-    return rows, numbers
+            faults.append(Fault("bad_annotation", f"{name}:{number}", str(error)))
+    return lines
 
 
-def _read_yaml_files(listing: Listing, faults: list[Fault]) -> tuple[dict[int, str], dict[str, str]]:
-    """Returns class names by number and splits by image, from the outermost yaml file that has class names."""
-    names: dict[int, str] = {}
-    splits: dict[str, str] = {}
-    first = ""
-    for file in sorted(listing.with_suffix(".yaml", ".yml"), key=lambda file: (file.count("/"), file)):
-        try:
-            content = _parse_yaml(listing.read_text(file, MAX_YAML_BYTES))
-            names_of_file = _class_names(content)
-        except ValueError as error:
-            faults.append(Fault("bad_annotation", file, str(error)))
-            continue
-        if names_of_file and not names:
-            names, splits, first = names_of_file, _read_splits(content, file, listing, faults), file
-        elif names_of_file and names_of_file != names:
-            faults.append(Fault("bad_annotation", file, f"its class names differ from those of {first}, which are used"))
-    return names, splits
+def _keypoint_numbers(lines: Sequence[Line], shape: tuple[int, int] | None) -> int:
+    """Returns how many numbers of keypoints follow a box, by the declared `shape` of keypoints or by the numbers; 0 for polygons."""
+    long = [line.values for line in lines if len(line.values) > 5]
+    lengths = {len(values) for values in long}
+    if shape is not None and long:
+        return shape[0] * shape[1]
+    if len(lengths) != 1:
+        return 0
+    rest, values = lengths.pop() - 4, np.stack(long)
+    # Without visibility, two points beside a box are not told from the four corners of an oriented box: these are read.
+    layouts = ((3, 1),) if rest == 4 else ((3, 1), (2, MIN_POSES))
+    return rest if any(rest % d == 0 and len(long) >= least and _are_keypoints(values, d) for d, least in layouts) else 0
 
 
-def _parse_yaml(text: str) -> Mapping[str, object]:
-    """Returns the mapping of a yaml file, with all scalars as text (a class may be called `no`). Raises ValueError otherwise."""
-    try:
-        # BaseLoader makes nothing but text, lists and dicts, and merges nothing.
-        content = yaml.load(text, Loader=yaml.BaseLoader)
-    except Exception as error:  # PyYAML also raises errors of other types for damaged files
-        raise ValueError(f"it is not YAML: {type(error).__name__}") from error
-    if not isinstance(content, dict):
-        raise ValueError("it is not a mapping of keys to values")
-    return content
+def _are_keypoints(values_nxv: FloatArray, dimensions: int) -> bool:
+    """Returns whether all points after a box are inside it or absent (0, 0), and whether their third number is a visibility."""
+    box_nx4, points_nxpxd = boxes.from_yolo_cxcywh(values_nxv[:, :4]), values_nxv[:, 4:].reshape(len(values_nxv), -1, dimensions)
+    near = 0.1 * values_nxv[:, None, 2:4] + 1e-3  # annotators place some points beside the box
+    inside = (points_nxpxd[..., :2] >= box_nx4[:, None, :2] - near) & (points_nxpxd[..., :2] <= box_nx4[:, None, 2:] + near)
+    fits = (inside | (points_nxpxd[..., :2] == 0)).all() and (values_nxv[:, 2:4] > 0).all()
+    return bool(fits and (dimensions == 2 or np.isin(points_nxpxd[..., 2], (0, 1, 2)).all()))
 
 
-def _class_names(content: Mapping[str, object]) -> dict[int, str]:
-    """Returns class names by number, from a list or from a mapping of numbers. Raises ValueError for other values of `names`."""
-    value = content.get("names", [])
-    pairs = list(enumerate(value)) if isinstance(value, list) else list(value.items()) if isinstance(value, dict) else None
-    if pairs is None or not all(re.fullmatch("[0-9]{1,6}", str(number)) for number, _ in pairs):
-        raise ValueError("`names` is neither a list of names nor a mapping of numbers to names")
-    return {int(number): assemble.parse_class_name(name) for number, name in pairs}
-
-
-def _read_splits(content: Mapping[str, object], name: str, listing: Listing, faults: list[Fault]) -> dict[str, str]:
-    """Returns the split of each image that the paths in a yaml file lead to."""
-    root = content.get("path")
-    root = safe_path(root) if isinstance(root, str) else None
-    parents = list(parent_folders(name))
-    bases = [f"{parent}/{root}".strip("/") for parent in parents if root] + parents
-    splits: dict[str, str] = {}
-    for key in ("test", "val", "valid", "validation", "train"):  # an image that is scored is not trained on
-        value = content.get(key, [])
-        seen = set()
-        for entry in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
-            if entry == "":
-                continue
-            # Roboflow writes ../train for a folder beside the yaml file.
-            path = "" if entry in (".", "./") else safe_path(re.sub(r"^(\.\./)+", "", entry)) if isinstance(entry, str) else None
-            if path in seen:
-                continue
-            if path is None:
-                faults.append(Fault("outside_folder", name, f"{key}: {assemble.quoted(entry)} is not a path inside the data's folder"))
-                continue
-            seen.add(path)
-            for image in _images_at([f"{base}/{path}".strip("/") for base in bases], listing, faults):
-                if splits.setdefault(image, SPLITS[key]) != SPLITS[key]:
-                    what = f"{assemble.quoted(image)} is in {splits[image]} and in {SPLITS[key]}; it is used for {splits[image]}"
-                    faults.append(Fault("duplicate_image", name, what))
-    return splits
-
-
-def _images_at(candidates: Sequence[str], listing: Listing, faults: list[Fault]) -> Iterator[str]:
-    """Yields the images of the first candidate that is a folder with images, or a text file that lists images."""
-    for path in candidates:
-        if path in listing.files:
-            yield from _listed_images(path, listing, faults)
-            return
-        images = listing.images_below(path)
-        if images:
-            yield from images
-            return
-
-
-def _listed_images(path: str, listing: Listing, faults: list[Fault]) -> Iterator[str]:
-    lines = assemble.read_text(path, listing, faults).splitlines()
-    for number, line in enumerate(map(str.strip, lines), start=1):
-        image = listing.find_image(line, parent_folders(path)) if line else ""
-        if image is None:
-            faults.append(assemble.outside_fault(f"{path}:{number}", line))
-        elif image:
-            yield image
-
-
-def _read_name_list(listing: Listing) -> dict[int, str]:
-    """Returns class names by number from classes.txt (LabelImg) or a file *.names (darknet)."""
-    for file in listing.with_suffix("classes.txt", ".names"):
-        try:
-            lines = [line.strip() for line in listing.read_text(file, MAX_YAML_BYTES).splitlines()]
-        except ValueError:
-            continue
-        return {number: line for number, line in enumerate(lines) if line.isprintable() and line}
-    return {}
+def _parse_box(values: FloatArray, keypoint_numbers: int) -> list[float]:
+    """Returns the box xyxy of a line. Raises ValueError for a number of values that is neither a box nor a polygon."""
+    if len(values) in (4, 5) or len(values) == 4 + keypoint_numbers:  # the fifth is a confidence
+        return list(boxes.from_yolo_cxcywh(values[:4]).tolist())
+    if len(values) % 2 or keypoint_numbers:
+        keypoints = f", one with keypoints {5 + keypoint_numbers}" if keypoint_numbers else ""
+        raise ValueError(f"the line has {len(values) + 1} numbers; a box has 5{keypoints}")
+    corners = values.reshape(-1, 2)
+    return [*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()]
 
 
 def write(annotated: AnnotatedFolder, folder: Path) -> None:

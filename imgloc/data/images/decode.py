@@ -20,10 +20,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
-from imgloc.data.images import jpeg
+from imgloc.data.images import jpeg, netpbm
 from imgloc.errors import UserError, one_line
 from imgloc.types import FloatArray, Uint8Array
 
+MAX_BYTES = 2**28  # of an image file
 MAX_PIXELS = 2**25  # larger pictures are reduced by an integer factor
 MAX_DECODE_BYTES = 768 * 2**20  # with a model loaded, a process then stays below 2 GiB
 MAX_SIDE = 2**17  # pixels
@@ -83,8 +84,11 @@ def read_picture(path: Path, *, channels: int = 3) -> Picture:
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else ""
             raise UserError(f"cannot read {path}: it {what}" if what else f"no such image file: {path}")
-        if path.stat().st_size == 0:
+        size = path.stat().st_size
+        if size == 0:
             raise UserError(f"cannot read {path}: the file is empty (0 bytes)")
+        if size > MAX_BYTES:
+            raise UserError(f"cannot read {path}: it has {size:,} bytes; at most {MAX_BYTES:,} are read")
         # Pillow gets a file, not a path: it would map uncompressed files into memory, and garble TIFFs with an orientation.
         with path.open("rb") as file, _open(file) as image:
             return _decode_with_pillow(image, channels)
@@ -143,6 +147,7 @@ def _one_line_errors(content: bytes) -> Iterator[None]:
 
 def _open(file: io.BytesIO | io.BufferedReader) -> Image.Image:
     with _no_pixel_limit():
+        netpbm.check_header(file)
         return Image.open(file, formats=_formats())
 
 

@@ -7,11 +7,10 @@ import stat
 from pathlib import Path
 
 from imgloc.data.images import decode
-from imgloc.data.images.decode import Picture
+from imgloc.data.images.decode import MAX_BYTES, Picture
 from imgloc.errors import UnreadableImage, UserError
 
 HEADER_BYTES = 2**16  # nearly all headers are shorter
-MAX_BYTES = 2**28  # of an image file
 
 
 def read_file(root: Path | str, name: str, max_bytes: int = MAX_BYTES) -> bytes:

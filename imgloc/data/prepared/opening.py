@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgloc.data.annotated.annotations import Fault
 from imgloc.data.prepared.fields import TABLE, known_fields
-from imgloc.errors import UserError, one_line
+from imgloc.errors import UserError, one_line, printable
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 EVEN = re.compile(r"\s*even_splits\(\s*['\"]?(?P<split>[^,'\"]+)['\"]?\s*,\s*(?:n=)?(?P<count>\d+)\s*\)\[(?P<index>\d+)\]\s*")
 PLUS = re.compile(r"\+(?![^()]*\))")  # outside parentheses
+FEATURE_CLASS = re.compile(r"tensorflow_datasets\.core\.features\.[a-z_]+\.[A-Z][A-Za-z]+")
+MAX_FEATURE_FILES = 1000
 MAX_DIGITS = 4  # of the number of even splits
 
 
@@ -43,6 +47,7 @@ def open_prepared(name: str, folder: str) -> tfds.core.DatasetBuilder:
 
     if not name:
         raise UserError(f"data.options.name is empty; choose a data set of TFDS, such as {', '.join(sorted(TABLE))}")
+    check_feature_classes(name, data_dir(folder) or os.path.expanduser(default_folder()))
     try:
         builder = tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir(folder), file_format="array_record")
     except Exception as error:  # TFDS raises many types
@@ -53,6 +58,36 @@ def open_prepared(name: str, folder: str) -> tfds.core.DatasetBuilder:
     if not builder.info.splits:
         raise UserError(f"{_absent(name, folder)}: the data there has no splits; {how_to_prepare(name, folder)}")
     return builder
+
+
+def check_feature_classes(name: str, folder: str) -> None:
+    """Raises UserError for a prepared data set whose features.json names a class that is not one of TFDS's features.
+
+    TFDS imports the class by its name, and a data set from elsewhere may name any module.
+    """
+    below = Path(folder) / name.rpartition(":")[2].split("/")[0]
+    found = [Path(path) / "features.json" for path, _, names in os.walk(below, followlinks=True) if "features.json" in names]
+    for path in sorted(found[:MAX_FEATURE_FILES]):
+        try:
+            named = list(_class_names(json.loads(path.read_text())))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"cannot read '{path}': {one_line(error)}; prepare the data set again") from error
+        for class_name in named:
+            if not FEATURE_CLASS.fullmatch(class_name):
+                raise UserError(f"'{path}' names the class {printable(class_name)!r}, which is not a feature of TFDS; it is not imported")
+
+
+def _class_names(value: object) -> Iterator[str]:
+    """Yields every class that a value names, also in JSON that it holds as text."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        value = json.loads(value)
+    if isinstance(value, dict):
+        yield from (str(value[key]) for key in ("pythonClassName", "python_class_name", "type") if isinstance(value.get(key), str))
+        for item in value.values():
+            yield from _class_names(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _class_names(item)
 
 
 def _absent(name: str, folder: str) -> str:

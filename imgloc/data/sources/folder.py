@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,12 +24,14 @@ from imgloc.errors import UnreadableImage, UserError, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Truth
 
 SPLITS = ("train", "validation", "test")
+MAX_HEADERS = 2000  # image files whose headers tell what boxes refer to
+MAX_NAMED = 8  # classes in a line
 SEE_CHECK = "; `imgloc data check` reports what is wrong"
 
 
 def source(
     split: str, *, seed: int, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
-    validation: float = 0.1, test: float = 0.2, classes: Sequence[str] = (), channels: int = 3,
+    validation: float = 0.1, test: float = 0.2, classes: Sequence[str] = (), channels: int = 3, follow_links: bool = False,
 ) -> Folder:  # fmt: skip
     """A split (train, validation, test) of a folder's annotated images, the same for every seed.
 
@@ -36,6 +39,7 @@ def source(
     Splits that the files specify are used. If they specify no validation or test split, about these shares of the training images
     (of all images if they specify no split) are taken, by a hash of each image's group, which does not change when images are added.
     If the files specify training images, images without a split are excluded.
+    `follow_links` reads symbolic links that lead outside the folder; run folders of imgloc inside it are not read.
     `classes` selects classes and their order; boxes of other classes and images without a class (no label and no boxes) are excluded.
     Raises UserError if the folder, its format, one of `classes` or an image for the split is missing.
     """
@@ -48,7 +52,7 @@ def source(
     if min(validation, test) < 0 or validation + test >= 1:
         shares = f"got {validation:g} and {test:g}"
         raise UserError(f"data.options.validation and data.options.test must be at least 0 with a sum below 1, {shares}")
-    listing = list_folder(Path(folder))
+    listing = list_folder(Path(folder), follow_links=follow_links)
     annotated = read_folder(listing, format=format, convention=convention)
     return make_split(annotated, listing, split, cut={"validation": validation, "test": test}, classes=classes, channels=channels)
 
@@ -66,7 +70,7 @@ def make_split(
     usable = [entry for entry in annotated.images if entry.file in listing.files and _class_of(entry, numbers) is not None]
     entries = tuple(entry for entry in usable if assigned_split(entry, known_splits, cut) == split)
     if not entries:
-        raise UserError(_no_images(split, str(listing.root), annotated.images, usable, known_splits, cut))
+        raise UserError(_no_images(split, str(listing.root), annotated, usable, known_splits, cut))
     sizes = [listing.files[entry.file][0] for entry in entries]
     fingerprint = _fingerprint(split, chosen, channels, entries, sizes)
     # File names are not unique across folders. The size is a cheap distinction that does not depend on the folder's path.
@@ -76,10 +80,10 @@ def make_split(
 
 def check_data(
     *, thorough: bool, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
-    validation: float = 0.1, test: float = 0.2, **others: object,
+    validation: float = 0.1, test: float = 0.2, follow_links: bool = False, **others: object,
 ) -> Findings:  # fmt: skip
     """The faults of the files that `source` reads with the same options; see `imgloc.data.checks.folder`."""
-    listing = list_folder(Path(folder))
+    listing = list_folder(Path(folder), follow_links=follow_links)
     annotated = read_folder(listing, format=format, convention=convention)
     known_splits, shares = {entry.split for entry in annotated.images}, {"validation": validation, "test": test}
     numbers = {name: number for number, name in enumerate(annotated.classes)}
@@ -88,11 +92,19 @@ def check_data(
     }
     assigned = {file: split for file, split in splits.items() if split}
     findings = check_folder(annotated, listing, assigned, convention=convention, thorough=thorough)
+    findings = replace(findings, recognised=_recognised(annotated, Counter(assigned.values())))
     if not thorough or any(split == "train" and file in listing.files for file, split in assigned.items()):
         return findings  # training itself reports an empty split
     usable = [entry for entry in annotated.images if entry.file in listing.files and entry.file in splits]
-    why = _no_images("train", folder, annotated.images, usable, known_splits, shares).removesuffix(SEE_CHECK)
+    why = _no_images("train", folder, annotated, usable, known_splits, shares).removesuffix(SEE_CHECK)
     return replace(findings, faults=sort_faults([*findings.faults, Fault("nothing_to_train", ".", why)]))
+
+
+def _recognised(annotated: AnnotatedFolder, sizes: Mapping[str, int]) -> str:
+    names = ", ".join(annotated.classes[:MAX_NAMED]) + (", ..." if len(annotated.classes) > MAX_NAMED else "")
+    splits = ", ".join(f"{split} {sizes[split]:,}" for split in SPLITS if sizes.get(split))
+    count = f"{len(annotated.classes)} class{'' if len(annotated.classes) == 1 else 'es'}"
+    return f"read as {annotated.format}: {splits or 'no images'}; {count} ({names})"
 
 
 def assigned_split(entry: Annotation, known_splits: set[str], shares: Mapping[str, float]) -> str:
@@ -124,11 +136,13 @@ def _class_of(entry: Annotation, numbers: Mapping[str, int]) -> int | None:
 
 
 def _no_images(
-    split: str, folder: str, images: Sequence[Annotation], usable: Sequence[Annotation], known_splits: set[str], shares: Mapping[str, float]
+    split: str, folder: str, annotated: AnnotatedFolder, usable: Sequence[Annotation], known_splits: set[str], shares: Mapping[str, float]
 ) -> str:
     """The reason why a split has no images, in one line."""
+    images = annotated.images
     if not images:
-        return f"no annotated image in '{folder}'{SEE_CHECK}"
+        first = next((f" ({fault.where}: {fault.what})" for fault in annotated.faults if fault.kind == "foreign_format"), "")
+        return f"no annotated image in '{folder}'{first}{SEE_CHECK}"
     if not usable:
         return f"none of the {len(images)} annotated images of '{folder}' exists and has a class, such as '{images[0].file}'{SEE_CHECK}"
     counts = Counter(assigned_split(entry, known_splits, shares) for entry in usable)
@@ -158,9 +172,10 @@ class Folder:
     channels: int
     fingerprint: str
 
-    @property
+    @cached_property
     def info(self) -> Info:
-        return Info(classes=self.classes, channels=self.channels)
+        has_boxes = any(name in self._numbers for entry in self.entries for name in entry.names)
+        return Info(classes=self.classes, channels=self.channels, has_boxes=has_boxes)
 
     @cached_property
     def groups(self) -> frozenset[str]:
@@ -184,7 +199,7 @@ class Folder:
         """See `imgloc.types.TruthKnown`: only the header of the image is read."""
         entry = self.entries[index]
         picture = read_file_header(Path(self.root), entry.file)
-        boxes, labels = truth.boxes_and_labels(entry, picture, self._numbers)
+        boxes, labels = self._boxes_and_labels(entry, picture)
         width, height = (picture.height, picture.width) if picture.orientation >= 5 else (picture.width, picture.height)
         return Truth(boxes, labels, self._label(entry, boxes, labels), entry.file, width, height)
 
@@ -193,7 +208,7 @@ class Folder:
             picture = decode.decode_image(read_file(self.root, entry.file), channels=self.channels, at_least=at_least)
         except UserError as error:
             raise UnreadableImage(f"{entry.file}: {error}") from error
-        boxes, labels = truth.boxes_and_labels(entry, picture, self._numbers)
+        boxes, labels = self._boxes_and_labels(entry, picture)
         return Example(
             image_hxwxc=picture.pixels_hxwxc,
             boxes_nx4=boxes,
@@ -203,9 +218,23 @@ class Folder:
             group=entry.group,
         )
 
+    def _boxes_and_labels(self, entry: Annotation, picture: decode.Picture) -> tuple[FloatArray, IntArray]:
+        stored_pixels = picture.orientation > 1 and self._stored_pixels
+        return truth.boxes_and_labels(entry, picture, self._numbers, stored_pixels=stored_pixels)
+
+    @cached_property
+    def _stored_pixels(self) -> bool:
+        """Whether boxes refer to stored pixels, by the first image that EXIF turns by 90 degrees and whose annotated size shows it."""
+        for entry in [entry for entry in self.entries if entry.width and not entry.relative][:MAX_HEADERS]:
+            with contextlib.suppress(UnreadableImage):
+                refers = truth.refers_to_stored(entry, read_file_header(Path(self.root), entry.file))
+                if refers is not None:
+                    return refers
+        return False
+
     def _label(self, entry: Annotation, boxes: FloatArray, labels: IntArray) -> int:
         if not entry.label and len(boxes):
-            return int(labels[np.argmax(box_arithmetic.area(boxes))])
+            return int(labels[box_arithmetic.largest(boxes)])
         label = _class_of(entry, self._numbers)
         assert label is not None, "images without a class are excluded"
         return label

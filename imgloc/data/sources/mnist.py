@@ -34,7 +34,7 @@ class Mnist:
 
     @property
     def info(self) -> Info:
-        return Info(classes=tuple("0123456789"), channels=1)
+        return Info(classes=tuple("0123456789"), channels=1, has_boxes=False)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -75,7 +75,7 @@ def source(
     content = [builder.info.full_name, ranges, [s.num_bytes for s in builder.info.splits.values()], fields.meaning(), _checksums(builder)]
     fingerprint = files.fingerprint([*content, list(chosen), per_class, channels])
     full_name = builder.info.full_name.rpartition("/")[0]  # with the default config, without the version
-    whole = Tfds(full_name, parts, open_records(parts), fields, Info(chosen, channels), numbers, fingerprint)
+    whole = Tfds(full_name, parts, open_records(parts), fields, Info(chosen, channels, has_boxes=bool(fields.boxes)), numbers, fingerprint)
     if all(whole.record(index).label < 0 for index in range(min(LABEL_CHECKS, len(whole)))) and not classes:
         possible = ", ".join(builder.info.splits)
         raise UserError(f"'{expression}' of {name} has no labels; set data.options.{split} to another split, of {possible}")
@@ -203,7 +203,7 @@ class Tfds:
         if not keep.all():
             boxes, labels = boxes[keep], labels[keep]
         if not fields.label and len(boxes):
-            image_label = int(labels[np.argmax(box_arithmetic.area(boxes))])
+            image_label = int(labels[box_arithmetic.largest(boxes)])
         return Record(content, identity, boxes, labels, image_label)
 
     def _number(self, label: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from imgloc.boxes import area
+from imgloc import boxes
 from imgloc.evaluation.baselines import majority_class
 from imgloc.interfaces import Baseline
 from imgloc.types import Batch, FloatArray, Outputs, Truth
@@ -15,7 +15,7 @@ from imgloc.types import Batch, FloatArray, Outputs, Truth
 
 def fit(truths: Sequence[Truth], num_classes: int) -> dict[str, Any]:
     """`class_counts`, and `box`: the median of each edge over the largest box of each image, the whole image without any box."""
-    largest = [truth.boxes_nx4[int(np.argmax(area(truth.boxes_nx4)))] for truth in truths if len(truth.boxes_nx4)]
+    largest = [truth.boxes_nx4[boxes.largest(truth.boxes_nx4)] for truth in truths if len(truth.boxes_nx4)]
     box: FloatArray = np.median(np.stack(largest), axis=0) if largest else np.array([0.0, 0.0, 1.0, 1.0])
     return {"class_counts": majority_class.class_counts(truths, num_classes), "box": [float(edge) for edge in box]}
 

@@ -1,7 +1,7 @@
 """Accuracy of boxes, alone and together with the class.
 
 Thresholds of the ILSVRC localization task (Russakovsky et al., 2015, arXiv:1409.0575, section 4.2): a box is correct if its IoU with
-any true box of the image (of any class) is at least the threshold. With one class in each image this is the ILSVRC definition.
+any true box of the image's class is at least the threshold. All boxes of the image count, not only those that training keeps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ THRESHOLDS = (30, 50, 70)  # per cent of IoU
 
 
 def per_row(rows: Sequence[Row]) -> Mapping[str, FloatArray]:
-    """`mean_iou`, `gt_known_loc_T` and `top1_loc_T`, [n] each; NaN where the image has no true box."""
+    """`mean_iou`, `gt_known_loc_T` and `top1_loc_T`, [n] each; NaN where the image has no true box of its class."""
     iou_n, correct_n = ious(rows), is_correct(rows)
     known = {t: np.where(np.isnan(iou_n), np.nan, iou_n >= t / 100) for t in THRESHOLDS}
     return {
@@ -30,9 +30,9 @@ def per_row(rows: Sequence[Row]) -> Mapping[str, FloatArray]:
 
 
 METRICS = MetricFamily(
-    columns=("label", "boxes", "top_labels", "pred_box"),
+    columns=("label", "boxes", "labels", "top_labels", "pred_box"),
     metrics=(
-        Metric("mean_iou", "Mean IoU", "IoU of the predicted and the true box, averaged over images", unit="IoU"),
+        Metric("mean_iou", "Mean IoU", "IoU of the predicted box with the best true box of the image's class, averaged over images", "IoU"),
         *(
             Metric(
                 f"gt_known_loc_{t}",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgloc.data.annotated import listing
-from imgloc.data.annotated.listing import list_folder, safe_path, split_of_folders, split_of_name
+from imgloc.data.annotated.listing import list_folder, safe_path
 from imgloc.errors import UserError
 from tests.picture_folders import nothing_opened_outside, put, touch
+from tests.refusals import assert_refused
 
 
 def test_only_regular_files_are_listed(tmp_path: Path) -> None:
@@ -79,13 +80,13 @@ def test_no_name_leads_outside(name: str) -> None:
 
 
 def test_files_that_are_not_text_are_refused_with_the_reason(tmp_path: Path) -> None:
-    put(tmp_path, long=b"abcdef", nul=b"a\0", latin=b"\xe9", bom=b"\xef\xbb\xbfa")
+    put(tmp_path, long=b"abcdef", nul=b"a\0", latin=b"\x81", bom=b"\xef\xbb\xbfa")
     found = list_folder(tmp_path)
     with nothing_opened_outside(tmp_path):
         for name, reason in (("long", "6 bytes; at most 5"), ("nul", "NUL"), ("latin", "not UTF-8: byte 0")):
             with pytest.raises(ValueError, match=reason):
                 found.read_text(name, 5)
-        assert found.read_text("bom") == "a"
+        assert found.read_text("bom") == ("a", "")
         assert found.head("long", 3) == "abc"
     (tmp_path / "long").unlink()
     assert found.head("long") == ""
@@ -93,12 +94,44 @@ def test_files_that_are_not_text_are_refused_with_the_reason(tmp_path: Path) -> 
         found.read_text("long")
 
 
-def test_splits_from_names() -> None:
-    for name, split in {
-        "train_labels.csv": "train", "instances_val2017.json": "validation", "Test.csv": "test", "train-fullsup": "validation",
-        "trainval": "train", "all": "", "latest": "",
-    }.items():  # fmt: skip
-        assert split_of_name(name) == split
-    for name, split in {"a/val2017/b.jpg": "validation", "train/test/a.jpg": "test", "train.jpg": "", "trains/a.jpg": ""}.items():
-        assert split_of_folders(name) == split
-    assert set(listing.SPLIT_NAMES.values()) == {"train", "validation", "test"}
+def test_names_match_images_that_differ_in_case_slash_or_form_of_characters(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "images/café.jpg")
+    touch(tmp_path, "IMG_1.JPG", "images/2.jpg", decomposed, "images/a.png", "images/A.png")
+    found = list_folder(tmp_path)
+    assert found.find_image("IMG_1.jpg", [""]) == "IMG_1.JPG"
+    assert found.find_image("images\\2.jpg", [""]) == "images/2.jpg"
+    assert found.find_image("café.jpg", ["images"]) == decomposed
+    assert found.find_image("a.PNG", ["images"]) == "images/a.PNG", "two images: neither"
+    assert found.find_image("..\\images\\2.jpg", [""]) is None
+
+
+def test_what_imgloc_wrote_is_not_read_as_data(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/a.jpg", "runs/a/config.json", "runs/a/provenance.json", "runs/a/thumbnails/x.png", "model/bundle.json")
+    touch(tmp_path, "model/variables.safetensors", "model/x.png", "mine/config.json", "mine/x.png")
+    found = list_folder(tmp_path)
+    assert found.images == ("cat/a.jpg", "mine/x.png")
+    assert [(fault.kind, fault.where) for fault in found.faults] == [("run_folder", "model"), ("run_folder", "runs/a")]
+    assert_refused(lambda: list_folder(tmp_path / "runs" / "a"), "is a run folder of imgloc")
+
+
+def test_links_inside_the_folder_are_followed_and_others_if_the_user_says_so(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    touch(root, "raw/a.jpg")
+    touch(tmp_path, "outside/b.jpg")
+    (root / "images").symlink_to("raw")
+    (root / "raw" / "loop").symlink_to("..")
+    (root / "elsewhere").symlink_to("../outside")
+    found = list_folder(root)
+    assert found.images == ("images/a.jpg", "raw/a.jpg")
+    assert [fault.where for fault in found.faults] == ["elsewhere"]
+    assert "follow_links" in found.faults[0].what
+    assert "elsewhere/b.jpg" in list_folder(root, follow_links=True).images
+
+
+def test_a_folder_in_a_name_is_compared_whole(tmp_path: Path) -> None:
+    touch(tmp_path, "data/pineapple/1.jpg", "data/banana/1.jpg", "images/cat/001.jpg", "images/dog/001.jpg")
+    found = list_folder(tmp_path)
+    assert found.find_image("apple/1.jpg", [""]) == "apple/1.jpg", "missing"
+    assert found.find_image("banana/1.jpg", [""]) == "data/banana/1.jpg"
+    assert found.find_image("cat/001", ["lists"]) == "images/cat/001.jpg"
+    assert found.find_image("Dog/001.JPG", ["lists"]) == "images/dog/001.jpg"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from imgloc.data.annotated.annotations import Annotation
-from imgloc.data.annotated.truth import boxes_and_labels
+from imgloc.data.annotated.truth import boxes_and_labels, refers_to_stored
 from imgloc.data.images import decode
 
 SIZE = (40, 24)  # width, height of the stored file
@@ -115,3 +115,21 @@ def test_no_box_and_a_box_thinner_than_float32_resolution() -> None:
         boxes, labels = boxes_and_labels(annotation, drawn(1), CLASSES)
         assert boxes.shape == (0, 4)
         assert labels.shape == (0,)
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_where_the_size_does_not_decide_the_data_set_does(orientation: int) -> None:
+    picture = drawn(orientation)
+    entry = Annotation("a.png", np.array([BOX], np.float64), ("cat",), width=SIZE[0], height=SIZE[1])
+    shown, _ = boxes_and_labels(entry, picture, CLASSES)
+    stored, _ = boxes_and_labels(entry, picture, CLASSES, stored_pixels=True)
+    np.testing.assert_allclose(shown[0] * np.array([*SIZE, *SIZE]), BOX, atol=1e-4)
+    np.testing.assert_allclose(stored[0] * np.array([*SIZE, *SIZE]), bright(picture), atol=1e-4)
+
+
+def test_what_an_annotated_size_refers_to() -> None:
+    for orientation in range(1, 9):
+        picture = drawn(orientation)
+        expected = {SIZE: True, SIZE[::-1]: False} if orientation >= 5 else {SIZE: None, SIZE[::-1]: None}
+        for (width, height), refers in expected.items():
+            assert refers_to_stored(Annotation("a", np.zeros((0, 4)), (), width=width, height=height), picture) is refers

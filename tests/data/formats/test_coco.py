@@ -126,7 +126,7 @@ def test_ids_may_be_integral_floats_and_numbers_may_be_strings(tmp_path: Path) -
 def test_a_file_that_is_not_json_is_a_fault(tmp_path: Path, text: str | bytes) -> None:
     put(tmp_path, x_dot_json=text)
     annotated = coco.read(tmp_path)
-    assert [fault.kind for fault in annotated.faults] == (["bad_annotation"] if text else [])
+    assert [fault.kind for fault in annotated.faults] == (["bad_file"] if text else [])
     assert not annotated.images
 
 
@@ -139,7 +139,7 @@ def test_other_json_files_are_ignored(tmp_path: Path) -> None:
 def test_one_category_with_two_names_is_a_fault(tmp_path: Path) -> None:
     put_json(tmp_path, "train_dot_json", content())
     put_json(tmp_path, "val_dot_json", content(categories=[{"id": 3, "name": "dog"}, {"id": 18, "name": "cat"}]))
-    assert [fault.kind for fault in coco.read(tmp_path).faults] == ["bad_annotation"] * 2
+    assert [fault.kind for fault in coco.read(tmp_path).faults] == ["conflicting_names"] * 2
 
 
 def test_other_conventions_are_refused(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ ENTITY = "<!DOCTYPE annotation [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;
     [
         (ENTITY + xml("&b;.jpg"), "document type"), ("<!doctype a>" + SAMPLE, "document type"),
         ("", "not XML"), ("<annotation>", "not XML"),
-        ("no xml", "not XML"), (b"\0\0", "NUL"), (SAMPLE.encode("utf-16"), "NUL"), (b"<annotation>\xff</annotation>", "not UTF-8"),
+        ("no xml", "not XML"), (b"\0\0", "NUL"), (SAMPLE.encode("utf-16-le"), "NUL"), (b"<annotation>\x81</annotation>", "not UTF-8"),
         ("<annotation>" + "<a>" * 200_000, "nested"), (xml("a.jpg", ("nan", 1, 2, 3)), "'nan' is not a coordinate"),
         (xml("a.jpg", (1, 1, "1e99", 3)), "'1e99' is not a coordinate"), (xml("a.jpg", ("", 1, 2, 3)), "object 1: '' is not a number"),
         (xml("a.jpg", (1, 1, 2, 3), name=""), "not a class name"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imgloc.evaluation import scoring
 from imgloc.evaluation.metrics import classification, localization
 from imgloc.tasks.localize import best_iou
 
@@ -34,7 +35,9 @@ def random_rows(n: int, seed: int = 0) -> list[dict[str, Any]]:
         truth = [box() for _ in range(i % 4)]
         near = [edge + shift for edge, shift in zip(truth[-1], rng.uniform(-0.08, 0.08, 4), strict=True)] if truth else box()
         pred = near if i % 3 else box()
-        rows.append({"id": f"{i:04d}", "label": int(rng.integers(4)), "top_labels": top, "boxes": truth, "pred_box": pred})
+        label = int(rng.integers(4))
+        labels = [label if k % 2 else int(rng.integers(4)) for k in range(len(truth))]
+        rows.append({"id": f"{i:04d}", "label": label, "top_labels": top, "boxes": truth, "labels": labels, "pred_box": pred})
     return rows
 
 
@@ -50,10 +53,11 @@ def test_localization_is_a_count() -> None:
     found = localization.per_row(rows)
     assert set(found) == {"mean_iou", *(f"{name}_{t}" for name in ("gt_known_loc", "top1_loc") for t in (30, 50, 70))}
     for i, row in enumerate(rows):
-        if not row["boxes"]:
+        own = [box for box, label in zip(row["boxes"], row["labels"], strict=True) if label == row["label"]]
+        if not own:
             assert all(math.isnan(found[name][i]) for name in found)
             continue
-        best = max(overlap(row["pred_box"], box) for box in row["boxes"])
+        best = max(overlap(row["pred_box"], box) for box in own)
         assert found["mean_iou"][i] == pytest.approx(best, abs=1e-12)
         right = row["top_labels"][0] == row["label"]
         for percent in (30, 50, 70):
@@ -64,15 +68,48 @@ def test_localization_is_a_count() -> None:
             assert 0 < np.nanmean(found[name]) < 1, f"{name} must not be all alike for this test to say anything"
 
 
-def test_any_true_box_will_do() -> None:
-    row = {"label": 1, "top_labels": [1], "pred_box": [0.5, 0.5, 1.0, 1.0], "boxes": [[0.0, 0.0, 0.4, 0.4], [0.5, 0.5, 1.0, 1.0]]}
+def test_any_true_box_of_the_class_will_do_and_none_of_another() -> None:
+    row = {
+        "label": 1,
+        "labels": [1, 1],
+        "top_labels": [1],
+        "pred_box": [0.5, 0.5, 1.0, 1.0],
+        "boxes": [[0.0, 0.0, 0.4, 0.4], [0.5, 0.5, 1.0, 1.0]],
+    }
     assert best_iou(row) == 1.0
     assert localization.per_row([row])["top1_loc_70"][0] == 1.0
     assert localization.per_row([{**row, "top_labels": [0, 1]}])["top1_loc_70"][0] == 0.0
     assert localization.per_row([{**row, "top_labels": [0, 1]}])["gt_known_loc_70"][0] == 1.0
+    other = {**row, "labels": [1, 0]}  # the box is on an object of another class
+    assert best_iou(other) == 0.0
+    assert localization.per_row([other])["gt_known_loc_30"][0] == localization.per_row([other])["top1_loc_30"][0] == 0.0
+    assert math.isnan(best_iou({**row, "labels": [0, 0]}))
+
+
+def test_an_answer_that_is_not_finite_counts_as_wrong_and_is_counted() -> None:
+    row = {
+        "label": 1,
+        "labels": [1],
+        "top_labels": [1],
+        "top_scores": [1.0],
+        "pred_box": [0.0, 0.0, 1.0, 1.0],
+        "boxes": [[0.0, 0.0, 1.0, 1.0]],
+    }
+    rows = [
+        {**row, "finite": True},
+        {**row, "finite": False},
+        {**row, "finite": False},
+        {**row, "boxes": [], "labels": [], "finite": False},
+    ]
+    means = scoring.means(rows)
+    assert means["mean_iou"] == means["gt_known_loc_50"] == pytest.approx(1 / 3)  # of the three images with a box
+    assert means["top1"] == pytest.approx(1 / 4)
+    assert means["non_finite"] == pytest.approx(3 / 4)
+    assert means["calibration_error"] == pytest.approx(3 / 4)  # all four answers claim a probability of 1
+    assert "non_finite" not in scoring.means([row])
 
 
 def test_a_threshold_is_reached_by_equality() -> None:
-    row = {"label": 0, "top_labels": [0], "pred_box": [0.0, 0.0, 0.5, 1.0], "boxes": [[0.0, 0.0, 1.0, 1.0]]}
+    row = {"label": 0, "top_labels": [0], "pred_box": [0.0, 0.0, 0.5, 1.0], "boxes": [[0.0, 0.0, 1.0, 1.0]], "labels": [0]}
     found = localization.per_row([row])
     assert (found["mean_iou"][0], found["gt_known_loc_50"][0], found["gt_known_loc_70"][0]) == (0.5, 1.0, 0.0)

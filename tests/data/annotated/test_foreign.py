@@ -1,0 +1,56 @@
+"""Annotations of other tools: what they look like is said, and nothing is made of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imgloc.data.annotated.reader import read_folder
+from imgloc.data.sources import folder
+from tests.refusals import assert_refused
+
+
+def write_picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 6)).save(path)
+
+
+NAMES = [f"{i}.png" for i in range(4)]
+IMAGES = [{"id": i, "file_name": name, "width": 8, "height": 6} for i, name in enumerate(NAMES)]
+BOX = {"x": 4, "y": 3, "width": 2, "height": 2}
+CREATEML = [{"image": name, "annotations": [{"label": "cup", "coordinates": BOX}]} for name in NAMES]
+LABEL_STUDIO = [{"id": i, "data": {"image": f"/data/{name}"}, "annotations": [{"result": []}]} for i, name in enumerate(NAMES)]
+VIA = {name: {"filename": name, "regions": []} for name in NAMES}
+NO_CATEGORIES = {"images": IMAGES, "annotations": [{"id": 0, "image_id": 0, "bbox": [1, 1, 2, 2]}]}
+CVAT = "<annotations><version>1.1</version>" + "".join(f'<image id="{i}" name="{n}"/>' for i, n in enumerate(NAMES)) + "</annotations>"
+CASES = {
+    "createml": ("a.json", json.dumps(CREATEML), "CreateML"),
+    "label studio": ("a.json", json.dumps(LABEL_STUDIO), "Label Studio"),
+    "via": ("a.json", json.dumps(VIA), "VIA"),
+    "no categories": ("a.json", json.dumps(NO_CATEGORIES), "no `categories`"),
+    "categories by id": ("a.json", json.dumps({**NO_CATEGORIES, "categories": {"1": "cup"}}), "`categories` that is not a list"),
+    "cvat": ("a.xml", CVAT, "CVAT"),
+    "kaggle": ("a.csv", "image_id,label\n" + "".join(f"{name},1\n" for name in NAMES), "it names images"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("folders", ["", "2024-05-01/", "train_images/"])
+def test_the_file_and_what_it_looks_like_are_named(case: str, folders: str, tmp_path: Path) -> None:
+    name, content, message = CASES[case]
+    for i, image in enumerate(NAMES):
+        below = f"{folders}{i % 2}/" if folders.startswith("2024") else folders
+        write_picture(tmp_path / below / image)
+    (tmp_path / name).write_text(content)
+    assert_refused(lambda: folder.source("train", seed=0, folder=str(tmp_path)), name, message)
+
+
+def test_dated_folders_of_labelme_files_are_no_classes(tmp_path: Path) -> None:
+    for day in ("2024-05-01", "2024-05-02"):
+        write_picture(tmp_path / day / "0.png")
+        (tmp_path / day / "0.json").write_text(json.dumps({"shapes": [], "imagePath": "0.png"}))
+    assert_refused(lambda: read_folder(tmp_path), "0.json", "labelme")
+    assert read_folder(tmp_path, format="class_folders").classes == ("2024-05-01", "2024-05-02")  # if the user says so
