@@ -23,7 +23,7 @@ def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32, al
 
     `path` is a run folder, or a trained model: `RUN/model` or a copy of it. `predict` takes an image (a path, a Pillow image, a
     uint8 array) and returns the answer of the task, such as (label, score, box in pixels); of a list of images it returns a list.
-    `allow_imports` names modules of your own that the saved config may import. Raises UserError where there is no trained model.
+    `allow_imports` names the modules outside imgloc that the saved config may import. Raises UserError for a path without a model.
     """
     from imgloc.inference.load import load as load_model
 

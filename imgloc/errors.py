@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -98,20 +98,28 @@ def unknown(what: str, got: str, possible: Iterable[str]) -> UserError:
     """Return an error for a name that does not exist, with the closest possible name first."""
     names = sorted(possible)
     translated = ".".join(SYNONYMS.get(part, part) for part in got.split("."))
-    same_end = [name for name in names if name.rpartition(".")[2] == translated.rpartition(".")[2]]
-    closest = (
-        [translated]
-        if translated in names
-        else same_end
-        if len(same_end) == 1
-        else difflib.get_close_matches(translated, names, n=1, cutoff=0.5)
-    )
-    hint = f"did you mean '{closest[0]}'? " if closest else ""
-    listed = names
+    closest = _closest(translated, names)
+    hint = f"did you mean '{closest}'? " if closest else ""
+    shown = names
     if len(names) > MAX_LISTED:
         nearest = difflib.get_close_matches(translated, names, n=5, cutoff=0.0)
-        listed = [*nearest, f"... ({len(names)} in all)"]
-    return UserError(f"unknown {what} '{got}'; {hint}possible: {', '.join(listed) or 'none'}")
+        shown = [*nearest, f"... ({len(names)} in all)"]
+    return UserError(f"unknown {what} '{got}'; {hint}possible: {', '.join(shown) or 'none'}")
+
+
+def _closest(got: str, names: Sequence[str]) -> str:
+    """Return the name itself, the only name with the same last part, or the most similar name; "" if none is similar."""
+    same_end = [name for name in names if name.rpartition(".")[2] == got.rpartition(".")[2]]
+    if got in names:
+        return got
+    if len(same_end) == 1:
+        return same_end[0]
+    return next(iter(difflib.get_close_matches(got, names, n=1, cutoff=0.5)), "")
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first `most` names for a message, printable and separated by commas."""
+    return ", ".join(map(printable, names[:most])) + (", ..." if len(names) > most else "")
 
 
 def check_at_least(least: int, **numbers: int | tuple[int, ...]) -> None:

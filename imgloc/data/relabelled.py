@@ -10,7 +10,7 @@ import numpy as np
 
 from imgloc import files
 from imgloc.data.batches.sampler import read_example
-from imgloc.errors import UserError, printable
+from imgloc.errors import UserError, listed
 from imgloc.types import Example, Info, IntArray, Source, Truth, TruthKnown
 
 MAX_NAMED = 5  # classes in a message
@@ -22,16 +22,12 @@ def match_classes(source: Source, classes: tuple[str, ...]) -> Source:
         return source
     extra = [name for name in source.info.classes if name not in classes]
     if extra:
-        ours, theirs = _listed(classes), _listed(extra)
+        ours, theirs = listed(classes, MAX_NAMED), listed(extra, MAX_NAMED)
         raise UserError(
             f"the data has {len(extra)} class{'es' if len(extra) > 1 else ''} that the run does not know ({theirs}); it was trained on "
             f"{len(classes)} ({ours}); restore the data, or choose the classes (data.options.classes, if the source has it)"
         )
     return Relabelled(source, classes)
-
-
-def _listed(names: list[str] | tuple[str, ...]) -> str:
-    return ", ".join(map(printable, names[:MAX_NAMED])) + (", ..." if len(names) > MAX_NAMED else "")
 
 
 @dataclass(frozen=True)

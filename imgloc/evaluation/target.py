@@ -11,12 +11,13 @@ from ml_collections import ConfigDict
 
 from imgloc.config import build
 from imgloc.data.relabelled import match_classes
-from imgloc.errors import UserError
+from imgloc.errors import UserError, listed
 from imgloc.runs import run_dir
-from imgloc.runs.recorded_data import check_unchanged, hash_groups, named, read_data, read_groups, seen_groups
+from imgloc.runs.recorded_data import check_unchanged, hash_groups, read_data, read_groups, seen_groups
 from imgloc.runs.run_dir import RunDir
 from imgloc.types import IntArray, Source
 
+MAX_NAMED = 3  # groups in a message
 OWN_SPLITS = ("train", "validation")  # whose groups a run may be scored on only under their own name
 
 
@@ -57,7 +58,7 @@ def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, ot
     if shared:
         raise UserError(
             f"{len(shared):,} of the {len(source.groups):,} groups (such as digits) of split '{split}' were used to train or select "
-            f"this run ({named(shared)}); score it on data that it has not seen"
+            f"this run ({listed(shared, MAX_NAMED)}); score it on data that it has not seen"
         )
     return Target(full_name, source, fields)
 

@@ -13,11 +13,9 @@ import msgspec
 import numpy as np
 
 from imgloc import files
-from imgloc.errors import UserError, one_line, printable
+from imgloc.errors import UserError, one_line
 from imgloc.runs.run_dir import RunDir
 from imgloc.types import IntArray
-
-MAX_NAMED = 3  # groups in a message
 
 
 class RecordedData(msgspec.Struct, frozen=True):
@@ -63,11 +61,6 @@ def seen_groups(groups: Iterable[str], hashes: IntArray) -> list[str]:
     """Those of some groups that are among the hashes, sorted."""
     names = sorted(groups)
     return [name for name, seen in zip(names, np.isin(hash_groups(names), hashes).tolist(), strict=True) if seen]
-
-
-def named(groups: list[str]) -> str:
-    """The first groups for a message."""
-    return ", ".join(printable(name) for name in groups[:MAX_NAMED]) + (", ..." if len(groups) > MAX_NAMED else "")
 
 
 def hash_groups(groups: Iterable[str]) -> IntArray:

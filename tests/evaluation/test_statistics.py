@@ -101,7 +101,7 @@ def test_degenerate_cases() -> None:
 
 
 def test_a_value_in_a_group_that_no_resample_draws() -> None:
-    """One value among many groups and few resamples is no error."""
+    """An interval of one value among many groups and few resamples has width 0."""
     weights, group_n = bootstrap_weights(alone(1000), samples=1, seed=0)
     values = np.full(1000, np.nan)
     values[int(np.flatnonzero(weights[0] == 0)[0])] = 0.7

@@ -1,7 +1,8 @@
 """The files of a data set's folder. They are listed once, and no other file is opened.
 
 Annotation files are untrusted input. An image's name is looked up among the listed files, so no name leads outside the folder.
-Symbolic links inside the folder are followed; those that leave it are not, unless the user says so. Only regular files are opened.
+Symbolic links inside the folder are followed; links that leave it are followed only with `follow_links`. Only regular files are
+opened.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -68,34 +69,26 @@ class Listing:
         """Returns the split that the innermost such folder of a path is named after, or "": images/val2017/a.jpg."""
         return split_of_path(path, self._splits)
 
-    @cached_property
-    def _images_by_name(self) -> Mapping[str, list[str]]:
-        """Images by base name as `_comparable`, with and without its suffix."""
+    def _index_images(self, key: Callable[[str], str]) -> Mapping[str, list[str]]:
+        """Images by a key of their path as `_comparable`, with and without its suffix."""
         images: dict[str, list[str]] = {}
         for path in self.images:
-            name = _comparable(path.rpartition("/")[2])
-            for key in {name, name.rpartition(".")[0]}:
-                images.setdefault(key, []).append(path)
-        return images
-
-    @cached_property
-    def _images_by_end(self) -> Mapping[str, list[str]]:
-        """Images by their last folder and base name as `_comparable`, with and without its suffix."""
-        images: dict[str, list[str]] = {}
-        for path in self.images:
-            for key in {_last_two(f"/{_comparable(path)}"), _last_two(_without_suffix(path))}:
-                images.setdefault(key, []).append(path)
+            whole = _comparable(path)
+            for name in {key(whole), key(whole.removesuffix(Path(whole).suffix))}:
+                images.setdefault(name, []).append(path)
         return images
 
     @cached_property
     def _images_by_path(self) -> Mapping[str, list[str]]:
-        """Images by path as `_comparable`, with and without its suffix."""
-        images: dict[str, list[str]] = {}
-        for path in self.images:
-            key = _comparable(path)
-            for name in {key, key.removesuffix(Path(key).suffix)}:
-                images.setdefault(name, []).append(path)
-        return images
+        return self._index_images(lambda path: path)
+
+    @cached_property
+    def _images_by_name(self) -> Mapping[str, list[str]]:
+        return self._index_images(lambda path: path.rpartition("/")[2])
+
+    @cached_property
+    def _images_by_end(self) -> Mapping[str, list[str]]:
+        return self._index_images(_last_two)
 
     def images_below(self, folder: str) -> tuple[str, ...]:
         """Returns the images in a folder and its subfolders, sorted; all images for ""."""
@@ -111,7 +104,7 @@ class Listing:
         """Returns the image that an annotation names: in one of `folders`, else the only image of this base name anywhere.
 
         A name without a suffix matches any image suffix. A name that differs from the name of exactly one image only in case, Unicode
-        normalization or kind of slash matches that image. If there is no such image, returns the name's path in the first of
+        normalization or kind of slash matches that image. Without a match, returns the name's path in the first of
         `folders`. Returns None for names that could lead outside the folder: absolute paths, "..", and drive letters.
         """
         path = safe_path(name)
@@ -132,9 +125,9 @@ class Listing:
         if splits:  # an image of the same name in the folder of another split is a different image
             same_name = [image for image in same_name if self.split_of(image) in ("", *splits)]
         if len(same_name) > 1 and "/" in path:
-            end = f"/{_comparable(path)}"
+            end = _comparable(path)
             near = self._images_by_end.get(_last_two(end), [])
-            same_name = [image for image in near if f"/{_comparable(image)}".endswith(end) or _without_suffix(image).endswith(end)]
+            same_name = [image for image in near if f"/{_comparable(image)}".endswith((f"/{end}", f"/{end}{Path(image).suffix.lower()}"))]
             same_name = [image for image in same_name if not splits or self.split_of(image) in ("", *splits)]
         return same_name[0] if len(same_name) == 1 else [*candidates, path][0]
 
@@ -162,12 +155,6 @@ class Listing:
 def _last_two(path: str) -> str:
     """Returns the last folder and the base name of a path."""
     return "/".join(path.split("/")[-2:])
-
-
-def _without_suffix(path: str) -> str:
-    """Returns the path of an image as `_comparable`, with a slash before it and without its suffix."""
-    key = f"/{_comparable(path)}"
-    return key.removesuffix(Path(key).suffix)
 
 
 def _comparable(name: str) -> str:

@@ -23,8 +23,8 @@ def split_of_name(name: str) -> str:
     """Returns the split in a file's name, or "": train_labels.csv, instances_val2017.json, train-fullsup."""
     words = re.findall("[a-z]+", name.lower())
     splits = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
-    if len(set(splits)) > 1:  # train_val is trainval; train_test says nothing
-        return "train" if set(splits) == {"train", "validation"} and words[-1] != "fullsup" else splits[-1] if "fullsup" in words else ""
+    if len(set(splits)) > 1 and "fullsup" not in words:  # train_val means trainval; train_test has no meaning
+        return "train" if set(splits) == {"train", "validation"} else ""
     return splits[-1] if splits else "train" if "trainval" in words else ""
 
 

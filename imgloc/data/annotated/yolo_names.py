@@ -13,9 +13,11 @@ from imgloc.data.annotated import assemble
 from imgloc.data.annotated.annotations import Fault
 from imgloc.data.annotated.image_lists import listed_images, splits_of_lists
 from imgloc.data.annotated.listing import Listing, parent_folders, safe_path
+from imgloc.errors import listed
 
 MAX_YAML_BYTES = 2**18  # PyYAML parses about that much in a second
 MANY = 1000  # levels of folders
+MAX_NAMED = 5  # classes in a message
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 
 
@@ -55,8 +57,7 @@ def read_declared(listing: Listing, texts: Sequence[str], faults: list[Fault]) -
 
 
 def _shown(declared: Declared) -> str:
-    names = [declared.names[number] for number in sorted(declared.names)]
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return listed([declared.names[number] for number in sorted(declared.names)], MAX_NAMED)
 
 
 def _read_yaml_files(listing: Listing, faults: list[Fault]) -> Iterator[Declared]:
@@ -94,7 +95,8 @@ def _read_data_files(listing: Listing, faults: list[Fault]) -> Iterator[Declared
             path = safe_path(content["names"])
             found = next((base for base in _bases(file, path) if base in listing.files), None) if path else None
             if found is None:
-                faults.append(Fault("bad_annotation", file, f"names = {assemble.quoted(content['names'])}: there is no such file"))
+                what = f"`names` is {assemble.quoted(content['names'])}, a file that does not exist"
+                faults.append(Fault("bad_annotation", file, what))
             else:
                 names = _name_list(found, listing, faults)
         yield Declared(file, names, _read_splits(content, file, listing, faults))
@@ -181,7 +183,7 @@ def _name_list(file: str, listing: Listing, faults: list[Fault]) -> dict[int, st
         return {}
     names = {}
     for number, line in enumerate(lines):
-        with contextlib.suppress(ValueError):  # a blank line, or one that is no name: its number has no name
+        with contextlib.suppress(ValueError):  # the number of a blank or unprintable line has no name
             names[number] = assemble.parse_class_name(line)
     return names
 

@@ -28,9 +28,8 @@ def recognise(folder: Path | Listing) -> bool:
 
 def unread_files(listing: Listing) -> list[str]:
     """Returns the text files that name images and are not lists of splits."""
-    lists: list[Fault] = []
     files = foreign.files_naming_images(listing)
-    return files if files and not splits_of_lists(listing, lists) else []
+    return files if files and not splits_of_lists(listing, faults=[]) else []
 
 
 def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:

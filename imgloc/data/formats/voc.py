@@ -3,7 +3,7 @@ http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf).
 
 The files may be in any folders: VOC's own Annotations/, JPEGImages/ and ImageSets/Main/{train,val,test}.txt, several years side
 by side, or the layouts of annotation tools: annotations/ and images/, or all files together, with folders train/, valid/, test/.
-The image of a.xml is a.jpg, or that of <filename> if there is no image of the file's own name (as LabelImg and torchvision do).
+The image of a.xml is a.jpg, or the image that <filename> names if a.jpg does not exist (as in LabelImg and torchvision).
 
 VOC counts pixels from 1 and includes the last one (inclusive_from_1). LabelImg and most later tools write continuous edges to the
 same fields (edges), and Roboflow edges that are counted from 1 (edges_from_1). By default the <source> of a file decides.

@@ -88,7 +88,7 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
 
 
 def _number_faults(lines_of: Mapping[str, Sequence[Line]], names: Mapping[int, str]) -> list[Fault]:
-    """Returns a fault for each text with class numbers that have no name; the first one says so if numbers seem to start at 1."""
+    """Returns a fault for each text with class numbers that have no name; a single fault if numbers seem to start at 1."""
     used = {line.label for lines in lines_of.values() for line in lines}
     if len(names) in used and 0 not in used and used <= set(range(1, len(names) + 1)) and set(names) == set(range(len(names))):
         first = next(line.where for lines in lines_of.values() for line in lines if line.label == len(names))
@@ -148,7 +148,7 @@ def _keypoint_numbers(lines: Sequence[Line], shape: tuple[int, int] | None) -> i
     if len(lengths) != 1:
         return 0
     rest, values = lengths.pop() - 4, np.stack(long)
-    # Without visibility, two points beside a box are not told from the four corners of an oriented box: these are read.
+    # Eight numbers without visibility may be two keypoints or four corners; they are read as the corners of an oriented box.
     layouts = ((3, 1),) if rest == 4 else ((3, 1), (2, MIN_POSES))
     return rest if any(rest % d == 0 and len(long) >= least and _are_keypoints(values, d) for d, least in layouts) else 0
 

@@ -20,7 +20,7 @@ from imgloc.data.annotated.reader import read_folder
 from imgloc.data.checks.folder import Findings, check_folder, sort_faults
 from imgloc.data.images import decode
 from imgloc.data.images.headers import read_file, read_file_header
-from imgloc.errors import UnreadableImage, UserError, unknown
+from imgloc.errors import UnreadableImage, UserError, listed, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Truth
 
 SPLITS = ("train", "validation", "test")
@@ -101,10 +101,9 @@ def check_data(
 
 
 def _recognised(annotated: AnnotatedFolder, sizes: Mapping[str, int]) -> str:
-    names = ", ".join(annotated.classes[:MAX_NAMED]) + (", ..." if len(annotated.classes) > MAX_NAMED else "")
     splits = ", ".join(f"{split} {sizes[split]:,}" for split in SPLITS if sizes.get(split))
     count = f"{len(annotated.classes)} class{'' if len(annotated.classes) == 1 else 'es'}"
-    return f"read as {annotated.format}: {splits or 'no images'}; {count} ({names})"
+    return f"read as {annotated.format}: {splits or 'no images'}; {count} ({listed(annotated.classes, MAX_NAMED)})"
 
 
 def assigned_split(entry: Annotation, known_splits: set[str], shares: Mapping[str, float]) -> str:

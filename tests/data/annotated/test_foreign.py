@@ -1,4 +1,4 @@
-"""Annotations of other tools: what they look like is said, and nothing is made of them."""
+"""Annotations of other tools are refused, and the message names the tool."""
 
 from __future__ import annotations
 
@@ -53,4 +53,4 @@ def test_dated_folders_of_labelme_files_are_no_classes(tmp_path: Path) -> None:
         write_picture(tmp_path / day / "0.png")
         (tmp_path / day / "0.json").write_text(json.dumps({"shapes": [], "imagePath": "0.png"}))
     assert_refused(lambda: read_folder(tmp_path), "0.json", "labelme")
-    assert read_folder(tmp_path, format="class_folders").classes == ("2024-05-01", "2024-05-02")  # if the user says so
+    assert read_folder(tmp_path, format="class_folders").classes == ("2024-05-01", "2024-05-02")  # with the format set
