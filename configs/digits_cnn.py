@@ -1,7 +1,7 @@
 """A second-look CNN on scattered digits: the quickstart.
 
 imgloc train --config configs/digits_cnn.py --workdir runs/digits_cnn
-imgloc sweep configs/digits_cnn.py --workdir runs/digits_cnn_sweep --split validation
+imgloc sweep --config configs/digits_cnn.py --workdir runs/digits_cnn_sweep --split validation
 """
 
 from collections.abc import Iterator

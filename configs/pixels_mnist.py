@@ -2,7 +2,7 @@
 
     imgloc train --config configs/pixels_mnist.py --workdir runs/pixels_lru --config.data.options.folder=FOLDER --config.model.cell.name=lru
     imgloc train --config configs/pixels_mnist.py --workdir runs/permuted --config.model.scan_order=permuted_pixels ...
-    imgloc sweep configs/pixels_mnist.py --workdir runs/pixels_mnist --config.data.options.folder=FOLDER
+    imgloc sweep --config configs/pixels_mnist.py --workdir runs/pixels_mnist --config.data.options.folder=FOLDER
 
 FOLDER contains MNIST's four idx files; --config.data.options.digits=tfds reads them from TFDS instead. The task is that of Le, Jaitly
 and Hinton (2015, arXiv:1504.00941); experiments/pixels_mnist compares cells at equal training time.

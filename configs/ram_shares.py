@@ -1,7 +1,7 @@
 """Recurrent attention with a box on cluttered translated MNIST, where only a fraction of the training images has a box.
 
     imgloc train --config configs/ram_shares.py --workdir runs/tenth --config.data.options.folder=FOLDER
-    imgloc sweep configs/ram_shares.py --workdir runs/shares --config.data.options.folder=FOLDER
+    imgloc sweep --config configs/ram_shares.py --workdir runs/shares --config.data.options.folder=FOLDER
 
 FOLDER holds MNIST's four idx files. Images with a box train the policy's places and the predicted box; the others train the policy by its
 reward alone. See experiments/glimpses.

@@ -1,7 +1,7 @@
 """A recurrent layer of 256 units reads the 28 rows of an MNIST digit, with the same training for every cell.
 
     imgloc train --config configs/rows_mnist.py --workdir runs/rows_gru --config.data.options.folder=FOLDER --config.model.cell.name=gru
-    imgloc sweep configs/rows_mnist.py --workdir runs/rows_mnist --config.data.options.folder=FOLDER
+    imgloc sweep --config configs/rows_mnist.py --workdir runs/rows_mnist --config.data.options.folder=FOLDER
 
 FOLDER contains MNIST's four idx files; --config.data.options.digits=tfds reads them from TFDS instead. Training ends by printing the
 accuracy of the last step's model on the 10,000 test digits (see experiments/rows_mnist).

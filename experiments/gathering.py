@@ -52,7 +52,8 @@ def command_line(about: str, name: str, table: Callable[[Json], str], arm_name: 
         results["steps"] = step_times(arms_of(recipe, [data], arm_name))
     elif not arguments.table:
         if not arguments.gather:
-            subprocess.run([sys.executable, "-m", "imgloc", "sweep", recipe, "--workdir", arguments.workdir, data], cwd=ROOT, check=True)
+            command = [sys.executable, "-m", "imgloc", "sweep", "--config", recipe, "--workdir", arguments.workdir, data]
+            subprocess.run(command, cwd=ROOT, check=True)
         runs = gathered(recipe, Path(arguments.workdir), arguments.folder)
         check_none_lost(path, len(results.get("runs", ())), len(runs), arguments.workdir)
         results["runs"] = runs

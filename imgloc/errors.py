@@ -15,6 +15,10 @@ class UserError(Exception):
     """A mistake that the user can fix. Commands print its message, which is one line, and exit with code 2."""
 
 
+class WorkerError(Exception):
+    """A process that prepares batches has ended, such as by the operating system for lack of memory. The message is one line."""
+
+
 class UnreadableImage(Exception):
     """An image of a data set that cannot be used. The message names the image and the reason; pipelines skip it with a warning.
 
@@ -39,6 +43,9 @@ REMEDIES = {
 def storage_message(error: OSError) -> str:
     """Return one line: what cannot be read or written, why, and what to do."""
     path = f"'{error.filename}'" if error.filename else "a file"
+    denied = error.errno in (errno.EACCES, errno.EPERM) and bool(error.filename)
+    if denied and os.path.isfile(error.filename) and not os.access(error.filename, os.R_OK):
+        return f"cannot read {path}: {error.strerror}; its permissions do not let you read it"
     verb = "write" if error.errno in REMEDIES and error.errno != errno.EACCES else "use"
     remedy = REMEDIES.get(error.errno or 0)
     return f"cannot {verb} {path}: {error.strerror or one_line(error)}" + (f"; {remedy}" if remedy else "")

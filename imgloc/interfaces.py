@@ -178,6 +178,7 @@ class Task:
     headline_metrics: tuple[str, ...]  # keys, the most important first; slices, sweeps and summaries show these
     best_metric: str  # whose best value on validation chooses the checkpoint
     slicings: tuple[str, ...] = ("classes", "sizes", "attributes")  # files of imgloc/evaluation/slicings
+    metrics: tuple[str, ...] = ()  # modules with METRICS besides those of imgloc/evaluation/metrics; config.eval.metrics adds to them
     overlays: Callable[[Row, Sequence[str]], Sequence[Overlay]] = lambda *_: ()  # drawn by `imgloc locate --out`
     #: (partial predictions, content_bx4) -> those of them that are positions, mapped back to the images; see `postprocess`.
     partial_to_image: Callable[[Outputs, FloatArray], Outputs] = lambda *_: {}

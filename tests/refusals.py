@@ -1,4 +1,4 @@
-"""How a user's mistake must be told, for the tests of everything that refuses something."""
+"""What the error for a mistake of the user must look like, for the tests of everything that refuses something."""
 
 from __future__ import annotations
 

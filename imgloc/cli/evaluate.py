@@ -6,14 +6,16 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from imgloc.cli.console import console_for
 from imgloc.cli.processes import add_distributed
-from imgloc.config.registry import declared
+from imgloc.config import build
 from imgloc.config.resolve import resolve
+from imgloc.config.task import make_task
 from imgloc.errors import UserError
 from imgloc.evaluation import predictors, scoring
 from imgloc.evaluation.predictors import MODEL
 from imgloc.evaluation.statistics import Interval
-from imgloc.interfaces import Task
+from imgloc.interfaces import Baseline, Task
 from imgloc.runs.prediction_table import read_meta
 
 if TYPE_CHECKING:
@@ -56,7 +58,6 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     folder, config = run_dir.open_run(parsed.run)
     runtime.prepare()
 
-    from imgloc.config import build
     from imgloc.config.overrides import override_keys
     from imgloc.devices.multihost import connect_processes
     from imgloc.evaluation.evaluate import evaluate
@@ -95,27 +96,23 @@ def print_scores(run: RunDir, config: ConfigDict, name: str, which: str, interva
     skipped = f" ({meta['skipped']:,} skipped)" if meta.get("skipped") else ""
     fields = "".join(f", {key}={value}" for key, value in (meta.get("fields") or {}).items())
     print(f"{run.path}, {name}, {count:,} examples{skipped}, {which} checkpoint{fields}", flush=True)
-    print_table(intervals, config.task)
+    print_table(intervals, make_task(config), predictors.baselines(config.task))
     split = "" if name == "test" else f" --split {name}"
     print(f"rows: {run.rows(name)}   results: {run.results}   next: imgloc report {run.path}{split}")
 
 
-def print_table(intervals: Mapping[str, Mapping[str, Interval]], task_name: str) -> None:
+def print_table(intervals: Mapping[str, Mapping[str, Interval]], task: Task, baselines: Mapping[str, Baseline]) -> None:
     """Print every whole metric with its interval, one column for each predictor; slices are in results.json and in the report."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
-    task, baselines = declared("tasks", task_name, Task), predictors.baselines(task_name)
-    meanings = [f"{key}: {scoring.metric_of(key).meaning}" for key in task.headline_metrics if key in intervals[MODEL]]
+    meanings = [f"{key}: {scoring.metric_of(key, task.metrics).meaning}" for key in task.headline_metrics if key in intervals[MODEL]]
     table = Table(caption="\n".join([CAPTION, *meanings]), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.caption_justify = "left"
-    table.add_column("metric")
+    table.add_column("metric", no_wrap=True)
     for name in intervals:
-        table.add_column("this run" if name == MODEL else baselines[name].title, justify="right")
+        table.add_column("this run" if name == MODEL else baselines[name].title, justify="right", no_wrap=True)
     for key in scoring.in_order(intervals[MODEL], task):
         cells = [scores.get(key) for scores in intervals.values()]
         table.add_row(key, *(f"{c.mean:.3f} [{c.low:.3f}, {c.high:.3f}]" if c else "" for c in cells))
-    console = Console()
-    console = console if console.is_terminal else Console(width=120)
-    console.print(table)
+    console_for(table, 120).print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,7 +72,10 @@ def expand_folders(paths: Sequence[str]) -> list[str]:
         if not Path(path).is_dir():
             expanded.append(path)
             continue
-        images = [str(Path(path) / name) for name in list_folder(Path(path)).images]
+        listing = list_folder(Path(path))
+        images = [str(Path(path) / name) for name in listing.images]
+        for fault in listing.faults:
+            print(f"imgloc locate: {printable(fault.where)}: {fault.what}", file=sys.stderr)
         if not images:
             raise UserError(f"no images in the folder '{path}'; expected image files, or folders with some")
         expanded += images

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of evaluated runs, or of a sweep")
     parser.add_argument("--split", default="test", help="the evaluated split to report (default: test)")
     parser.add_argument("--pictures", default="", metavar="DIR", help="also write animations of partial predictions to this folder")
-    parser.add_argument("--out", default="", metavar="FILE", help="the page (default: report.html in the first run folder)")
+    parser.add_argument("--out", default="", metavar="FILE", help="the page (default: report.html in the first folder)")
 
 
 def expand_sweep(path: str) -> list[str]:

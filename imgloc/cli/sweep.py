@@ -8,7 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from imgloc.cli.console import console_for
 from imgloc.config.recipes import read_recipe
+from imgloc.errors import UserError
 
 if TYPE_CHECKING:
     from imgloc.sweep.folder import SweepDir
@@ -23,15 +25,16 @@ Several sweeps with the same folder, on one machine or on several, share the poi
 have ended. Select models with --split validation, and use test only for the results that you report.
 
 examples:
-  imgloc sweep configs/digits_cnn.py --workdir runs/digits
-  imgloc sweep configs/digits_cnn.py --workdir runs/short --config.train.steps=500 --split validation
-  imgloc report runs/digits/*/ --out compare.html
+  imgloc sweep --config configs/digits_cnn.py --workdir runs/digits
+  imgloc sweep --config configs/digits_cnn.py --workdir runs/short --config.train.steps=500 --split validation
+  imgloc report runs/digits --out compare.html
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
-    parser.add_argument("recipe", metavar="CONFIG", help="a recipe, a Python file with get_config() and sweep()")
+    parser.add_argument("recipe", nargs="?", default="", help=argparse.SUPPRESS)  # how earlier versions named it
+    parser.add_argument("--config", default="", metavar="FILE", help="a recipe, a Python file with get_config() and sweep()")
     parser.add_argument("--workdir", required=True, metavar="DIR", help="folder of the sweep, with a run folder for each point")
     parser.add_argument("--split", default="test", help="split that each run is evaluated on (default: test)")
     parser.add_argument("--check", action="store_true", help="check the points and print their names without running them")
@@ -39,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Run the sweep; returns 1 if a point failed, 130 if Ctrl-C stopped it, and otherwise 0, also if SIGTERM stopped it."""
+    if not parsed.config or parsed.recipe:
+        raise UserError(f"the recipe is named by --config {parsed.recipe or 'FILE'}, as for imgloc train")
+
     from imgloc import files
     from imgloc.devices import runtime
 
@@ -51,8 +57,8 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from imgloc.training.preemption import StopRequest
 
     sweep = folder.open_sweep(parsed.workdir)
-    yielded = points.read_sweep(parsed.recipe)
-    expanded = points.expand(read_recipe(parsed.recipe), yielded, rest)
+    yielded = points.read_sweep(parsed.config)
+    expanded = points.expand(read_recipe(parsed.config), yielded, rest)
     todo = folder.unscored(sweep, expanded, parsed.split)
     console = Console(stderr=True)
     if parsed.check:
@@ -64,7 +70,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         return code
     stop = StopRequest()
     with table.Live(console, todo, len(expanded) - len(todo)) as show:
-        failed = run.run_points(run.Plan(sweep, parsed.recipe, parsed.split), todo, stop, show)
+        failed = run.run_points(run.Plan(sweep, parsed.config, parsed.split), todo, stop, show)
     summary = table.summary(sweep, expanded, parsed.split, failed)
     files.write_json(sweep.summary, summary)
     print_summary(summary, sweep)
@@ -76,22 +82,19 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def check_in_a_process(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Check the points in a separate process, which releases the GPU or TPU for training when it ends; returns its exit code."""
-    command = ["sweep", parsed.recipe, "--workdir", parsed.workdir, "--split", parsed.split, "--check", *rest]
+    command = ["sweep", "--config", parsed.config, "--workdir", parsed.workdir, "--split", parsed.split, "--check", *rest]
     return subprocess.run([sys.executable, "-m", "imgloc", *command], stdout=subprocess.DEVNULL, check=False).returncode
 
 
 def print_summary(summary: Mapping[str, Any], sweep: SweepDir) -> None:
     """Print the table over seeds, then the failed points with their logs."""
-    from rich.console import Console
-
     from imgloc.sweep import table
 
-    console = Console()
-    console = console if console.is_terminal else Console(width=160)
     finished = sum(point["state"] == "finished" for point in summary["points"])
     print(f"{sweep.path}, {summary['split']}, {finished} of {len(summary['points'])} points finished", flush=True)
     if finished:
-        console.print(table.seeds_table(summary))
+        seeds = table.seeds_table(summary)
+        console_for(seeds, 160).print(seeds)
     for point in summary["points"]:
         if point["state"] == "failed":
             print(f"failed: {point['name']}: {point['error']}   log: {sweep.notes / point['name']}.log")

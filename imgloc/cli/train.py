@@ -14,7 +14,7 @@ from imgloc.cli.data_choice import several_objects
 from imgloc.cli.processes import add_distributed
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
-from imgloc.errors import UserError, storage_message
+from imgloc.errors import UserError, WorkerError, storage_message
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -32,6 +32,7 @@ The run then ends with the same bits as if it had never stopped.
 example:
   imgloc train --config configs/digits_cnn.py --workdir runs/a --config.optim.lr=1e-3
 """
+PARTS = {"image": "annotated images", "box": "boxes"}  # by what a fault makes unusable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +71,9 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     except NonFiniteError as error:
         print(f"imgloc train: {error}", file=sys.stderr)
         return 1
+    except WorkerError as error:
+        print(f"imgloc train: {error}. The same command resumes from the latest checkpoint", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"imgloc train: {storage_message(error)}; then the same command resumes from the latest checkpoint", file=sys.stderr)
         return 1
@@ -102,10 +106,11 @@ def report_faults(config: ConfigDict, recipe: str, rest: Sequence[str], workdir:
     command = shlex.join(["imgloc", "data", "check", "--config", recipe, *(a for a in rest if a.startswith("--config.data."))])
     share, worst = report.unusable
     if worst is not None and share > config.data.max_unusable and not allow:
+        unusable = PARTS.get(KINDS[worst.kind].unusable)
+        many = f"{share:.0%} of the {unusable} are unusable (data.max_unusable is {config.data.max_unusable:g}): " if unusable else ""
         raise UserError(
-            f"{share:.0%} of the annotations are unusable (data.max_unusable is {config.data.max_unusable:g}): "
-            f"{worst.where}: {worst.what} - "
-            f"{KINDS[worst.kind].effect}; correct the data (see: {command}), or add --allow-faults to train without them"
+            f"{many}{worst.where}: {worst.what} - {KINDS[worst.kind].effect}; "
+            f"correct the data (see: {command}), or add --allow-faults to train without them"
         )
     if jax.process_index() > 0:
         return

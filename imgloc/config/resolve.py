@@ -17,8 +17,9 @@ from imgloc.config.cell_section import cell_section, cell_settings
 from imgloc.config.registry import declared, names
 from imgloc.config.renames import unknown_name
 from imgloc.config.saved import allow_imports, dotted_names
+from imgloc.config.task import make_task
 from imgloc.errors import UserError
-from imgloc.interfaces import Loss, Task
+from imgloc.interfaces import Loss
 from imgloc.types import RESIZES
 
 
@@ -37,8 +38,6 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     recipe = configs.copied(recipe)
     given = overrides.override_keys(arguments)
     if "train.steps" in given:
-        if "train.epochs" in given:
-            raise UserError("--config.train.steps and --config.train.epochs are both set; set one of them")
         recipe.train.epochs = 0.0
     _switch(recipe.model, "model.name", recipe.model, arguments)
     _switch(recipe.data, "data.source", recipe.data.options, arguments)
@@ -48,9 +47,11 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
         _switch(config.model.cell, "model.cell.name", config.model.cell, arguments)
         config = complete(config)
     config = complete(overrides.apply_flags(config, arguments))
+    if "train.steps" in given and config.train.epochs:
+        raise UserError("--config.train.steps and --config.train.epochs are both set; set one of them")
     allow_imports(*dotted_names(config.to_dict()))
-    config.train.best_metric = config.train.best_metric or declared("tasks", config.task, Task).best_metric
     configs.check_keys(config)
+    config.train.best_metric = config.train.best_metric or make_task(config).best_metric
     configs.check_ranges(config)
     return config
 

@@ -19,10 +19,12 @@ def allow_imports(*names: str) -> None:
 
 def dotted_names(values: Mapping[str, Any]) -> Iterator[str]:
     """Yields the modules outside imgloc that a config, as plain values, names in any of its sections."""
-    model, data, losses = (section if isinstance(section := values.get(key), Mapping) else {} for key in ("model", "data", "losses"))
+    sections = ("model", "data", "losses", "eval")
+    model, data, losses, evaluation = (section if isinstance(section := values.get(key), Mapping) else {} for key in sections)
     entries: list[object] = [values.get("task"), model, model.get("cell"), data.get("source"), data.get("augment"), *losses.values()]
     transforms = data.get("batch_transforms")
-    entries += transforms if isinstance(transforms, (list, tuple)) else []
+    for several in (transforms, evaluation.get("metrics")):
+        entries += several if isinstance(several, (list, tuple)) else []
     for entry in entries:
         name = entry.get("name") if isinstance(entry, Mapping) else entry
         if isinstance(name, str) and "." in name:

@@ -58,7 +58,7 @@ def base() -> ConfigDict:
     config.data.augment.name = "none"  # a file in imgloc/data/augmentations, or a dotted module of your own; the rest: its options
     # Transforms of training batches on the device, in this order: files in imgloc/data/batch_transforms, or dotted modules of your own.
     config.data.batch_transforms = ()  # each is a name, or a dict of a name and options: {"name": "horizontal_flip", "probability": 0.5}
-    config.data.max_unusable = 0.1  # highest share of annotated images, or of boxes, that may be unusable and are left out
+    config.data.max_unusable = 0.1  # highest share of images, or of boxes, that may be unusable; 1: files without any use too
     config.data.max_objects = 1  # boxes kept of an image: first those of the image's own class, then by size
     config.data.threads = 1  # that prepare batches ahead
     config.data.workers = 0  # processes that prepare batches ahead instead of threads, for costly decoding
@@ -100,7 +100,8 @@ def base() -> ConfigDict:
 
     config.eval = ConfigDict()
     config.eval.batch_size = 100
-    config.eval.after_training = ""  # a split to score after training: test, or test@last for the last model; "": none
+    config.eval.after_training = ""  # a split to score after training: test, validation or train; test@last: by the last model; "": none
+    config.eval.metrics = ()  # dotted modules of your own with METRICS, besides those of imgloc
     config.eval.bootstrap_samples = 2000  # samples of the bootstrap behind each interval
     config.eval.gallery = 12  # images kept of the best, the median and the worst examples each
     return config
@@ -157,7 +158,7 @@ def check_type(key: str, value: Any, default: Any) -> None:
         right = isinstance(value, (int, float))
     elif isinstance(default, (tuple, list)):
         right = isinstance(value, (tuple, list))
-        kind = default[0] if default else ""  # an empty default is a tuple of patterns
+        kind = default[0] if default else ""  # an empty default is a tuple of text
         for item in value if right and not key.endswith("batch_transforms") else ():  # whose entries `resolve` checks
             check_type(f"{key} (an entry)", item, kind)
     else:

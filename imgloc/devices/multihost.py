@@ -30,11 +30,16 @@ def connect_processes(place: str) -> None:
 
     Raises UserError where it cannot connect.
     """
-    handler = signal.getsignal(signal.SIGTERM)
-    _initialize(place)
+    # While native code waits for the other processes, no handler in Python would run; nothing has been written that could be lost.
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        _initialize(place)
+    finally:
+        signal.signal(signal.SIGINT, handlers[signal.SIGINT])
     if jax.process_count() == 1:  # JAX has replaced the handler in order to agree on a step with other processes
-        signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGTERM, handlers[signal.SIGTERM])
     _filter_stderr()
+    _separate_stdout()
 
 
 def _initialize(place: str) -> None:
@@ -77,6 +82,13 @@ def _is_in_use(port: int) -> bool:
         except OSError as error:
             return error.errno == errno.EADDRINUSE
     return False
+
+
+def _separate_stdout() -> None:
+    """Send what native code writes to stdout, such as Gloo's connections, to stderr; Python continues to write to stdout."""
+    sys.stdout.flush()
+    sys.stdout = os.fdopen(os.dup(1), "w", buffering=1, errors="backslashreplace")
+    os.dup2(2, 1)
 
 
 def _filter_stderr() -> None:

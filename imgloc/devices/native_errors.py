@@ -14,17 +14,21 @@ from collections.abc import Iterable, Iterator
 # Parts of the first line that JAX writes when a process is lost; it differs between the threads that write it.
 FIRST_LINE = ("coordination_service", "coordination service", "rendezvous.cc")
 FATAL = "Terminating process because the JAX distributed service detected fatal errors"
+CONNECTED = "[Gloo] Rank "  # written for each connection
 REPORTED = "\x1d"  # written by the process when it has reported its end itself
 
 
 def filtered(lines: Iterable[str], place: str) -> Iterator[str]:
     """Yield lines until the first one about a lost process. The lines from there on are replaced by one line if JAX aborts the process.
 
-    They are dropped if the process has reported its end itself, and yielded at the end otherwise. `place` is such as `process 0 of 2`.
+    They are dropped if the process has reported its end itself, and yielded at the end otherwise. Lines about connections are
+    always dropped. `place` is such as `process 0 of 2`.
     """
     buffered: list[str] = []
     reported = fatal = False
     for line in lines:
+        if line.startswith(CONNECTED):
+            continue
         reported, fatal = reported or REPORTED in line, fatal or FATAL in line
         if buffered or fatal or REPORTED in line or any(part in line for part in FIRST_LINE):
             buffered.append(line)

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from imgloc import files
 from imgloc.config import build
 from imgloc.config import schema as configs
+from imgloc.config.task import make_task
 from imgloc.data import summary as summaries
 from imgloc.data.batches import pipeline
 from imgloc.data.relabelled import match_classes
@@ -24,7 +25,7 @@ from imgloc.evaluation.statistics import Interval
 from imgloc.evaluation.target import Target
 from imgloc.inference import predict
 from imgloc.inference.load import TrainedModel, find_bundle, load_model
-from imgloc.runs import run_dir
+from imgloc.runs import partial_predictions, run_dir
 from imgloc.runs.prediction_table import read_meta, read_rows, write_rows
 from imgloc.runs.provenance import command_line, git_commit
 from imgloc.runs.recorded_data import read_data
@@ -78,7 +79,7 @@ def evaluate(
     if jax.process_index() > 0:
         return {}
 
-    task, classes = evaluation.trained.task, evaluation.trained.classes
+    task, classes = make_task(config), evaluation.trained.classes
     intervals = {}
     for name in evaluation.predictor_names:
         rows = read_rows(run.rows(target.name, name), expected=evaluation.meta)
@@ -120,6 +121,8 @@ def _is_current(evaluation: Evaluation, predictor: str) -> bool:
     path = evaluation.run.rows(evaluation.target.name, predictor)
     try:
         read_rows(path, expected=evaluation.meta)
+        if predictor == predictors.MODEL:
+            partial_predictions.check_files(evaluation.run, evaluation.target.name)
     except UserError:
         return False
     return predictor != predictors.MODEL or (read_meta(path) or {}).get("outputs") == _row_outputs(evaluation)

@@ -11,33 +11,37 @@ from typing import Any
 import numpy as np
 
 from imgloc.config.registry import declared, names
-from imgloc.errors import UserError
+from imgloc.errors import UserError, reason
 from imgloc.evaluation.statistics import Interval, bootstrap_weights, interval_of_sums
 from imgloc.interfaces import Metric, MetricFamily, Slicing, Task
 from imgloc.types import FloatArray, Row
 
 BOOTSTRAP_SEED = 0
+RESERVED = frozenset({"step", "kind", "images"})  # fields of metrics.jsonl
 
 
 @functools.cache
-def known_metrics() -> dict[str, Metric]:
-    """Every metric by its key. Raises UserError if two files declare one."""
-    every = [metric for family in _all_families() for metric in family.metrics]
+def known_metrics(modules: tuple[str, ...] = ()) -> dict[str, Metric]:
+    """Every metric by its key: those of imgloc, then those of further modules. Raises UserError if two files declare one."""
+    every = [metric for family in _all_families(modules) for metric in family.metrics]
+    for key in (metric.key for metric in every):
+        if key in RESERVED or "/" in key:
+            raise UserError(f"metric '{key}' has the name of another field of metrics.jsonl, or of a slice; rename it")
     for key, count in collections.Counter(metric.key for metric in every).items():
         if count > 1:
-            raise UserError(f"metric '{key}' is declared by two files of imgloc/evaluation/metrics; rename one of them")
+            raise UserError(f"metric '{key}' is declared by two files of imgloc/evaluation/metrics or eval.metrics; rename one of them")
     return {metric.key: metric for metric in every}
 
 
-def metric_of(key: str) -> Metric:
+def metric_of(key: str, modules: Sequence[str] = ()) -> Metric:
     """The metric of a key, of a slice too; a metric that no file declares (of another version) has the key as its title."""
     whole = key.split("/", maxsplit=1)[0]
-    return known_metrics().get(whole) or Metric(whole, whole, "", unit="")
+    return known_metrics(tuple(modules)).get(whole) or Metric(whole, whole, "", unit="")
 
 
 def in_order(keys: Iterable[str], task: Task) -> list[str]:
     """Keys of whole metrics in the order of a table: families with a headline of the task first, each as its file declares it."""
-    families = [[metric.key for metric in family.metrics] for family in _all_families()]
+    families = [[metric.key for metric in family.metrics] for family in _all_families(task.metrics)]
     headlines = task.headline_metrics
     families.sort(key=lambda own: min((headlines.index(key) for key in own if key in headlines), default=len(headlines)))
     order = [key for own in families for key in own]
@@ -45,33 +49,64 @@ def in_order(keys: Iterable[str], task: Task) -> list[str]:
     return sorted(whole, key=lambda key: (order.index(key) if key in order else len(order), key))
 
 
-def _all_families() -> list[MetricFamily]:
-    return [declared("evaluation.metrics", name, MetricFamily) for name in names("evaluation.metrics")]
+def _all_families(modules: Sequence[str]) -> list[MetricFamily]:
+    """What the files of imgloc/evaluation/metrics declare, and further modules by their dotted names."""
+    return [declared("evaluation.metrics", name, MetricFamily) for name in (*names("evaluation.metrics"), *modules)]
 
 
-def _families(rows: Sequence[Row]) -> list[MetricFamily]:
+def _families(rows: Sequence[Row], modules: Sequence[str]) -> list[MetricFamily]:
     """The metric files whose columns these rows have."""
-    return [family for family in _all_families() if all(column in rows[0] for column in family.columns)]
+    return [family for family in _all_families(modules) if all(column in rows[0] for column in family.columns)]
 
 
-def statistics(rows: Sequence[Row]) -> dict[str, FloatArray]:
+def check_columns(row: Row, modules: Sequence[str]) -> None:
+    """Raises UserError where a module of the user's own reads a column that rows do not have."""
+    for module in modules:
+        missing = [name for name in declared("evaluation.metrics", module, MetricFamily).columns if name not in row]
+        if missing:
+            raise UserError(f"metric '{module}' reads the column '{missing[0]}', which rows do not have; possible: {', '.join(row)}")
+
+
+def _computed(family: MetricFamily, rows: Sequence[Row]) -> Mapping[str, FloatArray]:
+    """What the function of a family returns. Raises UserError for anything but an array for each declared metric, with n rows."""
+    units = {metric.key: metric.unit for metric in family.metrics}
+    try:
+        function = family.per_row or family.statistics
+        assert function is not None
+        values = {key: np.asarray(value, np.float64) for key, value in function(rows).items()}
+    except Exception as error:  # a module of the user's own may raise anything
+        raise UserError(f"metric '{next(iter(units))}' fails: {reason(error)}") from error
+    dimensions = 1 if family.per_row else 2
+    for key, value in values.items():
+        if key not in units:
+            raise UserError(f"metric '{key}' is computed but not declared; declared by its file: {', '.join(units)}")
+        if value.ndim != dimensions or len(value) != len(rows):
+            raise UserError(f"metric '{key}' must have an array of {dimensions} dimensions and {len(rows)} rows, got {value.shape}")
+        low, high = (0.0, 1.0) if dimensions == 1 and units[key] in ("share", "IoU") else (-np.inf, np.inf)
+        outside = value[np.isinf(value) | (value < low) | (value > high)]
+        if len(outside):
+            raise UserError(f"metric '{key}' must have finite values{' from 0 to 1' if high == 1 else ''}, got {outside[0]}")
+    return values
+
+
+def statistics(rows: Sequence[Row], modules: Sequence[str] = ()) -> dict[str, FloatArray]:
     """[n, s] of every metric that applies to some row; of a metric that is a mean, its values and 1, or 0 and 0 where they are NaN."""
     statistics_of_key: dict[str, FloatArray] = {}
     finite_n = np.array([row.get("finite", True) for row in rows], np.bool_)
-    for family in _families(rows):
+    for family in _families(rows, modules):
         if family.per_row is not None:
-            for key, value_n in family.per_row(rows).items():
+            for key, value_n in _computed(family, rows).items():
                 applies_n = ~np.isnan(value_n)
-                counted_n = np.where(finite_n, value_n, metric_of(key).worst or 0.0)
+                counted_n = np.where(finite_n, value_n, metric_of(key, modules).worst or 0.0)
                 statistics_of_key[key] = np.stack([np.where(applies_n, counted_n, 0.0), applies_n.astype(np.float64)], axis=-1)
         if family.statistics is not None:
-            statistics_of_key |= family.statistics(rows)
-    return {key: values for key, values in statistics_of_key.items() if not np.isnan(metric_of(key).value(values.sum(axis=0)))}
+            statistics_of_key |= _computed(family, rows)
+    return {key: values for key, values in statistics_of_key.items() if not np.isnan(metric_of(key, modules).value(values.sum(axis=0)))}
 
 
-def means(rows: Sequence[Row]) -> dict[str, float]:
+def means(rows: Sequence[Row], modules: Sequence[str] = ()) -> dict[str, float]:
     """Every metric over all rows, without intervals; metrics that apply to no row are left out."""
-    return {key: float(metric_of(key).value(values.sum(axis=0))) for key, values in statistics(rows).items()}
+    return {key: float(metric_of(key, modules).value(values.sum(axis=0))) for key, values in statistics(rows, modules).items()}
 
 
 def intervals(rows: Sequence[Row], classes: Sequence[str], task: Task, *, samples: int, sliced: bool = True) -> dict[str, Interval]:
@@ -86,8 +121,9 @@ def intervals(rows: Sequence[Row], classes: Sequence[str], task: Task, *, sample
     for slicing in slicings(task, rows[0]) if sliced else ():
         masks |= {f"/{slicing.key}/{part}": mask for part, mask in slicing.parts(rows, classes).items()}
     computed = {
-        key + part: interval_of_sums(values[mask], weights_rxg, group_n[mask], metric_of(key).value)
-        for key, values in statistics(rows).items()
+        key + part: interval_of_sums(values[mask], weights_rxg, group_n[mask], metric.value, bounded=metric.unit in ("share", "IoU"))
+        for key, values in statistics(rows, task.metrics).items()
+        for metric in (metric_of(key, task.metrics),)
         for part, mask in masks.items()
     }
     return {key: interval for key, interval in computed.items() if interval is not None}

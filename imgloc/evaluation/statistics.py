@@ -33,15 +33,20 @@ def bootstrap_weights(groups: Sequence[str], *, samples: int, seed: int) -> tupl
 
 
 def interval_of_sums(
-    statistics_nxs: FloatArray, weights_rxg: FloatArray, group_n: IntArray, value: Callable[[FloatArray], FloatArray]
+    statistics_nxs: FloatArray,
+    weights_rxg: FloatArray,
+    group_n: IntArray,
+    value: Callable[[FloatArray], FloatArray],
+    *,
+    bounded: bool = False,
 ) -> Interval | None:
     """A metric of n examples with its 95 % percentile interval; None where it does not apply to any of them.
 
     `value` computes the metric [...] from sums [..., s] of the statistics, NaN where it does not apply. This is a cluster
     bootstrap: the examples of one group are drawn together (Efron and Tibshirani, 1993, chapter 8). A sample in which the metric
-    does not apply, as with a small slice, does not count. Where all values are 0 or all are 1, as is common with few examples, no
-    resample differs, and the interval is Wilson's for a share of the groups (1927, J. Am. Stat. Assoc. 22:209). Other values that are
-    all equal, or all of one group, have an interval of width 0.
+    does not apply, as with a small slice, does not count. Where all values of a mean of values in [0, 1] (`bounded`) are 0 or all are
+    1, as is common with few examples, no resample differs, and the interval is Wilson's for a share of the groups (1927, J. Am. Stat.
+    Assoc. 22:209). Other values that are all equal, or all of one group, have an interval of width 0.
     """
     counted_n = (statistics_nxs != 0).any(axis=-1)
     whole = float(value(statistics_nxs.sum(axis=0)))
@@ -54,7 +59,7 @@ def interval_of_sums(
     drawn_r = value(weights @ sums_gxs)
     drawn_r = drawn_r[~np.isnan(drawn_r)]
     low, high = np.percentile(drawn_r, [2.5, 97.5]) if len(drawn_r) else (whole, whole)
-    if low == high == whole and value is mean and whole in (0.0, 1.0):
+    if low == high == whole and bounded and value is mean and whole in (0.0, 1.0):
         groups = len(np.unique(group_n[counted_n]))
         low, high = (0.0, Z**2 / (groups + Z**2)) if whole == 0 else (groups / (groups + Z**2), 1.0)
     return Interval(mean=whole, low=float(low), high=float(high), n=int(counted_n.sum()))

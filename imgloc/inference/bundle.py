@@ -92,7 +92,7 @@ def read_bundle(folder: Path) -> Bundle:
     except FileNotFoundError:
         raise UserError(f"no trained model in '{folder}': it has no {HEADER}; possible: RUN/model of a run of imgloc train") from None
     except (OSError, msgspec.DecodeError) as error:
-        raise UserError(f"cannot read '{folder / HEADER}': {one_line(error)}") from error
+        raise UserError(f"cannot read '{folder / HEADER}': {one_line(error)}; copy the model again, or train the run again") from error
     except RecursionError:
         raise UserError(f"cannot read '{folder / HEADER}': it is nested too deeply") from None
     if bundle.format != FORMAT:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from imgloc.report.figures import confusion_heat_map
+from imgloc.report.figures import confusion_heat_map, heat_map_side
 from imgloc.report.load import RunReport
 from imgloc.report.svg import inline_svg
 
+NO_ANSWER = -1  # in place of the predicted class, where outputs are not finite
 MAX_CLASSES = 30  # in the figure
 LISTED = 6  # most frequent confusions, in a table beside the figure
 
@@ -22,6 +23,7 @@ class Confusion:
 
     run: str
     svg: Markup
+    width: int  # of the figure in CSS pixels, at most
     shown: int
     classes: int
     errors: int
@@ -34,13 +36,16 @@ def confusion(report: RunReport, index: int) -> Confusion | None:
     """The confusion matrix of a model, of the `MAX_CLASSES` most frequent true classes. None for a task without one."""
     if report.task.confusion is None:
         return None
-    pairs = Counter(map(report.task.confusion, report.model.rows))
+    pairs: Counter[tuple[int, int]] = Counter()
+    for row in report.model.rows:
+        true, predicted = report.task.confusion(row)
+        pairs[true, predicted if row.get("finite", True) else NO_ANSWER] += 1
     totals: Counter[int] = Counter()
     for (true, _), count in pairs.items():
         totals[true] += count
-    labels = sorted({label for pair in pairs for label in pair})
+    labels = sorted({label for pair in pairs for label in pair} - {NO_ANSWER})
     kept = sorted(sorted(labels, key=lambda k: (-totals[k], k))[:MAX_CLASSES])
-    capped = len(labels) > len(kept)
+    capped = any(predicted not in kept for _, predicted in pairs)
     position = {label: i for i, label in enumerate(kept)}
     share_txp = np.zeros((len(kept), len(kept) + capped))
     for (true, predicted), count in pairs.items():
@@ -50,11 +55,16 @@ def confusion(report: RunReport, index: int) -> Confusion | None:
     figure = confusion_heat_map(share_txp, names, [*names, "other"] if capped else names)
     wrong = sorted(((count, pair) for pair, count in pairs.items() if pair[0] != pair[1]), key=lambda item: (-item[0], item[1]))
     most_frequent = [
-        (report.class_name(true), report.class_name(predicted), count, f"{100 * count / totals[true]:.1f}")
+        (report.class_name(true), _name(report, predicted), count, f"{100 * count / totals[true]:.1f}")
         for count, (true, predicted) in wrong[:LISTED]
     ]
     summary = "; ".join(f"{true} predicted as {predicted} {count} times" for true, predicted, count, _ in most_frequent[:3])
     label = f"Confusion matrix of {report.label}: {summary or 'no confusion'}"
     errors = sum(count for count, _ in wrong)
     svg = inline_svg(figure, f"confusion-{index}", label)
-    return Confusion(report.label, svg, len(kept), len(labels), errors, len(wrong), len(report.model.rows), most_frequent)
+    width = 780 if len(kept) > 12 else round(117 * heat_map_side(len(kept) + capped))
+    return Confusion(report.label, svg, width, len(kept), len(labels), errors, len(wrong), len(report.model.rows), most_frequent)
+
+
+def _name(report: RunReport, label: int) -> str:
+    return "none (not finite)" if label == NO_ANSWER else report.class_name(label)

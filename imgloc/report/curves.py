@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from imgloc.evaluation import scoring
 from imgloc.report.figures import Line, line_chart
-from imgloc.report.load import RunReport
+from imgloc.report.load import RunReport, metric_of
 from imgloc.report.svg import RUN_COLORS, inline_svg
 from imgloc.types import FloatArray
 
@@ -53,7 +53,7 @@ def training_charts(reports: Sequence[RunReport]) -> tuple[list[Chart], list[Cha
 
 def _keys(record: Mapping[str, object]) -> list[Key]:
     kind = str(record.get("kind", "train"))
-    return [Key(kind, name) for name, value in record.items() if name not in ("step", "kind") and _is_number(value)]
+    return [Key(kind, name) for name, value in record.items() if name not in ("step", "kind", "images") and _is_number(value)]
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -77,16 +77,20 @@ def _training_chart(reports: Sequence[RunReport], key: Key) -> Chart:
     finite = [value for line in lines for value in line.y if np.isfinite(value)]
     is_log = key.name.startswith(("loss", "grad_norm")) and bool(finite) and min(finite) > 0 and max(finite) / min(finite) > 30
     marker = key.kind == "validation" and max(len(line.x) for line in lines) <= 40
-    figure = line_chart(lines, x_label="step", log=is_log, marker=marker)
-    title = _training_title(key) + (" (log scale)" if is_log else "")
+    share = key.kind == "validation" and metric_of(reports, key.name).unit in ("share", "IoU")
+    figure = line_chart(lines, x_label="step", log=is_log, share=share, marker=marker)
+    title = _training_title(reports, key) + (" (log scale)" if is_log else "")
     return Chart(title, key.name, inline_svg(figure, f"{key.kind}-{_slug(key.name)}", f"{title} over training steps: {'; '.join(ends)}"))
 
 
-def _training_title(key: Key) -> str:
+def _training_title(reports: Sequence[RunReport], key: Key) -> str:
+    """The title of a chart. That of a validation metric has the number of images: the axis may be narrow, and small steps noise."""
     if key.kind == "train":
         titles = {"loss": "Training loss", "lr": "Learning rate", "grad_norm": "Gradient norm"}
         return titles.get(key.name, f"Training loss: {key.name[5:]}" if key.name.startswith("loss/") else key.name)
-    return f"Validation: {scoring.metric_of(key.name).title}"
+    counts = sorted({int(_number(r["images"])) for report in reports for r in report.metrics_log if key.name in r and "images" in r})
+    images = f" (n = {' or '.join(f'{count:,}' for count in counts)})" if counts else ""
+    return f"Validation: {metric_of(reports, key.name).title}{images}"
 
 
 def _slug(name: str) -> str:

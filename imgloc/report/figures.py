@@ -15,6 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from imgloc.report.svg import STYLE, color
 from imgloc.types import FloatArray
 
+MIN_SHARE_SPAN = 0.1
+
 
 @dataclass(frozen=True)
 class Line:
@@ -27,9 +29,19 @@ class Line:
 
 
 def line_chart(
-    lines: Sequence[Line], *, x_label: str, y_label: str = "", log: bool = False, unit_square: bool = False, marker: bool = False
+    lines: Sequence[Line],
+    *,
+    x_label: str,
+    y_label: str = "",
+    log: bool = False,
+    unit_square: bool = False,
+    share: bool = False,
+    marker: bool = False,
 ) -> Figure:
-    """A chart of lines. `unit_square`: both axes are from 0 to 1; `marker`: every point has a dot."""
+    """A chart of lines. `unit_square`: both axes are from 0 to 1; `marker`: every point has a dot.
+
+    `share`: values are in [0, 1], and the axis spans at least `MIN_SHARE_SPAN` of it, lest noise look like a change.
+    """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.1, 2.8) if unit_square else (3.5, 2.15), layout="constrained")
         axes = figure.add_subplot()
@@ -56,17 +68,32 @@ def line_chart(
             axes.yaxis.set_minor_formatter(NullFormatter())
             axes.tick_params(which="minor", length=0)
         elif not unit_square:
+            if share:
+                axes.set_ylim(*_share_limits(*axes.get_ylim()))
             axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
             if min((value for line in lines for value in line.y if np.isfinite(value)), default=-1) >= 0:
                 axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))  # no negative ticks, as for a line that is 0 everywhere
     return figure
 
 
+def _share_limits(low: float, high: float) -> tuple[float, float]:
+    """Limits in [0, 1] that contain the part of low to high that is there, at least `MIN_SHARE_SPAN` apart."""
+    low, high = max(low, 0.0), min(high, 1.0)
+    missing = max(0.0, MIN_SHARE_SPAN - (high - low))
+    low = min(max(0.0, low - missing / 2), 1 - MIN_SHARE_SPAN)
+    return low, max(high, low + MIN_SHARE_SPAN)
+
+
+def heat_map_side(classes: int) -> float:
+    """The width and height of a confusion heat map in inches: cells of few classes are not larger than those of eight."""
+    return 1.1 + 0.4375 * min(classes, 8)
+
+
 def confusion_heat_map(share_txp: FloatArray, true_names: Sequence[str], predicted_names: Sequence[str]) -> Figure:
     """A heat map of shares [true, predicted] in [0, 1]; the cells have numbers if there is room."""
     rows, columns = share_txp.shape
     with matplotlib.rc_context(STYLE):
-        side = 4.6
+        side = heat_map_side(max(rows, columns))
         figure = Figure(figsize=(side, side), layout="constrained")
         axes = figure.add_subplot()
         size = 8.0 if max(rows, columns) <= 12 else 6.0 if max(rows, columns) <= 20 else 5.0
@@ -80,7 +107,7 @@ def confusion_heat_map(share_txp: FloatArray, true_names: Sequence[str], predict
                 text = f"{100 * share:.0f}" if share >= 0.01 else "<1"
                 axes.text(predicted, true, text, ha="center", va="center", color=ink, fontsize=size)
         axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), aspect="equal")
-        vertical = max(map(len, predicted_names), default=0) > 2 and columns > 3
+        vertical = max(map(len, predicted_names), default=0) > (2 if columns > 3 else 5)
         axes.set_xticks(range(columns), [_short(name) for name in predicted_names], rotation=90 if vertical else 0, fontsize=size)
         axes.set_yticks(range(rows), [_short(name) for name in true_names], fontsize=size)
         axes.set_xlabel("predicted class", color=color("muted"), fontsize=size)

@@ -40,11 +40,12 @@ class Example:
     alt: str
 
 
-def gallery(report: RunReport, split: str) -> dict[str, list[Example]]:
+def gallery(report: RunReport) -> dict[str, list[Example]]:
     """The best, median and worst examples, `eval.gallery` of each."""
     chosen = scoring.gallery_rows(report.model.rows, report.task, report.config.eval.gallery)
     return {
-        name: [gallery_example(report, row, report.run.thumbnail(split, str(row["id"]))) for row in rows] for name, rows in chosen.items()
+        name: [gallery_example(report, row, report.run.thumbnail(report.split, str(row["id"]))) for row in rows]
+        for name, rows in chosen.items()
     }
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from imgloc.config import schema as configs
-from imgloc.config.registry import declared
+from imgloc.config.task import make_task
 from imgloc.errors import UserError
 from imgloc.evaluation import scoring
 from imgloc.evaluation.predictors import MODEL, baselines, predictor_names
 from imgloc.evaluation.statistics import Interval
-from imgloc.interfaces import Baseline, Task
+from imgloc.interfaces import Baseline, Metric, Task
 from imgloc.runs import prediction_table
 from imgloc.runs.metrics_log import read_metrics
 from imgloc.runs.recorded_data import read_data
@@ -34,9 +34,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class RunReport:
-    """One run; `scored` has the model and the baselines of its task."""
+    """One run; `scored` has the model and the baselines of its task. `split` is the name of its rows: SPLIT, or SPLIT@last."""
 
     label: str
+    split: str
     run: RunDir
     config: ConfigDict
     task: Task
@@ -60,6 +61,11 @@ class RunReport:
         return self.classes[label] if 0 <= label < len(self.classes) else str(label)
 
 
+def metric_of(reports: Sequence[RunReport], key: str) -> Metric:
+    """The metric of a key, of imgloc or of the modules of any run."""
+    return scoring.metric_of(key, tuple(dict.fromkeys(module for report in reports for module in report.task.metrics)))
+
+
 def unique_labels(paths: Sequence[str]) -> list[str]:
     """A short unique name for each run folder: the end of its path, with as many parent folders as needed."""
     parts = [Path(os.path.abspath(path)).parts for path in paths]
@@ -72,9 +78,14 @@ def unique_labels(paths: Sequence[str]) -> list[str]:
 
 
 def load_run(path: str, label: str, split: str) -> RunReport:
-    """Load one run folder. Raises UserError if rows are missing, empty, outdated or of different data."""
+    """Load one run folder. Raises UserError if rows are missing, empty, outdated or of different data.
+
+    A run that was scored by its last model alone is reported by that model.
+    """
     run, config = open_run(path)
-    task = declared("tasks", config.task, Task)
+    if not run.rows(split).is_file() and run.rows(f"{split}@last").is_file():
+        split = f"{split}@last"
+    task = make_task(config)
     classes = read_data(run).classes
     scored = {}
     for predictor in predictor_names(config.task):
@@ -88,13 +99,13 @@ def load_run(path: str, label: str, split: str) -> RunReport:
             )
     _check_step(run, scored[MODEL].meta)
     provenance = run.read(run.provenance) if run.provenance.is_file() else {}
-    return RunReport(label, run, config, task, classes, scored, read_metrics(run.metrics), provenance)
+    return RunReport(label, split, run, config, task, classes, scored, read_metrics(run.metrics), provenance)
 
 
 def _load_rows(run: RunDir, config: ConfigDict, split: str, predictor: str) -> tuple[list[Row], Mapping[str, object]]:
     path = run.rows(split, predictor)
     if prediction_table.read_meta(path) is None:
-        others = sorted(other.stem for other in path.parent.glob("*.jsonl") if "." not in other.stem)
+        others = sorted(other.stem for other in path.parent.glob("*.jsonl") if "." not in other.stem and other.stem != split)
         available = f", or use --split {others[0]}, which has rows" if others else ""
         raise UserError(f"no rows of split '{split}' at {path}; run: imgloc evaluate {run.path} --split {split}{available}")
     rows = prediction_table.read_rows(path, expected={"config": configs.fingerprint(config)})

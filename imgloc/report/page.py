@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from imgloc import files
 from imgloc.config import schema as configs
@@ -17,6 +19,7 @@ from imgloc.report.confusion import MAX_CLASSES, confusion
 from imgloc.report.gallery import gallery
 from imgloc.report.load import RunReport, load_run, unique_labels
 
+SEPARATORS = "_/.,:@-"
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
@@ -48,14 +51,14 @@ def write_report(runs: Sequence[str], out: Path, *, split: str = "test", picture
     reports = [load_run(path, label, split) for path, label in zip(runs, unique_labels(runs), strict=True)]
     page = _render(_content(reports, split))
     if pictures is not None:
-        _write_pictures(reports, split, pictures)
+        _write_pictures(reports, pictures)
     files.write_text(out, page)  # last, so that no page is left behind by an error
     return out
 
 
-def _write_pictures(reports: Sequence[RunReport], split: str, folder: Path) -> None:
+def _write_pictures(reports: Sequence[RunReport], folder: Path) -> None:
     prefixes = [f"{report.label}-" if len(reports) > 1 else "" for report in reports]
-    written = [partial_predictions.write_pictures(report, split, folder, prefix) for report, prefix in zip(reports, prefixes, strict=True)]
+    written = [partial_predictions.write_pictures(report, folder, prefix) for report, prefix in zip(reports, prefixes, strict=True)]
     if not any(written):
         paths = " ".join(str(report.run.path) for report in reports)
         hint = "run: imgloc evaluate RUN --partial-predictions ID, for a model with partial predictions"
@@ -69,11 +72,11 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, object]:
     baselines = tables.baselines(reports)
     losses, others = curves.training_charts(reports)
     thresholds = curves.threshold_charts(reports, baselines)
-    figures = [(report.label, partial_predictions.figures(report, split, index)) for index, report in enumerate(reports)]
-    galleries = [(report.label, gallery(report, split)) for report in reports]
+    figures = [(report.label, partial_predictions.figures(report, index)) for index, report in enumerate(reports)]
+    galleries = [(report.label, gallery(report)) for report in reports]
     results = tables.result_rows(reports, columns)
     return {
-        "split": split,
+        "split": reports[0].split if len({report.split for report in reports}) == 1 else split,
         "several": len(reports) > 1,
         "task_summaries": list(dict.fromkeys(report.task.summary for report in reports)),
         "rankings": list(dict.fromkeys(report.task.gallery_order for report in reports)),
@@ -115,6 +118,11 @@ def _summary(report: RunReport) -> Summary:
     return Summary(report.label, facts, headlines)
 
 
+def _breakable(text: str) -> Markup:
+    """A name that a browser may break after its separators, and not within a word."""
+    return Markup("<wbr>").join(part for part in re.split(f"(?<=[{SEPARATORS}])", text) if part)
+
+
 def _sentence(text: str) -> str:
     """A text with a capital letter at its beginning and a full stop at its end."""
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
@@ -122,5 +130,5 @@ def _sentence(text: str) -> str:
 
 def _render(content: dict[str, object]) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["sentence"] = _sentence
+    environment.filters |= {"sentence": _sentence, "breakable": _breakable}
     return environment.from_string(TEMPLATE.read_text()).render(content)

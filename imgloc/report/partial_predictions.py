@@ -40,20 +40,20 @@ class Figure:
     outlines: frozenset[str]  # see `outline_kinds`
 
 
-def figures(report: RunReport, split: str, number: int) -> list[Figure]:
+def figures(report: RunReport, number: int) -> list[Figure]:
     """The animations of a run, those that the user chose first; `number` distinguishes their CSS classes from those of other runs."""
-    examples = _examples(report, split, number)
+    examples = _examples(report, number)
     return [Figure(example.partial.id, example.partial.why, inline_svg(example), outline_kinds(example)) for example in examples]
 
 
-def write_pictures(report: RunReport, split: str, folder: Path, prefix: str = "") -> list[Path]:
+def write_pictures(report: RunReport, folder: Path, prefix: str = "") -> list[Path]:
     """Write each animation as an SVG file, named by `prefix` and the id of the example; returns their paths.
 
     Raises UserError, before any file is written, if one of them would overwrite a file that is not such a picture.
     """
     pictures = {}
-    for example in _examples(report, split, 0):
-        stem = saved.path_of(report.run, split, example.partial.id).stem
+    for example in _examples(report, 0):
+        stem = saved.path_of(report.run, report.split, example.partial.id).stem
         path = folder / f"{urllib.parse.quote(prefix, safe='')}{stem}.svg"
         files.check_replaceable(path, MARK, f"--pictures '{folder}'")
         pictures[path] = example
@@ -68,13 +68,13 @@ def standalone_picture(partial: SavedPartialPredictions, png: bytes, classes: Se
     return standalone_svg(AnimatedExample(partial, {"label": -1}, png, dict(enumerate(classes)), timeline))
 
 
-def _examples(report: RunReport, split: str, number: int) -> list[AnimatedExample]:
+def _examples(report: RunReport, number: int) -> list[AnimatedExample]:
     rows = {str(row["id"]): row for row in report.model.rows}
-    current = [partial for partial in saved.read(report.run, split, report.model.meta) if partial.id in rows]
+    current = [partial for partial in saved.read(report.run, report.split, report.model.meta) if partial.id in rows]
     current.sort(key=lambda partial: (ORDER.index(partial.why) if partial.why in ORDER else len(ORDER), partial.id))
     examples = []
     for i, partial in enumerate(current):
-        path = saved.path_of(report.run, split, partial.id).with_suffix(".png")
+        path = saved.path_of(report.run, report.split, partial.id).with_suffix(".png")
         png = path.read_bytes() if path.is_file() else b""
         if png.startswith(PNG) and len(png) > 24 and all(struct.unpack(">II", png[16:24])):
             row = rows[partial.id]

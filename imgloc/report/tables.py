@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from imgloc.evaluation import scoring
 from imgloc.evaluation.statistics import Interval
 from imgloc.interfaces import Metric
-from imgloc.report.load import RunReport
+from imgloc.report.load import RunReport, metric_of
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,14 @@ def result_columns(reports: Sequence[RunReport]) -> list[Column]:
 def result_rows(reports: Sequence[RunReport], columns: Sequence[Column]) -> list[tuple[Metric, list[Cell | None]]]:
     """(metric, its cell in each column) for every metric of any column."""
     keys = scoring.in_order((key for column in columns for key in column.intervals), reports[0].task)
-    metrics = [scoring.metric_of(key) for key in keys]
+    metrics = [metric_of(reports, key) for key in keys]
     return [(metric, [cell(metric, column.intervals.get(metric.key)) for column in columns]) for metric in metrics]
 
 
 def headline_metrics(reports: Sequence[RunReport]) -> list[Metric]:
     """The headline metrics of the tasks that some run has."""
     keys = dict.fromkeys(key for report in reports for key in report.task.headline_metrics if key in report.model.intervals)
-    return [scoring.metric_of(key) for key in keys]
+    return [metric_of(reports, key) for key in keys]
 
 
 def slice_tables(reports: Sequence[RunReport]) -> list[SliceTable]:

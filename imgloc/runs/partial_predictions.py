@@ -1,25 +1,28 @@
 """Partial predictions of single examples, saved by `imgloc evaluate` for the report.
 
 Each example has two files in `RUN/partial_predictions/SPLIT/`: NAME.json with the predictions and their provenance, and NAME.png with
-the image. Files of another config, checkpoint or data than the rows are ignored.
+the image. Files of another config, checkpoint or data than the rows are ignored. The file `checksums` lists all that were written, so
+that one that was removed, damaged or changed later is noticed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 import numpy as np
 
 from imgloc import files
-from imgloc.errors import UserError
+from imgloc.errors import UserError, one_line
 from imgloc.runs.run_dir import RunDir
 from imgloc.tasks.classify import softmax
 from imgloc.types import MAX_PARTIAL_STEPS, FloatArray, IntArray, Outputs
 
+CHECKSUMS = "checksums"  # no example has a file of this name: theirs have suffixes
 BARS = 6  # classes whose probabilities are saved
 READ = 9  # the digit of a cell that has been read completely; 0: not at all
 UNKNOWN_TRUTH = (np.zeros((0, 4), np.float32), np.zeros(0, np.int32), -1)  # boxes, labels and label of an image without annotations
@@ -125,18 +128,56 @@ def _edges(digits: IntArray, axis: int) -> IntArray:
 def write(run: RunDir, split: str, partial: SavedPartialPredictions, picture: bytes, made_of: Mapping[str, object]) -> None:
     """Save the partial predictions of an example and its image (PNG)."""
     path = path_of(run, split, partial.id)
+    content = msgspec.json.encode(msgspec.structs.replace(partial, made_of=dict(made_of))) + b"\n"
     files.write_bytes(path.with_suffix(".png"), picture)
-    files.write_bytes(path, msgspec.json.encode(msgspec.structs.replace(partial, made_of=dict(made_of))) + b"\n")
+    files.write_bytes(path, content)
+    entries = {**_checksums(run, split), path.name: _checksum(content), path.with_suffix(".png").name: _checksum(picture)}
+    files.write_json(folder(run, split) / CHECKSUMS, entries)
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _checksums(run: RunDir, split: str) -> dict[str, Any]:
+    path = folder(run, split) / CHECKSUMS
+    return run.read(path) if path.is_file() else {}
+
+
+def check_files(run: RunDir, split: str) -> None:
+    """Raises UserError where a file of a split was removed, damaged, changed or added after they were written."""
+    if not (folder(run, split) / CHECKSUMS).is_file():  # of an earlier version, or there are none
+        return
+    try:
+        checksums = _checksums(run, split)
+    except UserError:
+        raise _refused(run, split, folder(run, split) / CHECKSUMS, "is damaged") from None
+    found = {path.name: path for path in folder(run, split).glob("*.*")}
+    for name in sorted({*checksums, *found}):
+        path = folder(run, split) / name
+        if name not in found:
+            raise _refused(run, split, path, "is missing")
+        if name not in checksums or _checksum(path.read_bytes()) != checksums[name]:
+            raise _refused(run, split, path, "was changed after it was written")
+
+
+def _refused(run: RunDir, split: str, path: Path, what: str) -> UserError:
+    again = f"to make all again but those of --partial-predictions, run: {run.evaluate_command(split)}"
+    return UserError(f"'{path}' {what}; to do without partial predictions, remove that folder; {again}")
 
 
 def read(run: RunDir, split: str, made_of: Mapping[str, object]) -> list[SavedPartialPredictions]:
-    """The saved entries of a split with the same provenance as its rows, sorted by id; damaged and outdated files are ignored."""
+    """The saved entries of a split with the same provenance as its rows, sorted by id; files of other rows are ignored.
+
+    Raises UserError where a file is damaged, missing, or was changed.
+    """
+    check_files(run, split)
     entries = []
     for path in sorted(folder(run, split).glob("*.json")):
         try:
             partial = msgspec.json.decode(path.read_bytes(), type=SavedPartialPredictions)
-        except (OSError, ValueError, RecursionError):
-            continue
+        except (OSError, ValueError, RecursionError) as error:
+            raise _refused(run, split, path, f"is damaged ({one_line(error)[:200]})") from error
         current = all(partial.made_of.get(key) == made_of.get(key) for key in ("config", "checkpoint", "step", "data"))
         if current and path == path_of(run, split, partial.id):
             entries.append(partial)

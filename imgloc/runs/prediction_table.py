@@ -16,6 +16,7 @@ from typing import Any
 
 from imgloc import files
 from imgloc.errors import UserError
+from imgloc.runs.run_dir import RunDir
 from imgloc.types import Row
 
 
@@ -52,7 +53,7 @@ def read_rows(path: Path, *, expected: dict[str, Any]) -> list[Row]:
 
     Raises UserError where the rows are missing, incomplete, of another provenance, or edited.
     """
-    command = f"run: imgloc evaluate {path.parent.parent}"
+    command = f"run: {RunDir(path.parent.parent).evaluate_command(path.name.split('.')[0])}"
     meta = read_meta(path)
     if meta is None:
         raise UserError(f"no rows at {path}; {command}")

@@ -9,7 +9,7 @@ model/            the best model;  last_model/ the last one, where it is not the
 not_finite/       the batch of the step at which the loss became NaN or infinite
 finished.json     written when training has finished: last and best step
 rows/             a table of per-example rows for each split and predictor
-thumbnails/       images of the gallery;  steps/ partial predictions
+thumbnails/       images of the gallery;  partial_predictions/ answers after each step of reading;  profile/ a trace
 baselines.json    what the baselines learn from the training split, and its fingerprint
 results.json      metrics with intervals;  report.html
 """
@@ -32,6 +32,7 @@ from imgloc.config import schema as configs
 from imgloc.config.saved import check_imports
 from imgloc.errors import UserError, one_line, storage_message
 
+RESTORE = "restore it from a copy, or train the run again"
 MAX_NAME_LENGTH = 200  # characters of the file name of a thumbnail; file systems accept 255 bytes
 
 
@@ -104,11 +105,22 @@ class RunDir:
         """Return a JSON object of this folder. Raises UserError where the file is missing or damaged."""
         try:
             values = files.read_json(path)
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot read '{path}': {one_line(error)}") from error
+        except FileNotFoundError as error:
+            raise UserError(f"cannot read '{path}': there is no such file; {RESTORE}") from error
+        except OSError as error:
+            raise UserError(storage_message(OSError(error.errno, error.strerror, str(path)))) from error
+        except ValueError as error:
+            why = "the file is empty" if path.stat().st_size == 0 else f"it is not JSON ({one_line(error)})"
+            raise UserError(f"cannot read '{path}': {why}; {RESTORE}") from error
         if not isinstance(values, dict):
             raise UserError(f"'{path}' must contain a JSON object, got {type(values).__name__}")
         return values
+
+    def evaluate_command(self, name: str) -> str:
+        """The command that writes the rows of a name: SPLIT, SPLIT@last, or the --name of other data or fields."""
+        split, _, last = name.partition("@")
+        options = "" if split == "test" else f" --split {split}" if split in ("train", "validation") else f" --name {split} ..."
+        return f"imgloc evaluate {self.path}{options}" + (" --checkpoint last" if last else "")
 
     def known_results(self) -> dict[str, Any]:
         """Return the valid entries of results.json; {} where it is missing or damaged, because it can be computed again from rows."""
@@ -170,13 +182,13 @@ def run_state(run: RunDir, config: ConfigDict) -> Literal["new", "unfinished", "
     """Return the state of a run. Raises UserError where the folder contains another run or other files."""
     _check_name(run)
     if not run.path.exists():
-        return "new"
+        return _new(run)
     if not run.path.is_dir():
         raise UserError(f"'{run.path}' is a file; --workdir must be a folder")
     if not run.config.is_file():
         if not all(_is_of_begun_run(path.name) for path in run.path.iterdir()):
             raise UserError(f"'{run.path}' contains other files and no run; choose a new or empty folder for --workdir")
-        return "new"
+        return _new(run)
     current, stored = (configs.identity(values) for values in (configs.to_json(config), run.read(run.config)))
     if current != stored:
         key, here, there = _first_difference(current, stored)
@@ -185,7 +197,19 @@ def run_state(run: RunDir, config: ConfigDict) -> Literal["new", "unfinished", "
             "choose another --workdir, or remove that folder"
         )
     check_config_unchanged(run)
-    return "finished" if run.finished.is_file() else "unfinished"
+    if not run.finished.is_file():
+        return "unfinished"
+    run.read(run.finished)
+    return "finished"
+
+
+def _new(run: RunDir) -> Literal["new"]:
+    """Raise UserError where a new run would be inside the folder of another one."""
+    for folder in run.path.absolute().parents:
+        outer = RunDir(folder)
+        if os.path.isfile(outer.config) and os.path.isfile(outer.provenance):
+            raise UserError(f"'{run.path}' is inside the run folder '{folder}'; choose another --workdir")
+    return "new"
 
 
 def _check_name(run: RunDir) -> None:

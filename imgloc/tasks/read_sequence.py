@@ -81,7 +81,7 @@ TASK = dataclasses.replace(
     gallery_score=gallery_score,
     headline_metrics=("sequence_accuracy", "label_accuracy", "top1"),
     best_metric="sequence_accuracy",
-    objects="learns the classes of up to data.max_objects of them, from left to right; others count as wrong in scores",
+    objects="learns the classes of up to data.max_objects of them, from left to right; scores compare with all objects from left to right",
     summary="the classes of the objects in each image",
     gallery_order="by the share of correct labels, and by the probability of the first label",
 )

@@ -14,30 +14,29 @@ from ml_collections import ConfigDict
 from imgloc.devices import mesh
 from imgloc.evaluation.scoring import metric_of
 from imgloc.inference.bundle import write_bundle
+from imgloc.interfaces import Metric
 from imgloc.runs.run_dir import RunDir
 from imgloc.training.metric_writer import Record
 from imgloc.training.setup import TrainingSetup
 from imgloc.training.step import TrainState, eval_variables
 
 
-def best_step(records: Sequence[Record], metric: str) -> int | None:
+def best_step(records: Sequence[Record], metric: Metric) -> int | None:
     """The step of the best validation, the latest one among ties; None where no validation has the metric."""
     validations = _validations(records, metric)
     return max(validations, key=lambda entry: (entry[1], entry[0]))[0] if validations else None
 
 
-def is_out_of_patience(records: Sequence[Record], metric: str, patience: int) -> bool:
+def is_out_of_patience(records: Sequence[Record], metric: Metric, patience: int) -> bool:
     """Whether `patience` or more validations followed the best one, the earliest one among ties. A `patience` of 0 has no limit."""
     values = [value for _, value in _validations(records, metric)]
     return patience > 0 and bool(values) and len(values) - 1 - values.index(max(values)) >= patience
 
 
-def _validations(records: Sequence[Record], metric: str) -> list[tuple[int, float]]:
+def _validations(records: Sequence[Record], metric: Metric) -> list[tuple[int, float]]:
     """(step, value) of every validation that has the metric; the sign of the value makes the higher one the better one."""
-    sign = metric_of(metric).sign
-    return [
-        (record["step"], sign * record[metric]) for record in records if record["kind"] == "validation" and record.get(metric) is not None
-    ]
+    validations = [record for record in records if record["kind"] == "validation"]
+    return [(record["step"], metric.sign * record[metric.key]) for record in validations if record.get(metric.key) is not None]
 
 
 def write_model(run: RunDir, config: ConfigDict, setup: TrainingSetup, state: TrainState, records: Sequence[Record]) -> None:
@@ -46,7 +45,7 @@ def write_model(run: RunDir, config: ConfigDict, setup: TrainingSetup, state: Tr
     While no validation has the metric, the last model is the best one. All processes call this, and the first one writes.
     """
     step = int(state.step)
-    is_best = best_step(records, config.train.best_metric) in (None, step)
+    is_best = best_step(records, metric_of(config.train.best_metric, setup.task.metrics)) in (None, step)
     variables = mesh.gather_to_host(eval_variables(state), setup.devices)
     if jax.process_index() > 0:
         return

@@ -23,6 +23,7 @@ from imgloc.errors import UserError
 from imgloc.evaluation import scoring
 from imgloc.evaluation.predictors import MODEL
 from imgloc.inference import predict
+from imgloc.inference.load import find_bundle
 from imgloc.interfaces import Task
 from imgloc.runs import run_dir
 from imgloc.runs.provenance import begin_session, update_session
@@ -64,6 +65,7 @@ def train(
     # All processes have read the folder before the first one writes to it.
     mesh.check_same_on_all_processes({"run folder": run_state, "fingerprint of the config": files.fingerprint(configs.to_json(config))})
     if run_state == "finished":
+        find_bundle(run.path, "best")
         return "already finished"
     setup = set_up(config)
     is_writer = jax.process_index() == 0  # only the first of several processes writes files
@@ -95,8 +97,9 @@ def train(
         profiler = stack.enter_context(Profiler(run.profile if profile else None))
         queue = MetricQueue(writer, progress, training.log_every)
         compiled_all_finite = jax.jit(all_finite)
+        best_metric = scoring.metric_of(training.best_metric, setup.task.metrics)
         must_wait = mesh.must_block(setup.devices)
-        out_of_patience = is_out_of_patience(writer.records, training.best_metric, training.patience)
+        out_of_patience = is_out_of_patience(writer.records, best_metric, training.patience)
         progress.write(f"from step {first} of {training.steps}; the first step compiles, which may take a minute")
 
         done = saved = first
@@ -128,7 +131,7 @@ def train(
                 if means.get("non_finite"):
                     share = f"{means['non_finite']:.1%} of the validation images"
                     progress.write(f"step {number}  the outputs for {share} contain NaN or infinity; they count as wrong")
-                out_of_patience = is_out_of_patience(writer.records, training.best_metric, training.patience)
+                out_of_patience = is_out_of_patience(writer.records, best_metric, training.patience)
             if saving:
                 writer.flush()
                 write_model(run, config, setup, state, writer.records)  # before the checkpoint: a resume then writes it again
@@ -149,7 +152,7 @@ def train(
         if is_writer:
             update_session(run, done, time.monotonic() - start_time)
         if is_writer and is_finished:
-            files.write_json(run.finished, {"last_step": done, "best_step": best_step(writer.records, training.best_metric) or done})
+            files.write_json(run.finished, {"last_step": done, "best_step": best_step(writer.records, best_metric) or done})
     return "finished" if is_finished else "stopped"
 
 
@@ -179,14 +182,14 @@ def open_batches(config: ConfigDict, setup: TrainingSetup, first: int) -> Genera
 
 
 def validate(config: ConfigDict, setup: TrainingSetup, state: TrainState) -> dict[str, float]:
-    """The value of every metric on the validation split."""
+    """The value of every metric on the validation split, and `images`, how many there are."""
     predictor = predict.model_predict(eval_variables(state), setup.predict, setup.devices)
     batch_size = mesh.round_up(config.eval.batch_size, setup.devices)
     rows = predict.predict_rows(
         {MODEL: predictor}, setup.validation, setup.task, "validation",
         batch_size=batch_size, spec=setup.spec, threads=config.data.threads,
     )  # fmt: skip
-    return scoring.means(rows[MODEL])
+    return {**scoring.means(rows[MODEL], setup.task.metrics), "images": len(rows[MODEL])}
 
 
 def _brief(means: dict[str, float], task: Task, best_metric: str) -> str:

@@ -52,12 +52,13 @@ def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
 
 def check_objects(losses: Sequence[WeightedLoss], info: Info) -> None:
     """Raises UserError where a loss learns from boxes alone, and no image of the training split has one."""
-    for loss in losses:
-        if loss.needs_objects and not info.has_boxes:
-            raise UserError(
-                f"loss '{loss.name}' learns from boxes, but no image of the training split has one (imgloc data check reports why); "
-                f"use data with boxes, or train classes alone: --config.task=classify --config.losses.{loss.name}.weight=0"
-            )
+    needing = [loss.name for loss in losses if loss.needs_objects]
+    if needing and not info.has_boxes:
+        without = " ".join(f"--config.losses.{name}.weight=0" for name in needing)
+        raise UserError(
+            f"loss '{needing[0]}' learns from boxes, but no image of the training split has one (imgloc data check reports why); "
+            f"use data with boxes, or train classes alone: --config.task=classify {without}"
+        )
 
 
 def check_losses(losses: Sequence[WeightedLoss], outputs: Outputs, model: str, size: int, classes: int) -> None:

@@ -21,8 +21,8 @@ from orbax.checkpoint import CheckpointManager
 from imgloc import files
 from imgloc.config import build
 from imgloc.config import schema as configs
-from imgloc.config.registry import declared
 from imgloc.config.renames import unknown_name
+from imgloc.config.task import make_task
 from imgloc.data.batches import pipeline
 from imgloc.data.batches.collate import collate, ordered_truth
 from imgloc.devices import mesh, runtime
@@ -71,7 +71,7 @@ def set_up(config: ConfigDict) -> TrainingSetup:
     spec = build.make_input_spec(config.data, train.info.channels)
     augmentation = build.make_augmentation(config.data.augment, spec)
     model = build.make_model(config.model, len(train.info.classes))
-    task = declared("tasks", config.task, Task)
+    task = make_task(config)
     losses = make_losses(config.losses)
     check_objects(losses, train.info)
     optimizer, schedule = make_optimizer(config.optim, config.train.steps)
@@ -137,7 +137,9 @@ def _check_shapes(
         raise UserError(f"a training step of {parts} fails: {reason(error, lines=1)}") from error
     check_outputs(task, config.task, outputs, name, size, classes)
     blank = {key: np.zeros(value.shape, np.float32) for key, value in outputs.items() if key not in DICT_OUTPUTS}
-    metrics = scoring.means(predict.task_rows(task, blank, batch, [ordered_truth(example)]))
+    rows = predict.task_rows(task, blank, batch, [ordered_truth(example)])
+    scoring.check_columns(rows[0], task.metrics)
+    metrics = scoring.means(rows, task.metrics)
     if config.train.eval_every and config.train.best_metric not in metrics:
         raise unknown_name("metric (train.best_metric)", config.train.best_metric, metrics)
 

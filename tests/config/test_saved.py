@@ -20,6 +20,7 @@ PLACES: dict[str, dict[str, Any]] = {
     "augmentation": {"data": {"augment": {"name": "evil.augment"}}},
     "transform": {"data": {"batch_transforms": [{"name": "evil.transform"}]}},
     "transform by name": {"data": {"batch_transforms": ["evil.transform"]}},
+    "metric": {"eval": {"metrics": ["evil.metric"]}},
     "loss": {"losses": {"mine": {"name": "evil.loss", "weight": 1.0}}},
 }
 
@@ -31,7 +32,7 @@ def test_every_key_that_can_name_a_module_is_refused_and_imports_nothing(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(saved, "_allowed", set())
     (tmp_path / "evil").mkdir()
-    for name in ("__init__", "task", "model", "cell", "source", "augment", "transform", "loss"):
+    for name in ("__init__", "task", "model", "cell", "source", "augment", "transform", "metric", "loss"):
         (tmp_path / "evil" / f"{name}.py").write_text("raise SystemExit('executed')")
     values = configs.to_json(configs.base()) | PLACES[place]
     (name,) = saved.dotted_names(values)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from imgloc.evaluation import scoring
 from imgloc.evaluation.slicings import attributes, classes, sizes
 from imgloc.interfaces import Metric, Task
 from imgloc.tasks import classify, localize
+from tests.refusals import assert_refused
 
 CLASSES = ("zero", "one", "two", "never")
 
@@ -165,3 +169,40 @@ def test_the_gallery_picks_by_rank_and_the_first_of_equals() -> None:
         "median": [4],
         "worst": [3, 0],
     }  # none is shown twice
+
+
+def test_only_shares_and_ious_have_wilsons_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"id": str(i), "group": str(i), "label": 0, "top_labels": [0], "top_scores": [1.0]} for i in range(5)]
+    assert scoring.intervals(rows, CLASSES, classify.TASK, samples=50)["top1"].low == pytest.approx(5 / (5 + 1.959963984540054**2))
+    objects = dataclasses.replace(scoring.metric_of("top1"), unit="objects")
+    monkeypatch.setattr(scoring, "metric_of", lambda key, modules=(): objects)
+    assert scoring.intervals(rows, CLASSES, classify.TASK, samples=50)["top1"].low == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("{'mine': np.ones(len(rows)), 'top1': np.zeros(len(rows))}", "'top1' is computed but not declared"),
+        ("{'mine': np.ones(3)}", "must have an array of 1 dimensions and 2 rows"),
+        ("{'mine': np.ones((len(rows), 1))}", "must have an array of 1 dimensions"),
+        ("{'mine': np.full(len(rows), np.inf)}", "finite values from 0 to 1, got inf"),
+        ("{'mine': np.full(len(rows), 7.0)}", "finite values from 0 to 1, got 7.0"),
+        ("None", "metric 'mine' fails"),
+        ("1 / 0", "metric 'mine' fails: ZeroDivisionError"),
+    ],
+)
+def test_a_metric_of_ones_own_that_returns_anything_else_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, message: str
+) -> None:
+    name = f"metric_{abs(hash(function))}"
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / f"{name}.py").write_text(
+        "import numpy as np\nfrom imgloc.interfaces import Metric, MetricFamily\n"
+        f"METRICS = MetricFamily(('label',), (Metric('mine', 'Mine', 'x'),), per_row=lambda rows: {function})\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "own", raising=False)
+    rows = [{"id": str(i), "group": "a", "label": 0, "top_labels": [0], "top_scores": [1.0]} for i in range(2)]
+    assert_refused(lambda: scoring.means(rows, (f"own.{name}",)), message)
+    assert_refused(lambda: scoring.check_columns({"id": 0}, (f"own.{name}",)), "reads the column 'label'", "possible: id")

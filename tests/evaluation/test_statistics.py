@@ -13,7 +13,9 @@ from imgloc.interfaces import mean
 def interval_or_none(values: np.ndarray, weights: np.ndarray, group_n: np.ndarray) -> Interval | None:
     """The interval of a mean, NaN values left out."""
     applies = ~np.isnan(values)
-    return interval_of_sums(np.stack([np.where(applies, values, 0.0), applies.astype(float)], axis=-1), weights, group_n, mean)
+    return interval_of_sums(
+        np.stack([np.where(applies, values, 0.0), applies.astype(float)], axis=-1), weights, group_n, mean, bounded=True
+    )
 
 
 def interval(values: np.ndarray, groups: list[str], samples: int = 2000, seed: int = 0) -> Interval:

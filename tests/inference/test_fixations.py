@@ -20,6 +20,7 @@ from imgloc.config import schema
 from imgloc.devices import mesh
 from imgloc.evaluation import scoring as scores
 from imgloc.evaluation.evaluate import Evaluation, _is_current
+from imgloc.evaluation.predictors import baselines
 from imgloc.evaluation.statistics import Interval
 from imgloc.evaluation.target import Target
 from imgloc.inference import predict
@@ -127,7 +128,7 @@ def test_a_models_windows_are_the_same_in_rows_and_step_by_step() -> None:
 
 def test_the_printed_table_has_a_column_for_each_predictor(capsys: pytest.CaptureFixture[str]) -> None:
     one = Interval(mean=0.5, low=0.25, high=0.75, n=4)
-    print_table({"model": {"top1": one, "pointing_accuracy": one}, "majority_class": {"top1": one}}, "classify")
+    print_table({"model": {"top1": one, "pointing_accuracy": one}, "majority_class": {"top1": one}}, classify.TASK, baselines("classify"))
     printed = " ".join(capsys.readouterr().out.split())
     assert "metric this run most frequent class" in printed
     assert "top1 0.500 [0.250, 0.750] 0.500 [0.250, 0.750] pointing_accuracy 0.500 [0.250, 0.750] value" in printed, "no baseline has it"

@@ -180,7 +180,7 @@ def test_the_description_contains_the_last_fixation(make_run: MakeRun, boxes: bo
     for inside, x in ((True, (x0 + x1) / 2), (False, x1 + 0.01)):
         fixation = [x - 0.1, (y0 + y1) / 2 - 0.1, x + 0.1, (y0 + y1) / 2 + 0.1]
         add_partial_predictions(run, [3], boxes=boxes, fixations=[fixation] * S)
-        (figure,) = figures(report, "test", 0)
+        (figure,) = figures(report, 0)
         description = ElementTree.fromstring(figure.svg).findtext("desc") or ""
         place = f"its last fixation is at {100 * x:.0f} % of the width and {100 * (y0 + y1) / 2:.0f} % of the height"
         assert description.endswith(f"{place}, {'inside' if inside else 'outside'} the true box")
@@ -188,7 +188,7 @@ def test_the_description_contains_the_last_fixation(make_run: MakeRun, boxes: bo
         assert '<rect class="t"' in figure.svg, "the true box, with or without a predicted one"
         assert figure.outlines == {"true", "fixation"} | ({"predicted"} if boxes else set())
     add_partial_predictions(run, [3], boxes=boxes)
-    (figure,) = figures(report, "test", 0)
+    (figure,) = figures(report, 0)
     assert figure.outlines == ({"true", "predicted"} if boxes else set())
     assert "last fixation" not in figure.svg
     assert "#ffdf3a" not in figure.svg, "a model without attention has no fixations"
@@ -225,11 +225,15 @@ def test_only_pages_of_runs_with_partial_predictions_show_them(make_run: MakeRun
     hint = "imgloc evaluate RUN --partial-predictions ID"
     assert_refused(lambda: write_report([str(cnn)], tmp_path / "before.html", pictures=tmp_path / "p"), "--pictures", str(cnn), hint)
     ids = add_partial_predictions(lstm, [3, 5, 7])
-    partial_predictions.path_of(RunDir(lstm), "test", ids.pop()).with_suffix(".png").unlink()  # an example without its picture is left out
+    removed = partial_predictions.path_of(RunDir(lstm), "test", ids[-1]).with_suffix(".png")
+    picture = removed.read_bytes()
+    removed.unlink()
+    assert_refused(lambda: write_report([str(lstm)], tmp_path / "before.html"), removed.name, "is missing", "imgloc evaluate")
+    removed.write_bytes(picture)
     out = write_report([str(cnn), str(lstm)], tmp_path / "both.html", pictures=tmp_path / "pictures")
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == sorted(f"lstm-{name}.svg" for name in ids)
     text, page = out.read_text(), page_of(out)
-    assert text.count("<desc>") == 2
+    assert text.count("<desc>") == 3
     assert all(name in page.words for name in ids)
     assert "http" not in text.replace("http-equiv", "")
     assert all(svg.get("aria-label") or svg.get("aria-hidden") == "true" for svg in page.all("svg") if "preserveaspectratio" not in svg)

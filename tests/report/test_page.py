@@ -26,7 +26,7 @@ from imgloc.runs.run_dir import RunDir, open_run
 
 MakeRun = Callable[..., Path]
 
-VOID = {"meta", "img", "link", "br", "hr", "input"}
+VOID = {"wbr", "meta", "img", "link", "br", "hr", "input"}
 
 
 class Page(HTMLParser):

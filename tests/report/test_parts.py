@@ -78,7 +78,7 @@ def test_a_sequence_card_is_correct_where_sequence_accuracy_is_1(make_run: MakeR
 def test_gallery_draws_the_boxes_of_the_rows(make_run: MakeRun) -> None:
     report = load_run(str(make_run("a")), "a", "test")
     by_id = {row["id"]: row for row in report.model.rows}
-    examples = gallery(report, "test")
+    examples = gallery(report)
     assert {name: len(shown) for name, shown in examples.items()} == {"best": 6, "median": 6, "worst": 6}
     for example in examples["worst"]:
         row = by_id[example.id]
@@ -93,9 +93,9 @@ def test_gallery_draws_the_boxes_of_the_rows(make_run: MakeRun) -> None:
 
 def test_broken_picture_gives_a_placeholder(make_run: MakeRun) -> None:
     report = load_run(str(make_run("a")), "a", "test")
-    example = gallery(report, "test")["best"][0]
+    example = gallery(report)["best"][0]
     report.run.thumbnail("test", example.id).write_bytes(b"no picture")
-    assert gallery(report, "test")["best"][0].picture is None
+    assert gallery(report)["best"][0].picture is None
 
 
 def test_long_and_damaged_metrics_logs(make_run: MakeRun) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -55,6 +56,33 @@ def test_states(tmp_path: Path) -> None:
     files.write_json(run.finished, {"last": 10, "best": 5})
     assert run_dir.run_state(run, config) == "finished"
     assert not (tmp_path / "absent").exists()  # creates nothing
+
+
+def test_a_run_inside_another_one_and_an_empty_finished_json_are_refused(tmp_path: Path) -> None:
+    config = configs.base()
+    outer = saved(tmp_path / "a", config)
+    assert_refused(lambda: run_dir.run_state(RunDir(outer.path / "b" / "c"), config), "is inside the run folder", str(outer.path))
+    (outer.path / "empty").mkdir()
+    assert_refused(lambda: run_dir.run_state(RunDir(outer.path / "empty"), config), "is inside the run folder")
+    files.write_json(tmp_path / "project" / "config.json", {})  # of some other program
+    assert run_dir.run_state(RunDir(tmp_path / "project" / "runs" / "b"), config) == "new"
+    outer.finished.touch()
+    assert_refused(lambda: run_dir.run_state(outer, config), "finished.json", "the file is empty")
+
+
+def test_a_file_that_may_not_be_read_is_named_with_its_permissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = saved(tmp_path / "a", configs.base())
+    monkeypatch.setattr(files, "read_json", lambda path: (_ for _ in ()).throw(PermissionError(errno.EACCES, "Permission denied")))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
+    assert_refused(lambda: run.read(run.config), "cannot read", "Permission denied; its permissions do not let you read it")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("test", ""), ("validation", " --split validation"), ("test@last", " --checkpoint last"), ("full", " --name full ...")],
+)
+def test_the_command_that_writes_rows(name: str, options: str) -> None:
+    assert RunDir(Path("runs/a")).evaluate_command(name) == f"imgloc evaluate runs/a{options}"
 
 
 def test_other_files_and_folders_are_refused(tmp_path: Path) -> None:

@@ -88,18 +88,48 @@ def test_they_are_read_as_written_and_not_for_other_rows(tmp_path: Path) -> None
      {"fixations": [[0, 0, 1, 1e999]] * 4}, {"fixations": None},
      {"top_labels": ["3"] * 4}, {"top_scores": ["</svg>"] * 4}, {"top_scores": [1e999] * 4}, {"why": {}}],
 )  # fmt: skip
-def test_damaged_files_are_ignored(tmp_path: Path, damage: dict[str, Any]) -> None:
+@pytest.mark.parametrize("checksums", [True, False])
+def test_damaged_files_are_refused_or_of_other_rows(tmp_path: Path, damage: dict[str, Any], checksums: bool) -> None:
     run, partial = saved(tmp_path)
     path = partial_predictions.path_of(run, "test", partial.id)
     path.write_text(json.dumps({**msgspec.to_builtins(partial), "made_of": MADE_OF, **damage}))
-    assert partial_predictions.read(run, "test", MADE_OF) == []
+    if not checksums:
+        (path.parent / "checksums").unlink()
+    if not checksums and damage == {"id": "another"}:
+        assert partial_predictions.read(run, "test", MADE_OF) == []
+    else:
+        assert_refused(lambda: partial_predictions.read(run, "test", MADE_OF), path.name, "run: imgloc evaluate")
     path.write_text(path.read_text()[:100])
-    assert partial_predictions.read(run, "test", MADE_OF) == []
+    assert_refused(lambda: partial_predictions.read(run, "test", MADE_OF), path.name, "run: imgloc evaluate")
+
+
+def test_a_file_that_was_added_and_damaged_checksums_are_refused_by_report_and_evaluate_alike(tmp_path: Path) -> None:
+    run, _ = saved(tmp_path)
+    folder = partial_predictions.folder(run, "test")
+    (folder / "added.json").write_text("{}")
+    assert_refused(lambda: partial_predictions.check_files(run, "test"), "added.json", "remove that folder")
+    (folder / "added.json").unlink()
+    (folder / "checksums").write_text("[")
+    assert_refused(lambda: partial_predictions.check_files(run, "test"), "checksums' is damaged", "run: imgloc evaluate")
+
+
+def test_a_file_that_was_removed_is_missed(tmp_path: Path) -> None:
+    run, partial = saved(tmp_path)
+    partial_predictions.write(run, "test", msgspec.structs.replace(partial, id="b"), b"png", MADE_OF)
+    assert len(partial_predictions.read(run, "test", MADE_OF)) == 2
+    path = partial_predictions.path_of(run, "test", "b")
+    for each in (path, path.with_suffix(".png")):
+        content = each.read_bytes()
+        each.unlink()
+        assert_refused(lambda: partial_predictions.check_files(run, "test"), "is missing", each.name)
+        each.write_bytes(content)
+    partial_predictions.check_files(run, "test")
 
 
 def test_a_file_without_fixations_has_none(tmp_path: Path) -> None:
     run, partial = saved(tmp_path)
     path = partial_predictions.path_of(run, "test", partial.id)
+    (path.parent / "checksums").unlink()  # an earlier version wrote none
     old = {**msgspec.to_builtins(partial), "made_of": MADE_OF}
     del old["fixations"]
     path.write_text(json.dumps(old))
@@ -111,7 +141,8 @@ def test_markup_among_the_edges_never_reaches_a_page(tmp_path: Path) -> None:
     path = partial_predictions.path_of(run, "test", partial.id)
     for edges in (['0"/><script>alert(1)</script>', *partial.x[1:]], [1, *partial.x[1:]], [*partial.x[:-1], 0]):
         path.write_text(json.dumps({**msgspec.to_builtins(partial), "made_of": MADE_OF, "x": edges}))
-        assert partial_predictions.read(run, "test", MADE_OF) == []
+        (path.parent / "checksums").unlink(missing_ok=True)
+        assert_refused(lambda: partial_predictions.read(run, "test", MADE_OF), "is damaged")
 
 
 @pytest.mark.parametrize("name", ["logits", "box", "fixations", "seen"])

@@ -196,13 +196,13 @@ def test_the_command_lists_failed_points_and_returns_1(
     monkeypatch.setattr(cli, "check_in_a_process", lambda parsed, rest: 0)
     monkeypatch.setattr("imgloc.training.preemption.StopRequest", Stop)
     fake.broken.add(fake.points[1].name)
-    assert main.main(["sweep", str(recipe), "--workdir", str(fake.sweep.path)]) == 1
+    assert main.main(["sweep", "--config", str(recipe), "--workdir", str(fake.sweep.path)]) == 1
     out = capsys.readouterr().out
     assert "3 of 4 points" in " ".join(out.split())
     log = fake.sweep.log(fake.points[1])
     assert f"failed: lr=0.1,seed=1: out of memory   log: {log}" in out.splitlines()
     fake.broken.clear()
-    assert main.main(["sweep", str(recipe), "--workdir", str(fake.sweep.path)]) == 0
+    assert main.main(["sweep", "--config", str(recipe), "--workdir", str(fake.sweep.path)]) == 0
 
 
 def test_a_process_that_fails_returns_its_error_and_writes_its_log(tmp_path: Path) -> None:
@@ -220,11 +220,11 @@ def test_a_process_that_fails_returns_its_error_and_writes_its_log(tmp_path: Pat
 
 
 def sweep_process(workdir: Path, cache: Path, *arguments: str, recipe: str = RECIPE) -> Any:
-    return processes.start("sweep", recipe, "--workdir", str(workdir), *arguments, cache=cache)
+    return processes.start("sweep", "--config", recipe, "--workdir", str(workdir), *arguments, cache=cache)
 
 
 def ended(workdir: Path, cache: Path, *arguments: str, recipe: str = RECIPE, code: int = 0) -> Any:
-    return processes.run("sweep", recipe, "--workdir", str(workdir), *arguments, cache=cache, code=code)
+    return processes.run("sweep", "--config", recipe, "--workdir", str(workdir), *arguments, cache=cache, code=code)
 
 
 def wait_for(condition: Callable[[], bool], process: Any = None, seconds: float = 120) -> None:
@@ -300,7 +300,7 @@ def test_an_invalid_point_is_refused_before_the_sweep_writes(tmp_path: Path, cap
     recipe = tmp_path / "bad.py"
     points = ({"seed": 1}, {"losses.giou.output": "b"})
     recipe.write_text(f"from tests.sweep.recipe import get_config\ndef sweep(): return {points!r}\n")
-    assert main.main(["sweep", str(recipe), "--workdir", str(tmp_path / "sweep")]) == 2
+    assert main.main(["sweep", "--config", str(recipe), "--workdir", str(tmp_path / "sweep")]) == 2
     err = capfd.readouterr().err
     assert len(err.splitlines()) == 1, err
     assert "point 2 of sweep() (losses.giou.output=b)" in err

@@ -16,8 +16,10 @@ from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
 from imgloc.devices import mesh
 from imgloc.errors import storage_message
+from imgloc.evaluation.scoring import metric_of
 from imgloc.inference.bundle import read_bundle
 from imgloc.runs.run_dir import RunDir
+from imgloc.tasks import localize
 from imgloc.training.best_model import best_step, is_out_of_patience, write_model
 from imgloc.training.step import TrainState
 from imgloc.types import Info
@@ -51,15 +53,15 @@ def validations(*values: float | None, metric: str = "top1") -> list[dict[str, A
 def test_the_best_step_follows_the_direction_of_the_metric(
     values: tuple[float | None, ...], highest: int | None, lowest: int | None
 ) -> None:
-    assert best_step(validations(*values), "top1") == highest
-    assert best_step(validations(*values, metric=ERROR), ERROR) == lowest
+    assert best_step(validations(*values), metric_of("top1")) == highest
+    assert best_step(validations(*values, metric=ERROR), metric_of(ERROR)) == lowest
 
 
 def test_another_metric_and_records_without_it_do_not_count() -> None:
     records = [*validations(0.1, 0.9), {"step": 30, "kind": "validation", "mean_iou": 0.5}]
-    assert best_step(records, "mean_iou") == 30
-    assert best_step(records, "top1") == 20
-    assert best_step(records, "top5") is None
+    assert best_step(records, metric_of("mean_iou")) == 30
+    assert best_step(records, metric_of("top1")) == 20
+    assert best_step(records, metric_of("top5")) is None
 
 
 @pytest.mark.parametrize(
@@ -80,9 +82,9 @@ def test_another_metric_and_records_without_it_do_not_count() -> None:
     ],
 )
 def test_patience_counts_validations_after_the_first_of_the_best(values: tuple[float | None, ...], patience: int, expected: bool) -> None:
-    assert is_out_of_patience(validations(*values), "top1", patience) is expected
+    assert is_out_of_patience(validations(*values), metric_of("top1"), patience) is expected
     negated = [None if value is None else -value for value in values]
-    assert is_out_of_patience(validations(*negated, metric=ERROR), ERROR, patience) is expected
+    assert is_out_of_patience(validations(*negated, metric=ERROR), metric_of(ERROR), patience) is expected
 
 
 class Run:
@@ -92,7 +94,7 @@ class Run:
         self.folder = RunDir(path)
         self.config = resolve(read_recipe("configs/digits_three_layer_cnn.py"), [f"--config.train.best_metric={best_metric}"])
         info = Info(classes=tuple("0123456789"), channels=1)
-        self.setup: Any = SimpleNamespace(devices=mesh.make_mesh(jax.devices()[:1]), train=SimpleNamespace(info=info))
+        self.setup: Any = SimpleNamespace(devices=mesh.make_mesh(jax.devices()[:1]), train=SimpleNamespace(info=info), task=localize.TASK)
         self.records: list[dict[str, Any]] = []
 
     def write(self, step: int, *, ema: Any = (), **values: float) -> None:

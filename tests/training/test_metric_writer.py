@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from imgloc.evaluation.scoring import metric_of
 from imgloc.runs.metrics_log import read_metrics
 from imgloc.runs.run_dir import RunDir
 from imgloc.training.best_model import best_step
@@ -37,7 +38,7 @@ def test_values_that_are_not_finite_are_written_as_null(tmp_path: Path) -> None:
     with MetricWriter(RunDir(tmp_path), 0) as writer:
         writer.add(1, "validation", {"top1": float("nan"), "mean_iou": 0.5})
         assert validation_values(writer, "top1") == [None]
-        assert best_step(writer.records, "top1") is None
+        assert best_step(writer.records, metric_of("top1")) is None
     assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "kind": "validation", "top1": None, "mean_iou": 0.5}
 
 

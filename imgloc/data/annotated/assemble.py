@@ -51,11 +51,11 @@ def load_text(name: str, listing: Listing, faults: list[Fault], max_bytes: int =
 
 
 def read_text(name: str, listing: Listing, faults: list[Fault]) -> str:
-    """Returns a listed file's text; "" if it cannot be read, which becomes a fault."""
+    """Returns the text of a file about many images; "" if it cannot be read, which becomes a fault."""
     try:
         return load_text(name, listing, faults)
     except ValueError as error:
-        faults.append(Fault("bad_annotation", name, str(error)))
+        faults.append(Fault("bad_file", name, str(error)))
         return ""
 
 

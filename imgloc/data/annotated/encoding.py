@@ -14,10 +14,11 @@ _DECLARATION = re.compile(rb"""<\?xml[^>]{1,100}encoding=["']([A-Za-z0-9._-]{1,2
 GUESS = "cp1252"  # Western European Windows, what spreadsheets there write
 
 
-def decode_text(content: bytes, *, partial: bool = False) -> tuple[str, str]:
+def decode_text(content: bytes, *, partial: bool = False, refuse_nul: bool = False) -> tuple[str, str]:
     """Returns the text of a file, and the name of its encoding if that is a guess, else "".
 
-    `partial` content is the beginning of a file: it may end inside a character, and bytes that are not text are replaced.
+    `partial` content is the beginning of a file: it may end inside a character, and bytes that are not text are replaced. NUL
+    bytes are accepted in it, unless `refuse_nul`.
     Raises ValueError, with the reason, for content that is not text.
     """
     errors = "replace" if partial else "strict"
@@ -39,7 +40,7 @@ def decode_text(content: bytes, *, partial: bool = False) -> tuple[str, str]:
         except UnicodeDecodeError:
             raise ValueError(f"it is not UTF-8: byte {error.start}") from error
         return _without_nul(text), "Windows-1252"
-    return text if partial else _without_nul(text), ""
+    return text if partial and not refuse_nul else _without_nul(text), ""
 
 
 def _without_nul(text: str) -> str:

@@ -73,7 +73,7 @@ class Listing:
         """Images by a key of their path as `_comparable`, with and without its suffix."""
         images: dict[str, list[str]] = {}
         for path in self.images:
-            whole = _comparable(path)
+            whole = comparable(path)
             for name in {key(whole), key(whole.removesuffix(Path(whole).suffix))}:
                 images.setdefault(name, []).append(path)
         return images
@@ -100,6 +100,11 @@ class Listing:
         """Returns the files whose lower-case names end in one of the suffixes, sorted."""
         return sorted(name for name in self.files if name.lower().endswith(suffixes))
 
+    def image_at(self, path: str) -> str | None:
+        """Returns the image at a path, or the only one whose path differs in case or Unicode normalization; None if there is none."""
+        same = [path] if path in self.files else self._images_by_path.get(comparable(path), [])
+        return same[0] if len(same) == 1 else None
+
     def find_image(self, name: str, folders: Iterable[str]) -> str | None:
         """Returns the image that an annotation names: in one of `folders`, else the only image of this base name anywhere.
 
@@ -117,17 +122,17 @@ class Listing:
             if candidate in self.files:
                 return candidate
         for candidate in candidates:
-            same_path = self._images_by_path.get(_comparable(candidate), [])
+            same_path = self._images_by_path.get(comparable(candidate), [])
             if len(same_path) == 1:
                 return same_path[0]
         splits = {self.split_of(candidate) for candidate in candidates} - {""}
-        same_name = self._images_by_name.get(_comparable(path.rpartition("/")[2]), [])
+        same_name = self._images_by_name.get(comparable(path.rpartition("/")[2]), [])
         if splits:  # an image of the same name in the folder of another split is a different image
             same_name = [image for image in same_name if self.split_of(image) in ("", *splits)]
         if len(same_name) > 1 and "/" in path:
-            end = _comparable(path)
+            end = comparable(path)
             near = self._images_by_end.get(_last_two(end), [])
-            same_name = [image for image in near if f"/{_comparable(image)}".endswith((f"/{end}", f"/{end}{Path(image).suffix.lower()}"))]
+            same_name = [image for image in near if f"/{comparable(image)}".endswith((f"/{end}", f"/{end}{Path(image).suffix.lower()}"))]
             same_name = [image for image in same_name if not splits or self.split_of(image) in ("", *splits)]
         return same_name[0] if len(same_name) == 1 else [*candidates, path][0]
 
@@ -139,7 +144,10 @@ class Listing:
         if self.files[name][0] > max_bytes:
             raise ValueError(f"the file has {self.files[name][0]:,} bytes; at most {max_bytes:,} are read")
         try:
-            return decode_text((self.root / name).read_bytes())
+            with (self.root / name).open("rb") as file:
+                start = file.read(2**16)
+                decode_text(start, partial=True, refuse_nul=True)  # a file that is not text is refused before all of it is read
+                return decode_text(start + file.read())
         except OSError as error:
             raise ValueError(f"it cannot be read: {error.strerror}") from error
 
@@ -157,7 +165,7 @@ def _last_two(path: str) -> str:
     return "/".join(path.split("/")[-2:])
 
 
-def _comparable(name: str) -> str:
+def comparable(name: str) -> str:
     """Returns a name without the differences that file systems and tools make: case, and composed or decomposed characters."""
     return unicodedata.normalize("NFC", name).casefold()
 
@@ -181,7 +189,7 @@ def list_folder(folder: Path | Listing, *, follow_links: bool = False) -> Listin
         try:
             entries = list(os.scandir(path))
         except OSError as error:
-            faults.append(Fault("bad_annotation", prefix or ".", f"the folder cannot be read: {error.strerror}"))
+            faults.append(Fault("bad_file", prefix or ".", f"the folder cannot be read: {error.strerror}"))
             continue
         kind = _written_by_imgloc({entry.name for entry in entries})
         if kind and not prefix:
@@ -205,7 +213,9 @@ def list_folder(folder: Path | Listing, *, follow_links: bool = False) -> Listin
                 if entry.is_dir():
                     real_folder = real or os.path.join(os.path.realpath(path), entry.name)
                     followed += bool(real)
-                    if real_folder not in above and followed <= MAX_LINKS:  # not a folder inside itself
+                    if real and followed > MAX_LINKS:
+                        faults.append(Fault("outside_folder", name, f"the link is not followed: at most {MAX_LINKS:,} are"))
+                    elif real_folder not in above:  # not a folder inside itself
                         pending.append((Path(entry.path), f"{name}/", above | {real_folder}))
                 elif entry.is_file():
                     status = entry.stat()

@@ -16,6 +16,8 @@ from imgloc.data.annotated.listing import Listing, parent_folders, safe_path
 from imgloc.errors import listed
 
 MAX_YAML_BYTES = 2**18  # PyYAML parses about that much in a second
+NAMES = re.compile(r"^[\s{\"']*names\b", re.MULTILINE)  # the key of class names
+OWN = ("data.yaml", "dataset.yaml")  # the usual names of YOLO's own file
 MANY = 1000  # levels of folders
 MAX_NAMED = 5  # classes in a message
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
@@ -34,8 +36,9 @@ class Declared:
 def read_declared(listing: Listing, texts: Sequence[str], faults: list[Fault]) -> Declared:
     """Returns the class names and the splits of a data set; `texts` are the files with the boxes of its images.
 
-    Class names are those of the first of: the outermost yaml file that has some; darknet's *.data file; classes.txt, the nearest
-    to the texts; *.names. Another of the files with other names is a fault, except that a *.data file chooses among *.names.
+    Class names are those of the first of: data.yaml or the outermost yaml file that has some; darknet's *.data file; classes.txt,
+    the nearest to the texts; *.names. Another of the files with other names is a fault, except that a *.data file chooses among
+    *.names.
     Splits are those of the first yaml or *.data file that has some, else of lists named after splits.
     """
     data_files = list(_read_data_files(listing, faults))
@@ -61,13 +64,15 @@ def _shown(declared: Declared) -> str:
 
 
 def _read_yaml_files(listing: Listing, faults: list[Fault]) -> Iterator[Declared]:
-    """Yields what each yaml file with class names declares, the outermost file first."""
-    for file in sorted(listing.with_suffix(".yaml", ".yml"), key=lambda file: (file.count("/"), file)):
+    """Yields what each yaml file with class names declares, files of the usual names first, then the outermost."""
+    order = sorted(listing.with_suffix(".yaml", ".yml"), key=lambda file: (file.rpartition("/")[2] not in OWN, file.count("/"), file))
+    for file in order:
         try:
             content = _parse_yaml(assemble.load_text(file, listing, faults, MAX_YAML_BYTES))
             names = _class_names(content)
         except ValueError as error:
-            faults.append(Fault("bad_annotation", file, str(error)))
+            if NAMES.search(listing.head(file)) or file.rpartition("/")[2].lower() in OWN:  # others are of other programs
+                faults.append(Fault("bad_file", file, str(error)))
             continue
         if names:
             splits = _read_splits(content, file, listing, faults)
@@ -96,7 +101,7 @@ def _read_data_files(listing: Listing, faults: list[Fault]) -> Iterator[Declared
             found = next((base for base in _bases(file, path) if base in listing.files), None) if path else None
             if found is None:
                 what = f"`names` is {assemble.quoted(content['names'])}, a file that does not exist"
-                faults.append(Fault("bad_annotation", file, what))
+                faults.append(Fault("bad_file", file, what))
             else:
                 names = _name_list(found, listing, faults)
         yield Declared(file, names, _read_splits(content, file, listing, faults))
@@ -111,12 +116,17 @@ def _bases(file: str, path: str) -> Iterator[str]:
 
 
 def _parse_yaml(text: str) -> Mapping[str, object]:
-    """Returns the mapping of a yaml file, with all scalars as text (a class may be called `no`). Raises ValueError otherwise."""
+    """Returns the mapping of a yaml file, with all scalars as text (a class may be called `no`); of a list, an empty one.
+
+    Raises ValueError for other content.
+    """
     try:
         # BaseLoader makes nothing but text, lists and dicts, and merges nothing.
         content = yaml.load(text, Loader=yaml.BaseLoader)
     except Exception as error:  # PyYAML also raises errors of other types for damaged files
         raise ValueError(f"it is not YAML: {type(error).__name__}") from error
+    if isinstance(content, list):  # of some other program
+        return {}
     if not isinstance(content, dict):
         raise ValueError("it is not a mapping of keys to values")
     return content
@@ -179,7 +189,7 @@ def _name_list(file: str, listing: Listing, faults: list[Fault]) -> dict[int, st
     try:
         lines = assemble.load_text(file, listing, faults, MAX_YAML_BYTES).splitlines()
     except ValueError as error:
-        faults.append(Fault("bad_annotation", file, str(error)))
+        faults.append(Fault("bad_file", file, str(error)))
         return {}
     names = {}
     for number, line in enumerate(lines):

@@ -26,12 +26,13 @@ from absl import flags
 
 from imgloc.data.batches.collate import collate, fit_batch
 from imgloc.data.batches.sampler import MAX_UNREADABLE, IndexSampler, read_or_skip
-from imgloc.errors import UserError
+from imgloc.errors import UserError, WorkerError, one_line
 from imgloc.randomness import generator
 from imgloc.types import Augmentation, Batch, Example, InMemory, InputSpec, Source
 
 T = TypeVar("T")
 SAMPLE = 10_000  # examples that represent an endless or very long source in a single pass
+WORKER_ENDED = "Worker process was terminated unexpectedly with"  # the beginning of Grain's message
 VERY_LONG = 100_000  # examples: a longer split is summarized from a sample
 
 
@@ -84,6 +85,12 @@ def train_batches(dataset: BatchDataset, *, threads: int, workers: int) -> Gener
         for batch in itertools.islice(batches, count):
             # Copied: arrays that JAX still holds at the end would stay in shared memory, and each needs a file handle.
             yield jax.tree.map(np.array, batch) if workers > 0 else batch
+    except RuntimeError as error:
+        if not str(error).startswith(WORKER_ENDED):
+            raise
+        details = one_line(error).removeprefix(WORKER_ENDED).partition(".")[0].strip()
+        message = f"a worker process that prepares batches was ended ({details}); if memory is short, lower data.workers"
+        raise WorkerError(message) from error
     finally:
         if hasattr(batches, "close"):  # recent versions of Grain
             batches.close()

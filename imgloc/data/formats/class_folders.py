@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imgloc.data.annotated import assemble, foreign
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
-from imgloc.data.annotated.image_lists import splits_of_lists
+from imgloc.data.annotated.image_lists import lists_images_alone, splits_of_lists
 from imgloc.data.annotated.listing import Listing, list_folder
 from imgloc.data.annotated.splits import parse_folder_name
 
@@ -29,7 +29,9 @@ def recognise(folder: Path | Listing) -> bool:
 def unread_files(listing: Listing) -> list[str]:
     """Returns the text files that name images and are not lists of splits."""
     files = foreign.files_naming_images(listing)
-    return files if files and not splits_of_lists(listing, faults=[]) else []
+    if not files or not splits_of_lists(listing, faults=[]):
+        return files
+    return [name for name in files if not lists_images_alone(name, listing)]
 
 
 def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:

@@ -79,7 +79,8 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
             faults.append(Fault("bad_file", name, "its values are nested too deeply"))
             continue
         except ValueError as error:
-            faults.append(Fault("bad_file", name, f"it is not JSON: {str(error)[:200]}"))
+            what = f"it is not JSON: {error}" if isinstance(error, json.JSONDecodeError) else str(error)
+            faults.append(Fault("bad_file", name, what[:200]))
             continue
         categories = _read_categories(content, name, faults)
         for number, label in categories.items():

@@ -1,8 +1,9 @@
 """YOLO: one text file for each image, one line for each object: class number, center x, center y, width, height, in [0, 1].
 
-(https://docs.ultralytics.com/datasets/detect). The text of images/a/b.jpg is labels/a/b.txt, or b.txt beside the image. Class names
-and splits are read from a .yaml file, or from darknet's *.data file with its lists; else class names from classes.txt (LabelImg) or
-*.names, and splits from lists of images (train.txt) or folders named after splits. See `imgloc.data.annotated.yolo_names`.
+(https://docs.ultralytics.com/datasets/detect). The text of images/a/b.jpg is labels/a/b.txt, or else b.txt beside the image; that of
+JPEGImages/a/b.jpg is b.txt beside it, or else labels/a/b.txt. Names of folders and files match in any case. Class names and splits are
+read from a .yaml file, or from darknet's *.data file with its lists; else class names from classes.txt (LabelImg) or *.names, and splits
+from lists of images (train.txt) or folders named after splits. See `imgloc.data.annotated.yolo_names`.
 
 A line with more numbers is a polygon, of which the bounding box is used: x, y of each corner, as segmentation and oriented boxes (4
 corners) have them; or a box with keypoints (pose), if `kpt_shape` in the .yaml file or the numbers themselves say so.
@@ -21,7 +22,7 @@ import yaml
 from imgloc import boxes, files
 from imgloc.data.annotated import assemble
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
-from imgloc.data.annotated.listing import Listing, list_folder
+from imgloc.data.annotated.listing import Listing, comparable, list_folder
 from imgloc.data.annotated.yolo_names import read_declared
 from imgloc.types import FloatArray
 
@@ -41,7 +42,7 @@ class Line(NamedTuple):
 def recognise(folder: Path | Listing) -> bool:
     """Returns whether images have text files of numbers."""
     listing = list_folder(folder)
-    texts = [text for text in map(_text_of_image, listing.images) if text in listing.files and listing.files[text][0]]
+    texts = [text for text in _images_by_text(listing) if listing.files[text][0]]
     return any(LINE.match(listing.head(text)) for text in texts[:10])
 
 
@@ -54,11 +55,12 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
     assemble.require_edges(convention)
     listing = list_folder(folder)
     faults = list(listing.faults)
-    images = {_text_of_image(image): image for image in reversed(listing.images)}
+    images = _images_by_text(listing)
     for text in listing.with_suffix(".txt"):
-        if "labels" in text.split("/")[:-1] and text not in images and not text.endswith("classes.txt"):
-            images[text] = _image_of_text(text)
-    texts = sorted(name for name in images if name in listing.files)
+        if text not in images and "labels" in text.lower().split("/")[:-1] and not text.lower().endswith("classes.txt"):
+            images[text] = _replace_folder(text, "labels", "images").rpartition(".")[0] + ".jpg"
+    texts = sorted(images)
+    faults += _unread_texts(images, listing)
     declared = read_declared(listing, texts, faults)
     lines_of: dict[str, list[Line]] = {}
     for text in texts:
@@ -101,21 +103,48 @@ def _number_faults(lines_of: Mapping[str, Sequence[Line]], names: Mapping[int, s
     ]
 
 
+def _images_by_text(listing: Listing) -> dict[str, str]:
+    """Returns the image of each text file that belongs to one; the first one where several images have the same text."""
+    texts = {comparable(name): name for name in listing.with_suffix(".txt")}
+    images: dict[str, str] = {}
+    without = []
+    for image in listing.images:
+        places = (_text_of_image(image), _beside(image))
+        found = next((text for place in places if (text := place if place in listing.files else texts.get(comparable(place)))), None)
+        if found:
+            images.setdefault(found, image)
+        else:
+            without.append(image)
+    for image in without:  # texts of darknet for VOC, unless an image in images/ has them
+        found = texts.get(comparable(_replace_folder(_beside(image), "jpegimages", "labels")))
+        if found:
+            images.setdefault(found, image)
+    return images
+
+
+def _unread_texts(images: Mapping[str, str], listing: Listing) -> list[Fault]:
+    """Returns a fault for each text beside an image that has another one in labels/."""
+    return [
+        Fault("duplicate_annotation", _beside(image), f"'{image}' also has {text}, which is used")
+        for text, image in images.items()
+        if text != _beside(image) and _beside(image) in listing.files
+    ]
+
+
+def _beside(image: str) -> str:
+    return image.rpartition(".")[0] + ".txt"
+
+
 def _text_of_image(image: str) -> str:
     """Returns the text file of an image: in labels/ if the image is in images/, else beside it."""
-    return _replace_folder(image, "images", "labels").rpartition(".")[0] + ".txt"
-
-
-def _image_of_text(text: str) -> str:
-    """Returns the image that a text file would belong to."""
-    return _replace_folder(text, "labels", "images").rpartition(".")[0] + ".jpg"
+    return _replace_folder(_beside(image), "images", "labels")
 
 
 def _replace_folder(path: str, old: str, new: str) -> str:
-    """Returns a path in which the innermost folder `old` is renamed."""
+    """Returns a path in which the innermost folder `old`, in any case, is renamed."""
     parts = path.split("/")
     for index in reversed(range(len(parts) - 1)):
-        if parts[index] == old:
+        if parts[index].lower() == old:
             return "/".join([*parts[:index], new, *parts[index + 1 :]])
     return path
 
@@ -176,7 +205,7 @@ def _parse_box(values: FloatArray, keypoint_numbers: int) -> list[float]:
 def write(annotated: AnnotatedFolder, folder: Path) -> None:
     """Writes a text for each image, data.yaml with the class names, and SPLIT.txt with the images of each split.
 
-    Images are not copied: a text is written to labels/ if its image is in images/, else beside it. Boxes of undeclared classes
+    Images are not copied: a text is written to labels/ or beside its image, where it is found. Boxes of undeclared classes
     are left out. Raises UserError for boxes in pixels if the image's size is unknown, and for an image outside the folder.
     """
     numbers = {name: number for number, name in enumerate(annotated.classes)}

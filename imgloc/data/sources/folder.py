@@ -93,6 +93,10 @@ def check_data(
     assigned = {file: split for file, split in splits.items() if split}
     findings = check_folder(annotated, listing, assigned, convention=convention, thorough=thorough)
     findings = replace(findings, recognised=_recognised(annotated, Counter(assigned.values())))
+    unlisted = [file for file, split in splits.items() if not split and file in listing.files]
+    if unlisted:
+        what = f"{len(unlisted):,} of {len(splits):,} images are in no list and no folder of a split"
+        findings = replace(findings, faults=sort_faults([*findings.faults, Fault("unlisted_image", unlisted[0], what)]))
     if not thorough or any(split == "train" and file in listing.files for file, split in assigned.items()):
         return findings  # training itself reports an empty split
     usable = [entry for entry in annotated.images if entry.file in listing.files and entry.file in splits]

@@ -33,19 +33,32 @@ def resize_image(image_hxwxc: Uint8Array, height: int, width: int) -> Uint8Array
 def resample(image_hxwxc: Uint8Array, edges: tuple[float, float, float, float], height: int, width: int) -> Uint8Array:
     """The crop between the edges xyxy, in pixels inside the image, at (height, width).
 
-    Fractional edges are exact unless the crop shrinks to half or less along a side; then they are rounded to whole pixels.
+    Fractional edges are exact, except that those of a side that shrinks to half or less are rounded to whole pixels.
     """
     x0, y0, x1, y1 = edges
-    whole = all(edge == round(edge) for edge in edges)
-    if whole or x1 - x0 >= AREA_FACTOR * width or y1 - y0 >= AREA_FACTOR * height:
-        left, top = min(round(x0), image_hxwxc.shape[1] - 1), min(round(y0), image_hxwxc.shape[0] - 1)
-        return resize_image(image_hxwxc[top : max(round(y1), top + 1), left : max(round(x1), left + 1)], height, width)
-    left, top = math.floor(x0), math.floor(y0)
-    crop = image_hxwxc[top : math.ceil(y1), left : math.ceil(x1)]
-    scale_x, scale_y = (x1 - x0) / width, (y1 - y0) / height
+    left, right = _whole_edges(x0, x1, width, image_hxwxc.shape[1])
+    top, bottom = _whole_edges(y0, y1, height, image_hxwxc.shape[0])
+    crop = image_hxwxc[top:bottom, left:right]
+    if all(edge == round(edge) for edge in edges):
+        return resize_image(crop, height, width)
+    shrinks_x, shrinks_y = x1 - x0 >= AREA_FACTOR * width, y1 - y0 >= AREA_FACTOR * height
+    if shrinks_x or shrinks_y:
+        crop = resize_image(crop, height if shrinks_y else bottom - top, width if shrinks_x else right - left)
+    if shrinks_x and shrinks_y:
+        return crop
     # The centers of output pixels map to the centers of input pixels.
-    source = [[scale_x, 0, x0 - left + scale_x / 2 - 0.5], [0, scale_y, y0 - top + scale_y / 2 - 0.5]]
+    scale_x, offset_x = (1.0, 0.0) if shrinks_x else ((x1 - x0) / width, x0 - left)
+    scale_y, offset_y = (1.0, 0.0) if shrinks_y else ((y1 - y0) / height, y0 - top)
+    source = [[scale_x, 0, offset_x + scale_x / 2 - 0.5], [0, scale_y, offset_y + scale_y / 2 - 0.5]]
     return warp_affine(crop, np.array(source), height, width, border=cv2.BORDER_REPLICATE)
+
+
+def _whole_edges(low: float, high: float, output_side: int, side: int) -> tuple[int, int]:
+    """Whole edges of the pixels that a crop is made from: the nearest ones where it shrinks to half or less, else those around it."""
+    if high - low < AREA_FACTOR * output_side:
+        return math.floor(low), math.ceil(high)
+    first = min(round(low), side - 1)
+    return first, max(round(high), first + 1)
 
 
 def warp_affine(

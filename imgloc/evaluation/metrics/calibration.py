@@ -14,8 +14,11 @@ BINS = 15  # of equal width over [0, 1], as in the paper; a probability on an ed
 
 
 def statistics(rows: Sequence[Row]) -> Mapping[str, FloatArray]:
-    """`calibration_error` [n, 2 BINS]: for each bin the correctness less the probability of its rows, and their number."""
-    score_n = np.array([row["top_scores"][0] for row in rows], np.float64)
+    """`calibration_error` [n, 2 BINS]: for each bin the correctness less the probability of its rows, and their number.
+
+    An answer that is not finite counts as a wrong one of probability 1, the largest gap.
+    """
+    score_n = np.array([row["top_scores"][0] if row.get("finite", True) else 1.0 for row in rows], np.float64)
     bin_n = np.clip(np.ceil(score_n * BINS).astype(np.int64) - 1, 0, BINS - 1)
     values_nx2xs = np.zeros((len(rows), 2, BINS))
     values_nx2xs[np.arange(len(rows)), 0, bin_n] = is_correct(rows) - score_n

@@ -32,12 +32,17 @@ def per_row(rows: Sequence[Row]) -> Mapping[str, FloatArray]:
 METRICS = MetricFamily(
     columns=("label", "boxes", "labels", "top_labels", "pred_box"),
     metrics=(
-        Metric("mean_iou", "Mean IoU", "IoU of the predicted box with the best true box of the image's class, averaged over images", "IoU"),
+        Metric(
+            "mean_iou",
+            "Mean IoU",
+            "IoU of the predicted box with the best true box of the image's class, averaged over the images that have one",
+            unit="IoU",
+        ),
         *(
             Metric(
                 f"gt_known_loc_{t}",
                 f"GT-known localization, IoU \u2265 {t / 100:g}",
-                f"share of images whose box has an IoU of at least {t} %, for any predicted class",
+                f"share of images with a true box whose predicted box has an IoU of at least {t} %, for any predicted class",
             )
             for t in THRESHOLDS
         ),
@@ -45,7 +50,7 @@ METRICS = MetricFamily(
             Metric(
                 f"top1_loc_{t}",
                 f"Top-1 localization, IoU \u2265 {t / 100:g}",
-                f"share of images whose class is correct and whose box has an IoU of at least {t} %",
+                f"share of images with a true box whose class is correct and whose predicted box has an IoU of at least {t} %",
             )
             for t in THRESHOLDS
         ),

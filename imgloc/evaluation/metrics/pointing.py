@@ -35,10 +35,17 @@ def _of_row(row: Row) -> tuple[float, float, float]:
 METRICS = MetricFamily(
     columns=("boxes", "fixations"),
     metrics=(
-        Metric("pointing_accuracy", "Pointing accuracy", "share of images whose last fixation has its center in a true box"),
-        Metric("last_fixation_iou", "IoU of the last fixation", "IoU of the last window with a true box, averaged over images", unit="IoU"),
+        Metric("pointing_accuracy", "Pointing accuracy", "share of images with a true box whose last fixation has its center in one"),
         Metric(
-            "fixation_accuracy", "Fixation accuracy", "share of an image's fixations with their center in a true box, averaged over images"
+            "last_fixation_iou",
+            "IoU of the last fixation",
+            "IoU of the last window with the best true box, averaged over the images that have one",
+            unit="IoU",
+        ),
+        Metric(
+            "fixation_accuracy",
+            "Fixation accuracy",
+            "share of an image's fixations with their center in a true box, averaged over the images that have one",
         ),
     ),
     per_row=per_row,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 import unicodedata
 from pathlib import Path
 
@@ -135,3 +136,15 @@ def test_a_folder_in_a_name_is_compared_whole(tmp_path: Path) -> None:
     assert found.find_image("banana/1.jpg", [""]) == "data/banana/1.jpg"
     assert found.find_image("cat/001", ["lists"]) == "images/cat/001.jpg"
     assert found.find_image("Dog/001.JPG", ["lists"]) == "images/dog/001.jpg"
+
+
+def test_a_huge_file_that_is_not_text_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "labels.csv").open("wb") as file:
+        file.truncate(2**31 - 1)  # sparse: it takes no space
+    listing = list_folder(tmp_path)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="NUL"):
+        listing.read_text("labels.csv")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20

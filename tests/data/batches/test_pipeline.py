@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,6 +20,7 @@ from imgloc.data.batches.pipeline import SAMPLE, BatchDataset, eval_batches, fin
 from imgloc.data.batches.sampler import IndexSampler
 from imgloc.data.sources.mnist import source as mnist
 from imgloc.data.sources.scattered_digits import source as scattered_digits
+from imgloc.errors import WorkerError
 from imgloc.types import Batch, Example, Info, InMemory, InputSpec, IntArray
 
 SHAPE = (16, 16, 1)
@@ -190,6 +194,20 @@ def test_worker_processes_return_the_batches_of_threads(split: str) -> None:
     workers = list(train_batches(BatchDataset(sampler, InputSpec(SHAPE)), threads=1, workers=1))
     assert len(workers) == 3
     assert_same_batches(threads, workers)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="child processes are listed in /proc")
+def test_a_killed_worker_is_one_line() -> None:
+    sampler = make_sampler(scattered_digits("train", seed=0, per_digit=2), stop_step=10_000)
+    batches = train_batches(BatchDataset(sampler, InputSpec(SHAPE)), threads=1, workers=1)
+    next(batches)
+    children = " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
+    (worker,) = [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    os.kill(int(worker), signal.SIGKILL)
+    with pytest.raises(WorkerError) as caught:
+        for _ in batches:
+            pass
+    assert str(caught.value) == "a worker process that prepares batches was ended (exit code -9); if memory is short, lower data.workers"
 
 
 def test_padding_is_zero_and_masked_out() -> None:

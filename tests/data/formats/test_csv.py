@@ -138,7 +138,7 @@ def test_a_bad_line_is_a_fault_and_the_others_are_kept(tmp_path: Path, line: str
 def test_a_bad_file_is_a_fault(tmp_path: Path, last: bytes | None, message: str) -> None:
     put(tmp_path, x_dot_csv=b"" if last is None else TENSORFLOW.encode() + last)
     annotated = csv.read(tmp_path)
-    assert [(fault.kind, fault.where) for fault in annotated.faults] == [("bad_annotation", "x.csv")]
+    assert [(fault.kind, fault.where) for fault in annotated.faults] == [("bad_annotation" if last is None else "bad_file", "x.csv")]
     assert message in annotated.faults[0].what
 
 

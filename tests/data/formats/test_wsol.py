@@ -60,7 +60,7 @@ def test_masks_are_not_read_as_boxes(tmp_path: Path) -> None:
         ({"localization": "x/c.jpg,1,2,3,4\n"}, "bad_annotation", "test/image_ids.txt"),
         ({"image_ids": IDS + "../c.jpg\n"}, "outside_folder", "test/image_ids.txt:3"),
         ({"image_ids": IDS + "x/a.jpg\n"}, "duplicate_annotation", "test/image_ids.txt:3"),
-        ({"image_sizes": "\0"}, "bad_annotation", "test/image_sizes.txt"),
+        ({"image_sizes": "\0"}, "bad_file", "test/image_sizes.txt"),
     ],
 )
 def test_a_bad_line_is_a_fault(tmp_path: Path, changes: dict[str, str], kind: str, where: str) -> None:

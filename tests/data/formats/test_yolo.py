@@ -42,17 +42,76 @@ def test_images_and_labels_side_by_side(tmp_path: Path, yaml: str) -> None:
     assert (a.relative, a.names, a.where, a.boxes_nx4.tolist()) == (True, ("cat", "dog"), "labels/train/a.txt", EXPECTED)
 
 
+@pytest.mark.parametrize(
+    ("image", "text"),
+    [
+        ("Images/train/a.jpg", "Labels/train/a.txt"), ("IMAGES/a.JPG", "labels/A.txt"), ("JPEGImages/a.jpg", "labels/a.txt"),
+        ("images/a.jpg", "images/a.txt"), ("x/a\u0308.jpg", "x/\u00e4.txt"), ("images/a.jpg", "labels/a.TXT"),
+    ],
+)  # fmt: skip
+def test_texts_match_in_any_case_and_beside_an_image(tmp_path: Path, image: str, text: str) -> None:
+    touch(tmp_path, image)
+    (tmp_path / text).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / text).write_text(LABELS)
+    assert yolo.recognise(tmp_path)
+    (entry,) = yolo.read(tmp_path).images
+    assert (entry.file, entry.where, len(entry.names)) == (image, text, 2)
+
+
+def test_a_text_in_labels_comes_before_one_beside_the_image_and_the_other_is_a_fault(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.jpg")
+    put(tmp_path, labels__a_dot_txt=LABELS, images__a_dot_txt="")
+    annotated = yolo.read(tmp_path)
+    assert [entry.where for entry in annotated.images] == ["labels/a.txt"]
+    assert [(fault.kind, fault.where) for fault in annotated.faults] == [("duplicate_annotation", "images/a.txt")]
+
+
+def test_images_in_images_keep_their_texts_beside_a_folder_jpegimages(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.jpg", "JPEGImages/a.jpg", "images/JPEGImages/b.jpg")
+    put(tmp_path, labels__a_dot_txt=LABELS, JPEGImages__a_dot_txt="", labels__JPEGImages__b_dot_txt=LABELS)
+    found = {entry.file: entry.where for entry in yolo.read(tmp_path).images}
+    assert found == {
+        "images/a.jpg": "labels/a.txt", "JPEGImages/a.jpg": "JPEGImages/a.txt", "images/JPEGImages/b.jpg": "labels/JPEGImages/b.txt"
+    }  # fmt: skip
+
+
+def test_the_usual_file_names_the_classes_before_other_programs_do(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    put(tmp_path, a_dot_txt=LABELS, conda_dot_yaml="names: [numpy, pandas]\n", data_dot_yaml="names: [cat, dog]\n")
+    annotated = yolo.read(tmp_path)
+    assert annotated.classes == ("cat", "dog")
+    assert [(fault.kind, fault.where) for fault in annotated.faults] == [("conflicting_names", "conda.yaml")]
+
+
+def test_quoted_and_missing_lines_of_lists(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
+    put(tmp_path, a_dot_txt=LABELS, b_dot_txt=LABELS, classes_dot_txt="no\nyes\n")
+    put(tmp_path, train_dot_txt='"a.jpg"\nmissing/c.jpg\n', val_dot_txt='"/data/B.JPG"\n')
+    annotated = yolo.read(tmp_path)
+    assert {entry.file: entry.split for entry in annotated.images} == {"a.jpg": "train", "b.jpg": "validation"}
+    assert [(fault.kind, fault.where) for fault in annotated.faults] == [("unmatched_list", "train.txt")]
+
+
 def test_lists_of_images_give_splits(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     put(tmp_path, a_dot_txt=LABELS, b_dot_txt=LABELS, c_dot_txt=LABELS)
-    put(tmp_path, train_dot_txt="./a.jpg\n/abs/b.jpg\nc.jpg\n", test_dot_txt="c.jpg\n")
+    put(tmp_path, train_dot_txt="./a.jpg\n/abs/b.jpg\n/abs/nowhere.jpg\nc.jpg\n", test_dot_txt="c.jpg\n")
     put(tmp_path, data_dot_yaml="names: [no, yes]\ntrain: train.txt\ntest: test.txt\nval: /somewhere/else\n")
     annotated = yolo.read(tmp_path)
     assert annotated.classes == ("no", "yes"), "yaml's booleans are class names"
-    assert {entry.file: entry.split for entry in annotated.images} == {"a.jpg": "train", "b.jpg": "", "c.jpg": "test"}
+    assert {entry.file: entry.split for entry in annotated.images} == {"a.jpg": "train", "b.jpg": "train", "c.jpg": "test"}
     assert sorted((fault.kind, fault.where) for fault in annotated.faults) == [
-        ("duplicate_image", "data.yaml"), ("outside_folder", "data.yaml"), ("outside_folder", "train.txt:2")
+        ("duplicate_image", "data.yaml"), ("outside_folder", "data.yaml"), ("outside_folder", "train.txt:3")
     ]  # fmt: skip
+
+
+def test_the_longest_end_of_an_absolute_path_names_an_image(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg", "b/1.jpg", "a/7.jpg")
+    put(tmp_path, a__1_dot_txt=LABELS, b__1_dot_txt=LABELS, a__7_dot_txt=LABELS, classes_dot_txt="no\nyes\n")
+    put(tmp_path, test_dot_txt="/home/u/data/a/1.jpg\n", train_dot_txt="C:\\data\\b\\1.jpg\n/other/set/b/7.jpg\n")
+    annotated = yolo.read(tmp_path)
+    assert {entry.file: entry.split for entry in annotated.images} == {"a/1.jpg": "test", "b/1.jpg": "train", "a/7.jpg": ""}
+    assert [(fault.kind, fault.where) for fault in annotated.faults] == [("outside_folder", "train.txt:2")]
 
 
 def test_class_names_without_yaml_come_from_classes_txt_or_are_numbers(tmp_path: Path) -> None:
@@ -98,13 +157,19 @@ def test_a_bad_line_is_a_fault(tmp_path: Path, text: str | bytes, kind: str, whe
 @pytest.mark.parametrize(
     "yaml",
     [
-        "names: [" + "[" * 1200, "names: 5\n", "names: {cat: 0}\n", "names: [[a]]\n", "- a\n",
-        "a: &a [x]\nnames: [*a]\n", 'names: ["a\\nb"]\n', "names: [a", "\0", "names: [" + "a, " * 100_000 + "]",
+        "names: [" + "[" * 1200, "names: 5\n", "names: {cat: 0}\n", "names: [[a]]\n", "names: a\n---\n",
+        "a: &a [x]\nnames: [*a]\n", 'names: ["a\\nb"]\n', "names: [a", "names: [a]\0", "nc: 2\n\tnames: [a]\n", "\0",
+        "names: [" + "a, " * 100_000 + "]",
     ],
 )  # fmt: skip
 def test_a_bad_yaml_is_a_fault(tmp_path: Path, yaml: str) -> None:
     put(tmp_path, data_dot_yaml=yaml)
-    assert [(fault.kind, fault.where) for fault in yolo.read(tmp_path).faults] == [("bad_annotation", "data.yaml")]
+    assert [(fault.kind, fault.where) for fault in yolo.read(tmp_path).faults] == [("bad_file", "data.yaml")]
+
+
+def test_a_yaml_of_another_program_is_no_fault(tmp_path: Path) -> None:
+    put(tmp_path, list_dot_yaml="- a\n", other_dot_yaml="services: {web: {image: x}}\n", two_dot_yaml="a: b\n---\nc: d\n")
+    assert yolo.read(tmp_path).faults == ()
 
 
 def test_yaml_executes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,16 @@ def assert_object_stays(result: Example, example: Example) -> None:
         assert len(result.boxes_nx4)
 
 
+@pytest.mark.parametrize(("box", "size", "zoom", "seed"), [((0, 0, 4, 15), (5, 21), 4.0, 2**27 - 1), ((0, 0, 4, 8), (5, 7), 5.0, 252)])
+def test_a_crop_that_shrinks_along_one_side_alone_is_exact_along_the_other(
+    box: tuple[int, int, int, int], size: tuple[int, int], zoom: float, seed: int
+) -> None:
+    example = draw_example((25, 8), [box], channels=1)
+    rng = np.random.default_rng(seed)
+    result = geometry.random_scale_and_translate(example, rng, scale=(1.0, zoom), translate=1.0, size=size, visible=0.0, keep=False)
+    assert assert_boxes_follow(result) == 1
+
+
 @settings(max_examples=100)
 @given(examples(), generators, ratios, st.floats(0, 1), maybe_sizes, st.floats(0, 1), st.booleans())
 def test_boxes_follow_pixels_when_scaled_and_translated(

@@ -61,3 +61,8 @@ def test_lower_is_better() -> None:
     (metric,) = calibration.METRICS.metrics
     assert metric.sign == -1
     assert "calibration_error/class/b" in scoring.intervals(random_rows(60, groups=20), ("a", "b"), classify.TASK, samples=20)
+
+
+def test_an_answer_that_is_not_finite_has_the_largest_gap() -> None:
+    row = {"id": "a", "group": "a", "label": 0, "top_labels": [0], "top_scores": [0.001], "finite": False}
+    assert scoring.means([row])["calibration_error"] == 1
