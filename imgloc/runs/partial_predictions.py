@@ -1,8 +1,8 @@
 """Partial predictions of single examples, saved by `imgloc evaluate` for the report.
 
 Each example has two files in `RUN/partial_predictions/SPLIT/`: NAME.json with the predictions and their provenance, and NAME.png with
-the image. Files of another config, checkpoint or data than the rows are ignored. The file `checksums` lists all that were written, so
-that one that was removed, damaged or changed later is noticed.
+the image. Files of another config, checkpoint or data than the rows are ignored. The file `checksums` lists every
+file that was written: `imgloc report` refuses the folder if one was removed or changed, and `imgloc evaluate` makes all of them again.
 """
 
 from __future__ import annotations

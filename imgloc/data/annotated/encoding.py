@@ -14,11 +14,10 @@ _DECLARATION = re.compile(rb"""<\?xml[^>]{1,100}encoding=["']([A-Za-z0-9._-]{1,2
 GUESS = "cp1252"  # Western European Windows, what spreadsheets there write
 
 
-def decode_text(content: bytes, *, partial: bool = False, refuse_nul: bool = False) -> tuple[str, str]:
+def decode_text(content: bytes, *, partial: bool = False) -> tuple[str, str]:
     """Returns the text of a file, and the name of its encoding if that is a guess, else "".
 
-    `partial` content is the beginning of a file: it may end inside a character, and bytes that are not text are replaced. NUL
-    bytes are accepted in it, unless `refuse_nul`.
+    `partial` content is the beginning of a file: it may end inside a character, and bytes that are not text are replaced.
     Raises ValueError, with the reason, for content that is not text.
     """
     errors = "replace" if partial else "strict"
@@ -39,11 +38,12 @@ def decode_text(content: bytes, *, partial: bool = False, refuse_nul: bool = Fal
             text = content.decode(GUESS)
         except UnicodeDecodeError:
             raise ValueError(f"it is not UTF-8: byte {error.start}") from error
-        return _without_nul(text), "Windows-1252"
-    return text if partial and not refuse_nul else _without_nul(text), ""
+        return without_nul(text), "Windows-1252"
+    return text if partial else without_nul(text), ""
 
 
-def _without_nul(text: str) -> str:
+def without_nul(text: str) -> str:
+    """Returns a text unchanged. Raises ValueError if it has NUL bytes."""
     if "\0" in text:
         raise ValueError("it is not a text file: it contains NUL bytes")
     return text

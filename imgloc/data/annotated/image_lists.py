@@ -76,6 +76,6 @@ def _names_image(name: str, listing: Listing) -> bool:
 
 
 def lists_images_alone(name: str, listing: Listing) -> bool:
-    """Returns whether most of the first lines of a text are names of image files and nothing else."""
+    """Returns whether most of the first lines of a text end in the name of an image file: they annotate nothing."""
     lines = _first_lines(name, listing)
     return bool(lines) and 2 * sum(line.lower().endswith(IMAGE_SUFFIXES) for line in lines) > len(lines)

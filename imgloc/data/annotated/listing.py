@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 
 from imgloc.data.annotated.annotations import Fault
-from imgloc.data.annotated.encoding import decode_text
+from imgloc.data.annotated.encoding import decode_text, without_nul
 from imgloc.data.annotated.splits import split_of_path, splits_of_folders
 from imgloc.errors import UserError
 
@@ -146,7 +146,7 @@ class Listing:
         try:
             with (self.root / name).open("rb") as file:
                 start = file.read(2**16)
-                decode_text(start, partial=True, refuse_nul=True)  # a file that is not text is refused before all of it is read
+                without_nul(decode_text(start, partial=True)[0])  # a file that is not text is refused before all of it is read
                 return decode_text(start + file.read())
         except OSError as error:
             raise ValueError(f"it cannot be read: {error.strerror}") from error

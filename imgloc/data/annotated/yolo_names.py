@@ -65,18 +65,22 @@ def _shown(declared: Declared) -> str:
 
 def _read_yaml_files(listing: Listing, faults: list[Fault]) -> Iterator[Declared]:
     """Yields what each yaml file with class names declares, files of the usual names first, then the outermost."""
-    order = sorted(listing.with_suffix(".yaml", ".yml"), key=lambda file: (file.rpartition("/")[2] not in OWN, file.count("/"), file))
+    order = sorted(listing.with_suffix(".yaml", ".yml"), key=lambda file: (not _is_own(file), file.count("/"), file))
     for file in order:
         try:
             content = _parse_yaml(assemble.load_text(file, listing, faults, MAX_YAML_BYTES))
             names = _class_names(content)
         except ValueError as error:
-            if NAMES.search(listing.head(file)) or file.rpartition("/")[2].lower() in OWN:  # others are of other programs
+            if NAMES.search(listing.head(file)) or _is_own(file):  # others are of other programs
                 faults.append(Fault("bad_file", file, str(error)))
             continue
         if names:
             splits = _read_splits(content, file, listing, faults)
             yield Declared(file, names, splits, _keypoint_shape(content))
+
+
+def _is_own(file: str) -> bool:
+    return file.rpartition("/")[2].lower() in OWN
 
 
 def _keypoint_shape(content: Mapping[str, object]) -> tuple[int, int] | None:

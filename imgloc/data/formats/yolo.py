@@ -205,7 +205,7 @@ def _parse_box(values: FloatArray, keypoint_numbers: int) -> list[float]:
 def write(annotated: AnnotatedFolder, folder: Path) -> None:
     """Writes a text for each image, data.yaml with the class names, and SPLIT.txt with the images of each split.
 
-    Images are not copied: a text is written to labels/ or beside its image, where it is found. Boxes of undeclared classes
+    Images are not copied: a text is written to labels/ if its image is in images/, else beside it. Boxes of undeclared classes
     are left out. Raises UserError for boxes in pixels if the image's size is unknown, and for an image outside the folder.
     """
     numbers = {name: number for number, name in enumerate(annotated.classes)}
