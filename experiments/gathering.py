@@ -83,8 +83,8 @@ def check_none_lost(path: Path, before: int, after: int, workdir: str) -> None:
 def gathered(recipe: str, workdir: Path, folder: str) -> Runs:
     """Returns the record of each finished run of a recipe's sweep, in its order, without the `folder` of the data in its command."""
     from imgloc.config.recipes import read_recipe
-    from imgloc.sweep import folder as folders
-    from imgloc.sweep.points import expand, read_sweep
+    from imgloc.sweeps import folder as folders
+    from imgloc.sweeps.points import expand, read_sweep
 
     sweep = folders.SweepDir(workdir)
     known = folders.runs_by_identity(sweep)
@@ -136,7 +136,7 @@ def validation_curve(run: Path, metrics: Sequence[str]) -> list[list[float | Non
 def arms_of(recipe: str, arguments: Sequence[str], arm_name: Callable[[Mapping[str, Any]], str]) -> dict[str, ConfigDict]:
     """Returns the first config of each arm in a recipe's sweep."""
     from imgloc.config.recipes import read_recipe
-    from imgloc.sweep.points import expand, read_sweep
+    from imgloc.sweeps.points import expand, read_sweep
 
     configs: dict[str, ConfigDict] = {}
     for point in expand(read_recipe(recipe), read_sweep(recipe), arguments):

@@ -14,12 +14,13 @@ PACKAGE = ROOT / "imgloc"
 
 #: The one rule: a file imports from its own room, from rooms before it in this line, and from the files in the package's root.
 ORDER = (
-    "config", "devices", "nn", "models", "losses", "data", "tasks", "runs", "inference", "evaluation", "training", "report", "sweep", "cli",
+    "config", "devices", "nn", "models", "losses", "data", "tasks", "runs", "inference", "evaluation", "training", "reporting", "sweeps",
+    "cli",
 )  # fmt: skip
 ROOT_FILES = ("types", "interfaces", "boxes", "errors", "files", "randomness", "draw")
 WITHOUT_JAX = (
     *ROOT_FILES, "config.schema", "config.recipes", "config.registry", "tasks", "runs", "evaluation.metrics", "evaluation.statistics",
-    "evaluation.scoring", "report",
+    "evaluation.scoring", "reporting",
 )  # fmt: skip
 ACCELERATED = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "tensorflow_datasets"}
 FLAG_READERS = {"config/overrides.py": "--config.key=value", "data/batches/pipeline.py": "marks Grain's flags as parsed in its workers"}
@@ -46,7 +47,7 @@ TESTED_ELSEWHERE = {
     "training/checkpoint": "test_resume", "training/preemption": "test_resume",
 }  # fmt: skip
 TESTED_AS_A_ROOM = {
-    "report": "report/test_page", "cli": "cli/test_cli", "models": "test_contracts", "evaluation/baselines": "test_contracts",
+    "reporting": "reporting/test_page", "cli": "cli/test_cli", "models": "test_contracts", "evaluation/baselines": "test_contracts",
     "evaluation/slicings": "evaluation/test_scoring",
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ from PIL import Image
 
 from imgloc import draw, files
 from imgloc.evaluation.scoring import gallery_rows
-from imgloc.report.page import write_report
+from imgloc.reporting.page import write_report
 from imgloc.runs import partial_predictions, prediction_table
 from imgloc.runs.run_dir import RunDir
 from imgloc.tasks import localize

@@ -38,7 +38,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         raise UserError("--augmented requires --config, whose augmentation it shows, and --split train")
     if parsed.split not in data_choice.SPLITS:
         raise unknown("split", parsed.split, data_choice.SPLITS)
-    from imgloc.report import sheet
+    from imgloc.reporting import sheet
 
     out = Path(parsed.out)
     sheet.check_out(out)

@@ -104,7 +104,7 @@ def _drawing(
     predict: Callable[[Path, str], tuple[SavedPartialPredictions, bytes]], classes: Sequence[str], folder: Path
 ) -> Callable[[Path], str]:
     """A function that writes the animated image of a file and returns its path; it replaces nothing but an earlier one."""
-    from imgloc.report.partial_predictions import MARK, standalone_picture
+    from imgloc.reporting.partial_predictions import MARK, standalone_picture
 
     taken: set[str] = set()
 

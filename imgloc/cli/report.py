@@ -40,7 +40,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Write the report and print its path."""
     if rest:
         raise UserError(f"unknown option '{rest[0]}'; possible: --out, --split, --pictures")
-    from imgloc.report.page import write_report
+    from imgloc.reporting.page import write_report
 
     runs = [run for path in parsed.runs for run in expand_sweep(path)]
     out = Path(parsed.out) if parsed.out else Path(parsed.runs[0]) / "report.html"

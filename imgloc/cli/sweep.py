@@ -13,7 +13,7 @@ from imgloc.config.recipes import read_recipe
 from imgloc.errors import UserError
 
 if TYPE_CHECKING:
-    from imgloc.sweep.folder import SweepDir
+    from imgloc.sweeps.folder import SweepDir
 
 HELP = "train and evaluate every point that sweep() of a recipe yields; prints a table over seeds"
 EXAMPLES = """\
@@ -53,7 +53,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from rich.console import Console
     from rich.text import Text
 
-    from imgloc.sweep import folder, points, run, table
+    from imgloc.sweeps import folder, points, run, table
     from imgloc.training.preemption import StopRequest
 
     sweep = folder.open_sweep(parsed.workdir)
@@ -88,7 +88,7 @@ def check_in_a_process(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def print_summary(summary: Mapping[str, Any], sweep: SweepDir) -> None:
     """Print the table over seeds, then the failed points with their logs."""
-    from imgloc.sweep import table
+    from imgloc.sweeps import table
 
     finished = sum(point["state"] == "finished" for point in summary["points"])
     print(f"{sweep.path}, {summary['split']}, {finished} of {len(summary['points'])} points finished", flush=True)

@@ -19,7 +19,7 @@ from imgloc.errors import UnreadableImage, UserError
 from imgloc.evaluation import examples
 from imgloc.evaluation.evaluate import evaluate
 from imgloc.evaluation.target import Target, open_target
-from imgloc.report import load, page
+from imgloc.reporting import load, page
 from imgloc.runs import partial_predictions, run_dir
 from imgloc.runs.prediction_table import read_meta, read_rows
 from imgloc.types import Example, Source

@@ -25,7 +25,7 @@ from imgloc.evaluation.statistics import Interval
 from imgloc.evaluation.target import Target
 from imgloc.inference import predict
 from imgloc.models import ram
-from imgloc.report.page import write_report
+from imgloc.reporting.page import write_report
 from imgloc.runs import partial_predictions, prediction_table, run_dir
 from imgloc.tasks import classify, localize
 from imgloc.types import Example, Info, InputSpec

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from imgloc.report.figures import confusion_heat_map, heat_map_side
-from imgloc.report.load import RunReport
-from imgloc.report.svg import inline_svg
+from imgloc.reporting.figures import confusion_heat_map, heat_map_side
+from imgloc.reporting.load import RunReport
+from imgloc.reporting.svg import inline_svg
 
 NO_ANSWER = -1  # in place of the predicted class, where outputs are not finite
 MAX_CLASSES = 30  # in the figure

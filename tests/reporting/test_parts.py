@@ -13,9 +13,9 @@ import pytest
 from imgloc.evaluation import scoring
 from imgloc.evaluation.metrics import sequence
 from imgloc.evaluation.statistics import Interval
-from imgloc.report import curves, tables
-from imgloc.report.gallery import gallery, gallery_example
-from imgloc.report.load import load_run, unique_labels
+from imgloc.reporting import curves, tables
+from imgloc.reporting.gallery import gallery, gallery_example
+from imgloc.reporting.load import load_run, unique_labels
 from imgloc.tasks import localize, read_sequence
 
 MakeRun = Callable[..., Path]

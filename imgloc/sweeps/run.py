@@ -18,9 +18,9 @@ from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
 from imgloc.config.saved import dotted_names
 from imgloc.errors import UserError, reason
-from imgloc.sweep import folder
-from imgloc.sweep.folder import SweepDir
-from imgloc.sweep.points import Point
+from imgloc.sweeps import folder
+from imgloc.sweeps.folder import SweepDir
+from imgloc.sweeps.points import Point
 from imgloc.training.preemption import FOLLOW_STDIN, StopRequest
 
 POLL_SECONDS = 0.5  # between checks of a process, and of points that other sweeps run

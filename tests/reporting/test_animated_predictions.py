@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgloc.report import animation
-from imgloc.report.load import load_run
-from imgloc.report.page import write_report
-from imgloc.report.partial_predictions import figures
+from imgloc.reporting import animation
+from imgloc.reporting.load import load_run
+from imgloc.reporting.page import write_report
+from imgloc.reporting.partial_predictions import figures
 from imgloc.runs import partial_predictions, prediction_table
 from imgloc.runs.run_dir import RunDir
 from tests.refusals import assert_refused
-from tests.report.test_browser import BROWSER, measure
-from tests.report.test_page import page_of
+from tests.reporting.test_browser import BROWSER, measure
+from tests.reporting.test_page import page_of
 
 MakeRun = Callable[..., Path]
 SVG = "{http://www.w3.org/2000/svg}"

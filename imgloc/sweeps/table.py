@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from imgloc.config.registry import declared
 from imgloc.evaluation.statistics import t_interval
 from imgloc.interfaces import Task
-from imgloc.sweep import folder
-from imgloc.sweep.folder import SweepDir
-from imgloc.sweep.points import Point, without_seed
+from imgloc.sweeps import folder
+from imgloc.sweeps.folder import SweepDir
+from imgloc.sweeps.points import Point, without_seed
 
 if TYPE_CHECKING:
     from rich.console import Console

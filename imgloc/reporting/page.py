@@ -14,10 +14,10 @@ from imgloc import files
 from imgloc.config import schema as configs
 from imgloc.errors import UserError
 from imgloc.interfaces import Metric
-from imgloc.report import curves, partial_predictions, tables
-from imgloc.report.confusion import MAX_CLASSES, confusion
-from imgloc.report.gallery import gallery
-from imgloc.report.load import RunReport, load_run, unique_labels
+from imgloc.reporting import curves, partial_predictions, tables
+from imgloc.reporting.confusion import MAX_CLASSES, confusion
+from imgloc.reporting.gallery import gallery
+from imgloc.reporting.load import RunReport, load_run, unique_labels
 
 SEPARATORS = "_/.,:@-"
 TEMPLATE = Path(__file__).with_name("page.html.j2")

@@ -10,9 +10,9 @@ import numpy as np
 from markupsafe import Markup
 
 from imgloc.evaluation import scoring
-from imgloc.report.figures import Line, line_chart
-from imgloc.report.load import RunReport, metric_of
-from imgloc.report.svg import RUN_COLORS, inline_svg
+from imgloc.reporting.figures import Line, line_chart
+from imgloc.reporting.load import RunReport, metric_of
+from imgloc.reporting.svg import RUN_COLORS, inline_svg
 from imgloc.types import FloatArray
 
 MAX_POINTS = 1000  # of a line

@@ -14,12 +14,12 @@ from imgloc.config import schema as configs
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
 from imgloc.errors import UserError
-from imgloc.sweep import points
-from imgloc.sweep.points import Point
+from imgloc.sweeps import points
+from imgloc.sweeps.points import Point
 from imgloc.training import setup
 from tests.refusals import assert_refused
 
-RECIPE = "tests/sweep/recipe.py"
+RECIPE = "tests/sweeps/recipe.py"
 
 
 def expanded(*yielded: Any, arguments: Sequence[str] = (), recipe: str = RECIPE) -> list[Point]:
@@ -238,7 +238,7 @@ def test_expanding_starts_no_accelerator() -> None:
     import subprocess
     import sys
 
-    code = "from tests.sweep.test_points import expanded; print(expanded({'seed': 1})[0].name); import jax; jax.devices()"
+    code = "from tests.sweeps.test_points import expanded; print(expanded({'seed': 1})[0].name); import jax; jax.devices()"
     environment = {**os.environ, "JAX_PLATFORMS": "nowhere"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.strip() == "seed=1", done.stderr

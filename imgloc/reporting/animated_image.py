@@ -7,9 +7,9 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from imgloc.report.animation import Part, Timeline, join_parts, stepped_css, visibility_css
-from imgloc.report.gallery import SMALL
-from imgloc.report.outlines import box_outlines, fixation_path, rect_attributes, static_fixation_path
+from imgloc.reporting.animation import Part, Timeline, join_parts, stepped_css, visibility_css
+from imgloc.reporting.gallery import SMALL
+from imgloc.reporting.outlines import box_outlines, fixation_path, rect_attributes, static_fixation_path
 from imgloc.runs.partial_predictions import READ, SavedPartialPredictions
 from imgloc.types import Row
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from imgloc.report.svg import STYLE, color
+from imgloc.reporting.svg import STYLE, color
 from imgloc.types import FloatArray
 
 MIN_SHARE_SPAN = 0.1

@@ -19,8 +19,8 @@ from imgloc.errors import UserError
 from imgloc.evaluation import scoring
 from imgloc.evaluation.predictors import predictor_names
 from imgloc.interfaces import Task
-from imgloc.report import tables
-from imgloc.report.page import write_report
+from imgloc.reporting import tables
+from imgloc.reporting.page import write_report
 from imgloc.runs import prediction_table
 from imgloc.runs.run_dir import RunDir, open_run
 
@@ -123,7 +123,7 @@ def test_same_input_same_bytes(make_run: MakeRun, tmp_path: Path) -> None:
     runs = [str(make_run("a")), str(make_run("b", seed=1))]
     first = write_report(runs, tmp_path / "1.html").read_bytes()
     # Another process has another hash seed and another state of matplotlib.
-    code = f"from pathlib import Path; from imgloc.report.page import write_report; write_report({runs!r}, "
+    code = f"from pathlib import Path; from imgloc.reporting.page import write_report; write_report({runs!r}, "
     code += f"Path({str(tmp_path / '2.html')!r}))"
     code += "; import sys; assert not {'jax', 'flax', 'matplotlib.pyplot'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

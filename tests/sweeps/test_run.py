@@ -18,13 +18,13 @@ from imgloc.cli import main
 from imgloc.cli import sweep as cli
 from imgloc.errors import UserError
 from imgloc.runs.run_dir import RunDir
-from imgloc.sweep import folder, run
-from imgloc.sweep.folder import SweepDir
-from imgloc.sweep.points import Point
+from imgloc.sweeps import folder, run
+from imgloc.sweeps.folder import SweepDir
+from imgloc.sweeps.points import Point
 from imgloc.training.preemption import StopRequest
 from tests import processes
 
-RECIPE = "tests/sweep/recipe.py"
+RECIPE = "tests/sweeps/recipe.py"
 Pretend = Callable[..., None]
 
 
@@ -192,7 +192,7 @@ def test_the_command_lists_failed_points_and_returns_1(
 ) -> None:
     recipe = tmp_path / "recipe.py"
     overrides = [dict(point.overrides) for point in fake.points]
-    recipe.write_text(f"from tests.sweep.recipe import get_config\ndef sweep(): return {overrides!r}\n")
+    recipe.write_text(f"from tests.sweeps.recipe import get_config\ndef sweep(): return {overrides!r}\n")
     monkeypatch.setattr(cli, "check_in_a_process", lambda parsed, rest: 0)
     monkeypatch.setattr("imgloc.training.preemption.StopRequest", Stop)
     fake.broken.add(fake.points[1].name)
@@ -299,7 +299,7 @@ def test_a_sweep_that_is_killed_and_stopped_resumes_to_the_same_results(uninterr
 def test_an_invalid_point_is_refused_before_the_sweep_writes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     recipe = tmp_path / "bad.py"
     points = ({"seed": 1}, {"losses.giou.output": "b"})
-    recipe.write_text(f"from tests.sweep.recipe import get_config\ndef sweep(): return {points!r}\n")
+    recipe.write_text(f"from tests.sweeps.recipe import get_config\ndef sweep(): return {points!r}\n")
     assert main.main(["sweep", "--config", str(recipe), "--workdir", str(tmp_path / "sweep")]) == 2
     err = capfd.readouterr().err
     assert len(err.splitlines()) == 1, err
@@ -336,7 +336,7 @@ def test_two_sweeps_share_the_points(uninterrupted: Path, tmp_path: Path, cache:
 def test_a_point_that_fails_is_listed_with_its_error(tmp_path: Path, cache: Path) -> None:
     recipe = tmp_path / "broken.py"
     points = ({"data.options.broken": True}, {"train.steps": 50})
-    recipe.write_text(f"from tests.sweep.recipe import get_config\ndef sweep(): return {points!r}\n")
+    recipe.write_text(f"from tests.sweeps.recipe import get_config\ndef sweep(): return {points!r}\n")
     done = ended(tmp_path / "sweep", cache, recipe=str(recipe), code=1)
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("failed: "))
     assert line.startswith("failed: broken=true: ")

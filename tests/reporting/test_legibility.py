@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgloc.report.confusion import confusion
-from imgloc.report.figures import Line, line_chart
-from imgloc.report.load import load_run
-from imgloc.report.page import TEMPLATE, write_report
+from imgloc.reporting.confusion import confusion
+from imgloc.reporting.figures import Line, line_chart
+from imgloc.reporting.load import load_run
+from imgloc.reporting.page import TEMPLATE, write_report
 from imgloc.runs.run_dir import RunDir
 
 MakeRun = Callable[..., Path]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgloc.report.page import write_report
+from imgloc.reporting.page import write_report
 
 MakeRun = Callable[..., Path]
 

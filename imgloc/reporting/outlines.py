@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from imgloc import boxes
-from imgloc.report.animation import Part, Timeline, interpolated_css, join_parts, stepped_css, visibility_css
+from imgloc.reporting.animation import Part, Timeline, interpolated_css, join_parts, stepped_css, visibility_css
 
 Size: TypeAlias = tuple[float, float]  # displayed width and height of the image
 Box: TypeAlias = Sequence[float]  # xyxy in [0, 1] of the image

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imgloc.evaluation import scoring
 from imgloc.interfaces import Card, Overlay
-from imgloc.report.load import RunReport
+from imgloc.reporting.load import RunReport
 from imgloc.types import Row
 
 SMALL = 200  # pixels: smaller images are enlarged without smoothing

@@ -12,10 +12,10 @@ from imgloc.config import schema as configs
 from imgloc.config.recipes import read_recipe
 from imgloc.runs.prediction_table import write_rows
 from imgloc.runs.run_dir import RunDir
-from imgloc.sweep import points
-from imgloc.sweep.points import Point
+from imgloc.sweeps import points
+from imgloc.sweeps.points import Point
 
-RECIPE = "tests/sweep/recipe.py"
+RECIPE = "tests/sweeps/recipe.py"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imgloc.report.sheet import CELL, write_sheet
+from imgloc.reporting.sheet import CELL, write_sheet
 from imgloc.types import Example
 from tests.refusals import assert_refused
 

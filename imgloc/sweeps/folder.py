@@ -22,7 +22,7 @@ from imgloc.errors import UserError, storage_message
 from imgloc.runs import run_dir
 from imgloc.runs.prediction_table import read_meta
 from imgloc.runs.run_dir import RunDir
-from imgloc.sweep.points import Point
+from imgloc.sweeps.points import Point
 
 
 @dataclass(frozen=True)

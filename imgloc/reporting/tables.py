@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from imgloc.evaluation import scoring
 from imgloc.evaluation.statistics import Interval
 from imgloc.interfaces import Metric
-from imgloc.report.load import RunReport, metric_of
+from imgloc.reporting.load import RunReport, metric_of
 
 
 @dataclass(frozen=True)

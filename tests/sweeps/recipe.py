@@ -11,9 +11,9 @@ from imgloc.config.schema import base
 
 def get_config() -> ConfigDict:
     config = base()
-    config.data.source = "tests.sweep.squares"
+    config.data.source = "tests.sweeps.squares"
     config.data.image_size = (16, 16)
-    config.model.name = "tests.sweep.line"
+    config.model.name = "tests.sweeps.line"
     config.losses.cross_entropy = ConfigDict({"weight": 1.0})
     config.losses.giou = ConfigDict({"weight": 1.0})
     config.train.batch_size = 8

@@ -16,12 +16,12 @@ import pytest
 from imgloc import files
 from imgloc.config.recipes import read_recipe
 from imgloc.runs.run_dir import RunDir
-from imgloc.sweep import folder, points
-from imgloc.sweep.folder import SweepDir
-from imgloc.sweep.points import Point
+from imgloc.sweeps import folder, points
+from imgloc.sweeps.folder import SweepDir
+from imgloc.sweeps.points import Point
 from tests.refusals import assert_refused
 
-RECIPE = "tests/sweep/recipe.py"
+RECIPE = "tests/sweeps/recipe.py"
 Pretend = Callable[..., None]
 
 
@@ -105,7 +105,7 @@ def test_a_lock_is_released_by_the_last_process_that_inherited_it(tmp_path: Path
     """The training of a killed sweep still holds the lock until it has ended too."""
     lock = tmp_path / "point.lock"
     code = "\n".join([
-        "import subprocess, sys, time, pathlib", "from imgloc.sweep import folder",
+        "import subprocess, sys, time, pathlib", "from imgloc.sweeps import folder",
         f"with folder.claim(pathlib.Path({str(lock)!r})) as held:",
         "    child = subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], pass_fds=(held,), stdin=subprocess.PIPE)",
         "    print(child.pid, flush=True); time.sleep(100)",

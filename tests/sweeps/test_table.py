@@ -12,9 +12,9 @@ import scipy.stats
 from rich.console import Console
 
 from imgloc.runs.run_dir import RunDir
-from imgloc.sweep import table
-from imgloc.sweep.folder import SweepDir
-from imgloc.sweep.points import Point
+from imgloc.sweeps import table
+from imgloc.sweeps.folder import SweepDir
+from imgloc.sweeps.points import Point
 
 Pretend = Callable[..., None]
 

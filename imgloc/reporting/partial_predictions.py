@@ -12,11 +12,11 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from imgloc import boxes, files
-from imgloc.report.animated_image import IMAGE_SIZE, AnimatedExample, image_element, outline_kinds, outlines, static_frame, unread_mask
-from imgloc.report.animation import Part, Timeline, if_motion_is_allowed, interpolated_css, join_parts, stepped_css, visibility_css
-from imgloc.report.gallery import PNG
-from imgloc.report.load import RunReport
-from imgloc.report.outlines import outline_css
+from imgloc.reporting.animated_image import IMAGE_SIZE, AnimatedExample, image_element, outline_kinds, outlines, static_frame, unread_mask
+from imgloc.reporting.animation import Part, Timeline, if_motion_is_allowed, interpolated_css, join_parts, stepped_css, visibility_css
+from imgloc.reporting.gallery import PNG
+from imgloc.reporting.load import RunReport
+from imgloc.reporting.outlines import outline_css
 from imgloc.runs import partial_predictions as saved
 from imgloc.runs.partial_predictions import SavedPartialPredictions
 
