@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from imgloc.evaluation import scoring
-from imgloc.reporting.figures import Line, line_chart
+from imgloc.reporting.figures import Line, Style, line_chart
 from imgloc.reporting.load import RunReport, metric_of
 from imgloc.reporting.svg import RUN_COLORS, inline_svg
 from imgloc.types import FloatArray
@@ -35,9 +35,9 @@ class Chart:
     svg: Markup
 
 
-def run_style(index: int) -> tuple[str, str]:
-    """The colour and the dash style of a run: after `RUN_COLORS` runs the colours repeat with another dash style."""
-    return f"run-{index % RUN_COLORS}", ("-", "--", ":", "-.")[index // RUN_COLORS % 4]
+def run_style(index: int) -> Style:
+    """The style of a run: a colour and a marker, which repeat after `RUN_COLORS` runs with another dash style."""
+    return Style(f"run-{index % RUN_COLORS}", ("-", "--", ":", "-.")[index // RUN_COLORS % 4], "os^DvP"[index % RUN_COLORS])
 
 
 def training_charts(reports: Sequence[RunReport]) -> tuple[list[Chart], list[Chart]]:
@@ -71,14 +71,14 @@ def _training_chart(reports: Sequence[RunReport], key: Key) -> Chart:
         records = records[:: max(1, -(-len(records) // MAX_POINTS))]
         if records:
             values = [_number(record[key.name]) for record in records]
-            lines.append(Line(*run_style(index), [_number(record["step"]) for record in records], values))
+            lines.append(Line(run_style(index), [_number(record["step"]) for record in records], values))
             finite = [value for value in values if np.isfinite(value)]
             ends.append(f"{report.label} ends at {finite[-1]:.4g}" if finite else f"{report.label} has no finite value")
     finite = [value for line in lines for value in line.y if np.isfinite(value)]
     is_log = key.name.startswith(("loss", "grad_norm")) and bool(finite) and min(finite) > 0 and max(finite) / min(finite) > 30
-    marker = key.kind == "validation" and max(len(line.x) for line in lines) <= 40
+    every_point = key.kind == "validation" and max(len(line.x) for line in lines) <= 40
     share = key.kind == "validation" and metric_of(reports, key.name).unit in ("share", "IoU")
-    figure = line_chart(lines, x_label="step", log=is_log, share=share, marker=marker)
+    figure = line_chart(lines, x_label="step", log=is_log, share=share, every_point=every_point)
     title = _training_title(reports, key) + (" (log scale)" if is_log else "")
     return Chart(title, key.name, inline_svg(figure, f"{key.kind}-{_slug(key.name)}", f"{title} over training steps: {'; '.join(ends)}"))
 
@@ -113,7 +113,7 @@ def threshold_charts(reports: Sequence[RunReport], baselines: Sequence[tuple[str
         for label, style, rows in predictors:
             share = share_reaching(curve.values(rows))
             if not np.isnan(share).all():
-                lines.append(Line(*style, list(THRESHOLDS), list(share)))
+                lines.append(Line(style, list(THRESHOLDS), list(share)))
                 ends.append(f"{label} {100 * share[50]:.1f} %")
         if lines:
             figure = line_chart(lines, x_label=f"{curve.threshold} threshold", y_label="share of images", unit_square=True)
@@ -122,9 +122,9 @@ def threshold_charts(reports: Sequence[RunReport], baselines: Sequence[tuple[str
     return charts
 
 
-def baseline_style(number: int) -> tuple[str, str]:
-    """The colour and the dash style of a baseline."""
-    return f"base-{number % 2}", "--" if number % 2 == 0 else ":"
+def baseline_style(number: int) -> Style:
+    """The style of a baseline: grey, dashed or dotted, without markers."""
+    return Style(f"base-{number % 2}", "--" if number % 2 == 0 else ":")
 
 
 def share_reaching(values_n: FloatArray) -> FloatArray:

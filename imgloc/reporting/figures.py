@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -16,14 +17,22 @@ from imgloc.reporting.svg import STYLE, color
 from imgloc.types import FloatArray
 
 MIN_SHARE_SPAN = 0.1
+MARKERS = 6  # of a line, about
+
+
+class Style(NamedTuple):
+    """How a line looks: a name in `svg.THEME`, a matplotlib line style, and a matplotlib marker or nothing."""
+
+    color: str
+    dash: str
+    marker: str = ""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart; `color` is a name in `svg.THEME`, `dash` a matplotlib line style."""
+    """One line of a chart."""
 
-    color: str
-    dash: str
+    style: Style
     x: Sequence[float]
     y: Sequence[float]
 
@@ -36,21 +45,23 @@ def line_chart(
     log: bool = False,
     unit_square: bool = False,
     share: bool = False,
-    marker: bool = False,
+    every_point: bool = False,
 ) -> Figure:
-    """A chart of lines. `unit_square`: both axes are from 0 to 1; `marker`: every point has a dot.
+    """A chart of lines. `unit_square`: both axes are from 0 to 1; `every_point`: the marker is on every point.
 
-    `share`: values are in [0, 1], and the axis spans at least `MIN_SHARE_SPAN` of it, lest noise look like a change.
+    Else it is on a few points of each line, to distinguish lines without their colours, if there are several lines.
+
+    `share`: values are in [0, 1], and the axis spans at least `MIN_SHARE_SPAN` of it, so that noise does not look like a change.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.1, 2.8) if unit_square else (3.5, 2.15), layout="constrained")
         axes = figure.add_subplot()
         _set_style(axes)
-        for line in lines:
-            dotted = marker or int(np.isfinite(line.y).sum()) == 1
+        for number, line in enumerate(lines):
             axes.plot(
-                line.x, line.y, color=color(line.color), linestyle=line.dash, linewidth=1.4,
-                marker="o" if dotted else "", markersize=2.6, solid_capstyle="round", dash_capstyle="round", clip_on=log,
+                line.x, line.y, color=color(line.style.color), linestyle=line.style.dash, linewidth=1.4,
+                marker=line.style.marker, markersize=4, markeredgewidth=0, markevery=_marked(lines, number, every_point),
+                solid_capstyle="round", dash_capstyle="round", clip_on=log,
             )  # fmt: skip
         axes.set_xlabel(x_label, color=color("muted"))
         if y_label:
@@ -76,6 +87,17 @@ def line_chart(
     return figure
 
 
+def _marked(lines: Sequence[Line], number: int, every_point: bool) -> list[int]:
+    """The points of a line that have its marker. Those of other lines are elsewhere, so that markers do not cover each other."""
+    count = len(lines[number].x)
+    if every_point or int(np.isfinite(lines[number].y).sum()) == 1:
+        return list(range(count))
+    if len(lines) == 1:
+        return []
+    step = max(1, count // MARKERS)
+    return list(range(number * step // len(lines), count, step))
+
+
 def _share_limits(low: float, high: float) -> tuple[float, float]:
     """Limits in [0, 1] that contain the part of low to high that is there, at least `MIN_SHARE_SPAN` apart."""
     low, high = max(low, 0.0), min(high, 1.0)
@@ -99,13 +121,12 @@ def confusion_heat_map(share_txp: FloatArray, true_names: Sequence[str], predict
         size = 8.0 if max(rows, columns) <= 12 else 6.0 if max(rows, columns) <= 20 else 5.0
         for true, predicted in zip(*np.nonzero(share_txp), strict=True):
             share = float(share_txp[true, predicted])
-            shade = max(0.04, share**0.5)  # the square root makes rare confusions visible
-            cell = Rectangle((predicted - 0.5, true - 0.5), 1, 1, facecolor=color("accent"), alpha=shade, linewidth=0)
+            shade = max(0.06, share**0.5)  # the square root makes rare confusions visible
+            cell = Rectangle((predicted - 0.5, true - 0.5), 1, 1, facecolor=color("heat"), alpha=shade, linewidth=0)
             axes.add_patch(cell)
             if max(rows, columns) <= 12:
-                ink = color("on-accent" if shade > 0.55 else "ink")
                 text = f"{100 * share:.0f}" if share >= 0.01 else "<1"
-                axes.text(predicted, true, text, ha="center", va="center", color=ink, fontsize=size)
+                axes.text(predicted, true, text, ha="center", va="center", color=color("ink"), fontsize=size)
         axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), aspect="equal")
         vertical = max(map(len, predicted_names), default=0) > (2 if columns > 3 else 5)
         axes.set_xticks(range(columns), [_short(name) for name in predicted_names], rotation=90 if vertical else 0, fontsize=size)

@@ -61,7 +61,9 @@ def gallery_example(report: RunReport, row: Row, path: Path) -> Example:
         ratio=f"{width} / {height}",
         boxes=[_rectangle(overlay) for overlay in card.overlays],
         card=card,
-        alt=", ".join([f"{row['id']}: true {card.true}", f"predicted {card.predicted}", *card.notes]),
+        alt=", ".join(
+            [f"{row['id']}: true {card.true}", f"predicted {card.predicted}", "correct" if card.correct else "wrong", *card.notes]
+        ),
     )
 
 

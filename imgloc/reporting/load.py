@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from imgloc.config import schema as configs
 from imgloc.config.task import make_task
-from imgloc.errors import UserError
+from imgloc.errors import UserError, unknown
 from imgloc.evaluation import scoring
 from imgloc.evaluation.predictors import MODEL, baselines, predictor_names
 from imgloc.evaluation.statistics import Interval
@@ -21,6 +21,8 @@ from imgloc.runs.metrics_log import read_metrics
 from imgloc.runs.recorded_data import read_data
 from imgloc.runs.run_dir import RunDir, open_run
 from imgloc.types import Row
+
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def _load_rows(run: RunDir, config: ConfigDict, split: str, predictor: str) -> t
     path = run.rows(split, predictor)
     if prediction_table.read_meta(path) is None:
         others = sorted(other.stem for other in path.parent.glob("*.jsonl") if "." not in other.stem and other.stem != split)
+        if split.partition("@")[0] not in SPLITS and split not in others:
+            raise unknown("split", split, dict.fromkeys((*SPLITS, *others)))
         available = f", or use --split {others[0]}, which has rows" if others else ""
         raise UserError(f"no rows of split '{split}' at {path}; run: imgloc evaluate {run.path} --split {split}{available}")
     rows = prediction_table.read_rows(path, expected={"config": configs.fingerprint(config)})

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import jinja2
-from markupsafe import Markup
 
 from imgloc import files
 from imgloc.config import schema as configs
@@ -18,18 +14,20 @@ from imgloc.reporting import curves, partial_predictions, tables
 from imgloc.reporting.confusion import MAX_CLASSES, confusion
 from imgloc.reporting.gallery import gallery
 from imgloc.reporting.load import RunReport, load_run, unique_labels
-
-SEPARATORS = "_/.,:@-"
-TEMPLATE = Path(__file__).with_name("page.html.j2")
+from imgloc.reporting.templates import render
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The head of the page for one run: its name, facts such as its model, and its headline metrics."""
+    """The head of the page for one run: its name, facts such as its model, and its headline metrics.
+
+    `best` has the keys of the metrics in which no other run is better.
+    """
 
     label: str
     facts: list[tuple[str, str]]
     headlines: list[tuple[Metric, tables.Cell | None]]
+    best: frozenset[str]
 
 
 def write_report(runs: Sequence[str], out: Path, *, split: str = "test", pictures: Path | None = None) -> Path:
@@ -49,7 +47,7 @@ def write_report(runs: Sequence[str], out: Path, *, split: str = "test", picture
             raise UserError(f"--pictures '{pictures}' is a file; expected a folder")
         files.check_writable(pictures)
     reports = [load_run(path, label, split) for path, label in zip(runs, unique_labels(runs), strict=True)]
-    page = _render(_content(reports, split))
+    page = render("page.html.j2", **_content(reports, split))
     if pictures is not None:
         _write_pictures(reports, pictures)
     files.write_text(out, page)  # last, so that no page is left behind by an error
@@ -68,7 +66,10 @@ def _write_pictures(reports: Sequence[RunReport], folder: Path) -> None:
 def _content(reports: Sequence[RunReport], split: str) -> dict[str, object]:
     """The variables of the template."""
     columns = tables.result_columns(reports)
-    run_key = [(report.label, *curves.run_style(i)) for i, report in enumerate(reports)]
+    run_key = [(report.label, curves.run_style(i)) for i, report in enumerate(reports)]
+    same_data = all(report.model.meta.get("data") == reports[0].model.meta.get("data") for report in reports)
+    headlines = tables.headline_metrics(reports)
+    best = tables.best_runs(reports, headlines) if same_data else {}
     baselines = tables.baselines(reports)
     losses, others = curves.training_charts(reports)
     thresholds = curves.threshold_charts(reports, baselines)
@@ -80,8 +81,8 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, object]:
         "several": len(reports) > 1,
         "task_summaries": list(dict.fromkeys(report.task.summary for report in reports)),
         "rankings": list(dict.fromkeys(report.task.gallery_order for report in reports)),
-        "summaries": [_summary(report) for report in reports],
-        "same_data": all(report.model.meta.get("data") == reports[0].model.meta.get("data") for report in reports),
+        "comparison": [_summary(report, headlines, {key for key, labels in best.items() if report.label in labels}) for report in reports],
+        "same_data": same_data,
         "bootstrap_samples": sorted({report.config.eval.bootstrap_samples for report in reports}),
         "columns": columns,
         "results": results,
@@ -90,8 +91,8 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, object]:
         "charts": losses,
         "other_charts": others,
         "threshold_charts": thresholds,
-        "threshold_key": [*run_key, *((title, *curves.baseline_style(i)) for i, (title, _, _) in enumerate(baselines))],
-        "slice_metrics": tables.headline_metrics(reports),
+        "threshold_key": [*run_key, *((title, curves.baseline_style(i)) for i, (title, _, _) in enumerate(baselines))],
+        "headline_metrics": headlines,
         "slice_tables": tables.slice_tables(reports),
         "confusions": [matrix for matrix in map(confusion, reports, range(len(reports))) if matrix is not None],
         "max_classes": MAX_CLASSES,
@@ -105,7 +106,7 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, object]:
     }
 
 
-def _summary(report: RunReport) -> Summary:
+def _summary(report: RunReport, metrics: Sequence[Metric], best: Iterable[str]) -> Summary:
     meta, provenance = report.model.meta, report.provenance
     facts = [("model", str(report.config.model.name)), ("data", str(report.config.data.source))]
     if meta.get("step") is not None:
@@ -114,21 +115,5 @@ def _summary(report: RunReport) -> Summary:
     facts.append(("images", f"{len(report.model.rows):,}{skipped}"))
     if provenance.get("commit") not in (None, "unknown"):
         facts.append(("commit", str(provenance["commit"])[:10] + (", with uncommitted changes" if provenance.get("dirty") else "")))
-    headlines = [(metric, tables.cell(metric, report.model.intervals[metric.key])) for metric in tables.headline_metrics([report])]
-    return Summary(report.label, facts, headlines)
-
-
-def _breakable(text: str) -> Markup:
-    """A name that a browser may break after its separators, and not within a word."""
-    return Markup("<wbr>").join(part for part in re.split(f"(?<=[{SEPARATORS}])", text) if part)
-
-
-def _sentence(text: str) -> str:
-    """A text with a capital letter at its beginning and a full stop at its end."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
-
-
-def _render(content: dict[str, object]) -> str:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"sentence": _sentence, "breakable": _breakable}
-    return environment.from_string(TEMPLATE.read_text()).render(content)
+    headlines = [(metric, tables.cell(metric, report.model.intervals.get(metric.key))) for metric in metrics]
+    return Summary(report.label, facts, headlines, frozenset(best))

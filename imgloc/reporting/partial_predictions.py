@@ -25,8 +25,8 @@ FRAMES = 6  # in the strip below the image
 MARK = b'class="partial-0-'  # near the beginning of every standalone file
 ORDER = ("chosen", "best", "median", "worst")
 #: Colours of standalone files, those of the page.
-LIGHT = "--sheet:#ffffff;--ink:#1d1f23;--muted:#666a73;--grid:#e3e3df;--accent:#0b5f96;--true:#009e73;--predicted:#d55e00"
-DARK = "--sheet:#1a1d21;--ink:#e7e7e3;--muted:#a0a4ad;--grid:#31353c;--accent:#68b1e4;--true:#1fc493;--predicted:#f58231"
+LIGHT = "--sheet:#ffffff;--ink:#1d1f23;--muted:#666a73;--grid:#e3e3df;--accent:#0b5f96;--true:#007a59"
+DARK = "--sheet:#1a1d21;--ink:#e7e7e3;--muted:#a0a4ad;--grid:#31353c;--accent:#68b1e4;--true:#1fc493"
 SANS = 'system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Noto Sans","Liberation Sans",Arial,sans-serif'
 
 

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 from imgloc import draw, files
 from imgloc.errors import UserError
+from imgloc.reporting.templates import render
 from imgloc.types import Example
 
-TEMPLATE = Path(__file__).with_name("sheet.html.j2")
 SIDE = 320  # pixels of the longer side of an image
 SMALL = 160  # pixels: smaller images keep every pixel and are shown enlarged
 COLUMNS, CELL, GAP, LINE = 6, 240, 12, 18  # pixels of a PNG, COLUMNS excepted
@@ -62,9 +61,7 @@ def write_sheet(examples: Sequence[Example], classes: Sequence[str], out: Path, 
     check_out(out)
     if out.suffix.lower() != ".png":
         cards = [_card(example, classes) for example in examples]
-        environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        page = environment.from_string(TEMPLATE.read_text()).render(cards=cards, title=title, note=note)
-        files.write_text(out, page)
+        files.write_text(out, render("sheet.html.j2", cards=cards, title=title, note=note))
         return
     content, info = io.BytesIO(), PngInfo()
     info.add_text("Software", MARK)

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 #: Colours that the page defines as CSS variables, so that figures have a dark mode.
-THEME = ("ink", "muted", "grid", "accent", "on-accent", "base-0", "base-1", *(f"run-{i}" for i in range(6)))
+THEME = ("ink", "muted", "grid", "heat", "base-0", "base-1", *(f"run-{i}" for i in range(6)))
 RUN_COLORS = 6
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "imgloc",  # ids depend on the content alone

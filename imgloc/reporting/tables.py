@@ -119,6 +119,17 @@ def headline_metrics(reports: Sequence[RunReport]) -> list[Metric]:
     return [metric_of(reports, key) for key in keys]
 
 
+def best_runs(reports: Sequence[RunReport], metrics: Sequence[Metric]) -> dict[str, set[str]]:
+    """The labels of the runs with the best mean, by the key of each metric; a metric that only one run has is left out."""
+    best = {}
+    for metric in metrics:
+        means = {report.label: report.model.intervals[metric.key].mean for report in reports if metric.key in report.model.intervals}
+        if len(means) > 1:
+            top = max(metric.sign * mean for mean in means.values())
+            best[metric.key] = {label for label, mean in means.items() if metric.sign * mean == top}
+    return best
+
+
 def slice_tables(reports: Sequence[RunReport]) -> list[SliceTable]:
     """The tables of the slicings of the tasks; slicings without any part are left out."""
     slicings = {slicing.key: slicing for report in reports for slicing in scoring.slicings(report.task, report.model.rows[0])}

@@ -81,11 +81,11 @@ def make_run(tmp_path: Path) -> MakeRun:
 
     def make(
         name: str, *, seed: int = 0, n: int = 120, classes: tuple[str, ...] = tuple("0123456789"), wrong: float = 0.08,
-        spread: float = 0.03, boxes: bool = True, lr: float = 1e-3, thumbnails: bool = True, samples: int = 50,
+        spread: float = 0.03, boxes: bool = True, lr: float = 1e-3, thumbnails: bool = True, samples: int = 50, gallery: int = 6,
     ) -> Path:  # fmt: skip
         run = RunDir(tmp_path / name)
         config = configs.base()
-        config.model.name, config.optim.lr, config.eval.bootstrap_samples, config.eval.gallery = "second_look", lr, samples, 6
+        config.model.name, config.optim.lr, config.eval.bootstrap_samples, config.eval.gallery = "second_look", lr, samples, gallery
         config.task = "localize" if boxes else "classify"
         generator, model = np.random.default_rng(7), np.random.default_rng(100 + seed)
         truth = [_row(generator, model, i, classes=len(classes), wrong=wrong, spread=spread, boxes=boxes) for i in range(n)]
@@ -104,7 +104,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         for baseline, box in baselines.items():
             prediction_table.write_rows(run.rows("test", baseline), _baseline(truth, box, boxes), meta)
         if thumbnails:
-            for chosen in scoring.gallery_rows(truth, declared("tasks", config.task, Task), 6).values():
+            for chosen in scoring.gallery_rows(truth, declared("tasks", config.task, Task), gallery).values():
                 for row in chosen:
                     _thumbnail(run.thumbnail("test", str(row["id"])), row)
         return run.path

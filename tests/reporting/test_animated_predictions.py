@@ -20,7 +20,7 @@ from imgloc.reporting.partial_predictions import figures
 from imgloc.runs import partial_predictions, prediction_table
 from imgloc.runs.run_dir import RunDir
 from tests.refusals import assert_refused
-from tests.reporting.test_browser import BROWSER, measure
+from tests.reporting.test_browser import BROWSER, browse, measure
 from tests.reporting.test_page import page_of
 
 MakeRun = Callable[..., Path]
@@ -222,6 +222,7 @@ def test_only_pages_of_runs_with_partial_predictions_show_them(make_run: MakeRun
     before = write_report([str(cnn)], tmp_path / "before.html").read_text()
     assert "Partial predictions" not in before
     assert "@keyframes" not in before
+    assert "Pause the animations" not in before
     hint = "imgloc evaluate RUN --partial-predictions ID"
     assert_refused(lambda: write_report([str(cnn)], tmp_path / "before.html", pictures=tmp_path / "p"), "--pictures", str(cnn), hint)
     ids = add_partial_predictions(lstm, [3, 5, 7])
@@ -268,3 +269,18 @@ def test_a_browser_draws_them_within_any_width(make_run: MakeRun, tmp_path: Path
         sizes = [size for size in frame["figures"] if abs(size[0] / size[1] - 340 / 277) < 0.2]
         assert len(sizes) >= 2
         assert min(size[0] for size in sizes) >= 300
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome here")
+@pytest.mark.parametrize(("control", "state"), [("", "running"), (" checked", "paused")])
+def test_the_reader_can_pause_the_animations(make_run: MakeRun, tmp_path: Path, control: str, state: str) -> None:
+    run = make_run("lstm", n=20, samples=5)
+    add_partial_predictions(run, [0])
+    page = write_report([str(run)], tmp_path / "report.html")
+    script = """<pre id="states"></pre><script>document.getElementById("states").textContent = [...new Set(
+      document.getAnimations().map(each => getComputedStyle(each.effect.target).animationPlayState))]</script></body>"""
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text())
+    page.write_text(text.replace('id="pause">', f'id="pause"{control}>').replace("</body>", script))
+    dom, console = browse(tmp_path, page, "--dump-dom", "--virtual-time-budget=500")
+    assert console == []
+    assert f'<pre id="states">{state}</pre>' in dom

@@ -20,6 +20,7 @@ from imgloc.evaluation import scoring
 from imgloc.evaluation.predictors import predictor_names
 from imgloc.interfaces import Task
 from imgloc.reporting import tables
+from imgloc.reporting.load import load_run
 from imgloc.reporting.page import write_report
 from imgloc.runs import prediction_table
 from imgloc.runs.run_dir import RunDir, open_run
@@ -101,6 +102,50 @@ def test_is_accessible(make_run: MakeRun, tmp_path: Path) -> None:
     assert all(svg.get("aria-label") or svg.get("aria-hidden") == "true" for svg in page.all("svg"))
 
 
+def test_pictures_and_tables_have_words(make_run: MakeRun, tmp_path: Path) -> None:
+    out = write_report([str(make_run("a", wrong=0.3)), str(make_run("b", seed=1))], tmp_path / "report.html")
+    page, text = page_of(out), out.read_text()
+    alternatives = [str(image["alt"]) for image in page.all("img")]
+    for alternative in alternatives:
+        found = re.match(r"test-\d+: true (\d), predicted (\d), (correct|wrong), ", alternative)
+        assert found, alternative
+        assert (found[1] == found[2]) == (found[3] == "correct")
+    assert {"correct", "wrong"} <= {word for alternative in alternatives for word in alternative.split(", ")}
+    assert text.count("<caption") == text.count("<table") > 5
+    regions = [str(attributes["aria-label"]) for _, attributes in page.elements if attributes.get("role") == "region"]
+    assert len(set(regions)) == len(regions) > 4
+
+
+def test_metrics_are_named_by_their_keys(make_run: MakeRun, tmp_path: Path) -> None:
+    text = write_report([str(make_run("a"))], tmp_path / "report.html").read_text().replace("<wbr>", "")
+    for key in ("top1", "mean_iou", "gt_known_loc_50", "top1_loc_50"):
+        # Summary, results, meaning and two tables of slices; three have a validation chart.
+        assert text.count(f'<code class="key">{key}</code>') == 5 + (key != "gt_known_loc_50"), key
+    for key in ("calibration_error", "loss", "loss/giou"):
+        assert f'<code class="key">{key}</code>' in text
+
+
+def test_the_comparison_of_runs_is_first_and_marks_the_best_in_words(make_run: MakeRun, tmp_path: Path) -> None:
+    runs = [str(make_run("bad", wrong=0.5, spread=0.2)), *(str(make_run(name, seed=1, wrong=0.05)) for name in ("good", "same"))]
+    text = write_report(runs, tmp_path / "report.html").read_text()
+    assert text.index('<section id="summary"') == text.index("<section")
+    table = text[text.index('<table class="results comparison">') : text.index('<section id="results"')]
+    rows = re.findall(r"<tr style.*?</tr>", table, re.DOTALL)
+    assert [len(re.findall("<td>", row)) for row in rows] == [4, 4, 4]
+    assert [row.count(">best<") for row in rows] == [0, 4, 4], "equal runs are both best"
+    assert [row.count('class="range"') for row in rows] == [4, 4, 4]
+
+
+def test_the_best_run_is_that_of_the_lowest_error(make_run: MakeRun) -> None:
+    reports = [load_run(str(make_run(name, wrong=wrong)), name, "test") for name, wrong in (("good", 0.05), ("bad", 0.6))]
+    metrics = [scoring.metric_of("top1"), scoring.metric_of("calibration_error")]
+    assert tables.best_runs(reports, metrics) == {
+        metric.key: {min(reports, key=lambda report: -metric.sign * report.model.intervals[metric.key].mean).label} for metric in metrics
+    }
+    assert not metrics[1].higher_is_better
+    assert tables.best_runs(reports[:1], metrics) == {}, "one run has nobody to be better than"
+
+
 def test_numbers_are_those_of_scores(make_run: MakeRun, tmp_path: Path) -> None:
     path = make_run("a")
     page = page_of(write_report([str(path)], tmp_path / "report.html"))
@@ -149,7 +194,9 @@ def test_runs_of_different_data_have_a_notice(make_run: MakeRun, tmp_path: Path)
     for predictor in ("model", "whole_image", "median_box"):
         meta = prediction_table.meta_path(run.rows("test", predictor))
         files.write_json(meta, {**files.read_json(meta), "data": "other"})
-    assert "Do not compare" in write_report([str(path) for path in runs], tmp_path / "report.html").read_text()
+    page = write_report([str(path) for path in runs], tmp_path / "report.html").read_text()
+    assert "Do not compare" in page
+    assert ">best<" not in page
 
 
 def test_hostile_names_are_text(make_run: MakeRun, tmp_path: Path) -> None:
