@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.measure import Row, over_processes
+from imgloc.config.recipes import find_recipe
 from imgloc.errors import UserError
 
 POLL_SECONDS = 0.005
@@ -55,8 +56,7 @@ def first_step_seconds(config: str, workdir: Path, environment: Mapping[str, str
 
 def timed(config: str, *, processes: int, say: Say) -> list[Row]:
     """Returns a row for `imgloc --help`, for the first step with an empty compilation cache, and with that of the run before."""
-    if not Path(config).is_file():
-        raise UserError(f"no config file '{config}'; possible: run from imgloc's working tree, or name one with --config FILE")
+    find_recipe(config)
     measured: dict[str, list[float]] = {name: [] for name in WORKS}
     for number in range(processes):
         with tempfile.TemporaryDirectory() as folder:

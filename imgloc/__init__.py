@@ -1,6 +1,15 @@
 """imgloc: image localization with JAX.
 
-`imgloc.load("runs/a")` returns the predict function of a trained model and its classes.
+The functions below do what the commands do; they are imported when they are first used, and import JAX then::
+
+    config = imgloc.load_config("digits_cnn", seed=1)
+    imgloc.train(config, "runs/a")
+    results = imgloc.evaluate("runs/a")
+    imgloc.report("runs/a")
+    predictions = imgloc.load("runs/a").predict("photos/")
+
+They return `imgloc.api.evaluating.Results`, `imgloc.inference.load.TrainedModel` and `imgloc.inference.predictions.Predictions`,
+which are also `imgloc.Results` and so on. Mistakes of the user raise `imgloc.UserError`.
 """
 
 from __future__ import annotations
@@ -8,23 +17,33 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING
 
+from imgloc.devices.runtime import prepare as tune_process
+from imgloc.errors import UserError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from imgloc.api.data import check_data, show_data, summarize_data
+    from imgloc.api.evaluating import Results, evaluate
+    from imgloc.api.reporting import report
+    from imgloc.api.sweeping import sweep
+    from imgloc.api.training import train
+    from imgloc.config.resolve import load_config
+    from imgloc.inference.load import TrainedModel, load
+    from imgloc.inference.predictions import Prediction, Predictions
 
-    from imgloc.inference.load import Loaded
-
-__all__ = ["__version__", "load"]
+__all__ = [
+    "load_config", "train", "evaluate", "report", "load", "sweep", "check_data", "summarize_data", "show_data", "tune_process",
+    "Results", "TrainedModel", "Prediction", "Predictions", "UserError", "__version__",
+]  # fmt: skip
 __version__ = importlib.metadata.version("imgloc")
 
 
-def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32, allow_imports: Sequence[str] = ()) -> Loaded:
-    """A trained model, ready for use: `predict, classes = imgloc.load("runs/a")`.
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'imgloc' has no attribute '{name}'")
+    from imgloc.api import functions
 
-    `path` is a run folder, or a trained model: `RUN/model` or a copy of it. `predict` takes an image (a path, a Pillow image, a
-    uint8 array) and returns the answer of the task, such as (label, score, box in pixels); of a list of images it returns a list.
-    `allow_imports` names the modules outside imgloc that the saved config may import. Raises UserError for a path without a model.
-    """
-    from imgloc.inference.load import load as load_model
+    return getattr(functions, name)
 
-    return load_model(path, checkpoint=checkpoint, batch_size=batch_size, allow_imports=allow_imports)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from imgloc.boxes import to_pixels
+from imgloc.interfaces import Detection
 
 THUMBNAIL = 224  # pixels of the longer side of an image in the gallery
 TRUE_COLOR, PREDICTED_COLOR = (0, 158, 115), (213, 94, 0)  # green and vermilion of Okabe and Ito, distinct to color-blind readers
@@ -37,6 +38,12 @@ def draw_box(picture: Image.Image, box: Sequence[float], color: tuple[int, int, 
         pen.rectangle((x, y, x + width, y + height), fill=color)
         # Rounded: at a fractional position above the picture Pillow cuts off letters.
         pen.text((round(x + pad - left), round(y + pad - top)), caption, fill=(255, 255, 255), font_size=size)
+
+
+def draw_detections(picture: Image.Image, detections: Sequence[Detection], classes: Sequence[str]) -> None:
+    """Draw predicted boxes on an RGB picture in place, each with its class and probability."""
+    for detection in detections:
+        draw_box(picture, detection.box, PREDICTED_COLOR, f"{classes[detection.label]} {detection.score:.0%}")
 
 
 def to_picture(image_hxwxc: UInt8[np.ndarray, "h w c"]) -> Image.Image:

@@ -105,16 +105,15 @@ def unknown(what: str, got: str, possible: Iterable[str]) -> UserError:
     """Return an error for a name that does not exist, with the closest possible name first."""
     names = sorted(possible)
     translated = ".".join(SYNONYMS.get(part, part) for part in got.split("."))
-    closest = _closest(translated, names)
-    hint = f"did you mean '{closest}'? " if closest else ""
+    nearest = closest(translated, names)
+    hint = f"did you mean '{nearest}'? " if nearest else ""
     shown = names
     if len(names) > MAX_LISTED:
-        nearest = difflib.get_close_matches(translated, names, n=5, cutoff=0.0)
-        shown = [*nearest, f"... ({len(names)} in all)"]
+        shown = [*difflib.get_close_matches(translated, names, n=5, cutoff=0.0), f"... ({len(names)} in all)"]
     return UserError(f"unknown {what} '{got}'; {hint}possible: {', '.join(shown) or 'none'}")
 
 
-def _closest(got: str, names: Sequence[str]) -> str:
+def closest(got: str, names: Sequence[str]) -> str:
     """Return the name itself, the only name with the same last part, or the most similar name; "" if none is similar."""
     same_end = [name for name in names if name.rpartition(".")[2] == got.rpartition(".")[2]]
     if got in names:
@@ -122,6 +121,11 @@ def _closest(got: str, names: Sequence[str]) -> str:
     if len(same_end) == 1:
         return same_end[0]
     return next(iter(difflib.get_close_matches(got, names, n=1, cutoff=0.5)), "")
+
+
+def as_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names as a tuple; a single name is a text, not its letters."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def listed(names: Sequence[str], most: int) -> str:
@@ -139,7 +143,7 @@ def check_at_least(least: int, **numbers: int | tuple[int, ...]) -> None:
 def check_dropout(rate: float) -> None:
     """Raise UserError for a dropout rate outside [0, 1)."""
     if not 0 <= rate < 1:
-        raise UserError(f"dropout (model.dropout) is {rate}; possible: 0 up to, not including, 1")
+        raise UserError(f"dropout (model.dropout) must be at least 0 and less than 1, got {rate}")
 
 
 def look_up(what: str, name: str, possible: Mapping[str, T]) -> T:

@@ -129,6 +129,19 @@ class Baseline:
     predict: Callable[[Any, Batch], Outputs]
 
 
+class Detection(NamedTuple):
+    """A predicted object."""
+
+    label: int
+    score: float  # its probability
+    box: Sequence[float]  # xyxy in [0, 1] of the image
+
+
+def no_detections(row: Row) -> tuple[Detection, ...]:
+    """The predicted objects of a task without boxes."""
+    return ()
+
+
 class Overlay(NamedTuple):
     """A box to draw on a picture."""
 
@@ -156,6 +169,27 @@ class Curve(NamedTuple):
     values: Callable[[Sequence[Row]], FloatArray]
 
 
+class ImageRow(NamedTuple):
+    """A row with the name and the size in pixels of its upright image."""
+
+    name: str
+    width: int
+    height: int
+    row: Row
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file format of predictions (`EXPORT`).
+
+    `files` returns the path and the text of each file that is to be written, for rows, the names of the classes, and the task.
+    """
+
+    meaning: str  # one sentence
+    files: Callable[[Sequence[ImageRow], Sequence[str], Task], Mapping[str, str]]
+    needs_boxes: bool = False  # whether it requires boxes
+
+
 @dataclass(frozen=True)
 class Task:
     """A prediction task (`TASK`): the outputs that a model must return, and everything that is derived from them.
@@ -179,7 +213,7 @@ class Task:
     best_metric: str  # whose best value on validation chooses the checkpoint
     slicings: tuple[str, ...] = ("classes", "sizes", "attributes")  # files of imgloc/evaluation/slicings
     metrics: tuple[str, ...] = ()  # modules with METRICS besides those of imgloc/evaluation/metrics; config.eval.metrics adds to them
-    overlays: Callable[[Row, Sequence[str]], Sequence[Overlay]] = lambda *_: ()  # drawn by `imgloc locate --out`
+    detections: Callable[[Row], Sequence[Detection]] = no_detections  # the predicted objects of a row: they are drawn and exported
     #: (partial predictions, content_bx4) -> those of them that are positions, mapped back to the images; see `postprocess`.
     partial_to_image: Callable[[Outputs, FloatArray], Outputs] = lambda *_: {}
     #: Shapes of partial predictions that are not those of the output with an axis s after b.
@@ -190,3 +224,8 @@ class Task:
     objects: str = "reads all of them"
     summary: str = "the answer for each image"  # completes "predicts ..."
     gallery_order: str = "from the best to the worst"  # completes "Ordered ..."
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether it predicts boxes."""
+        return self.detections is not no_detections

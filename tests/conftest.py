@@ -32,9 +32,10 @@ LITTLE_OPTIMIZED = {
 }  # fmt: skip
 # Files that take longest, in this order: handed out first, so that no worker is left alone with one at the end.
 DEAREST = (
+    "docs/test_build.py",
     "devices/test_devices.py", "training/test_resume.py", "evaluation/test_evaluate.py", "sweeps/test_run.py", "test_contracts.py",
     "training/test_setup.py", "training/test_step.py", "test_recipes.py", "training/test_storage.py", "benchmarks/test_linen_layers.py",
-    "training/test_loop.py", "test_readme.py", "models/test_three_layer_cnn.py", "training/test_non_finite.py",
+    "training/test_loop.py", "docs/test_extending.py", "models/test_three_layer_cnn.py", "training/test_non_finite.py",
     "benchmarks/test_bench_command.py", "inference/test_locate.py", "nn/test_mesh_axes.py",
 )  # fmt: skip
 

@@ -100,7 +100,7 @@ def rows(workdir: Path, *, fsdp: int, batch_size: int) -> list[Row]:
     devices = mesh.evaluation_mesh(fsdp)
     assert devices.shape["fsdp"] == fsdp
     trained = load_model(find_bundle(workdir, "last"), devices)
-    compiled = predict.compiled_predict(trained.model, trained.task, devices, trained.dtype)
+    compiled = predict.compiled_predict(trained.module, trained.task, devices, trained.dtype)
     predictor = predict.model_predict(trained.variables, compiled, devices)
     source = build.make_source(trained.config.data, "test", 0)
     return predict.predict_rows(

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "imgloc"
 #: The one rule: a file imports from its own room, from rooms before it in this line, and from the files in the package's root.
 ORDER = (
     "config", "devices", "nn", "models", "losses", "data", "tasks", "runs", "inference", "evaluation", "training", "reporting", "sweeps",
-    "cli",
+    "api", "cli",
 )  # fmt: skip
 ROOT_FILES = ("types", "interfaces", "boxes", "errors", "files", "randomness", "draw")
 WITHOUT_JAX = (
@@ -35,6 +35,8 @@ TESTED_ELSEWHERE = {
     "losses/box_l1": "test_losses", "losses/giou": "test_losses", "losses/cross_entropy": "test_losses",
     "data/checks/boxes": "test_check", "data/checks/classes": "test_check", "data/checks/images": "test_check",
     "data/checks/folder": "test_check", "data/checks/dataset": "test_check", "data/images/headers": "test_decode",
+    "data/images/picture": "test_decode", "inference/export": "test_exports", "inference/predictions": "test_python",
+    "evaluation/image_sizes": "test_exports",
     "data/annotated/annotations": "test_faults", "data/annotated/assemble": "test_reader",
     "data/prepared/opening": "test_tfds", "data/prepared/parsing": "test_tfds", "data/prepared/classes": "test_tfds",
     "data/augmentations/none": "test_augmentations", "data/augmentations/photographs": "test_augmentations",
@@ -48,7 +50,7 @@ TESTED_ELSEWHERE = {
 }  # fmt: skip
 TESTED_AS_A_ROOM = {
     "reporting": "reporting/test_page", "cli": "cli/test_cli", "models": "test_contracts", "evaluation/baselines": "test_contracts",
-    "evaluation/slicings": "evaluation/test_scoring",
+    "evaluation/slicings": "evaluation/test_scoring", "api": "api/test_python", "inference/exports": "inference/test_exports",
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from imgloc.devices import runtime
 from imgloc.evaluation import scoring
 from imgloc.inference.outputs import check_outputs
 from imgloc.inference.predict import task_rows
-from imgloc.interfaces import AxisNames, Baseline, Loss, MetricFamily, Slicing, Task
+from imgloc.interfaces import AxisNames, Baseline, Export, ImageRow, Loss, MetricFamily, Slicing, Task
 from imgloc.nn.apply import apply_train, as_inputs, predict_step
 from imgloc.training.objective import WeightedLoss, batch_loss
 from imgloc.training.optim import make_optimizer
@@ -387,9 +387,14 @@ def test_a_task_turns_a_batch_into_rows_and_rows_into_what_is_shown(name: str) -
         card = task.card(row, classes.__getitem__)
         assert card.true
         assert card.predicted
-        for overlay in (*card.overlays, *task.overlays(row, classes)):
+        for overlay in card.overlays:
             assert len(overlay.box) == 4
             assert overlay.kind in ("true", "predicted")
+        for detection in task.detections(row):
+            assert task.has_boxes
+            assert 0 <= detection.label < CLASSES
+            assert 0 <= detection.score <= 1
+            assert len(detection.box) == 4
         if task.confusion is not None:
             assert all(0 <= label < CLASSES for label in task.confusion(row))
     rank_n = task.gallery_score(rows)
@@ -513,3 +518,18 @@ def test_the_axes_of_a_batch_are_checked() -> None:
 
 def test_every_room_offers_something() -> None:
     assert {room: bool(registry.names(room)) for room in registry.ROOMS} == dict.fromkeys(registry.ROOMS, True)
+
+
+@pytest.mark.parametrize("task", registry.names("tasks"))
+@pytest.mark.parametrize("name", registry.names("inference.exports"))
+def test_an_export_format_writes_text_under_relative_names(name: str, task: str) -> None:
+    export = declared("inference.exports", name, Export)
+    rows = [ImageRow(f"images/{number}.png", 40, 30, row) for number, row in enumerate(rows_of(task))]
+    files = export.files(rows, [f"class {k}" for k in range(CLASSES)], tasks()[task])
+    assert export.meaning
+    assert files
+    for path, text in files.items():
+        assert isinstance(text, str)
+        assert not path.startswith("/")
+        assert ".." not in path.split("/")
+    assert export.files(rows, [f"class {k}" for k in range(CLASSES)], tasks()[task]) == files

@@ -17,6 +17,8 @@ examples:
   imgloc data check photos/
   imgloc data stats photos/
   imgloc data show photos/ --out photos.html
+
+exit codes: 0 success; 1 faults were found, or a file cannot be read or written; 2 a mistake in the command or the data
 """
 
 

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 HELP = "report the faults of a data set, file by file, and their effect on training or on the metrics"
 EXAMPLES = """\
 Every image is decoded. Each fault is printed on one line, FILE: fault - effect [kind], followed by the number of faults of
-each kind. The exit code is 1 if training or its metrics would be wrong, and 0 if there are no faults or only notes.
+each kind.
 
 examples:
   imgloc data check photos/
   imgloc data check photos/ --format voc --convention inclusive_from_1
-  imgloc data check --config configs/digits_cnn.py --json
+  imgloc data check --config digits_cnn --json
+
+exit codes: 0 no faults, or only notes; 1 faults that would affect training or its metrics; 2 a mistake in the command
+or data that cannot be read
 """
 
 
@@ -38,16 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Prints the faults; returns 1 if one of them is serious."""
-    from imgloc.data.checks.dataset import check_data  # imports JAX
+    from imgloc.api.data import findings  # imports JAX
 
     if parsed.most < 0:
         raise UserError(f"--most must be at least 0, got {parsed.most}")
     config = data_choice.read_config(parsed, rest)
-    findings = check_data(config.data, config.seed, thorough=True)
-    assert findings is not None, "a thorough check always returns findings"
-    most = len(findings.faults) if parsed.all else parsed.most
-    print(as_json(findings) if parsed.json else "\n".join(lines(findings, most=most, task=config.task)))
-    return 1 if findings.serious else 0
+    found = findings(config)
+    most = len(found.faults) if parsed.all else parsed.most
+    print(as_json(found) if parsed.json else "\n".join(lines(found, most=most, task=config.task)))
+    return 1 if found.serious else 0
 
 
 def line(fault: Fault) -> str:
@@ -60,7 +62,9 @@ def lines(findings: Findings, *, most: int, task: str) -> Iterator[str]:
     if findings.recognised:
         yield printable(findings.recognised)
     if findings.several:
-        yield data_choice.several_objects(findings.several, findings.images, task)
+        from imgloc.training.data_faults import several_objects
+
+        yield several_objects(findings.several, findings.images, task)
     counts = Counter(fault.kind for fault in findings.faults)
     printed: Counter[str] = Counter()
     for fault in findings.faults:
@@ -82,10 +86,8 @@ def lines(findings: Findings, *, most: int, task: str) -> Iterator[str]:
 
 def as_json(findings: Findings) -> str:
     """Returns all faults as JSON."""
-    faults = [
-        {"kind": fault.kind, "where": fault.where, "what": fault.what, "effect": kind.effect, "serious": kind.serious}
-        for fault in findings.faults
-        for kind in [KINDS[fault.kind]]
-    ]
+    from imgloc.api.data import fault_records
+
     counts = Counter(fault.kind for fault in findings.faults)
-    return json.dumps({"images": findings.images, "serious": len(findings.serious), "counts": counts, "faults": faults}, indent=2)
+    totals = {"images": findings.images, "serious": len(findings.serious), "counts": counts}
+    return json.dumps({**totals, "faults": fault_records(findings)}, indent=2)

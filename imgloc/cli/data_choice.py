@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imgloc.config import schema
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import override
 from imgloc.errors import UserError, unknown
@@ -14,19 +13,21 @@ from imgloc.errors import UserError, unknown
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-    from imgloc.types import Source
-
 SPLITS = ("train", "validation", "test")
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, split: str = "all") -> None:
     """Adds the arguments that select the data; `split` is the default of --split, "" for commands without it."""
     parser.add_argument("folder", nargs="?", default="", metavar="FOLDER", help="a folder of images and their annotations")
-    parser.add_argument("--config", default="", metavar="RECIPE", help="use a recipe's data instead; --config.data.KEY=VALUE as in train")
-    parser.add_argument("--format", default="", metavar="NAME", help="format of the annotations in FOLDER (default: detected)")
     parser.add_argument(
-        "--convention", default="", metavar="NAME", help="of the boxes: inclusive_from_1, inclusive_from_0, edges_from_1 or edges"
+        "--config",
+        default="",
+        metavar="RECIPE",
+        help="use the data of a recipe (a file or a name) instead; --config.data.KEY=VALUE as in train",
     )
+    parser.add_argument("--format", default="", metavar="NAME", help="format of the annotations in FOLDER (default: detected)")
+    text = "coordinate convention of the boxes: inclusive_from_1, inclusive_from_0, edges_from_1 or edges"
+    parser.add_argument("--convention", default="", metavar="NAME", help=text)
     parser.add_argument("--follow-links", action="store_true", help="read links in FOLDER that lead outside it")
     if split:
         possible = "train, validation or test" + (", or all of them" if split == "all" else "")
@@ -36,23 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser, *, split: str = "all") -> Non
 def read_config(parsed: argparse.Namespace, rest: Sequence[str]) -> ConfigDict:
     """Returns the config that selects the data: the recipe's, or the default config with source `folder`."""
     if bool(parsed.folder) == bool(parsed.config):
-        raise UserError("expected either a folder, or --config with a recipe")
+        raise UserError(f"expected either FOLDER or --config RECIPE, got {'both' if parsed.folder else 'neither'}")
     if parsed.config:
         for flag in ("format", "convention", "follow_links"):
             if getattr(parsed, flag):
                 raise UserError(f"--{flag.replace('_', '-')} applies to a folder; with a recipe use --config.data.options.{flag}=...")
         return override(read_recipe(parsed.config), rest)
+    if rest and rest[0].startswith("--config."):
+        raise UserError("overrides require --config RECIPE; for FOLDER use --format, --convention and --follow-links")
     if rest:
-        raise UserError(
-            f"unknown option '{rest[0]}'; possible: --format, --convention, --follow-links; --config.KEY=VALUE requires --config RECIPE"
-        )
-    config = schema.base()
-    config.data.source = "folder"
-    config.data.options.folder = parsed.folder
-    config.data.options.format = parsed.format
-    config.data.options.convention = parsed.convention
-    config.data.options.follow_links = parsed.follow_links
-    return config
+        raise UserError(f"unexpected argument '{rest[0]}'; possible: --format, --convention, --follow-links")
+    from imgloc.api.data import data_config
+
+    return data_config(parsed.folder, format=parsed.format, convention=parsed.convention, follow_links=parsed.follow_links)
 
 
 def name_flags(error: UserError, parsed: argparse.Namespace) -> UserError:
@@ -75,32 +72,3 @@ def parse_splits(name: str) -> tuple[str, ...]:
     if name != "all" and name not in SPLITS:
         raise unknown("split", name, (*SPLITS, "all"))
     return SPLITS if name == "all" else (name,)
-
-
-def open_splits(config: ConfigDict, splits: Sequence[str]) -> Iterator[tuple[str, Source | UserError]]:
-    """Yields each split's name with its source, or with the error if it is missing. Raises UserError if all are missing."""
-    from imgloc.config import build
-
-    num_errors = 0
-    for split in splits:
-        try:
-            yield split, build.make_source(config.data, split, config.seed)
-        except UserError as error:
-            num_errors += 1
-            if num_errors == len(splits):
-                raise
-            yield split, error
-
-
-def several_objects(several: int, images: int, task_name: str) -> str:
-    """Returns a sentence: how many images have several objects, how many of these a task learns, and what happens to the others."""
-    from imgloc.config.registry import declared
-    from imgloc.interfaces import Task
-
-    return f"{several:,} of {images:,} images have several objects; task {task_name} {declared('tasks', task_name, Task).objects}"
-
-
-def title(config: ConfigDict) -> str:
-    """Returns the name of the data set for a title."""
-    options = config.data.options
-    return str(options.get("folder") if config.data.source == "folder" else options.get("name") or config.data.source)

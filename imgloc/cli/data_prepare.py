@@ -23,6 +23,8 @@ checked against its checksums.
 examples:
   imgloc data prepare tiny_imagenet --from tiny-imagenet-200.zip
   imgloc data prepare voc/2007 --folder data/tfds
+
+exit codes: 0 prepared, or checked; 1 a file cannot be read or written; 2 a mistake in the command or a damaged archive
 """
 LINES = 10  # lines of progress, if stderr is not a terminal
 
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Prepares a data set, or checks an existing one."""
     if rest:
-        raise UserError(f"unknown arguments: {' '.join(rest)}; see imgloc data prepare --help")
+        raise UserError(f"unexpected argument '{rest[0]}'; see imgloc data prepare --help")
     from imgloc.data.prepared.writer import prepare
 
     progress = Progress(parsed.name)

@@ -6,13 +6,9 @@ import argparse
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from imgloc.cli import data_choice
-from imgloc.errors import UserError
-
-if TYPE_CHECKING:
-    from imgloc.data.summary import SplitTruths
 
 HELP = "print statistics of a data set, and the scores of fixed boxes on it"
 EXAMPLES = """\
@@ -21,7 +17,9 @@ training image. Each is scored against the largest object of an image, and again
 
 examples:
   imgloc data stats photos/
-  imgloc data stats --config configs/digits_cnn.py --split test --json
+  imgloc data stats --config digits_cnn --split test --json
+
+exit codes: 0 printed; 1 a file cannot be read; 2 a mistake in the command or data that cannot be read
 """
 SHOWN = 5  # the number of most and least frequent classes to print, if there are more than twice as many
 SHADES = " .:-=+*#%@"
@@ -41,45 +39,24 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     splits = data_choice.parse_splits(parsed.split)
     median_splits = [part for name in parsed.median_of.split("+") for part in data_choice.parse_splits(name.strip())]
     config = data_choice.read_config(parsed, rest)
-    from imgloc.data import summary
+    from imgloc.api.data import summarize_data, title
+    from imgloc.training.data_faults import several_objects
 
-    truths: dict[str, SplitTruths] = {}
-    missing: dict[str, str] = {}
-    for name, source in data_choice.open_splits(config, [name for name in data_choice.SPLITS if name in {*splits, *median_splits}]):
-        if isinstance(source, UserError):
-            missing[name] = str(source)
-        else:
-            truths[name] = summary.collect_truths(name, source)
-    if not any(name in truths for name in splits):
-        raise UserError(next(missing[name] for name in splits if name in missing))
-    boxes = {"whole image": [0.0, 0.0, 1.0, 1.0]}
-    median = summary.median_box([truths[name] for name in median_splits if name in truths])
-    if median is not None:
-        boxes["median box"] = median.tolist()
-    values = {name: split_statistics(truths[name], boxes) for name in splits if name in truths}
+    found = summarize_data(config, splits, median_of=median_splits)
+    values, boxes = found["splits"], found.pop("boxes")
     if parsed.json:
-        print(json.dumps({"data": data_choice.title(config), "median_of": median_splits, "splits": values, "missing": missing}, indent=2))
+        print(json.dumps({"data": title(config), **found}, indent=2))
         return 0
-    print(f"data: {data_choice.title(config)}")
+    print(f"data: {title(config)}")
     for name in splits:
         print()
-        print("\n".join(format_split(name, values[name])) if name in values else f"{name}: not available: {missing[name]}")
+        print("\n".join(format_split(name, values[name])) if name in values else f"{name}: not available: {found['missing'][name]}")
         several = sum(count for boxes, count in values[name]["boxes_per_image"].items() if int(boxes) > 1) if name in values else 0
         if several:
-            print(f"  {data_choice.several_objects(several, values[name]['images'], config.task)}")
+            print(f"  {several_objects(several, values[name]['images'], config.task)}")
     print()
     print("\n".join(format_baselines(values, boxes, "+".join(median_splits))))
     return 0
-
-
-def split_statistics(split: SplitTruths, boxes: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """The statistics of a split with the scores of fixed boxes, as JSON values."""
-    import numpy as np
-
-    from imgloc.data import summary
-
-    scores = {name: {"box": box, **summary.fixed_box_scores(split, np.array(box))} for name, box in boxes.items()}
-    return summary.statistics(split) | {"baselines": scores}
 
 
 def format_split(name: str, values: Mapping[str, Any]) -> Iterator[str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgloc.cli.console import console_for
+from imgloc.cli.parsers import add_output_flags
 from imgloc.cli.processes import add_distributed
-from imgloc.config import build
 from imgloc.config.resolve import resolve
 from imgloc.config.task import make_task
-from imgloc.errors import UserError
 from imgloc.evaluation import predictors, scoring
 from imgloc.evaluation.predictors import MODEL
 from imgloc.evaluation.statistics import Interval
@@ -25,16 +25,20 @@ if TYPE_CHECKING:
 
 HELP = "score a run on a split: rows, results.json with 95 % intervals, and a table beside the baselines"
 EXAMPLES = """\
---config.data.KEY=VALUE with --name scores the run on other data; data on which it was trained is refused.
---config.model.KEY=VALUE with --name changes fields that change no parameter, such as num_rollouts of ram.
-Rows and results are written to the run folder; those of --checkpoint last are called SPLIT@last. Current rows
-(same config, checkpoint and data) are not made again.
+--config.data.KEY=VALUE with --name scores the run on other data. Data that shares
+examples with its training or validation data is refused.
+--config.model.KEY=VALUE with --name sets fields that change no parameter, such as num_rollouts of ram.
+Rows and results are written to the run folder; those of --checkpoint last are named SPLIT@last. Rows that are up to date
+(same config, checkpoint and data) are not computed again.
 
 examples:
   imgloc evaluate runs/a --split test
   imgloc evaluate runs/lstm --partial-predictions test-00012 test-00731 && imgloc report runs/lstm
   imgloc evaluate runs/a --name full --config.data.options.digits=idx --config.data.options.folder=MNIST
+  imgloc evaluate runs/a --export coco yolo
   imgloc evaluate runs/ram --name averaged --config.model.num_rollouts=10
+
+exit codes: 0 scored; 1 a file cannot be read or written; 2 a mistake in the command, the run or the data
 """
 CAPTION = "value [95 % interval]"
 
@@ -44,9 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder")
     parser.add_argument("--split", default="test", help="train, validation or test (default)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
-    parser.add_argument("--name", default="", help="the name of other data or fields in rows and results")
+    parser.add_argument("--name", default="", help="a name for this evaluation; required with --config.data... or --config.model...")
     text = "save the partial predictions of these examples for the report (models that read an image in several steps)"
     parser.add_argument("--partial-predictions", nargs="+", action="extend", default=[], metavar="ID", help=text)
+    text = "also write the predictions in a format of other tools: coco, yolo or csv (to RUN/exports/SPLIT/FORMAT)"
+    parser.add_argument("--export", nargs="+", action="extend", default=[], metavar="FORMAT", help=text)
+    add_output_flags(parser)
     add_distributed(parser)
 
 
@@ -58,39 +65,50 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     folder, config = run_dir.open_run(parsed.run)
     runtime.prepare()
 
+    from imgloc.api.evaluating import Results
     from imgloc.config.overrides import override_keys
     from imgloc.devices.multihost import connect_processes
     from imgloc.evaluation.evaluate import evaluate
-    from imgloc.evaluation.target import open_target
+    from imgloc.evaluation.target import named_target
+    from imgloc.inference.export import check_format
 
-    other = None
-    if rest:
-        free = [f"model.{key}" for key in build.evaluation_fields(config.model.name)]
-        foreign = [key for key in override_keys(rest) if key not in ("data.source", *free) and not key.startswith("data.options.")]
-        if foreign:
-            other_data = "--config.data.source and --config.data.options.KEY, to score on other data"
-            possible = ", ".join([other_data, *(f"--config.{key}" for key in free)])
-            raise UserError(f"'--config.{foreign[0]}' cannot change a trained run; possible: {possible}")
-        other = resolve(config, rest)
-        if not parsed.name:
-            what = "a changed model field" if override_keys(rest)[0] in free else "other data"
-            raise UserError(f"{what} needs a name for its rows and results; add --name NAME")
-        if not parsed.name.isidentifier() or parsed.name.split("_")[-1] in ("best", "last"):
-            raise UserError(f"--name is '{parsed.name}'; possible: letters, digits and _, not ending in best or last")
-    elif parsed.name:
-        raise UserError("--name is for other data or model fields; choose them with --config.data.KEY=VALUE or --config.model.KEY=VALUE")
-    name = parsed.name if parsed.checkpoint == "best" else "_".join(filter(None, (parsed.name, parsed.checkpoint)))
-    target = open_target(config, parsed.split, run=folder, other=other, name=name)
+    for form in parsed.export:  # before anything is computed
+        check_format(form, config.task, make_task(config))
+    keys, other = override_keys(rest), resolve(config, rest) if rest else None
+    target = named_target(folder, config, parsed.split, checkpoint=parsed.checkpoint, name=parsed.name, keys=keys, other=other)
     if parsed.distributed is not None:  # what can be refused without the other processes was
         connect_processes(parsed.distributed)
     intervals = evaluate(folder, config, target, which=parsed.checkpoint, partial=parsed.partial_predictions)
-    if intervals:  # of several processes only the first one prints
-        print_scores(folder, config, target.name, parsed.checkpoint, intervals)
+    if not intervals:  # of several processes only the first one prints
+        return 0
+    results = Results(folder, config, target, target.name, parsed.checkpoint, intervals)
+    exports = {form: str(results.export(form)) for form in parsed.export}
+    if parsed.json:
+        print(json.dumps(scores_json(folder, target.name, parsed.checkpoint, intervals) | {"exports": exports}))
+        return 0
+    print_scores(folder, config, target.name, parsed.checkpoint, intervals, hints=not parsed.quiet)
+    for form, path in exports.items():
+        print(f"{form}: {path}")
     return 0
 
 
-def print_scores(run: RunDir, config: ConfigDict, name: str, which: str, intervals: Mapping[str, Mapping[str, Interval]]) -> None:
-    """Print the table of a checkpoint on a target of this name, where its rows are, and the next command."""
+def scores_json(run: RunDir, name: str, which: str, intervals: Mapping[str, Mapping[str, Interval]]) -> dict[str, Any]:
+    """The scores as `--json` prints them; the values of a predictor are those of results.json."""
+    meta = read_meta(run.rows(name)) or {}
+    return {
+        "run": str(run.path),
+        "split": name,
+        "checkpoint": which,
+        "examples": meta.get("n", 0),
+        "skipped": meta.get("skipped", 0),
+        "results": {predictor: scoring.as_json(scores) for predictor, scores in intervals.items()},
+    }
+
+
+def print_scores(
+    run: RunDir, config: ConfigDict, name: str, which: str, intervals: Mapping[str, Mapping[str, Interval]], *, hints: bool = True
+) -> None:
+    """Print the table of a checkpoint on a target of this name; with `hints` also where its rows are, and the next command."""
     count = max((interval.n for interval in intervals[MODEL].values()), default=0)
     meta = read_meta(run.rows(name)) or {}
     skipped = f" ({meta['skipped']:,} skipped)" if meta.get("skipped") else ""
@@ -98,7 +116,8 @@ def print_scores(run: RunDir, config: ConfigDict, name: str, which: str, interva
     print(f"{run.path}, {name}, {count:,} examples{skipped}, {which} checkpoint{fields}", flush=True)
     print_table(intervals, make_task(config), predictors.baselines(config.task))
     split = "" if name == "test" else f" --split {name}"
-    print(f"rows: {run.rows(name)}   results: {run.results}   next: imgloc report {run.path}{split}")
+    if hints:
+        print(f"rows: {run.rows(name)}   results: {run.results}   next: imgloc report {run.path}{split}")
 
 
 def print_table(intervals: Mapping[str, Mapping[str, Interval]], task: Task, baselines: Mapping[str, Baseline]) -> None:

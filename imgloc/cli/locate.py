@@ -20,13 +20,15 @@ HELP = "predict what is in images and where, one JSON line each"
 EXAMPLES = """\
 Each line on standard output is a JSON object: the path of the file with the prediction of the task, or {"path":, "error":}. The
 prediction of localize is "class", "score" and "box": [x0, y0, x1, y1] in pixels of the file as it is stored. If EXIF rotates the
-image, "orientation" is its value and "box_upright" the box as viewers show it. Exit code 1 means that some images failed.
+image, "orientation" is its value and "box_upright" the box as viewers show it.
 
 examples:
   imgloc locate runs/a photo.jpg more/*.png --out out/
   imgloc locate runs/a photos/                           # every image in the folder and below
   imgloc locate model/ photo.jpg                         # a copy of runs/a/model
   imgloc locate runs/lstm photo.jpg --partial-predictions images/
+
+exit codes: 0 a prediction for each image; 1 some images failed; 2 a mistake in the command or the model
 """
 
 

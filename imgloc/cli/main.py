@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 
 from imgloc.cli import data, evaluate, locate, report, sweep, train
-from imgloc.cli.parsers import add_commands, report_errors_in_one_line
+from imgloc.cli.parsers import add_commands, check_options, report_errors_in_one_line
 from imgloc.config.saved import allow_imports
 from imgloc.errors import UserError, one_line, storage_message
 
@@ -21,17 +21,19 @@ COMMANDS = {"train": train, "sweep": sweep, "evaluate": evaluate, "locate": loca
 
 DESCRIPTION = """\
 Image localization with JAX: train a model, score it with intervals beside trivial baselines,
-use it on images, and report it as a web page.
+locate objects in your images, and write a report as a web page.
 """
 EXAMPLES = """\
-a first run, on data that comes with the installation:
-  imgloc train    --config configs/digits_cnn.py --workdir runs/a
+examples (a first run, on data that comes with the installation):
+  imgloc train    --config digits_cnn --workdir runs/a
   imgloc evaluate runs/a --split test
   imgloc report   runs/a --out report.html
   imgloc locate   runs/a photo.jpg more/*.png --out out/
 
-exit codes: 0 success, 1 some inputs failed or training ended with an error, 2 a mistake in the command or the config
-IMGLOC_TUNE=0 switches off the process settings that make XLA faster on a CPU
+exit codes: 0 success; 1 some inputs failed, or an error ended the command; 2 a mistake in the command, the config or the
+data; 130 stopped by Ctrl-C. imgloc COMMAND --help lists those of a command.
+
+IMGLOC_TUNE=0 in the environment switches off the process settings that make XLA faster on a CPU.
 """
 
 
@@ -41,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="imgloc", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.add_argument("--print-completion", metavar="SHELL", help="print a script that completes imgloc in bash, zsh or tcsh, and exit")
     add_commands(parser, COMMANDS, "command")
     report_errors_in_one_line(parser)
     return parser
@@ -64,24 +67,43 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return own, overrides
 
 
+def print_requested(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> bool:
+    """Print the version or a completion script, and return whether one was requested. Raises UserError for an unknown shell."""
+    if parsed.version:
+        from imgloc import __version__
+
+        print(__version__)
+    elif parsed.print_completion is not None:
+        from imgloc.cli.completion import completion_script
+
+        print(completion_script(parser, parsed.print_completion))
+    else:
+        return False
+    return True
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     parser = make_parser()
     own, overrides = split_overrides(sys.argv[1:] if arguments is None else arguments)
     try:
+        check_options(parser, own)
         parsed, rest = parser.parse_known_args(own)
+        if print_requested(parser, parsed):
+            return 0
     except UserError as error:
         print(one_line(error), file=sys.stderr)
         return 2
     rest = [*rest, *overrides]
-    if parsed.version:
-        from imgloc import __version__
-
-        print(__version__)
-        return 0
     if parsed.command is None:
         parser.print_help()
         return 2
+    return run_command(parsed, rest)
+
+
+def run_command(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
+    """Run the command of parsed arguments; print its errors in one line. Returns its exit code."""
+    name = " ".join(filter(None, ("imgloc", parsed.command, getattr(parsed, "data_command", None))))
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):  # names of folders and classes may not be encodable
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -93,13 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except UserError as error:
         line = one_line(error)
-        print(f"imgloc {parsed.command}: {line if len(line) < 2000 else line[:2000] + ' ...'}", file=sys.stderr)
+        print(f"{name}: {line if len(line) < 2000 else line[:2000] + ' ...'}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of the output has ended: `imgloc locate ... | head`
         sys.stderr.close()
         return 1
     except OSError as error:
-        print(f"imgloc {parsed.command}: {storage_message(error)}", file=sys.stderr)
+        print(f"{name}: {storage_message(error)}", file=sys.stderr)
         try:
             sys.stdout.flush()
         except OSError:  # the output cannot be written; without this the interpreter would try again at its end
@@ -107,18 +129,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 sys.stdout.close()
         return 1
     except MemoryError:
-        print(f"imgloc {parsed.command}: not enough memory; possible: a smaller batch, a smaller model, or a higher limit", file=sys.stderr)
+        print(f"{name}: not enough memory; possible: a smaller batch, a smaller model, or a higher limit", file=sys.stderr)
         return 1
     except (RuntimeError, AssertionError) as error:
         if traceback.extract_tb(error.__traceback__)[-1].filename.endswith("xla_bridge.py"):  # jaxlib has none of the named platforms
             platforms = os.environ.get("JAX_PLATFORMS", "")
-            print(f"imgloc {parsed.command}: JAX finds no device for JAX_PLATFORMS='{platforms}'; possible: cpu", file=sys.stderr)
+            print(f"{name}: JAX finds no device for JAX_PLATFORMS='{platforms}'; possible: cpu", file=sys.stderr)
             return 2
         if not str(error).startswith(OUT_OF_MEMORY):
             raise
         details = one_line(error, lines=1).removeprefix(OUT_OF_MEMORY).lstrip(": ")
-        print(f"imgloc {parsed.command}: not enough memory ({details}); possible: a smaller batch, or a smaller model", file=sys.stderr)
+        print(f"{name}: not enough memory ({details}); possible: a smaller batch, or a smaller model", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"imgloc {parsed.command}: interrupted", file=sys.stderr)
+        print(f"{name}: interrupted", file=sys.stderr)
         return 130

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, Protocol
 
 from imgloc.errors import UserError, unknown
@@ -36,6 +37,12 @@ def add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, Command
         report_errors_in_one_line(subparser)
 
 
+def add_output_flags(parser: argparse.ArgumentParser) -> None:
+    """Add --quiet and --json, for commands whose output a program may read."""
+    parser.add_argument("--quiet", action="store_true", help="print results and errors only, no progress and no hints")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
 def add_allow_import(parser: argparse.ArgumentParser) -> None:
     """Add --allow-import, for run folders and models whose saved config names modules outside imgloc."""
     parser.add_argument(
@@ -43,8 +50,28 @@ def add_allow_import(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODULE",
-        help="let the saved config of a run import this module (yours); a run folder from elsewhere may name one that does anything",
+        help="allow the saved config of a run to import MODULE, which executes its code: name only modules that you trust",
     )
+
+
+def check_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """Raise UserError, with the nearest name, for the first option that the command in the arguments does not have."""
+    for argument in arguments:
+        if argument == "--":
+            return
+        commands = next((action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)), {})
+        name = argument.partition("=")[0]
+        if argument in commands:
+            parser = commands[argument]
+        elif name.startswith("--") and " " not in argument and name not in parser._option_string_actions:
+            options = [option for option in parser._option_string_actions if option.startswith("--")]
+            if "." in name and "--config" in options:  # --optim.lr, or a misspelled --config.optim.lr
+                section, _, rest = name.partition(".")
+                misspelled = difflib.get_close_matches(section, ["--config"], cutoff=0.8)
+                key = rest if misspelled else name.removeprefix("--")
+                options.append(f"--config.{key}")
+            config = "; keys of the config are set as --config.KEY=VALUE" if "--config" in options and "." not in name else ""
+            raise UserError(f"{parser.prog}: {unknown('option', name, options)}{config}; see {parser.prog} --help")
 
 
 def report_errors_in_one_line(parser: argparse.ArgumentParser) -> None:

@@ -12,5 +12,5 @@ def add_distributed(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="auto",
         metavar="HOST:PORT,COUNT,INDEX",
-        help="run as one of several processes; without a value on Slurm and TPU VMs, with one elsewhere (see README)",
+        help="run as one of several processes; without a value on Slurm and TPU VMs, with one elsewhere (see docs/devices.md)",
     )

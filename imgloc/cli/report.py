@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
-from pathlib import Path
 
+from imgloc.cli.parsers import add_output_flags
 from imgloc.errors import UserError
 
 HELP = "write a web page with the results of one run, or of several runs side by side"
@@ -17,6 +18,8 @@ examples:
   imgloc report runs/a runs/b --out compare.html
   imgloc report runs/sweep               # every run of a sweep
   imgloc report runs/lstm --pictures pictures/   # SVG files, for a README or for slides
+
+exit codes: 0 written; 1 a file cannot be read or written; 2 a mistake in the command or the runs
 """
 
 
@@ -26,26 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="the evaluated split to report (default: test)")
     parser.add_argument("--pictures", default="", metavar="DIR", help="also write animations of partial predictions to this folder")
     parser.add_argument("--out", default="", metavar="FILE", help="the page (default: report.html in the first folder)")
-
-
-def expand_sweep(path: str) -> list[str]:
-    """The run folders in the folder of a sweep, sorted; any other path as it is."""
-    folder = Path(path)
-    if (folder / "config.json").is_file() or not folder.is_dir():
-        return [path]
-    return [str(run.parent) for run in sorted(folder.glob("*/config.json"))] or [path]
+    add_output_flags(parser)
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Write the report and print its path."""
     if rest:
         raise UserError(f"unknown option '{rest[0]}'; possible: --out, --split, --pictures")
-    from imgloc.reporting.page import write_report
+    from imgloc.api.reporting import report
 
-    runs = [run for path in parsed.runs for run in expand_sweep(path)]
-    out = Path(parsed.out) if parsed.out else Path(parsed.runs[0]) / "report.html"
-    pictures = Path(parsed.pictures) if parsed.pictures else None
-    print(f"report: {write_report(runs, out, split=parsed.split, pictures=pictures)}")
-    if pictures is not None:
-        print(f"pictures: {pictures}")
+    page = report(parsed.runs, parsed.out or None, split=parsed.split, pictures=parsed.pictures or None)
+    if parsed.json:
+        print(json.dumps({"report": str(page), "pictures": parsed.pictures or None}))
+        return 0
+    print(f"report: {page}")
+    if parsed.pictures:
+        print(f"pictures: {parsed.pictures}")
     return 0

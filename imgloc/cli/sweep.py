@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imgloc.cli.console import console_for
-from imgloc.config.recipes import read_recipe
+from imgloc.cli.parsers import add_output_flags
 from imgloc.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,27 +25,30 @@ Several sweeps with the same folder, on one machine or on several, share the poi
 have ended. Select models with --split validation, and use test only for the results that you report.
 
 examples:
-  imgloc sweep --config configs/digits_cnn.py --workdir runs/digits
-  imgloc sweep --config configs/digits_cnn.py --workdir runs/short --config.train.steps=500 --split validation
+  imgloc sweep --config digits_cnn --workdir runs/digits
+  imgloc sweep --config digits_cnn --workdir runs/short --config.train.steps=500 --split validation
   imgloc report runs/digits --out compare.html
+
+exit codes: 0 all points finished, or stopped by SIGTERM; 1 a point failed; 2 a mistake in the command or the recipe;
+130 stopped by Ctrl-C
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
     parser.add_argument("recipe", nargs="?", default="", help=argparse.SUPPRESS)  # how earlier versions named it
-    parser.add_argument("--config", default="", metavar="FILE", help="a recipe, a Python file with get_config() and sweep()")
+    parser.add_argument("--config", default="", metavar="RECIPE", help="a Python file with get_config() and sweep(), or a recipe's name")
     parser.add_argument("--workdir", required=True, metavar="DIR", help="folder of the sweep, with a run folder for each point")
     parser.add_argument("--split", default="test", help="split that each run is evaluated on (default: test)")
     parser.add_argument("--check", action="store_true", help="check the points and print their names without running them")
+    add_output_flags(parser)
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Run the sweep; returns 1 if a point failed, 130 if Ctrl-C stopped it, and otherwise 0, also if SIGTERM stopped it."""
     if not parsed.config or parsed.recipe:
-        raise UserError(f"the recipe is named by --config {parsed.recipe or 'FILE'}, as for imgloc train")
+        raise UserError(f"no recipe is given; add it as --config {parsed.recipe or 'RECIPE'}")
 
-    from imgloc import files
     from imgloc.devices import runtime
 
     runtime.prepare()
@@ -53,37 +56,33 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from rich.console import Console
     from rich.text import Text
 
-    from imgloc.sweeps import folder, points, run, table
+    from imgloc.api import sweeping
+    from imgloc.sweeps import points
     from imgloc.training.preemption import StopRequest
 
-    sweep = folder.open_sweep(parsed.workdir)
-    yielded = points.read_sweep(parsed.config)
-    expanded = points.expand(read_recipe(parsed.config), yielded, rest)
-    todo = folder.unscored(sweep, expanded, parsed.split)
-    console = Console(stderr=True)
+    sweep, expanded, todo = sweeping.open_points(parsed.config, parsed.workdir, parsed.split, rest)
+    console = Console(stderr=True, quiet=parsed.quiet)
     if parsed.check:
         with console.status("checking") as status:
             points.check(todo, parsed.split, lambda line: status.update(Text(line)))
         print("\n".join(point.name for point in expanded))
         return 0
-    if todo and (code := check_in_a_process(parsed, rest)):
-        return code
+    if todo:
+        check = sweeping.check_in_a_process(parsed.config, parsed.workdir, parsed.split, rest)
+        if check.returncode:
+            sys.stderr.write(check.stderr)
+            return check.returncode
     stop = StopRequest()
-    with table.Live(console, todo, len(expanded) - len(todo)) as show:
-        failed = run.run_points(run.Plan(sweep, parsed.config, parsed.split), todo, stop, show)
-    summary = table.summary(sweep, expanded, parsed.split, failed)
-    files.write_json(sweep.summary, summary)
-    print_summary(summary, sweep)
-    if stop.requested and any(point["state"] == "unfinished" for point in summary["points"]):
-        print(f"{parsed.workdir}: stopped, its state is saved. The same command resumes it")
+    swept = sweeping.run(sweep, parsed.config, parsed.split, expanded, todo, stop, console)
+    if parsed.json:
+        print(json.dumps(swept.summary))
+    else:
+        print_summary(swept.summary, sweep)
+        if swept.unfinished:
+            print(f"{parsed.workdir}: stopped, its state is saved. The same command resumes it")
+    if swept.unfinished:
         return 130 if stop.interrupted else 0
-    return 1 if failed else 0
-
-
-def check_in_a_process(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Check the points in a separate process, which releases the GPU or TPU for training when it ends; returns its exit code."""
-    command = ["sweep", "--config", parsed.config, "--workdir", parsed.workdir, "--split", parsed.split, "--check", *rest]
-    return subprocess.run([sys.executable, "-m", "imgloc", *command], stdout=subprocess.DEVNULL, check=False).returncode
+    return int(swept.failed)
 
 
 def print_summary(summary: Mapping[str, Any], sweep: SweepDir) -> None:

@@ -27,7 +27,7 @@ def member(room: str, name: str, member: str) -> Callable[..., Any]:
     module = find(room, name)
     function = getattr(module, member, None)
     if not callable(function):
-        raise UserError(f"{ROOMS[room]} '{name}' has no {member}; see README, Add your own")
+        raise UserError(f"{ROOMS[room]} '{name}' has no {member}; see docs/extending")
     return cast(Callable[..., Any], function)
 
 
@@ -51,7 +51,7 @@ def model_class(name: str) -> type[nn.Module]:
         raise UserError(f"model.name is empty; possible: {', '.join(names('models'))}")
     model = member("models", name, "Model")
     if not (isinstance(model, type) and issubclass(model, nn.Module)):
-        raise UserError(f"model '{name}' has a Model that is not a flax.linen Module; see README, Add your own")
+        raise UserError(f"model '{name}' has a Model that is not a flax.linen Module; see docs/extending")
     return model
 
 

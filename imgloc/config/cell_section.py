@@ -28,7 +28,7 @@ def cell_layer(name: str) -> type[nn.Module]:
         raise unknown("cell", ascii(name[:40]), names(ROOM))
     layer = member(ROOM, name, "Layer")
     if not (isinstance(layer, type) and issubclass(layer, nn.Module)):
-        raise UserError(f"the Layer of cell '{name}' is not a flax.linen Module; see README, Add your own")
+        raise UserError(f"the Layer of cell '{name}' is not a flax.linen Module; see docs/extending")
     return layer
 
 

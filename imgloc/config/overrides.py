@@ -6,7 +6,8 @@ import contextlib
 import functools
 import io
 import logging
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -24,7 +25,7 @@ def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     """
     for argument in arguments:
         if argument.startswith("-") and not argument.startswith("--config."):
-            raise UserError(f"unknown option '{argument}'; possible: --config.KEY=VALUE, and those of --help")
+            raise UserError(f"unknown option '{argument}'; possible: --config.KEY=VALUE, and the options that --help lists")
     config = copied(config)  # the flags change it in place
     for name in override_keys(arguments):
         _check_path(config, name)
@@ -48,6 +49,35 @@ def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
 def override_keys(arguments: Sequence[str]) -> list[str]:
     """The dotted keys of `--config.KEY=VALUE` arguments."""
     return [a.split("=", 1)[0].removeprefix("--config.") for a in arguments if a.startswith("--config.")]
+
+
+def as_arguments(overrides: Mapping[str, Any]) -> list[str]:
+    """Overrides by dotted key, or by section as dicts, as `--config.KEY=VALUE` arguments."""
+    return [f"--config.{key}={value if isinstance(value, str) else repr(value)}" for key, value in flat(overrides).items()]
+
+
+def flat(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Overrides by dotted key: `{"train": {"steps": 10}}` is `{"train.steps": 10}`. Values are plain; see `plain`.
+
+    Raises UserError for a key that is not a dotted name.
+    """
+    values: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if not isinstance(key, str) or not all(part.isidentifier() for part in key.split(".")):
+            raise UserError(f"key {key!r} is not a dotted name such as 'optim.lr'")
+        values |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": plain(value)}
+    return values
+
+
+def plain(value: Any) -> Any:
+    """A value with scalars of NumPy and JAX as Python numbers, lists as tuples, and paths as text."""
+    if isinstance(value, list | tuple):
+        return tuple(plain(item) for item in value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    return value
 
 
 def flag_value(arguments: Sequence[str], key: str) -> str | None:

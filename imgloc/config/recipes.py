@@ -3,40 +3,67 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from imgloc.errors import UserError, reason
+from imgloc.errors import UserError, closest, reason, unknown
+
+PACKAGE = Path(__file__).parents[1]
+NAME = re.compile("[a-z0-9_]+")
 
 
-def load_recipe(path: str) -> ModuleType:
-    """The module of a recipe file, executed at each call. Raises UserError where that fails."""
-    location = Path(path)
-    if not location.is_file():
-        near = sorted(str(p) for p in Path(location.parent).glob("*.py")) if location.parent.is_dir() else []
-        raise UserError(f"no config file '{path}'; possible: {', '.join(near) or 'a file with get_config(), see configs/'}")
-    spec = importlib.util.spec_from_file_location(f"imgloc_recipe_{location.stem}", location)
+def shipped_recipes() -> dict[str, Path]:
+    """Return the recipes that come with imgloc, by name: `imgloc/configs` of a wheel, `configs` of a checkout."""
+    inside = PACKAGE / "configs"
+    folder = inside if inside.is_dir() else PACKAGE.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """Return the file of a recipe, given its path or the name of a shipped recipe. An existing file takes precedence.
+
+    Raises UserError, with the nearest names, if there is neither.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    shipped = shipped_recipes()
+    if NAME.fullmatch(name_or_path):
+        if name_or_path not in shipped:
+            raise unknown("recipe", name_or_path, shipped)
+        return shipped[name_or_path]
+    beside = {file.stem: str(file) for file in sorted(path.parent.glob("*.py"))}
+    near = beside.get(closest(path.stem, list(beside))) or closest(path.stem, list(shipped))
+    hint = f"did you mean '{near}'? " if near else ""
+    raise UserError(f"no recipe file '{name_or_path}'; {hint}possible: a Python file with get_config(), or one of {', '.join(shipped)}")
+
+
+def load_recipe(recipe: str) -> ModuleType:
+    """Return the module of a recipe, given its path or name; each call executes the file. Raises UserError where that fails."""
+    path = find_recipe(recipe)
+    spec = importlib.util.spec_from_file_location(f"imgloc_recipe_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise UserError(f"'{path}' is not a Python file; possible: a file with get_config(), see configs/")
+        raise UserError(f"recipe '{recipe}' is not a Python file; expected a file NAME.py with get_config()")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise UserError(f"config file '{path}' cannot be executed: {reason(error)}") from error
+        raise UserError(f"recipe '{recipe}' cannot be executed: {reason(error)}; correct the file") from error
     return module
 
 
-def read_recipe(path: str) -> ConfigDict:
-    """The config that `get_config()` of a recipe file returns. Raises UserError where that fails."""
-    module = load_recipe(path)
+def read_recipe(recipe: str) -> ConfigDict:
+    """Return the config that `get_config()` of a recipe returns, given its path or name. Raises UserError where that fails."""
+    module = load_recipe(recipe)
     if not hasattr(module, "get_config"):
-        raise UserError(f"config file '{path}' has no get_config()")
+        raise UserError(f"recipe '{recipe}' has no get_config(); add a function get_config() that returns an ml_collections ConfigDict")
     try:
         config = module.get_config()
     except (Exception, SystemExit) as error:
-        raise UserError(f"get_config() of '{path}' fails: {reason(error)}") from error
+        raise UserError(f"get_config() of '{recipe}' fails: {reason(error)}; correct the file") from error
     if not isinstance(config, ConfigDict):
-        raise UserError(f"get_config() of '{path}' returns {type(config).__name__}; possible: an ml_collections ConfigDict")
+        raise UserError(f"get_config() of '{recipe}' returns {type(config).__name__}; possible: an ml_collections ConfigDict")
     return config

@@ -16,11 +16,11 @@ T = TypeVar("T")
 ROOMS = {
     "models": "model", "losses": "loss", "data.sources": "source", "data.augmentations": "augmentation", "data.formats": "format",
     "data.builders": "data set", "data.batch_transforms": "batch transform", "tasks": "task", "evaluation.metrics": "metric",
-    "evaluation.slicings": "slicing", "evaluation.baselines": "baseline", "nn.cells": "cell",
+    "evaluation.slicings": "slicing", "evaluation.baselines": "baseline", "inference.exports": "export format", "nn.cells": "cell",
 }  # fmt: skip
 OBJECTS = {  # the object that a file of these rooms declares
     "losses": "LOSS", "tasks": "TASK", "evaluation.metrics": "METRICS", "evaluation.slicings": "SLICING",
-    "evaluation.baselines": "BASELINE",
+    "evaluation.baselines": "BASELINE", "inference.exports": "EXPORT",
 }  # fmt: skip
 
 
@@ -52,5 +52,5 @@ def declared(room: str, name: str, kind: type[T]) -> T:
     """The object that a file of a room declares, such as `LOSS`. Raises UserError where it has none of this kind."""
     value = getattr(find(room, name), OBJECTS[room], None)
     if not isinstance(value, kind):
-        raise UserError(f"{ROOMS[room]} '{name}' has no {OBJECTS[room]} of type {kind.__name__}; see README, Add your own")
+        raise UserError(f"{ROOMS[room]} '{name}' has no {OBJECTS[room]} of type {kind.__name__}; see docs/extending")
     return value

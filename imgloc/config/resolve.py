@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from imgloc.config import overrides
 from imgloc.config import schema as configs
 from imgloc.config.build import keyword_options, make_source, member, model_class, model_fields
 from imgloc.config.cell_section import cell_section, cell_settings
+from imgloc.config.overrides import apply_flags, as_arguments, flag_value, flat, override_keys, plain
+from imgloc.config.recipes import read_recipe
 from imgloc.config.registry import declared, names
 from imgloc.config.renames import unknown_name
 from imgloc.config.saved import allow_imports, dotted_names
@@ -28,6 +31,36 @@ def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     return epochs_to_steps(override(recipe, arguments))
 
 
+def load_config(recipe: str | Path, **overrides: Any) -> ConfigDict:
+    """Load a recipe as a complete, checked config, which `imgloc.train` accepts.
+
+    `recipe` is the path of a Python file with get_config(), or the name of a recipe of imgloc. Overrides are keyword arguments: by
+    section, `train={"steps": 100}`, or by dotted key, `**{"optim.lr": 1e-3}`. Raises UserError for unknown keys, with the nearest
+    right name, and for wrong types and values.
+    """
+    return resolve_values(read_recipe(str(recipe)), overrides)
+
+
+def resolve_values(recipe: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
+    """A recipe with overrides that are Python values as a complete, checked config; see `resolve`."""
+    return epochs_to_steps(override_values(recipe, overrides))
+
+
+def override_values(recipe: ConfigDict, overrides: Mapping[str, Any], arguments: Sequence[str] = ()) -> ConfigDict:
+    """A recipe with command-line overrides, then with overrides that are Python values, as a complete, checked config.
+
+    A value must have the type of its key: a flag accepts the text '0.1' for a number, but a value must be a number.
+    """
+    values = flat(overrides)
+    config = override(recipe, (*arguments, *as_arguments(values)))
+    for key, value in values.items():
+        resolved = functools.reduce(getattr, key.split("."), config)
+        configs.check_type(key, value, resolved)
+        if plain(resolved) != value and value != "":  # an empty name stands for one that is chosen
+            raise UserError(f"config key '{key}' is {value!r} in the overrides, but {resolved!r} in its config")
+    return config
+
+
 def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     """A recipe with command-line overrides as a complete, checked config.
 
@@ -36,7 +69,7 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     """
     configs.check_keys(recipe)
     recipe = configs.copied(recipe)
-    given = overrides.override_keys(arguments)
+    given = override_keys(arguments)
     if "train.steps" in given:
         recipe.train.epochs = 0.0
     _switch(recipe.model, "model.name", recipe.model, arguments)
@@ -46,7 +79,7 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     if "cell" in config.model and isinstance(config.model.cell, ConfigDict):
         _switch(config.model.cell, "model.cell.name", config.model.cell, arguments)
         config = complete(config)
-    config = complete(overrides.apply_flags(config, arguments))
+    config = complete(apply_flags(config, arguments))
     if "train.steps" in given and config.train.epochs:
         raise UserError("--config.train.steps and --config.train.epochs are both set; set one of them")
     allow_imports(*dotted_names(config.to_dict()))
@@ -58,7 +91,7 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
 
 def _switch(section: ConfigDict, key: str, options: ConfigDict, arguments: Sequence[str]) -> None:
     """If a flag sets the name at `key` to another one, sets it in its section and drops the options of the previous one."""
-    name, leaf = overrides.flag_value(arguments, key), key.rpartition(".")[2]
+    name, leaf = flag_value(arguments, key), key.rpartition(".")[2]
     if name is not None and name != section[leaf]:
         for option in [option for option in options if option != leaf]:
             del options[option]

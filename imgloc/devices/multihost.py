@@ -54,7 +54,7 @@ def _initialize(place: str) -> None:
     try:
         jax.distributed.initialize(address, count, index, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
     except RuntimeError as error:
-        raise UserError(f"--distributed cannot connect to {address} ({one_line(error, lines=1)})") from error
+        raise UserError(f"--distributed cannot connect to {address} ({one_line(error, lines=1)}); start process 0 there") from error
 
 
 def _parse(place: str) -> tuple[str, int, int]:

@@ -1,4 +1,4 @@
-"""Process settings that make XLA faster on a CPU. Only the commands apply them, never an import of the library.
+"""Process settings that make XLA faster on a CPU. The commands apply them, or `imgloc.tune_process()`; never an import.
 
 IMGLOC_TUNE=0 disables the allocator settings and the compiler options.
 """
@@ -29,7 +29,10 @@ def tuned() -> bool:
 
 
 def prepare() -> None:
-    """Configure the allocator, the compilation cache of JAX and logging. Call before jax is imported."""
+    """Configure the allocator, the compilation cache of JAX and logging for this process. Call it before jax is imported.
+
+    It sets environment variables, silences the logs of absl and asyncio, and filters repeated errors of TensorStore.
+    """
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

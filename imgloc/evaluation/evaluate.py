@@ -51,7 +51,7 @@ class Evaluation:
     @functools.cached_property
     def outputs(self) -> frozenset[str]:
         """The names of the outputs of the model."""
-        return frozenset(predict.abstract_outputs(self.trained.model, self.trained.variables, self.trained.spec.shape))
+        return frozenset(predict.abstract_outputs(self.trained.module, self.trained.variables, self.trained.spec.shape))
 
 
 def evaluate(
@@ -134,7 +134,7 @@ def _row_outputs(evaluation: Evaluation) -> list[str]:
 
 def _write_all_rows(evaluation: Evaluation) -> None:
     run, config, target, trained = evaluation.run, evaluation.config, evaluation.target, evaluation.trained
-    compiled = predict.compiled_predict(trained.model, trained.task, trained.devices, trained.dtype)
+    compiled = predict.compiled_predict(trained.module, trained.task, trained.devices, trained.dtype)
     every = {
         predictors.MODEL: predict.model_predict(trained.variables, compiled, trained.devices),
         **predictors.baseline_predictors(trained.bundle.task, _fitted_baselines(run, config)),

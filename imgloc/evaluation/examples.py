@@ -105,7 +105,7 @@ def write_partial_predictions(
     examples = list(pipeline.readable_examples(target.source, indices.values(), trained.spec.size))
     if not examples:  # none can be decoded; the pipeline has printed that
         return
-    compiled = compiled_partial_predictions(trained.model, trained.devices, trained.dtype)
+    compiled = compiled_partial_predictions(trained.module, trained.devices, trained.dtype)
     every = partial_predictions(compiled, trained.task, trained.variables, trained.devices, examples, trained.spec)
     for example, (partial, content_4) in zip(examples, every, strict=True):
         try:

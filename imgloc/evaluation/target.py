@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +62,37 @@ def open_target(config: ConfigDict, split: str, *, run: RunDir | None = None, ot
             f"this run ({listed(shared, MAX_NAMED)}); score it on data that it has not seen"
         )
     return Target(full_name, source, fields)
+
+
+def named_target(
+    run: RunDir,
+    config: ConfigDict,
+    split: str,
+    *,
+    checkpoint: str,
+    name: str = "",
+    keys: Sequence[str] = (),
+    other: ConfigDict | None = None,
+) -> Target:
+    """The target of a split of the run's own data, or of the config `other`, in which the overrides `keys` are set, under a name.
+
+    Raises UserError for keys that cannot change a trained run, for a missing name, and as `open_target` does.
+    """
+    free = [f"model.{key}" for key in build.evaluation_fields(config.model.name)]
+    foreign = [key for key in keys if key not in ("data.source", *free) and not key.startswith("data.options.")]
+    if foreign:
+        other_data = "--config.data.source and --config.data.options.KEY, to score on other data"
+        possible = ", ".join([other_data, *(f"--config.{key}" for key in free)])
+        raise UserError(f"'--config.{foreign[0]}' cannot change a trained run; possible: {possible}")
+    if keys and not name:
+        what = "a changed model field" if keys[0] in free else "other data"
+        raise UserError(f"{what} needs a name for its rows and results; add --name NAME (in Python: name='NAME')")
+    if keys and (not re.fullmatch(r"[A-Za-z0-9_]+", name) or name.rsplit("_", maxsplit=1)[-1] in ("best", "last")):
+        raise UserError(f"--name is '{name}'; possible: letters, digits and _, not ending in best or last")
+    if name and not keys:
+        raise UserError("--name is for other data or model fields; choose them with --config.data.KEY=VALUE or --config.model.KEY=VALUE")
+    full = name if checkpoint == "best" else "_".join(filter(None, (name, checkpoint)))
+    return open_target(config, split, run=run, other=other, name=full)
 
 
 def after_training(config: ConfigDict, run: RunDir | None = None) -> tuple[Target, str] | None:

@@ -94,7 +94,7 @@ def read_bundle(folder: Path) -> Bundle:
     except (OSError, msgspec.DecodeError) as error:
         raise UserError(f"cannot read '{folder / HEADER}': {one_line(error)}; copy the model again, or train the run again") from error
     except RecursionError:
-        raise UserError(f"cannot read '{folder / HEADER}': it is nested too deeply") from None
+        raise UserError(f"cannot read '{folder / HEADER}': it is nested too deeply; copy the model again, or train the run again") from None
     if bundle.format != FORMAT:
         raise UserError(f"'{folder}' is a bundle of format {bundle.format}, expected {FORMAT}; use imgloc {bundle.imgloc}")
     if bundle.fingerprint != _fingerprint(bundle):
@@ -131,7 +131,7 @@ def load_variables(folder: Path, bundle: Bundle, expected: Any, devices: Mesh) -
             raise UserError(f"'{path}' {which} array '{name}'; expected the arrays of model '{model}'")
         loaded = {name: _put(_read(path, name), name, arrays[name], devices, bundle) for name in arrays}
     except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read '{path}': {one_line(error)}") from error
+        raise UserError(f"cannot read '{path}': {one_line(error)}; copy the model again, or train the run again") from error
     return jax.tree_util.tree_map_with_path(lambda path, _: loaded[_name(path)], expected)
 
 

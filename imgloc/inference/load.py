@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,44 +20,39 @@ from PIL import Image
 from imgloc import boxes
 from imgloc.config import build, saved
 from imgloc.config.registry import declared
+from imgloc.data.annotated.listing import list_folder
 from imgloc.data.batches.collate import resize_example
-from imgloc.data.images import decode
+from imgloc.data.images.picture import Picture
 from imgloc.devices import mesh
-from imgloc.errors import UserError, unknown
+from imgloc.errors import UserError, as_names, unknown
 from imgloc.inference import bundle as bundles
 from imgloc.inference import predict
 from imgloc.inference.bundle import Bundle
+from imgloc.inference.predictions import ImageLike, Prediction, Predictions, as_picture
 from imgloc.interfaces import Task
 from imgloc.nn.apply import compute_dtype
 from imgloc.runs.run_dir import RunDir
 from imgloc.types import Example, FloatArray, InputSpec, Row, Uint8Array
 
-ImageLike = str | Path | Uint8Array | Image.Image
+NOT_A_MODEL = "is neither a run folder nor a trained model; expected a folder that imgloc train has written, or its folder model"
 NOT_FINITE = "the output of the model contains NaN or infinity"
 NO_PIXELS = np.zeros((0, 0, 1), np.uint8)
 NO_BOXES, NO_LABELS = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
 
 
-class Loaded(NamedTuple):
-    """A model ready for use.
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A trained model: its linen module with its variables, and everything that its predictions need.
 
-    `predict` takes an image (a path, a Pillow image, or a uint8 array (h, w), (h, w, 1) or (h, w, 3)) and returns the task's answer,
-    or takes a list of images and returns a list of answers.
+    `module.apply(variables, images, train=False)` returns the outputs for images (b, h, w, c) in [0, 1] of the size `spec.shape`.
     """
 
-    predict: Callable[[ImageLike | Sequence[ImageLike]], Any]
-    classes: tuple[str, ...]
-
-
-class TrainedModel(NamedTuple):
-    """A model with its variables on some devices, and everything that its predictions need."""
-
-    bundle: Bundle
-    config: ConfigDict
-    task: Task
-    model: nn.Module
-    variables: Any
-    devices: Mesh
+    bundle: Bundle = field(repr=False)
+    config: ConfigDict = field(repr=False)  # of the run that trained it
+    task: Task = field(repr=False)
+    module: nn.Module
+    variables: Any = field(repr=False)
+    devices: Mesh = field(repr=False)
     dtype: Any  # of the computation
     spec: InputSpec
 
@@ -68,6 +66,33 @@ class TrainedModel(NamedTuple):
         """The names of the classes."""
         return self.bundle.classes
 
+    @functools.cached_property
+    def columns(self) -> Callable[[Sequence[Prepared], int], list[Row | None]]:
+        """A compiled function of prepared images; see `column_predictor`."""
+        return column_predictor(self)
+
+    def predict(self, images: ImageLike | Sequence[ImageLike], *, batch_size: int = 32, skip_errors: bool = False) -> Predictions:
+        """Predict one image, several images, or all images in a folder and below it.
+
+        An image is a path, a Pillow image, or a uint8 array (h, w), (h, w, 1) or (h, w, 3); an array (b, h, w, c) is several images.
+        Returns the predictions in order, also for one image. `batch_size` images are predicted together. Raises UserError for an
+        image that cannot be read, and for one for which the output of the model contains NaN or infinity; with `skip_errors` such an
+        image is left out with a warning.
+        """
+        if batch_size < 1:
+            raise UserError(f"batch_size must be at least 1, got {batch_size}")
+        several: Sequence[ImageLike]
+        if isinstance(images, (str, Path)):
+            several = images_in(Path(images)) if Path(images).is_dir() else [images]
+        elif isinstance(images, Image.Image):
+            several = [images]
+        elif hasattr(images, "__array__"):  # an array of NumPy, JAX or another library
+            array = np.asarray(images)
+            several = list(array) if array.ndim == 4 else [array]
+        else:
+            several = list(images)
+        return predict_images(self, several, batch_size, skip_errors=skip_errors)
+
 
 def find_bundle(path: Path, checkpoint: str) -> Path:
     """The bundle in a run folder (the `best` or the `last` one), or the folder itself where it is a bundle.
@@ -78,7 +103,7 @@ def find_bundle(path: Path, checkpoint: str) -> Path:
         raise unknown("checkpoint", checkpoint, ("best", "last"))
     if bundles.is_bundle(path):
         if checkpoint == "last":
-            raise UserError(f"'{path}' is one model; --checkpoint last needs the folder of its run")
+            raise UserError(f"'{path}' is a trained model; --checkpoint last requires its run folder")
         return path
     run = RunDir(path)
     last = checkpoint == "last" and bundles.is_bundle(run.last_model)
@@ -92,7 +117,9 @@ def find_bundle(path: Path, checkpoint: str) -> Path:
         return folder
     if run.finished.is_file():
         raise UserError(f"the trained model of '{path}', a finished run, is missing; remove that folder and train again")
-    what = "has no trained model yet; possible: imgloc train" if run.config.is_file() else "is neither a run folder nor a trained model"
+    if not path.exists():
+        raise UserError(f"there is no folder '{path}'; expected a folder that imgloc train has written, or its folder model")
+    what = "has no trained model yet; run imgloc train" if run.config.is_file() else NOT_A_MODEL
     raise UserError(f"'{path}' {what}")
 
 
@@ -101,11 +128,11 @@ def load_model(folder: Path, devices: Mesh, fields: dict[str, Any] | None = None
     bundle = bundles.read_bundle(folder)
     config = bundle.resolved
     spec = build.make_input_spec(config.data, bundle.input.channels)
-    model = build.make_model(ConfigDict({**config.model, **(fields or {})}), len(bundle.classes))
-    expected = predict.abstract_variables(model, spec.shape, config.model.name)
+    module = build.make_model(ConfigDict({**config.model, **(fields or {})}), len(bundle.classes))
+    expected = predict.abstract_variables(module, spec.shape, config.model.name)
     variables = bundles.load_variables(folder, bundle, expected, devices)
     task = declared("tasks", bundle.task, Task)
-    return TrainedModel(bundle, config, task, model, variables, devices, compute_dtype(config.train.dtype), spec)
+    return TrainedModel(bundle, config, task, module, variables, devices, compute_dtype(config.train.dtype), spec)
 
 
 def open_model(path: str | Path, *, checkpoint: str = "best") -> TrainedModel:
@@ -114,32 +141,49 @@ def open_model(path: str | Path, *, checkpoint: str = "best") -> TrainedModel:
     return load_model(find_bundle(Path(path), checkpoint), one_device)
 
 
-def load(path: str | Path, *, checkpoint: str = "best", batch_size: int = 32, allow_imports: Sequence[str] = ()) -> Loaded:
-    """A predict function and the classes of a run folder or a bundle. Raises UserError if it has no trained model.
+def load(path: str | Path, *, checkpoint: str = "best", allow_imports: Sequence[str] = ()) -> TrainedModel:
+    """Load a trained model from a run folder, or from a bundle: `RUN/model` or a copy of it.
 
-    `allow_imports` names modules outside imgloc that the saved config may import, such as a model of your own.
+    `checkpoint` is `best` (on validation) or `last`; `allow_imports` names the modules outside imgloc that the saved config may import,
+    such as a model of your own. Raises UserError for a path without a trained model.
     """
-    saved.allow_imports(*allow_imports)
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1, got {batch_size}")
-    trained = open_model(path, checkpoint=checkpoint)
-    columns_of = column_predictor(trained)
+    saved.allow_imports(*as_names(allow_imports))
+    return open_model(path, checkpoint=checkpoint)
 
-    def predict_images(images: ImageLike | Sequence[ImageLike]) -> Any:
-        if isinstance(images, (str, Path, Image.Image)) or (isinstance(images, np.ndarray) and images.ndim != 4):
-            return predict_images([images])[0]
-        answers: list[Any] = []
-        for start in range(0, len(images), batch_size):
-            # One at a time: many large images may not fit into memory.
-            prepared = [prepare(as_picture(image, trained.spec.shape[2]), trained.spec) for image in images[start : start + batch_size]]
-            rows = columns_of(prepared, batch_size)
-            for index, (row, each) in enumerate(zip(rows, prepared, strict=True), start):
-                if row is None:
-                    raise UserError(f"image {index}: {NOT_FINITE}")
-                answers.append(trained.task.answer(row, trained.classes, each.stored_pixels))
-        return answers
 
-    return Loaded(predict_images, trained.classes)
+def images_in(folder: Path) -> list[str]:
+    """Return the paths of the images in a folder and below it, sorted. Raises UserError where there are none."""
+    images = [str(folder / name) for name in list_folder(folder).images]
+    if not images:
+        raise UserError(f"no images in the folder '{folder}'; expected image files, or folders with some")
+    return images
+
+
+def predict_images(trained: TrainedModel, images: Sequence[ImageLike], batch_size: int, *, skip_errors: bool) -> Predictions:
+    """Predict images of any kind; see `TrainedModel.predict`."""
+    predicted: list[Prediction] = []
+    for start in range(0, len(images), batch_size):
+        batch: list[tuple[str, ImageLike, Prepared]] = []
+        for number, image in enumerate(images[start : start + batch_size], start):  # one at a time: large ones may not fit into memory
+            name = str(image) if isinstance(image, (str, Path)) else str(number)
+            try:
+                batch.append((name, image, prepare(as_picture(image, trained.spec.shape[2]), trained.spec)))
+            except UserError as error:
+                _raise_or_warn(error if name == str(image) else UserError(f"image {name}: {error}"), skip_errors)
+        rows = trained.columns([prepared for _, _, prepared in batch], batch_size) if batch else []
+        for (name, image, prepared), row in zip(batch, rows, strict=True):
+            if row is None:
+                _raise_or_warn(UserError(f"image {name}: {NOT_FINITE}"), skip_errors)
+                continue
+            answer = trained.task.answer(row, trained.classes, prepared.stored_pixels)
+            predicted.append(Prediction(name, answer, row, *prepared.picture.upright_size, image, trained.classes, trained.task))
+    return Predictions(tuple(predicted), trained.classes, trained.bundle.task, trained.task)
+
+
+def _raise_or_warn(error: UserError, skip: bool) -> None:
+    if not skip:
+        raise error
+    warnings.warn(str(error), stacklevel=4)
 
 
 class Prepared(NamedTuple):
@@ -148,7 +192,7 @@ class Prepared(NamedTuple):
     input_hxwxc: Uint8Array
     content_4: FloatArray  # the part of the input that shows the image
     size: tuple[int, int]  # width and height of the image before it was resized
-    picture: decode.Picture  # without its pixels
+    picture: Picture  # without its pixels
 
     def stored_pixels(self, box: Sequence[float]) -> tuple[float, ...]:
         """A box xyxy in [0, 1] of the image in pixels of the file as it is stored."""
@@ -159,7 +203,7 @@ class Prepared(NamedTuple):
         return tuple(self.picture.upright_box(boxes.to_pixels(np.asarray(box, np.float64), *self.size)).tolist())
 
 
-def prepare(picture: decode.Picture, spec: InputSpec) -> Prepared:
+def prepare(picture: Picture, spec: InputSpec) -> Prepared:
     """An image for the model; its own pixels are not kept."""
     pixels = picture.pixels_hxwxc
     seen, content_4 = resize_example(Example(pixels, NO_BOXES, NO_LABELS, 0, "", ""), spec)
@@ -171,7 +215,7 @@ def column_predictor(trained: TrainedModel) -> Callable[[Sequence[Prepared], int
 
     An image for which the output of the model contains NaN or infinity has None.
     """
-    compiled = predict.compiled_predict(trained.model, trained.task, trained.devices, trained.dtype)
+    compiled = predict.compiled_predict(trained.module, trained.task, trained.devices, trained.dtype)
 
     def columns(prepared: Sequence[Prepared], batch_size: int) -> list[Row | None]:
         # Padded to a power of two: each batch size compiles once, and a single image does not cost as much as many.
@@ -185,18 +229,3 @@ def column_predictor(trained: TrainedModel) -> Callable[[Sequence[Prepared], int
         return [trained.task.prediction_columns(predictions, i) if finite[i] else None for i in range(len(prepared))]
 
     return columns
-
-
-def as_picture(image: ImageLike, channels: int) -> decode.Picture:
-    """A path, a Pillow image or a uint8 array (h, w) or (h, w, 1 or 3) with a number of channels."""
-    if isinstance(image, (str, Path)):
-        return decode.read_picture(Path(image), channels=channels)
-    if isinstance(image, Image.Image):
-        pixels = decode.to_array(image, channels=channels)
-    else:
-        array = np.asarray(image)
-        if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)) or not array.size:
-            possible = "a path, a Pillow image or a uint8 array (h, w), (h, w, 1) or (h, w, 3)"
-            raise UserError(f"an image is {possible}; got {array.dtype} {array.shape}")
-        pixels = decode.with_channels(array if array.ndim == 3 else array[..., None], channels)
-    return decode.Picture(pixels, width=pixels.shape[1], height=pixels.shape[0])

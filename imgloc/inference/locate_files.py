@@ -14,9 +14,10 @@ from PIL.PngImagePlugin import PngInfo
 from imgloc import draw, files
 from imgloc.data.images import decode
 from imgloc.errors import UserError, storage_message
-from imgloc.inference.load import NOT_FINITE, Prepared, TrainedModel, as_picture, column_predictor, prepare
+from imgloc.inference.load import NOT_FINITE, Prepared, TrainedModel, prepare
 from imgloc.inference.outputs import check_has_partial_predictions
 from imgloc.inference.predict import abstract_outputs, compiled_partial_predictions, partial_predictions
+from imgloc.inference.predictions import as_picture
 from imgloc.runs import partial_predictions as saved
 from imgloc.runs.partial_predictions import SavedPartialPredictions
 from imgloc.types import Example, Row, Uint8Array
@@ -43,7 +44,7 @@ def locate_files(trained: TrainedModel, paths: Sequence[str], out: Path | None) 
     are given as viewers show them too. With `out`, an annotated copy of each image, upright, is written there as PNG under the
     name of the file; it replaces nothing but an earlier copy.
     """
-    columns_of, copies = column_predictor(trained), _Copies(out, paths)
+    copies = _Copies(out, paths)
     waiting: list[Waiting] = []
     size = 0
     for path in paths:
@@ -51,10 +52,10 @@ def locate_files(trained: TrainedModel, paths: Sequence[str], out: Path | None) 
         pixels = waiting[-1].pixels
         size += 0 if pixels is None else pixels.size
         if len(waiting) == BATCH or size >= MAX_PIXELS:
-            yield from _lines(trained, columns_of, waiting)
+            yield from _lines(trained, waiting)
             waiting, size = [], 0
     if waiting:
-        yield from _lines(trained, columns_of, waiting)
+        yield from _lines(trained, waiting)
 
 
 def _read(path: str, trained: TrainedModel, copies: _Copies) -> Waiting:
@@ -67,11 +68,9 @@ def _read(path: str, trained: TrainedModel, copies: _Copies) -> Waiting:
         return Waiting(path, error=storage_message(error))
 
 
-def _lines(
-    trained: TrainedModel, columns_of: Callable[[Sequence[Prepared], int], list[Row | None]], waiting: Sequence[Waiting]
-) -> Iterator[dict[str, Any]]:
+def _lines(trained: TrainedModel, waiting: Sequence[Waiting]) -> Iterator[dict[str, Any]]:
     prepared = [each.prepared for each in waiting if each.prepared is not None]
-    rows = iter(columns_of(prepared, BATCH) if prepared else [])
+    rows = iter(trained.columns(prepared, BATCH) if prepared else [])
     for each in waiting:
         row = next(rows) if each.prepared is not None else None
         if each.prepared is None or row is None:
@@ -109,7 +108,7 @@ class _Copies:
             return None
         target = self.folder / f"{files.unique_name(Path(path).stem, self._taken)}.png"
         if _place(target) in self._inputs:
-            raise UserError(f"--out '{self.folder}' would overwrite the picture '{target}'; choose another folder")
+            raise UserError(f"--out '{self.folder}' would overwrite the image '{target}'; choose another folder")
         files.check_replaceable(target, MARK.encode(), f"--out '{self.folder}'")
         return target
 
@@ -121,8 +120,7 @@ def _place(path: Path) -> str:
 
 def _write_annotated(pixels: Uint8Array, trained: TrainedModel, row: Row, target: Path) -> None:
     picture = draw.to_picture(pixels)  # at its own size, so that the boxes of the line are boxes of the copy
-    for overlay in trained.task.overlays(row, trained.classes):
-        draw.draw_box(picture, overlay.box, draw.PREDICTED_COLOR, overlay.caption)
+    draw.draw_detections(picture, trained.task.detections(row), trained.classes)
     files.write_bytes(target, png(picture, MARK))
 
 
@@ -139,8 +137,8 @@ def partial_predictor(trained: TrainedModel) -> Callable[[Path, str], tuple[Save
 
     Raises UserError where the model has no output `partial_predictions`.
     """
-    check_has_partial_predictions(abstract_outputs(trained.model, trained.variables, trained.spec.shape), trained.name)
-    compiled = compiled_partial_predictions(trained.model, trained.devices, trained.dtype)
+    check_has_partial_predictions(abstract_outputs(trained.module, trained.variables, trained.spec.shape), trained.name)
+    compiled = compiled_partial_predictions(trained.module, trained.devices, trained.dtype)
 
     def predict(path: Path, name: str) -> tuple[SavedPartialPredictions, bytes]:
         pixels = as_picture(path, trained.spec.shape[2]).pixels_hxwxc

@@ -67,5 +67,5 @@ def fits(shape: tuple[int, ...], expected: AxisNames | tuple[Any, ...], axes: di
 def check_has_partial_predictions(outputs: Collection[str], model: str) -> None:
     """Raises UserError if the names of the outputs of a model do not include `partial_predictions`."""
     if "partial_predictions" not in outputs:
-        possible = "a model that reads an image in several steps; see README, Partial predictions"
+        possible = "a model that reads an image in several steps; see docs/attention.md"
         raise UserError(f"model '{model}' has no output 'partial_predictions'; possible: {possible}")

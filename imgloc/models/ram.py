@@ -95,13 +95,13 @@ class Model(nn.Module):
         check_at_least(0, num_rollouts=self.num_rollouts, labels=self.labels, context=self.context)
         policy = look_up("policy (model.policy)", self.policy, POLICIES)
         if glimpses > MAX_PARTIAL_STEPS:
-            raise UserError(f"model.glimpses, times model.labels, must be at most {MAX_PARTIAL_STEPS}, got {glimpses}")
+            raise UserError(f"model.glimpses (times model.labels, if set) must be at most {MAX_PARTIAL_STEPS}, got {glimpses}")
         if self.context and not policy.learns_from_reward:
-            raise UserError(f"model.context needs model.policy=learned, got {self.policy}; set model.context=0")
+            raise UserError(f"model.context requires model.policy=learned, got {self.policy}; set model.context=0 or model.policy=learned")
         if policy.learns_from_reward and not self.context and glimpses < 2:
-            raise UserError("model.glimpses must be at least 2, got 1: the first place is random; or set model.context or policy=random")
+            raise UserError("model.glimpses must be at least 2, got 1: the first place is random; else set model.context or policy=random")
         if self.labels and self.locate:
-            raise UserError("model.locate needs model.labels=0: a box is predicted for one object, not for a sequence of labels")
+            raise UserError("model.locate predicts the box of one object, so model.labels must be 0; or set model.locate=False")
         if policy.is_differentiable and (self.scales > 1 or self.num_rollouts):
             raise UserError(f"model.policy={self.policy} has one scale and samples nothing; set model.scales=1 and model.num_rollouts=0")
         if not MIN_LOCATION_STD <= self.location_std <= 1:

@@ -1,4 +1,4 @@
-"""Recurrent layers by the name of their cell, with or without settings."""
+"""Recurrent layers, selected by the name of their cell, with or without settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGEST = 1e6  # absolute value of a setting
 
 
 def make_layer(cell: Cell, features: int, *, name: str | None = None) -> nn.Module:
-    """Returns the layer of a cell: (x_bxtxf, mask_bxt=None, *, reverse=False) -> states (b, t, features).
+    """Returns the layer of a cell: `(x_bxtxf, mask_bxt=None, *, reverse=False) -> states` (b, t, features).
 
     The name of a cell is a file of imgloc/nn/cells, or a dotted module that has a Layer; settings are fields of that Layer.
     Raises UserError for an unknown cell or setting, and for a setting of a wrong type.
@@ -44,7 +44,7 @@ def make_layer(cell: Cell, features: int, *, name: str | None = None) -> nn.Modu
 def _check_setting(kind: str, key: str, value: object, defaults: Mapping[str, object]) -> None:
     if key not in defaults:
         raise unknown(f"setting of cell '{kind}'", key, defaults)
-    if isinstance(defaults[key], (bool, int, float, str, tuple)) and defaults[key] != ():  # other defaults do not tell the type
+    if isinstance(defaults[key], (bool, int, float, str, tuple)) and defaults[key] != ():  # other defaults do not determine the type
         check_type(f"model.cell.{key}", value, defaults[key])
     if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
         raise UserError(f"setting '{key}' of cell '{kind}' is too large; possible: up to {LARGEST:.0f}")

@@ -119,12 +119,12 @@ FORMS: Mapping[str, Form] = {"native": native, "gathered": gathered, "shifted": 
 
 
 def output(form: Form, x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """Returns the output (b, *geometry.out) of images and a kernel."""
+    """Returns the output `(b, *geometry.out)` of images and a kernel."""
     return form(x, kernel, geometry)
 
 
 def image_gradient(form: Form, y: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """Returns the cotangent of the images, (b, *geometry.image), from the cotangent y of the output."""
+    """Returns the cotangent of the images, `(b, *geometry.image)`, from the cotangent y of the output."""
     x: jax.Array
     (x,) = jax.linear_transpose(lambda x: form(x, kernel, geometry), _like(y, (y.shape[0], *geometry.image), batched=True))(y)
     return x

@@ -27,7 +27,7 @@ def check_sequence(x_bxtxf: jax.Array, mask_bxt: jax.Array | None, *, maps: bool
     is_sequence = x_bxtxf.ndim == 3 or (maps and x_bxtxf.ndim > 3)
     if not is_sequence or not x_bxtxf.shape[1] or (mask_bxt is not None and mask_bxt.shape != x_bxtxf.shape[:2]):
         got = f"inputs of shape {x_bxtxf.shape}" + ("" if mask_bxt is None else f" with a mask of shape {mask_bxt.shape}")
-        raise UserError(f"a recurrence got {got}; possible: (b, t, f), t above 0, as imgloc.nn.scan_order makes of images; mask (b, t)")
+        raise UserError(f"a recurrence got {got}; expected inputs (b, t, f), t at least 1, and a mask (b, t)")
 
 
 def hold_last(states_bxtxd: jax.Array, mask_bxt: jax.Array | None, *, reverse: bool = False) -> jax.Array:

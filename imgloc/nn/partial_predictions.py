@@ -16,7 +16,7 @@ def evenly_spaced_steps(count: int, limit: int) -> IntArray:
 
 
 def seen_by_step(read_at: IntArray, steps_s: IntArray) -> jax.Array:
-    """Returns (s, *read_at.shape): 1.0 where a place has been read by a step, else 0.0; `read_at` is the step that reads each place."""
+    """Returns `(s, *read_at.shape)`: 1.0 where a place has been read by a step, else 0.0; `read_at` is the step that reads each place."""
     steps = steps_s.reshape(-1, *[1] * read_at.ndim)
     return jnp.asarray(read_at <= steps, jnp.float32)
 

@@ -48,7 +48,7 @@ def image_to_sequence(images_bxhxwxc: jax.Array, order: str, permutation_seed: i
     if permutation_seed < 0:
         raise UserError(f"model.permutation_seed is {permutation_seed}; possible: at least 0")
     if permutation_seed and order != "permuted_pixels":
-        raise UserError(f"model.permutation_seed is {permutation_seed}, but {order} are not permuted; possible: 0, or permuted_pixels")
+        raise UserError(f"model.permutation_seed is {permutation_seed}, but model.scan_order={order} permutes nothing; set it to 0")
     return permuted_pixels(images_bxhxwxc, permutation_seed) if order == "permuted_pixels" else to_sequence(images_bxhxwxc)
 
 

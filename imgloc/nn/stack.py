@@ -70,4 +70,4 @@ class Stack(nn.Module):
             possible = "an even number of at least 2, shared by two directions" if self.bidirectional else "at least 1"
             raise UserError(f"the layers of a stack have {self.features} features; possible: {possible}")
         if not 0 <= self.dropout < 1:
-            raise UserError(f"the dropout of a stack is {self.dropout}; possible: 0 up to, not including, 1")
+            raise UserError(f"the dropout of a stack must be at least 0 and less than 1, got {self.dropout}")

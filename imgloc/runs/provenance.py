@@ -49,8 +49,8 @@ def check_same_numerics(run: RunDir, numerics: Mapping[str, str]) -> None:
     for name, now in numerics.items():
         if recorded.get(name) != now:
             raise UserError(
-                f"{name} is {now}, but '{run.path}' began with {recorded.get(name)}, and would become another run; "
-                f"set {name.upper()} as it was, or choose another --workdir"
+                f"{name} is {now}, but '{run.path}' began with {recorded.get(name)}; "
+                f"set {name.upper()}={recorded.get(name)}, or choose another --workdir"
             )
 
 

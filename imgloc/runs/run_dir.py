@@ -11,7 +11,7 @@ finished.json     written when training has finished: last and best step
 rows/             a table of per-example rows for each split and predictor
 thumbnails/       images of the gallery;  partial_predictions/ answers after each step of reading;  profile/ a trace
 baselines.json    what the baselines learn from the training split, and its fingerprint
-results.json      metrics with intervals;  report.html
+results.json      metrics with intervals;  report.html;  exports/ predictions in formats of other tools
 """
 
 from __future__ import annotations
@@ -131,6 +131,9 @@ class RunDir:
     def rows(self, split: str, predictor: str = "model") -> Path:
         return self.path / "rows" / (f"{split}.jsonl" if predictor == "model" else f"{split}.{predictor}.jsonl")
 
+    def exports(self, split: str, form: str) -> Path:
+        return self.path / "exports" / split / form
+
     def thumbnails(self, split: str) -> Path:
         return self.path / "thumbnails" / split
 
@@ -156,7 +159,7 @@ def open_run(path: str) -> tuple[RunDir, ConfigDict]:
         configs.check_keys(config)
         configs.check_ranges(config)
     except UserError as error:
-        raise UserError(f"'{run.config}' is not of this version of imgloc: {error}") from error
+        raise UserError(f"'{run.config}' was written by another version of imgloc: {error}; use that version, or train again") from error
     check_config_unchanged(run)
     check_imports(configs.to_json(config), str(run.config))
     return run, config
@@ -193,7 +196,7 @@ def run_state(run: RunDir, config: ConfigDict) -> Literal["new", "unfinished", "
     if current != stored:
         key, here, there = _first_difference(current, stored)
         raise UserError(
-            f"'{run.path}' contains a run of another config: {key} is {there!r} there and {here!r} here; "
+            f"'{run.path}' contains a run of another config: {key} is {there!r} in that run and {here!r} in this command; "
             "choose another --workdir, or remove that folder"
         )
     check_config_unchanged(run)

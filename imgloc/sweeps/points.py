@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +21,9 @@ from ml_collections import ConfigDict
 
 from imgloc import files
 from imgloc.config import schema as configs
-from imgloc.config.overrides import override_keys
+from imgloc.config.overrides import as_arguments, flat, override_keys, plain
 from imgloc.config.recipes import load_recipe
-from imgloc.config.resolve import epochs_to_steps, override
+from imgloc.config.resolve import epochs_to_steps, override_values
 from imgloc.errors import UserError, reason
 from imgloc.evaluation.target import after_training, open_target
 
@@ -51,7 +50,7 @@ def read_sweep(path: str) -> list[object]:
     """Return what `sweep()` of a recipe file yields, in order. Raises UserError where it does not exist or fails."""
     sweep = getattr(load_recipe(path), "sweep", None)
     if not callable(sweep):
-        raise UserError(f"config file '{path}' has no sweep(); add a function that yields overrides such as {EXAMPLE}")
+        raise UserError(f"recipe '{path}' has no sweep(); add a function that yields overrides such as {EXAMPLE}")
     points: list[object] = []
     try:
         for point in sweep():
@@ -75,7 +74,7 @@ def expand(recipe: ConfigDict, yielded: Sequence[object], arguments: Sequence[st
     """
     for argument in arguments:
         if not argument.startswith("--config."):
-            raise UserError(f"unexpected argument '{argument}'; possible: --config.KEY=VALUE, and those of --help")
+            raise UserError(f"unexpected argument '{argument}'; possible: --config.KEY=VALUE, and the options of imgloc sweep --help")
     points: list[Point] = []
     numbers: dict[str, int] = {}
     for number, overrides in enumerate(yielded, start=1):
@@ -95,31 +94,13 @@ def expand(recipe: ConfigDict, yielded: Sequence[object], arguments: Sequence[st
 
 
 def _point(recipe: ConfigDict, overrides: Mapping[Any, Any], arguments: Sequence[str], title: str) -> Point:
-    for key in overrides:
-        if not isinstance(key, str) or not all(part.isidentifier() for part in key.split(".")):
-            raise UserError(f"key {key!r} is not a dotted name such as 'optim.lr'")
+    values = flat(overrides)
+    for key in values:
         if key in override_keys(arguments):
             raise UserError(f"'{key}' is also set by --config.{key}; set it once")
-    values = {key: plain(value) for key, value in overrides.items()}
-    flags = (*arguments, *(f"--config.{key}={value if isinstance(value, str) else repr(value)}" for key, value in values.items()))
-    config = override(recipe, flags)
-    for key, value in values.items():
-        resolved = functools.reduce(getattr, key.split("."), config)
-        configs.check_type(key, value, resolved)  # a flag accepts '0.1' for a number, but a point must have a number
-        if plain(resolved) != value:
-            raise UserError(f"config key '{key}' is {value!r} in the point, but {resolved!r} in its config")
-    config = epochs_to_steps(config)
+    config = epochs_to_steps(override_values(recipe, values, arguments))
     identity = configs.fingerprint(config)
-    return Point(values, flags, config, identity, _name(values, config, identity), title)
-
-
-def plain(value: Any) -> Any:
-    """Return a value with scalars of NumPy and JAX as Python numbers, and lists as tuples."""
-    if isinstance(value, list | tuple):
-        return tuple(plain(item) for item in value)
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        return value.item()
-    return value
+    return Point(values, (*arguments, *as_arguments(values)), config, identity, _name(values, config, identity), title)
 
 
 def _short(value: object) -> str:

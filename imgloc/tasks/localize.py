@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imgloc import boxes
-from imgloc.interfaces import Card, Curve, Overlay, ToPixels
+from imgloc.interfaces import Card, Curve, Detection, Overlay, ToPixels
 from imgloc.tasks import classify
 from imgloc.tasks.classify import Answer
 from imgloc.types import FloatArray, Outputs, Row
@@ -31,9 +31,9 @@ def answer(row: Row, classes: Sequence[str], to_pixels: ToPixels) -> Answer:
     return classify.answer(row, classes, to_pixels)._replace(box=to_pixels(row["pred_box"]))
 
 
-def overlays(row: Row, classes: Sequence[str]) -> tuple[Overlay, ...]:
-    """The predicted box with its class and probability."""
-    return (Overlay(row["pred_box"], f"{classes[row['top_labels'][0]]} {row['top_scores'][0]:.0%}"),)
+def detections(row: Row) -> tuple[Detection, ...]:
+    """The predicted box with its class; none where the answer is not finite."""
+    return (Detection(row["top_labels"][0], row["top_scores"][0], row["pred_box"]),) if row.get("finite", True) else ()
 
 
 def card(row: Row, name: Callable[[int], str]) -> Card:
@@ -85,7 +85,7 @@ TASK = dataclasses.replace(
     postprocess=postprocess,
     prediction_columns=prediction_columns,
     answer=answer,
-    overlays=overlays,
+    detections=detections,
     card=card,
     gallery_score=gallery_score,
     headline_metrics=("top1", "mean_iou", "gt_known_loc_50", "top1_loc_50"),

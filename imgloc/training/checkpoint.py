@@ -148,8 +148,8 @@ def warm_start(params: PyTree, donor: PyTree, skip: Sequence[str]) -> PyTree:
         if name not in donated or np.shape(donated[name]) != np.shape(leaf):
             got = np.shape(donated[name]) if name in donated else "none"
             raise UserError(
-                f"train.init_from: parameter '{name}' has shape {np.shape(leaf)} here and {got} there; "
-                "name it in train.init_skip to start it fresh"
+                f"train.init_from: parameter '{name}' must have shape {np.shape(leaf)}, got {got} in that run; "
+                "add it to train.init_skip to initialize it at random"
             )
         return donated[name]
 

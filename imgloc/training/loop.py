@@ -52,11 +52,11 @@ MAX_PENDING_CALLS = 64  # with unchecked metrics: a loss that is not finite is d
 
 
 def train(
-    config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool = False
+    config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool = False, quiet: bool = False
 ) -> Literal["already finished", "finished", "stopped"]:
     """Train a config in a run folder, from the start or from the latest checkpoint.
 
-    Returns 'stopped' where `stop` was requested; the state is then saved.
+    Returns 'stopped' where `stop` was requested; the state is then saved. `quiet` prints no progress.
     Raises UserError for a folder that contains anything else, and NonFiniteError where the loss is not finite.
     """
     start_time = time.monotonic()
@@ -80,7 +80,7 @@ def train(
         if is_writer:
             stack.enter_context(run_dir.lock_run(run))
             if run_dir.run_state(run, config) != run_state:
-                raise UserError(f"another process has trained in '{run.path}' meanwhile; run the command again")
+                raise UserError(f"another process trained in '{run.path}' at the same time; run the command again")
         if new_state is not None and is_writer:
             begin_run(run, config, setup)
         manager = stack.enter_context(checkpoint.open_manager(run.checkpoints))
@@ -93,7 +93,7 @@ def train(
         batches = stack.enter_context(contextlib.closing(open_batches(config, setup, first)))
         intervals = {"train": training.log_every, "validation": training.eval_every}
         writer = stack.enter_context(MetricWriter(run, first, intervals=intervals, write=is_writer))
-        progress = stack.enter_context(Progress(first, training.steps, training.batch_size, show=is_writer))
+        progress = stack.enter_context(Progress(first, training.steps, training.batch_size, show=is_writer and not quiet))
         profiler = stack.enter_context(Profiler(run.profile if profile else None))
         queue = MetricQueue(writer, progress, training.log_every)
         compiled_all_finite = jax.jit(all_finite)

@@ -12,21 +12,37 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import Any
 
 FOLLOW_STDIN = "IMGLOC_STOP_WITH_STDIN"  # an environment variable
 
 
 class StopRequest:
-    """`requested` is True once SIGTERM or SIGINT has arrived after this object was created."""
+    """`requested` is True once SIGTERM or SIGINT has arrived after this object was created.
+
+    As a context manager it restores the previous signal handlers.
+    """
 
     def __init__(self) -> None:
         self.requested = False
         self.interrupted = False  # by Ctrl-C; a second one ends the process immediately
+        self._previous: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._handle)
-            signal.signal(signal.SIGINT, self._handle)
+            self._previous = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGINT)}
         if os.environ.get(FOLLOW_STDIN):
             threading.Thread(target=self._follow_stdin, daemon=True).start()
+
+    def __enter__(self) -> StopRequest:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Restore the previous handlers; a signal then ends the process as it would have before."""
+        for number, handler in self._previous.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: it was not installed by Python
+        self._previous = {}
 
     def _follow_stdin(self) -> None:
         while os.read(0, 1024):

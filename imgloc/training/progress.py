@@ -6,14 +6,15 @@ import math
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 LOSS_SECONDS = 1.0  # between updates of the loss that is shown
 
 
 class Progress:
-    """Shows step, loss, images per second and the time left: as a bar on a terminal, else as a line every `every` seconds.
+    """Shows step, loss, images per second and the time left: as a bar on a terminal or in a notebook, else as a line at intervals.
 
-    Prints nothing where `show` is False.
+    `every` is the number of seconds between two lines. Prints nothing where `show` is False.
     """
 
     def __init__(self, start: int, steps: int, batch_size: int, *, every: float = 10.0, show: bool = True) -> None:
@@ -26,7 +27,8 @@ class Progress:
         self._loss_time = time.monotonic()
         self._bar: Progress | None = None
         console = Console(file=sys.stderr, quiet=not show)
-        if show and console.is_terminal:
+        self._notebook = NotebookBar() if show and in_notebook() else None
+        if show and console.is_terminal and self._notebook is None:
             self._bar = Progress(
                 TextColumn("training"), BarColumn(), MofNCompleteColumn(),
                 TextColumn("loss {task.fields[loss]}"), TextColumn("{task.fields[speed]:,.0f} images/s"),
@@ -47,10 +49,14 @@ class Progress:
         speed = self.images_per_second(step)
         if self._bar is not None:
             self._bar.update(self._task, completed=step, loss=self._loss_text(), speed=speed)
-        elif now - self._shown >= self._every or step == self._steps:
+        elif now - self._shown >= (LOSS_SECONDS if self._notebook else self._every) or step == self._steps:
             self._shown = now
             left = (self._steps - step) * self._batch_size / speed if speed > 0 else 0.0
-            self.write(f"step {step}/{self._steps}  loss {self._loss_text()}  {speed:,.0f} images/s  {left:.0f} s left")
+            text = f"step {step}/{self._steps}  loss {self._loss_text()}  {speed:,.0f} images/s  {left:.0f} s left"
+            if self._notebook is None:
+                self.write(text)
+            else:
+                self._notebook.show(step, self._steps, text)
 
     def images_per_second(self, step: int) -> float:
         """Images per second since the first step of this process."""
@@ -68,8 +74,8 @@ class Progress:
         """Print a line, above the bar where there is one."""
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)
-        elif self._show:
-            print(line, file=sys.stderr, flush=True)
+        elif self._show:  # notebooks show standard error as if it were an error
+            print(line, file=sys.stderr if self._notebook is None else sys.stdout, flush=True)
 
     def __enter__(self) -> Progress:
         return self
@@ -77,3 +83,26 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook, which can show HTML."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)
+    return hasattr(get_ipython(), "kernel")
+
+
+class NotebookBar:
+    """A progress bar in the output of a cell, which is updated in place."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, step: int, steps: int, text: str) -> None:
+        """Show that `step` of `steps` are done, with a text beside the bar."""
+        from IPython import display
+
+        bar = display.HTML(f'<progress value="{step}" max="{steps}" aria-label="training"></progress> {text}')  # type: ignore[no-untyped-call]
+        if self._handle is None:
+            self._handle = display.display(bar, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(bar)

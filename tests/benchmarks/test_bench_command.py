@@ -26,7 +26,7 @@ from tests import processes
         (["step", "--json=nowhere/rows.jsonl"], "cannot write --json 'nowhere/rows.jsonl'; it must be a file in a folder that exists"),
         (["step", "--json=tests"], "cannot write --json 'tests'"),
         (["start", "--works=lstm_28"], "not to 'start'"),
-        (["start", "--config=nowhere.py"], "no config file 'nowhere.py'"),
+        (["start", "--config=nowhere.py"], "no recipe file 'nowhere.py'"),
         (["step", "--workss=lstm_28"], "unknown option '--workss=lstm_28'"),
     ],
 )

@@ -12,7 +12,7 @@ from tests import processes
 
 
 def test_a_missing_config_is_reported_with_what_to_do() -> None:
-    with pytest.raises(UserError, match=r"no config file .nowhere\.py.; possible: run from imgloc's working tree"):
+    with pytest.raises(UserError, match=r"no recipe file .nowhere\.py.; possible: a Python file"):
         start.timed("nowhere.py", processes=1, say=lambda line: None)
 
 
@@ -42,5 +42,5 @@ def test_a_real_run_reaches_its_first_step(tmp_path: Path, cache: Path, reposito
     seconds = start.first_step_seconds(str(recipe), tmp_path / "run", environment)
     assert 0.5 < seconds < 120
     recipe.write_text("nothing")
-    with pytest.raises(UserError, match="fails: imgloc train: config file"):
+    with pytest.raises(UserError, match="fails: imgloc train: recipe"):
         start.first_step_seconds(str(recipe), tmp_path / "other", environment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ MISTAKES = {
     "an LRU beyond its ring": (["--config.model.cell.name=lru", "--config.model.cell.ring=(0.5, 1.5)"], "two radii above 0 and below 1"),
     "no features": (["--config.model.features=0"], "possible: at least 1"),
     "no hidden units": (["--config.model.hidden=0"], "model.hidden is 0; possible: at least 1"),
-    "dropout of everything": (["--config.model.dropout=1.0"], "dropout (model.dropout) is 1.0; possible: 0 up to, not including, 1"),
+    "dropout of everything": (["--config.model.dropout=1.0"], "dropout (model.dropout) must be at least 0 and less than 1, got 1.0"),
     "no channels": ([*LOCALIZER, "--config.model.stem=(16, 0)"], "model.stem is (16, 0); possible: at least 1 each"),
     "a context of no units": (
         [*LOCALIZER, "--config.model.backbone=cnn_irnn", "--config.model.units=0"],
@@ -101,7 +102,7 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(name: str, tmp_pat
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "no config file"),
+        (None, "no recipe file"),
         ("def get_config(:", "cannot be executed"),
         ("import nothing_like_this", "cannot be executed"),
         ("x = 1", "has no get_config()"),
@@ -145,7 +146,7 @@ def test_a_finished_run_and_another_config_are_told(tiny_run: Path, cache: Path)
     assert "finished" in finished.stdout
     assert "imgloc evaluate" in finished.stdout
     other = processes.run("train", *processes.TINY, "--config.optim.lr=0.5", "--workdir", str(tiny_run), cache=cache, code=2)
-    assert "optim.lr is 0.002 there and 0.5 here" in other.stderr
+    assert "optim.lr is 0.002 in that run and 0.5 in this command" in other.stderr
     assert {p: p.stat().st_mtime_ns for p in tiny_run.rglob("*")} == before
 
 
@@ -212,7 +213,7 @@ def test_a_run_without_its_model_is_refused_with_what_to_do(tiny_run: Path, tmp_
         assert "a finished run, is missing; remove that folder and train again" in capsys.readouterr().err
     (workdir / "finished.json").unlink()
     assert main.main(["evaluate", str(workdir)]) == 2
-    assert "has no trained model yet; possible: imgloc train" in capsys.readouterr().err
+    assert "has no trained model yet; run imgloc train" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -291,13 +292,55 @@ def test_a_damaged_model_is_refused(name: str, tiny_run: Path, tmp_path: Path, c
     assert not (workdir / "results.json").exists()
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["sweep"], ["evaluate"], ["locate"], ["report"]])
-def test_help_shows_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+HELPS = [
+    [], ["train"], ["sweep"], ["evaluate"], ["locate"], ["report"],
+    ["data"], ["data", "prepare"], ["data", "check"], ["data", "show"], ["data", "stats"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", HELPS, ids=" ".join)
+def test_each_help_has_examples_of_its_command_and_then_exit_codes(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main.main([*command, "--help"])
     assert end.value.code == 0
     printed = capsys.readouterr().out
-    assert "example" in printed or "imgloc train    --config configs/digits_cnn.py" in printed
+    _, _, after = printed.partition("\nexamples")
+    examples, _, codes = after.partition("\nexit codes: 0 ")
+    assert f"\n  {' '.join(['imgloc', *command])} " in examples, printed
+    assert "; 2 a mistake in the command" in codes
+    assert len([line for line in printed.splitlines() if len(line) > 130]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["evluate"], "imgloc: unknown command 'evluate'; did you mean 'evaluate'?"),
+        (["data", "chek"], "imgloc data: unknown command 'chek'; did you mean 'check'?"),
+        (["evaluate", "--chekpoint", "last"], "imgloc evaluate: unknown option '--chekpoint'; did you mean '--checkpoint'?"),
+        (["train", "--confg", "a.py"], "imgloc train: unknown option '--confg'; did you mean '--config'?"),
+        (["train", "--optim.lr=1"], "unknown option '--optim.lr'; did you mean '--config.optim.lr'?"),
+        (["train", "--confg.seed", "1"], "unknown option '--confg.seed'; did you mean '--config.seed'?"),
+        (["data", "check", "--jsn", "photos"], "imgloc data check: unknown option '--jsn'; did you mean '--json'?"),
+        (["--versoin"], "imgloc: unknown option '--versoin'; did you mean '--version'?"),
+    ],
+)
+def test_a_misspelled_command_or_option_is_answered_with_the_nearest(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(arguments) == 2
+    err = capsys.readouterr().err
+    assert expected in err
+    assert err.count("\n") == 1
+
+
+def test_words_after_two_dashes_are_no_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["evaluate", "--", "--run"]) == 2
+    assert "'--run' is not a run folder" in capsys.readouterr().err
+
+
+def test_version_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{importlib.metadata.version('imgloc')}\n"
 
 
 def test_help_does_not_import_jax() -> None:

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from imgloc.cli import main
-from imgloc.cli.train import report_faults
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import override
+from imgloc.training.data_faults import training_notes
 from tests import planted_faults
 
 RECIPE = "configs/digits_cnn.py"
@@ -65,20 +65,20 @@ def test_check_prints_one_line_for_each_fault_and_returns_an_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["check"], "expected either a folder, or --config"),
+        (["check"], "expected either FOLDER or --config RECIPE, got neither"),
         (["check", "nowhere"], "no such folder: 'nowhere'"),
-        (["check", "nowhere", "--config", RECIPE], "expected either a folder, or --config"),
+        (["check", "nowhere", "--config", RECIPE], "expected either FOLDER or --config RECIPE, got both"),
         (["check", "tests", "--format", "vocc"], "did you mean 'voc'"),
         (["check", "tests"], "set --format to one"),
         (["check", "tests", "--most", "-1"], "--most must be at least 0, got -1"),
         (["check", "--config", RECIPE, "--format", "voc"], "--config.data.options.format"),
-        (["check", "tests", "--config.data.threads=2"], "requires --config RECIPE"),
+        (["check", "tests", "--config.data.threads=2"], "overrides require --config RECIPE"),
         (["stats", "--config", RECIPE, "--split", "tset"], "did you mean 'test'"),
         (["stats", "--config", RECIPE, "--median-of", "train+tset"], "did you mean 'test'"),
         (["stats", "--config", RECIPE, "--config.data.options.canvass=1"], "did you mean 'data.options.canvas'"),
         (["show", "tests"], "--out"),
         (["show", "tests", "--out", "sheet.jpg"], "ends in .html or .png"),
-        (["show", "tests", "--out", "sheet.png", "--count", "0"], "--count 0"),
+        (["show", "tests", "--out", "sheet.png", "--count", "0"], "got count 0"),
         (["show", "tests", "--out", "sheet.png", "--augmented"], "--augmented requires --config"),
     ],
 )
@@ -151,23 +151,24 @@ def test_undecodable_names_and_pillows_warnings_do_not_break_the_output(tmp_path
     assert not caught
 
 
-def test_train_reports_faults_first(clean: Path, wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_reports_faults_first(clean: Path, wrong: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("")  # the run folder cannot be made, so that nothing is trained
     for folder, has_faults in ((clean, False), (wrong, True)):
-        overrides = of_folder(folder)[2:]
-        config = override(read_recipe(RECIPE), overrides)
-        report_faults(config, RECIPE, overrides, Path("run"), allow=True)
+        command = ["train", "--config", RECIPE, "--workdir", str(tmp_path / "taken"), "--allow-faults", *of_folder(folder)[2:]]
+        assert main.main(command) == 2
         out, err = capsys.readouterr()
         assert out == ""
-        several, *faults = err.splitlines()
+        several, *faults, refusal = err.splitlines()
         assert "20 of 40 images have several objects" in several
         assert bool(faults) is has_faults
+        assert "is a file; --workdir must be a folder" in refusal
     assert len(faults) == 1
-    assert "faults in the data" in err
-    assert "2 inverted_box" in err
-    assert "1 missing_image" in err
-    command = err.rpartition("see: ")[2].split()
-    assert command[:5] == ["imgloc", "data", "check", "--config", RECIPE]
-    assert main.main(command[1:]) == 1
+    assert "faults in the data" in faults[0]
+    assert "2 inverted_box" in faults[0]
+    assert "1 missing_image" in faults[0]
+    check = faults[0].rpartition("see: ")[2].split()
+    assert check[:5] == ["imgloc", "data", "check", "--config", RECIPE]
+    assert main.main(check[1:]) == 1
     capsys.readouterr()
-    report_faults(override(read_recipe(RECIPE)), RECIPE, [], Path("run"), allow=False)  # its source has no quick check
-    assert not capsys.readouterr().err
+    config = override(read_recipe(RECIPE))
+    assert list(training_notes(config, tmp_path, allow_faults=False, command="")) == [], "its source has no quick check"

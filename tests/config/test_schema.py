@@ -10,7 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from imgloc.config import schema as configs
-from imgloc.config.recipes import read_recipe
+from imgloc.config.recipes import find_recipe, read_recipe, shipped_recipes
 from tests.refusals import assert_refused
 
 
@@ -50,11 +50,29 @@ def test_broken_recipes_are_refused_in_one_line(text: str, contains: str, tmp_pa
 
 def test_paths_that_are_no_recipe_are_refused(tmp_path: Path) -> None:
     recipe_file(tmp_path, "")
-    assert_refused(lambda: read_recipe(str(tmp_path / "recipy.py")), "no config file", "recipe.py")
-    assert_refused(lambda: read_recipe(str(tmp_path / "nowhere" / "a.py")), "no config file")
-    assert_refused(lambda: read_recipe(str(tmp_path)), "no config file")
+    assert_refused(lambda: read_recipe(str(tmp_path / "recipy.py")), "no recipe file", "recipe.py")
+    assert_refused(lambda: read_recipe(str(tmp_path / "nowhere" / "a.py")), "no recipe file")
+    assert_refused(lambda: read_recipe(str(tmp_path)), "no recipe file")
     (tmp_path / "notes.txt").write_text("hello")
     assert_refused(lambda: read_recipe(str(tmp_path / "notes.txt")), "not a Python file")
+
+
+def test_a_shipped_recipe_is_found_by_name_and_an_existing_file_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = {path.stem for path in (Path(__file__).parents[2] / "configs").glob("*.py")}
+    monkeypatch.chdir(tmp_path)
+    assert set(shipped_recipes()) == shipped
+    assert read_recipe("digits_cnn").model.name == "second_look"
+    (tmp_path / "digits_cnn").write_text("text")
+    assert_refused(lambda: read_recipe("digits_cnn"), "recipe 'digits_cnn' is not a Python file")
+
+
+def test_an_unknown_recipe_is_answered_with_the_nearest_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_refused(lambda: find_recipe("digits_cn"), "unknown recipe 'digits_cn'; did you mean 'digits_cnn'?")
+    assert_refused(lambda: find_recipe("configs/digits_cnn.py"), "no recipe file 'configs/digits_cnn.py'; did you mean 'digits_cnn'?")
+    recipe_file(tmp_path, "")
+    assert_refused(lambda: find_recipe("./recipy.py"), "did you mean 'recipe.py'?")
+    assert_refused(lambda: find_recipe(""), "no recipe file ''")
 
 
 def sections() -> list[str]:

@@ -28,8 +28,10 @@ def python(code: str, **variables: str) -> str:
 
 
 def test_importing_the_library_sets_nothing() -> None:
-    code = "import os; before = dict(os.environ); import imgloc; imgloc.load; print(dict(os.environ) == before)"
+    code = "import os; before = dict(os.environ); import imgloc; print(dict(os.environ) == before)"
     assert python(code) == "True"
+    code = "import os, imgloc; imgloc.load; print([name for name in os.environ if name.startswith(('JAX_', 'MALLOC_'))])"
+    assert python(code) == "[]", "other libraries set variables of their own"
 
 
 def test_the_compilation_cache_is_in_the_users_cache_folder_by_default(tmp_path: Path) -> None:

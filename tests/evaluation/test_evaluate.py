@@ -19,7 +19,7 @@ from imgloc.errors import UnreadableImage, UserError
 from imgloc.evaluation import examples
 from imgloc.evaluation.evaluate import evaluate
 from imgloc.evaluation.target import Target, open_target
-from imgloc.reporting import load, page
+from imgloc.reporting import page
 from imgloc.runs import partial_predictions, run_dir
 from imgloc.runs.prediction_table import read_meta, read_rows
 from imgloc.types import Example, Source
@@ -158,7 +158,8 @@ def test_how_many_images_were_skipped_is_told_wherever_scores_are(
     print_scores(run, config, "test", "best", found)  # type: ignore[arg-type]
     told = [line for line in capsys.readouterr().out.splitlines() if "checkpoint" in line]
     assert ["(1 skipped)" in line for line in told] == [True, False]
-    assert ("images", "11, 1 skipped") in page._summary(load.load_run(str(run.path), "a", "test@holes")).facts
+    report = page.write_report([str(run.path)], tmp_path / "report.html", split="test@holes")
+    assert "11, 1 skipped" in report.read_text()
 
 
 def test_the_median_box_of_other_training_data_is_made_again(evaluated_run: Path, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from imgloc.config import build
 from imgloc.config.registry import declared
 from imgloc.data.sources.scattered_digits import source
 from imgloc.errors import UserError
-from imgloc.inference.load import as_picture, find_bundle
+from imgloc.inference.load import find_bundle
 from imgloc.inference.predict import predict_rows
+from imgloc.inference.predictions import as_picture
 from imgloc.interfaces import Task
 from imgloc.types import Example, InputSpec
 from tests.bundles import rewrite_header
@@ -25,51 +26,63 @@ from tests.inference.trained import copied_bundle
 from tests.refusals import assert_refused
 
 
-def test_load_returns_a_predict_function_and_the_classes(evaluated_run: Path, tmp_path: Path) -> None:
-    predict, classes = imgloc.load(evaluated_run)
-    assert classes == tuple("0123456789")
+def test_a_loaded_model_predicts_images_of_every_kind(evaluated_run: Path, tmp_path: Path) -> None:
+    model = imgloc.load(evaluated_run)
+    assert model.classes == tuple("0123456789")
     canvas = source("test", seed=0)[0].image_hxwxc
     Image.fromarray(canvas[..., 0]).save(tmp_path / "grey.png")
-    answers = predict([canvas, canvas[..., 0], Image.fromarray(canvas[..., 0]), tmp_path / "grey.png", str(tmp_path / "grey.png")])
+    every = [canvas, canvas[..., 0], Image.fromarray(canvas[..., 0]), tmp_path / "grey.png", str(tmp_path / "grey.png")]
+    answers = [prediction.answer for prediction in model.predict(every)]
     assert len(set(answers)) == 1
     row = json.loads((evaluated_run / "rows" / "test.jsonl").read_text().splitlines()[0])
     assert row["id"] == "test-00000000"
     np.testing.assert_allclose(answers[0].box, np.array(row["pred_box"]) * 64, atol=1e-3)
     assert answers[0].label == str(row["top_labels"][0])
     assert answers[0].score == pytest.approx(row["top_scores"][0], abs=1e-5)
-    assert len(predict([canvas] * 40)) == 40
-    assert predict([]) == []
-    for one in (canvas, canvas[..., 0], Image.fromarray(canvas[..., 0]), tmp_path / "grey.png", str(tmp_path / "grey.png")):
-        answer = predict(one)  # one picture has one answer
-        assert answer.label == answers[0].label
-        np.testing.assert_allclose(answer.box, answers[0].box, atol=1e-3)
-    assert len(predict(np.stack([canvas, canvas]))) == 2, "an array of four axes is a list of pictures"
-    assert_refused(lambda: predict(canvas[0, :, 0]), "an image is")
+    assert len(model.predict([canvas] * 40)) == 40
+    assert list(model.predict([])) == []
+    for one in every:
+        (prediction,) = model.predict(one)
+        assert prediction.answer.label == answers[0].label
+        np.testing.assert_allclose(prediction.answer.box, answers[0].box, atol=1e-3)
+    assert len(model.predict(np.stack([canvas, canvas]))) == 2, "an array of four axes is several images"
+    assert_refused(lambda: model.predict(canvas[0, :, 0]), "an image is")
+    assert_refused(lambda: model.predict([canvas], batch_size=0), "batch_size must be at least 1, got 0")
+
+
+def test_the_batch_size_changes_no_answer(evaluated_run: Path) -> None:
+    model = imgloc.load(evaluated_run)
+    canvases = [source("test", seed=0)[i].image_hxwxc for i in range(7)]
+    alone, together = model.predict(canvases, batch_size=1), model.predict(canvases, batch_size=7)
+    assert len({prediction.answer.box for prediction in together}) == 7
+    for one, other in zip(alone, together, strict=True):
+        assert one.answer.label == other.answer.label
+        np.testing.assert_allclose(one.answer.box, other.answer.box, atol=1e-3)
 
 
 def test_a_bundle_that_was_copied_alone_predicts_as_its_run(evaluated_run: Path, tmp_path: Path) -> None:
     canvas = source("test", seed=0)[0].image_hxwxc
-    alone = copied_bundle(evaluated_run, tmp_path / "elsewhere" / "digits")
-    assert imgloc.load(alone)[0]([canvas]) == imgloc.load(evaluated_run)[0]([canvas])
-    assert imgloc.load(alone)[1] == tuple("0123456789")
-    assert_refused(lambda: imgloc.load(alone, checkpoint="last"), "is one model; --checkpoint last needs the folder of its run")
+    alone, run = imgloc.load(copied_bundle(evaluated_run, tmp_path / "elsewhere" / "digits")), imgloc.load(evaluated_run)
+    assert alone.predict(canvas)[0].answer == run.predict(canvas)[0].answer
+    assert alone.classes == tuple("0123456789")
+    copy = tmp_path / "elsewhere" / "digits"
+    assert_refused(lambda: imgloc.load(copy, checkpoint="last"), "is a trained model; --checkpoint last requires its run folder")
 
 
 def test_a_stretched_image_has_its_box_stretched(evaluated_run: Path) -> None:
-    predict, _ = imgloc.load(evaluated_run)
     canvas = source("test", seed=0)[0].image_hxwxc
     wide = np.asarray(Image.fromarray(canvas[..., 0]).resize((128, 64), Image.Resampling.NEAREST))
-    alone, stretched = predict([canvas])[0], predict([wide])[0]
-    np.testing.assert_allclose(np.array(stretched.box) / [2, 1, 2, 1], alone.box, atol=1.0)
+    alone, stretched = imgloc.load(evaluated_run).predict([canvas, wide])
+    np.testing.assert_allclose(np.array(stretched.answer.box) / [2, 1, 2, 1], alone.answer.box, atol=1.0)
 
 
 def test_a_letterboxed_image_has_the_box_of_its_row(evaluated_run: Path, tmp_path: Path) -> None:
     canvas = source("test", seed=0)[0].image_hxwxc
     wide = np.asarray(Image.fromarray(canvas[..., 0]).resize((128, 64), Image.Resampling.NEAREST))[..., None]
-    stretched = imgloc.load(evaluated_run)[0]([wide])[0]
+    stretched = imgloc.load(evaluated_run).predict(wide)[0].answer
     letterboxed = copied_bundle(evaluated_run, tmp_path / "letterboxed")
     rewrite_header(letterboxed, lambda header: header["config"]["data"].update(resize="letterbox"))
-    answer = imgloc.load(letterboxed)[0]([wide])[0]
+    answer = imgloc.load(letterboxed).predict(wide)[0].answer
 
     example = Example(wide, np.array([[0.1, 0.1, 0.9, 0.9]], np.float32), np.zeros(1, np.int32), 0, "wide", "wide")
     rows = predict_rows(
@@ -93,7 +106,7 @@ def test_arrays_that_are_not_images_are_refused(image: np.ndarray) -> None:
 def test_folders_without_a_trained_model_are_refused(tmp_path: Path, evaluated_run: Path) -> None:
     assert_refused(lambda: imgloc.load(tmp_path), "is neither a run folder nor a trained model")
     (tmp_path / "config.json").write_text("{}")
-    assert_refused(lambda: imgloc.load(tmp_path), "has no trained model yet; possible: imgloc train")
+    assert_refused(lambda: imgloc.load(tmp_path), "has no trained model yet; run imgloc train")
     (tmp_path / "finished.json").write_text("{}")
     assert_refused(lambda: imgloc.load(tmp_path), "a finished run, is missing; remove that folder and train again")
     assert_refused(lambda: imgloc.load(evaluated_run, checkpoint="lst"), "unknown checkpoint 'lst'; did you mean 'last'?")

@@ -155,10 +155,10 @@ def test_a_loaded_model_returns_boxes_in_stored_pixels_too(evaluated_run: Path, 
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(np.rot90(canvas)).save(tmp_path / "turned.png", exif=exif)
-    predict, _ = imgloc.load(evaluated_run)
-    upright, turned = predict([canvas, tmp_path / "turned.png"])
-    x0, y0, x1, y1 = upright.box
-    np.testing.assert_allclose(turned.box, [y0, 64 - x1, y1, 64 - x0], atol=1e-4)
+    upright, turned = imgloc.load(evaluated_run).predict([canvas, tmp_path / "turned.png"])
+    x0, y0, x1, y1 = upright.answer.box
+    np.testing.assert_allclose(turned.answer.box, [y0, 64 - x1, y1, 64 - x0], atol=1e-4)
+    np.testing.assert_allclose(turned.row["pred_box"], upright.row["pred_box"], atol=1e-5, err_msg="rows are of the upright image")
 
 
 def test_awkward_files_each_get_a_line(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +250,7 @@ def test_an_annotated_copy_replaces_nothing_but_an_earlier_one(tmp_path: Path, m
         grey.save(tmp_path / name)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     first, second = located("photo.jpg", "photo.png")  # the copy of the first would replace the second
-    assert f"would overwrite the picture '{tmp_path / 'photo.png'}'" in first["error"]
+    assert f"would overwrite the image '{tmp_path / 'photo.png'}'" in first["error"]
     assert second["class"] == "a"
     assert "which imgloc did not write" in located("other.jpg")[0]["error"]
     for _ in range(2):

@@ -33,7 +33,7 @@ LOCALIZE, CLASSIFY = (declared("tasks", name, Task) for name in ("localize", "cl
 def predictor(workdir: Path) -> tuple[Predict, Any]:
     """The best model of a run as a predictor, and the config of the run."""
     trained = load_model(find_bundle(workdir, "best"), mesh.make_mesh())
-    compiled = predict.compiled_predict(trained.model, trained.task, trained.devices, np.float32)
+    compiled = predict.compiled_predict(trained.module, trained.task, trained.devices, np.float32)
     return predict.model_predict(trained.variables, compiled, trained.devices), trained.config
 
 

@@ -36,7 +36,7 @@ def trained_model(
 
 def predicting(monkeypatch: Any, columns: Callable[[Prepared], dict[str, Any]], spec: InputSpec, *, task: str = "localize") -> TrainedModel:
     """A model of the class `a` whose prediction columns for an image are what a function returns."""
-    monkeypatch.setattr("imgloc.inference.locate_files.column_predictor", lambda trained: lambda each, size: [columns(one) for one in each])
+    monkeypatch.setattr("imgloc.inference.load.column_predictor", lambda trained: lambda each, size: [columns(one) for one in each])
     return trained_model(None, spec, ("a",), task=task, variables={})
 
 

@@ -201,7 +201,7 @@ def test_each_label_of_a_sequence_is_predicted_after_its_glimpses() -> None:
 
 REFUSED = [
     ({"size": 100_000}, "at most 32 for images of 12 x 16"), ({"scales": 14}, "at most 5"), ({"context": 17}, "at most 16"),
-    ({"context": 4, "policy": "random"}, "model.context=0"), ({"labels": 2, "locate": True}, "model.locate needs model.labels=0"),
+    ({"context": 4, "policy": "random"}, "model.context=0"), ({"labels": 2, "locate": True}, "model.labels must be 0"),
     ({"policy": "greedy"}, "learned"), ({"location_std": 0.0}, "0.0001 to 1"), ({"glimpses": 0}, "at least 1"),
     ({"glimpses": 1}, "at least 2, got 1"), ({"glimpses": 65}, "at most 64, got 65"),
     ({"policy": "gaussian"}, "set model.scales=1"), ({"policy": "transformer", "scales": 1, "num_rollouts": 2}, "model.num_rollouts=0"),

@@ -198,7 +198,7 @@ def test_settings_out_of_range_are_refused_when_a_layer_is_applied(cell: Any, co
 @pytest.mark.parametrize("cell", ["lstm", "lru"])
 @pytest.mark.parametrize("shape", [(2, 8, 8, 3), (2, 3), (2, 0, 3)])
 def test_inputs_that_are_not_a_sequence_are_refused(cell: str, shape: tuple[int, ...]) -> None:
-    assert_refused(lambda: shapes(cell, *shape), f"got inputs of shape {shape}; possible: (b, t, f)")
+    assert_refused(lambda: shapes(cell, *shape), f"got inputs of shape {shape}; expected inputs (b, t, f)")
 
 
 @pytest.mark.parametrize("cell", ["gru", "lru"])

@@ -53,7 +53,7 @@ def test_the_published_permutation_stays() -> None:
 
 @pytest.mark.parametrize(
     ("order", "seed", "contains"),
-    [("row", 0, "did you mean 'rows'?"), ("permuted_pixels", -1, "at least 0"), ("rows", 1, "not permuted")],
+    [("row", 0, "did you mean 'rows'?"), ("permuted_pixels", -1, "at least 0"), ("rows", 1, "permutes nothing")],
 )
 def test_wrong_orders_and_seeds_are_refused(order: str, seed: int, contains: str) -> None:
     assert_refused(lambda: image_to_sequence(IMAGES, order, seed), contains)

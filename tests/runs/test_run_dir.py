@@ -100,14 +100,14 @@ def test_a_run_of_another_config_is_refused_with_the_difference(tmp_path: Path) 
     other = configs.base()
     other.model.name = "second_look"
     other.optim.lr = 0.5
-    assert_refused(lambda: run_dir.run_state(run, other), "optim.lr is 0.001 there and 0.5 here")
+    assert_refused(lambda: run_dir.run_state(run, other), "optim.lr is 0.001 in that run and 0.5 in this command")
     elsewhere = ConfigDict(config.to_dict())
     elsewhere.devices.fsdp = 4
     assert run_dir.run_state(run, elsewhere) == "unfinished"  # a run may continue on other devices
     third = ConfigDict(config.to_dict())
     third.model.width = 3
     assert_refused(lambda: run_dir.run_state(run, third), "model.width", "absent", "3")
-    assert_refused(lambda: run_dir.run_state(run, configs.base()), "model.name is 'second_look' there and '' here")
+    assert_refused(lambda: run_dir.run_state(run, configs.base()), "model.name is 'second_look' in that run and '' in this command")
 
 
 def test_open_run(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_the_folder_of_a_point_has_its_name_or_its_config(tmp_path: Path, some: 
 
 def test_a_folder_with_its_name_and_another_content_is_refused(tmp_path: Path, some: list[Point], pretend: Pretend) -> None:
     pretend(RunDir(tmp_path / some[0].name), some[2])
-    assert_refused(lambda: folder.run_of(SweepDir(tmp_path), some[0]), "optim.lr is 0.2 there and 0.1 here")
+    assert_refused(lambda: folder.run_of(SweepDir(tmp_path), some[0]), "optim.lr is 0.2 in that run and 0.1 in this command")
     (tmp_path / some[1].name).mkdir()
     (tmp_path / some[1].name / "thesis.tex").write_text("dear")
     assert_refused(lambda: folder.run_of(SweepDir(tmp_path), some[1]), "contains other files")

@@ -111,9 +111,8 @@ def test_equal_names_become_unique() -> None:
         ({"optimm.lr": 1.0}, "unknown config key"),
         ({"config.optim.lr": 1.0}, "unknown config key"),
         ({"model.scal": 2.0}, "did you mean 'model.scale'"),
-        ({"optim": {"lr": 1.0}}, "is a section"),
         ({"optim": 3}, "is a section"),
-        ({"optim.lr": {"value": 1.0}}, "of type float"),
+        ({"optim.lr": {"value": 1.0}}, "optim.lr is a value, not a section"),
         ({"optim.lr": "fast"}, "of type float"),
         ({"optim.lr": "0.1"}, "of type float, such as 0.1, got '0.1'"),
         ({"optim.lr": None}, "of type float"),
@@ -247,5 +246,5 @@ def test_expanding_starts_no_accelerator() -> None:
 
 
 def test_a_missing_recipe_is_a_user_error() -> None:
-    with pytest.raises(UserError, match="no config file"):
+    with pytest.raises(UserError, match="no recipe file"):
         points.read_sweep("configs/none.py")

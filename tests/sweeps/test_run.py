@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from imgloc.api import sweeping
 from imgloc.cli import main
-from imgloc.cli import sweep as cli
 from imgloc.errors import UserError
 from imgloc.runs.run_dir import RunDir
 from imgloc.sweeps import folder, run
@@ -193,7 +194,7 @@ def test_the_command_lists_failed_points_and_returns_1(
     recipe = tmp_path / "recipe.py"
     overrides = [dict(point.overrides) for point in fake.points]
     recipe.write_text(f"from tests.sweeps.recipe import get_config\ndef sweep(): return {overrides!r}\n")
-    monkeypatch.setattr(cli, "check_in_a_process", lambda parsed, rest: 0)
+    monkeypatch.setattr(sweeping, "check_in_a_process", lambda *arguments: subprocess.CompletedProcess([], 0))
     monkeypatch.setattr("imgloc.training.preemption.StopRequest", Stop)
     fake.broken.add(fake.points[1].name)
     assert main.main(["sweep", "--config", str(recipe), "--workdir", str(fake.sweep.path)]) == 1
@@ -210,7 +211,7 @@ def test_a_process_that_fails_returns_its_error_and_writes_its_log(tmp_path: Pat
         assert lock is not None
         command = ["train", "--config", "configs/none.py", "--workdir", str(tmp_path / "run")]
         error = run.run_process(command, tmp_path / "log", lock, Stop())
-    assert error.startswith("no config file 'configs/none.py'")
+    assert error.startswith("no recipe file 'configs/none.py'")
     log = (tmp_path / "log").read_text()
     assert log.startswith("$ imgloc train --config configs/none.py")
     assert error in log

@@ -143,8 +143,9 @@ def test_answers_and_lines() -> None:
     upright = located._replace(box=(1.0, 2.0, 3.0, 4.00049))
     assert localize.TASK.answer_json(located, upright)["box_upright"] == [1.0, 2.0, 3.0, 4.0]
     assert classify.TASK.answer_json(classify.TASK.answer(row, NAMES, twice), None) == {"class": "c", "score": 0.75, "box": None}
-    assert [tuple(overlay) for overlay in localize.TASK.overlays(row, NAMES)] == [([0.0, 0.125, 0.5, 1.0], "c 75%", "predicted")]
-    assert list(classify.TASK.overlays(row, NAMES)) == []
+    assert [tuple(each) for each in localize.TASK.detections(row)] == [(2, 0.75, [0.0, 0.125, 0.5, 1.0])]
+    assert list(localize.TASK.detections({**row, "finite": False})) == []
+    assert list(classify.TASK.detections(row)) == []
 
 
 def test_cards() -> None:

@@ -67,7 +67,7 @@ def test_a_donor_of_other_shapes_is_refused_with_the_parameter_and_nothing_is_wr
 
 def test_warm_start_names_the_missing_parameter() -> None:
     mine = {"a": jnp.zeros(2), "b": {"c": jnp.zeros(3)}}
-    with pytest.raises(UserError, match="'b/c' has shape"):
+    with pytest.raises(UserError, match="'b/c' must have shape"):
         checkpoint.warm_start(mine, {"a": jnp.ones(2)}, ())
     warm = checkpoint.warm_start(mine, {"a": jnp.ones(2)}, ("^b/",))
     assert float(warm["a"].sum()) == 2

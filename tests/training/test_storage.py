@@ -87,8 +87,7 @@ def test_a_full_disk_ends_training_with_one_line_and_the_run_resumes_when_there_
         assert_one_line(line, "cannot write", str(disk), "No space left on device; free some space")
     with checkpoint.open_manager(run_dir.RunDir(workdir).checkpoints, read_only=True) as manager:
         assert manager.latest_step() in (20, 30, 40, 50)  # whole checkpoints only
-    predict, _ = imgloc.load(workdir)
-    assert len(predict([np.zeros((64, 64), np.uint8)])) == 1
+    assert len(imgloc.load(workdir).predict(np.zeros((64, 64), np.uint8))) == 1
 
     ballast.unlink()
     processes.run("train", *processes.TINY, "--workdir", str(workdir), cache=cache)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from imgloc.data.annotated.annotations import Annotation
-from imgloc.data.images.decode import Picture
+from imgloc.data.images.picture import Picture
 from imgloc.types import FloatArray, IntArray
 
 
@@ -28,7 +28,7 @@ def boxes_and_labels(
 
     Boxes in pixels are divided by the annotated size, or by the file's size where the annotation has none. If the annotated size
     is that of the stored pixels and not that of the upright picture (by EXIF's orientation), the boxes are rotated with the
-    picture. Otherwise they refer to the upright picture, which is what annotators see. `stored_pixels` says that boxes refer to the
+    picture. Otherwise they refer to the upright picture, which is what annotators see. `stored_pixels` states that boxes refer to the
     stored pixels where the size cannot decide, because EXIF mirrors the picture or turns it by 180 degrees. Boxes are clipped to the
     picture; boxes without area and boxes of other classes are left out.
     """

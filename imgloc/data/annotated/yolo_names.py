@@ -36,10 +36,10 @@ class Declared:
 def read_declared(listing: Listing, texts: Sequence[str], faults: list[Fault]) -> Declared:
     """Returns the class names and the splits of a data set; `texts` are the files with the boxes of its images.
 
-    Class names are those of the first of: data.yaml or the outermost yaml file that has some; darknet's *.data file; classes.txt,
-    the nearest to the texts; *.names. Another of the files with other names is a fault, except that a *.data file chooses among
-    *.names.
-    Splits are those of the first yaml or *.data file that has some, else of lists named after splits.
+    Class names are those of the first of: data.yaml or the outermost yaml file that has some; darknet's `*.data` file; `classes.txt`,
+    the nearest to the texts; `*.names`. Another of the files with other names is a fault, except that a `*.data` file chooses among
+    `*.names`.
+    Splits are those of the first yaml or `*.data` file that has some, else of lists named after splits.
     """
     data_files = list(_read_data_files(listing, faults))
     declared = [*_read_yaml_files(listing, faults), *data_files]

@@ -1,6 +1,6 @@
 """Faults of boxes: of single boxes, and of whole data sets whose numbers have another meaning than their format defines.
 
-A single inverted box is a slip. Another meaning of the numbers (width and height, say) is reported only if many boxes are invalid
+A single inverted box is a slip. Another meaning of the numbers (such as width and height) is reported only if many boxes are invalid
 as they are read and nearly all of them are valid with the other meaning.
 """
 

@@ -30,7 +30,6 @@ KINDS = {
     "unmatched_list": Kind("these lines have no effect"),
     "unknown_split": Kind("these images have no split: they are left out, or cut into new splits if no image is for training"),
     "unlisted_image": Kind("images without a split are not used", serious=False),
-    "split_conflict": Kind("the annotation is used, not the folder's name", serious=False),
     "conflicting_names": Kind("boxes may have the classes of other boxes", unusable="data"),
     "unused_column": Kind("every box has the class 'object'"),
     "encoding": Kind("letters other than ASCII may be wrong", serious=False),

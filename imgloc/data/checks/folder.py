@@ -12,8 +12,8 @@ from imgloc.data.checks import boxes, classes, images
 from imgloc.data.checks.faults import KINDS
 from imgloc.data.checks.images import ImageInfo
 
-MAX_COMPARED = 2_000  # files whose bytes a quick check compares
-MAX_HEADERS = 20_000  # image files whose headers a quick check reads
+MAX_COMPARED = 2_000  # files whose bytes a fast check compares
+MAX_HEADERS = 20_000  # image files whose headers a fast check reads
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Findings:
 
     faults: tuple[Fault, ...]
     images: int
-    looked_at: int  # images that were checked: a quick check may skip some
+    looked_at: int  # images that were checked: a fast check may skip some
     boxes: int = 0  # as read
     several: int = 0  # images with more than one box
     recognised: str = ""  # the format, the splits and the classes, in one line
@@ -52,7 +52,7 @@ def check_folder(
 ) -> Findings:
     """Returns the faults of a folder. `parts` maps image files to their splits; `convention` is the one used for reading.
 
-    A thorough check decodes every image and compares their pixels. A quick check, for the start of each training run, reads the
+    A thorough check decodes every image and compares their pixels. A fast check, for the start of each training run, reads the
     headers of at most MAX_HEADERS images, evenly spaced over the data set, and compares the bytes of at most MAX_COMPARED files
     that have equal sizes and are in different splits.
     """

@@ -179,7 +179,7 @@ def _read_image_sets(listing: Listing, annotated: Collection[tuple[str, str]], f
     main = [name for name in lists if "Main" in name.split("/")] or lists
 
     def order(name: str) -> tuple[bool, int]:
-        """First lists of what is scored, which is not trained on; last trainval, for images in neither train nor val."""
+        """Lists of scored images come first, because these are not trained on; trainval comes last, for images in no other list."""
         return name.endswith("/trainval.txt"), ORDER.index(SPLIT_NAMES.get(name.rpartition("/")[2].removesuffix(".txt").lower(), "train"))
 
     for name in sorted(main, key=order):

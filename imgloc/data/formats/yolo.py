@@ -1,12 +1,12 @@
 """YOLO: one text file for each image, one line for each object: class number, center x, center y, width, height, in [0, 1].
 
-(https://docs.ultralytics.com/datasets/detect). The text of images/a/b.jpg is labels/a/b.txt, or else b.txt beside the image; that of
-JPEGImages/a/b.jpg is b.txt beside it, or else labels/a/b.txt. Names of folders and files match in any case. Class names and splits are
-read from a .yaml file, or from darknet's *.data file with its lists; else class names from classes.txt (LabelImg) or *.names, and splits
-from lists of images (train.txt) or folders named after splits. See `imgloc.data.annotated.yolo_names`.
+(https://docs.ultralytics.com/datasets/detect). The text of `images/a/b.jpg` is `labels/a/b.txt`, or else `b.txt` beside the image; that
+of `JPEGImages/a/b.jpg` is `b.txt` beside it, or else `labels/a/b.txt`. Names of folders and files match in any case. Class names and
+splits are read from a .yaml file, or from darknet's `*.data` file with its lists; else class names from `classes.txt` (LabelImg) or
+`*.names`, and splits from lists of images (`train.txt`) or folders named after splits. See `imgloc.data.annotated.yolo_names`.
 
 A line with more numbers is a polygon, of which the bounding box is used: x, y of each corner, as segmentation and oriented boxes (4
-corners) have them; or a box with keypoints (pose), if `kpt_shape` in the .yaml file or the numbers themselves say so.
+corners) have them; or a box with keypoints (pose), if `kpt_shape` in the .yaml file or the numbers themselves show it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ import io
 import math
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,9 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from imgloc.data.images import jpeg, netpbm
+from imgloc.data.images.picture import Picture
 from imgloc.errors import UserError, one_line
-from imgloc.types import FloatArray, Uint8Array
+from imgloc.types import Uint8Array
 
 MAX_BYTES = 2**28  # of an image file
 MAX_PIXELS = 2**25  # larger pictures are reduced by an integer factor
@@ -35,39 +35,6 @@ _STRIP_PIXELS = 2**22  # converted at a time
 _PILLOW_LOCK = threading.Lock()
 LARGE_DECODE_BYTES = 2**27  # images that need more are decoded one at a time
 _LARGE_LOCK = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Upright pixels, and the geometry of the file that they come from."""
-
-    pixels_hxwxc: Uint8Array
-    width: int  # of the stored file, before its orientation is applied and without reduction
-    height: int
-    orientation: int = 1  # EXIF's, 1 (stored upright) to 8
-    scale: int = 1  # the factor by which the file's sides are reduced
-
-    def stored_box(self, box: FloatArray) -> FloatArray:
-        """Converts a box (4,), xyxy, from pixels of `pixels_hxwxc` to pixels of the stored file."""
-        box = np.asarray(box, np.float64)
-        if self.orientation >= 5:
-            box = box[[1, 0, 3, 2]]
-        # The orientation is undone before scaling: the last pixel of a reduced row may cover fewer pixels of the file.
-        box = self._flip(box, -(-self.width // self.scale), -(-self.height // self.scale)) * self.scale
-        return np.minimum(box, [self.width, self.height] * 2)
-
-    def upright_box(self, box: FloatArray) -> FloatArray:
-        """Converts a box (4,), xyxy, from pixels of `pixels_hxwxc` to upright pixels of the file at full size."""
-        box = self._flip(self.stored_box(box), self.width, self.height)
-        return box[[1, 0, 3, 2]] if self.orientation >= 5 else box
-
-    def _flip(self, box: FloatArray, width: int, height: int) -> FloatArray:
-        x0, y0, x1, y1 = box
-        if self.orientation in (2, 3, 7, 8):
-            x0, x1 = width - x1, width - x0
-        if self.orientation in (3, 4, 6, 7):
-            y0, y1 = height - y1, height - y0
-        return np.array([x0, y0, x1, y1])
 
 
 def read_image(path: Path, *, channels: int = 3) -> UInt8[np.ndarray, "h w c"]:
@@ -273,6 +240,12 @@ def _apply_orientation(pixels_hxwxc: Uint8Array, orientation: int) -> Uint8Array
     if orientation >= 5:
         pixels_hxwxc = pixels_hxwxc.swapaxes(0, 1)
     return np.ascontiguousarray(pixels_hxwxc)
+
+
+def picture_of(image: Image.Image, *, channels: int) -> Picture:
+    """Returns a Pillow image, turned by its EXIF orientation, as `read_picture` returns a file."""
+    orientation = _orientation(image)
+    return Picture(_apply_orientation(to_array(image, channels=channels), orientation), *image.size, orientation)
 
 
 def to_array(image: Image.Image, *, channels: int) -> UInt8[np.ndarray, "h w c"]:

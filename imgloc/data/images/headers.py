@@ -7,7 +7,8 @@ import stat
 from pathlib import Path
 
 from imgloc.data.images import decode
-from imgloc.data.images.decode import MAX_BYTES, Picture
+from imgloc.data.images.decode import MAX_BYTES
+from imgloc.data.images.picture import Picture
 from imgloc.errors import UnreadableImage, UserError
 
 HEADER_BYTES = 2**16  # nearly all headers are shorter

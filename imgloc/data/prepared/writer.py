@@ -123,7 +123,7 @@ def _check_network(name: str, builder: tfds.core.DatasetBuilder) -> None:
         try:
             socket.getaddrinfo(host, 443)
         except OSError as error:
-            raise UserError(f"{name} cannot be downloaded from {host} ({one_line(error)}); is there a network?") from error
+            raise UserError(f"{name} cannot be downloaded from {host} ({one_line(error)}); check the network connection") from error
 
 
 def _explain(error: Exception) -> str:
@@ -135,5 +135,5 @@ def _explain(error: Exception) -> str:
     if manual:
         return one_line(manual[0])[:600]
     if any(type(cause).__name__ in NETWORK for cause in chain):
-        return f"it cannot be downloaded ({reason(error, lines=1)[:200]}); is there a network?"
+        return f"it cannot be downloaded ({reason(error, lines=1)[:200]}); check the network connection"
     return reason(error, lines=2)[:400]

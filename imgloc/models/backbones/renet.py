@@ -22,7 +22,7 @@ class ReNetBackbone(nn.Module):
     def __call__(self, images_bxhxwxc: jax.Array, *, train: bool) -> FeatureMaps:
         """Returns None and the last layer's states (b, 1, h', w', 2 units). Raises UserError unless each layer has a patch."""
         if len(self.units) != len(self.patches) or not self.units:
-            raise UserError(f"ReNet of {len(self.units)} layers has {len(self.patches)} patches; possible: one each")
+            raise UserError(f"ReNet of {len(self.units)} layers has {len(self.patches)} patch sizes; expected one for each layer")
         x = images_bxhxwxc
         for i, (units, patch) in enumerate(zip(self.units, self.patches, strict=True)):
             x = ReNet(units, patch, self.cell, name=f"layer{i}")(x)

@@ -42,7 +42,7 @@ class Layer(nn.Module):
         if w is not None:
             return elman(x_bxtxf, w.astype(dtype), u, b, mask_bxt, activation=nn.relu, reverse=reverse, form=self.form)
         if self.form:
-            raise UserError(f"setting 'form' of cell 'irnn' is '{self.form}'; possible without input_projection: ''")
+            raise UserError(f"setting 'form' of cell 'irnn' is '{self.form}'; without input_projection it must be ''")
         if inputs != d:
-            raise UserError(f"cell 'irnn' without input_projection got {inputs} features for states of {d}; possible: equal numbers")
+            raise UserError(f"cell 'irnn' without input_projection got {inputs} input features for states of {d}; expected equal numbers")
         return projected_irnn(x_bxtxf, u, b, mask_bxt, reverse=reverse)

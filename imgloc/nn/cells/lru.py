@@ -88,15 +88,15 @@ def _multiply(a: Any, b: Any) -> Complex:
 class Layer(nn.Module):
     """An LRU with learned parameters, by default followed by the paper's gated linear unit.
 
-    The inputs u are first projected to `features` if they have another number. x_t = lambda x_{t-1} + gamma B u_t, y = Re(C x) + D u,
-    and the output is GLU(gelu(y)). |lambda|^2 is initialized uniformly between the squares of the ring's radii, the phase uniformly up to
-    `max_phase`, and the learned gamma as sqrt(1 - |lambda|^2). The recurrence is computed in float32 at least, because bfloat16 has no
-    radius between 0.996 and 1.
+    The inputs u are first projected to `features` if they have another number. `x_t = lambda x_{t-1} + gamma B u_t`,
+    `y = Re(C x) + D u`, and the output is `GLU(gelu(y))`. `|lambda|^2` is initialized uniformly between the squares of the ring's radii,
+    the phase uniformly up to `max_phase`, and the learned gamma as `sqrt(1 - |lambda|^2)`. The recurrence is computed in float32 at least,
+    because bfloat16 has no radius between 0.996 and 1.
     """
 
     features: int
     state_size: int = 0  # complex numbers of the state; 0: equal to features
-    ring: tuple[float, float] = (0.9, 0.999)  # smallest and largest initial |lambda|; above 0, below 1
+    ring: tuple[float, float] = (0.9, 0.999)  # smallest and largest initial `|lambda|`; above 0, below 1
     max_phase: float = 0.3142  # largest initial phase of lambda, radians; the paper's pi / 10 for long sequences
     gated: bool = True  # False: the output is y, a linear function of the sequence
     form: str = "scan"  # or associative

@@ -11,13 +11,14 @@ from PIL import Image
 from imgloc.data.annotated.annotations import Annotation
 from imgloc.data.annotated.truth import boxes_and_labels, refers_to_stored
 from imgloc.data.images import decode
+from imgloc.data.images.picture import Picture
 
 SIZE = (40, 24)  # width, height of the stored file
 BOX = (4, 6, 20, 11)  # of the bright part of it
 CLASSES = {"cat": 0, "dog": 1}
 
 
-def drawn(orientation: int, size: tuple[int, int] = SIZE) -> decode.Picture:
+def drawn(orientation: int, size: tuple[int, int] = SIZE) -> Picture:
     """Returns a decoded dark picture with a bright box at BOX of its stored pixels."""
     pixels = np.zeros((size[1], size[0], 3), np.uint8)
     pixels[BOX[1] : BOX[3], BOX[0] : BOX[2]] = 255
@@ -28,13 +29,13 @@ def drawn(orientation: int, size: tuple[int, int] = SIZE) -> decode.Picture:
     return decode.decode_image(file.getvalue())
 
 
-def bright(picture: decode.Picture) -> list[float]:
+def bright(picture: Picture) -> list[float]:
     """Returns the box of the bright part, in upright pixels."""
     ys, xs = np.nonzero(picture.pixels_hxwxc[..., 0] > 128)
     return [float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1)]
 
 
-def upright_size(picture: decode.Picture) -> tuple[int, int]:
+def upright_size(picture: Picture) -> tuple[int, int]:
     return picture.pixels_hxwxc.shape[1], picture.pixels_hxwxc.shape[0]
 
 
@@ -45,7 +46,7 @@ def annotation_of(
     return Annotation("a.png", np.array(boxes, np.float64).reshape(-1, 4), names, relative=relative, width=size[0], height=size[1])
 
 
-def in_pixels(boxes: np.ndarray, picture: decode.Picture) -> list[float]:
+def in_pixels(boxes: np.ndarray, picture: Picture) -> list[float]:
     return (boxes[0] * np.array([*upright_size(picture)] * 2)).tolist()
 
 

@@ -44,7 +44,7 @@ def test_the_command_prepares_then_checks(tmp_path: Path, capsys: pytest.Capture
     [
         (["data"], "imgloc data: no command given; possible: prepare"),
         (["data", "prepare"], "imgloc data prepare: the following arguments are required: NAME"),
-        (["data", "prepare", "tiny_imagenet", "--form", "x"], "unknown arguments: --form x"),
+        (["data", "prepare", "tiny_imagenet", "--form", "x"], "unknown option '--form'; did you mean '--from'?"),
         (
             ["data", "prepare", "tiny_imagenet", "--folder", "nowhere"],
             "use --from FILE_OR_FOLDER; download tiny-imagenet-200.zip from",
@@ -99,7 +99,7 @@ def test_errors_of_tfds_are_reported_with_a_remedy(tmp_path: Path, monkeypatch: 
     assert_refused(prepare_with(construction, monkeypatch, tmp_path), "TFDS cannot prepare set", "requires tensorflow")
     manual = AssertionError("Manual directory /d/manual does not exist.\nDownload a.tar from example.org")
     assert_refused(prepare_with(manual, monkeypatch, tmp_path), "Manual directory /d/manual", "Download a.tar")
-    assert_refused(prepare_with(ConnectionError("no route"), monkeypatch, tmp_path), "no route", "is there a network?")
+    assert_refused(prepare_with(ConnectionError("no route"), monkeypatch, tmp_path), "no route", "check the network connection")
     assert_refused(prepare_with(ValueError("odd\nthings"), monkeypatch, tmp_path), "ValueError: odd things")
     done = prepare_with(None, monkeypatch, tmp_path)()
     assert (done.status, done.examples, done.files, done.checked) == ("prepared", {"train": 3}, 2, False)
@@ -112,7 +112,7 @@ def test_without_a_network_an_error_is_raised_at_once(tmp_path: Path, monkeypatc
     monkeypatch.setattr(socket, "getaddrinfo", unresolved)
     monkeypatch.setattr(writer.urllib.request, "getproxies", dict)
     refused = prepare_with(None, monkeypatch, tmp_path, ("https://data.example/a.zip",))
-    assert_refused(refused, "set cannot be downloaded from data.example", "is there a network?")
+    assert_refused(refused, "set cannot be downloaded from data.example", "check the network connection")
     monkeypatch.setattr(writer.urllib.request, "getproxies", lambda: {"https": "http://proxy"})
     assert refused().status == "prepared", "a proxy may resolve hosts that this machine cannot"
 

@@ -219,7 +219,7 @@ def test_invalid_options_raise_in_one_line(imagenet_folder: Path, tmp_path: Path
     def source(**options: Any) -> Any:
         return lambda: tfds.source("train", **{"seed": 0, "name": "imagenet2012", "folder": str(imagenet_folder), **options})
 
-    assert_refused(source(train="trian"), "no split 'trian'", "possible: train, validation", "even_splits(train, 3)[0]")
+    assert_refused(source(train="trian"), "no split 'trian'", "possible: train, validation", "even_splits(train, 3)[0]")  # misspelled
     assert_refused(source(train="even_splits(train, 3)[3]"), "even_splits(train, 3)[3]")
     for none in ("train[:0]", "train[5:2]"):
         assert_refused(source(train=none), "has no examples")
