@@ -1,106 +1,33 @@
-"""The README's examples, verbatim: a new model, loss, data set and metric in a copy of the package, trained and scored."""
+"""README.md is short, refers to files that exist, and shows the table that its command prints."""
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
-
-import pytest
 
 from tests import processes
 
 README = (processes.ROOT / "README.md").read_text()
 
 
-def example_files() -> dict[str, str]:
-    """Path and content of every block that follows `<!-- file: PATH -->`."""
-    return dict(re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", README, flags=re.DOTALL))
-
-
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package with the README's files in it."""
-    folder = tmp_path_factory.mktemp("copy")
-    for name in ("imgloc", "configs", "tests"):
-        shutil.copytree(processes.ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy(processes.ROOT / name, folder / name)
-    for path, content in example_files().items():
-        assert not (folder / path).exists(), f"{path} is there already"
-        (folder / path).write_text(content)
-    return folder
-
-
-def test_there_is_an_example_of_each() -> None:
-    rooms = {str(Path(path).parent) for path in example_files()}
-    assert rooms == {
-        "imgloc/models", "imgloc/losses", "imgloc/data/sources", "imgloc/data/batch_transforms", "imgloc/tasks",
-        "imgloc/evaluation/metrics", "imgloc/evaluation/baselines", "imgloc/nn/cells", "configs",
-    }  # fmt: skip
-
-
-def test_every_command_knows_the_task_of_the_examples(copy: Path, cache: Path) -> None:
-    (commands,) = re.findall(r"<!-- run -->\n```bash\n(.*?)```", README, flags=re.DOTALL)
-    printed = {}
-    for line in commands.strip().splitlines():
-        command, *arguments = line.split()
-        assert command == "imgloc"
-        printed[arguments[0]] = processes.run(*arguments, cache=cache, cwd=copy).stdout
-    run = copy / "runs" / "rectangles"
-    results = json.loads((run / "results.json").read_text())
-    assert set(results) == {"test", "test/mean_count"}
-    assert results["test"]["count_error"]["mean"] < results["test/mean_count"]["count_error"]["mean"]
-    assert "count_error/size/small" in results["test"]
-    assert "mean count" in printed["evaluate"]
-    validations = [record for record in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if record["kind"] == "validation"]
-    best = min(validations, key=lambda record: record["count_error"])
-    assert len({record["count_error"] for record in validations}) == len(validations) == 4
-    assert json.loads((run / "model" / "bundle.json").read_text())["step"] == best["step"], "the lowest error is the best"
-    page = (run / "report.html").read_text()
-    for text in ("Count error", "predicts the number of objects in each image", "by the absolute error of the count"):
-        assert text in page
-    assert json.loads(printed["locate"]) == {
-        "path": "runs/rectangles/thumbnails/test/test-0.png",
-        "count": json.loads(printed["locate"])["count"],
-    }
-    assert "count_error" in printed["sweep"]
-    assert "2 of 2 points finished" in printed["sweep"]
-
-
-def test_the_example_cell_computes_its_equation(copy: Path, cache: Path) -> None:
-    code = """
-import jax, numpy as np
-from imgloc.nn.cell import make_layer
-x, mask = np.ones((1, 5, 2), np.float32), np.array([[True, True, False, True, True]])
-states, variables = make_layer({"name": "leaky", "rate": 0.25}, 3).init_with_output(jax.random.key(0), x, mask)
-params = variables["params"]
-h, expected = np.zeros(3), []
-for step in range(5):
-    if mask[0, step]:
-        h = h + 0.25 * (np.tanh(x[0, step] @ params["kernel"] + h @ params["recurrent_kernel"] + params["bias"]) - h)
-    expected.append(h)
-np.testing.assert_allclose(states[0], expected, rtol=1e-5)
-"""
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=copy, env=processes.environment(cache), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
-def test_the_examples_hold_the_contracts_and_the_style(copy: Path, cache: Path) -> None:
-    check = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"]
-    check += ["tests/test_contracts.py", "tests/test_architecture.py"]
-    chosen = ["-k", "two_layers or leaky or count or rectangles or brightness or one_way"]
-    done = subprocess.run([*check, *chosen], cwd=copy, env=processes.environment(cache), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:]
-    lint = [sys.executable, "-m", "ruff", "check", *example_files()]
-    linted = subprocess.run(lint, cwd=copy, capture_output=True, text=True, check=False)
-    assert linted.returncode == 0, linted.stdout
+def test_it_is_short() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    assert [line for line in lines if len(line) > 120] == []
 
 
 def test_every_file_and_folder_that_it_links_to_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+    targets = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert len(targets) > 10
+    for target in targets:
         assert (processes.ROOT / target).exists(), target
+
+
+def test_its_table_is_printed_by_the_command_below_it() -> None:
+    (command,) = re.findall(r"`python (experiments/\S+) --table` prints this table", README)
+    printed = subprocess.run(
+        [sys.executable, command, "--table"], cwd=processes.ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert len(printed) > 4
+    assert "\n".join(printed) in README

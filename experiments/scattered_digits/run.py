@@ -33,11 +33,11 @@ from imgloc.types import Row
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 RUNS = ROOT / "runs" / "scattered_digits"
-MODELS = {"CNN, two looks": "digits_cnn", "LSTM, rows then columns": "digits_lstm"}
+MODELS = {"CNN, two looks": "digits_cnn", "LSTM, two passes": "digits_lstm"}
 BASELINES = {"median box of training": "test/median_box", "whole-image box": "test/whole_image"}
 SEEDS = (0, 1, 2)
 Results: TypeAlias = dict[str, dict[str, dict[str, Any]]]  # config -> seed -> record of a run
-METRICS = {"top1": "class correct", "mean_iou": "mean IoU", "gt_known_loc_50": "box correct", "top1_loc_50": "both correct"}
+METRICS = ("top1", "mean_iou", "gt_known_loc_50", "top1_loc_50")  # class correct, mean IoU, box correct, both correct
 
 
 def make_run(config: str, seed: int) -> Path:
@@ -72,7 +72,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 def table(results: Results) -> str:
     """Returns a Markdown table: medians over the seeds, with the lowest and highest in brackets."""
-    titles = [f"{title} (`{name}`)" for name, title in METRICS.items()]
+    titles = [f"`{name}`" for name in METRICS]
     lines = ["| | " + " | ".join(titles) + " | training |", "|---|" + "---|" * (len(METRICS) + 1)]
     for title, config in MODELS.items():
         runs = list(results[config].values())
@@ -87,7 +87,7 @@ def table(results: Results) -> str:
 
 def spread(values: list[float]) -> str:
     """Returns the median with the lowest and the highest."""
-    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+    return f"{statistics.median(values):.3f} ({min(values):.3f}\N{EN DASH}{max(values):.3f})"
 
 
 def picture(folder: Path, target: Path, columns: int = 8, side: int = 160) -> None:
