@@ -136,7 +136,7 @@ def test_a_process_of_its_own_prints_no_traceback_either(tmp_path: Path, cache: 
 def test_a_folder_that_is_no_run_is_told(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main([*command, str(tmp_path / "none"), *(["x.png"] if command == ["locate"] else [])]) == 2
     err = capsys.readouterr().err
-    assert "not a run folder" in err or "neither a run folder nor a trained model" in err
+    assert "not a run folder" in err or "there is no folder" in err
     assert len(err.splitlines()) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -136,7 +137,7 @@ def test_files_are_predicted_in_batches_and_keep_their_order(tmp_path: Path, mon
         return [None if image.input_hxwxc.max() == 99 else boxed([0, 0, image.input_hxwxc.max() / 255, 1]) for image in images]
 
     trained = predicting(monkeypatch, lambda image: {}, InputSpec((4, 4, 3)))
-    monkeypatch.setattr(locate_files, "column_predictor", lambda trained: columns)
+    monkeypatch.setattr("imgloc.inference.load.column_predictor", lambda trained: columns)
     paths = []
     for i in range(70):
         path = tmp_path / f"{i}.png"
@@ -225,7 +226,7 @@ def test_a_model_that_reads_several_objects_prints_all_of_them(tmp_path: Path) -
     trained = trained_model(model, InputSpec((12, 12, 1)), ("a", "b", "c"), task="read_sequence")
     rng = np.random.default_rng(1)  # as it is initialized, the model predicts one class for all three objects
     moved = jax.tree.map(lambda a: a + rng.standard_normal(a.shape).astype(a.dtype), trained.variables)
-    trained = trained._replace(variables=moved)
+    trained = dataclasses.replace(trained, variables=moved)
     Image.fromarray(pixels).save(tmp_path / "own.png")
     (answer,) = locate_files.locate_files(trained, [str(tmp_path / "own.png")], None)
     sequence = model.apply(trained.variables, pixels[None, ..., None] / np.float32(255), train=False)["sequence"][0]
