@@ -23,7 +23,9 @@ def test_arrays_of_jax_are_images_as_those_of_numpy(evaluated_run: Path) -> None
     (got,) = model.predict(jnp.asarray(canvas))
     assert got.answer == expected.answer
     assert len(model.predict(jnp.stack([canvas, canvas, canvas]))) == 3
-    assert [each.answer for each in model.predict([canvas] * 5)[1:3]] == [expected.answer] * 2
+    for each in model.predict([canvas] * 5)[1:3]:  # of another batch size, which rounds differently
+        assert each.answer.label == expected.answer.label
+        np.testing.assert_allclose(each.answer.box, expected.answer.box, atol=1e-3)
     assert model.predict([canvas] * 5)[1:3].to_dataframe().shape[0] == 2
     assert list(model.predict([]).to_dataframe().columns)[:3] == ["image", "width", "height"]
 
@@ -37,7 +39,8 @@ def test_a_pillow_image_is_turned_as_its_file_is(tmp_path: Path) -> None:
     np.testing.assert_array_equal(of_image.pixels_hxwxc, of_file.pixels_hxwxc)
     assert of_image.pixels_hxwxc.shape == (40, 20, 3)
     assert of_image.upright_size == of_file.upright_size == (20, 40)
-    np.testing.assert_allclose(of_image.stored_box(np.array([1, 2, 3, 4])), of_file.stored_box(np.array([1, 2, 3, 4])))
+    box = np.array([1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_allclose(of_image.stored_box(box), of_file.stored_box(box))
 
 
 @pytest.mark.parametrize("image", [None, 3.0, ["a.png"], Image.new("L", (0, 4)), np.zeros((4, 4, 4), np.uint8)])

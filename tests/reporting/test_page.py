@@ -277,7 +277,8 @@ def test_mistakes_are_one_line(make_run: MakeRun, tmp_path: Path) -> None:
         (lambda: write_report([], tmp_path / "r.html"), "at least one run"),
         (lambda: write_report([str(tmp_path / "none")], tmp_path / "r.html"), "is not a run folder"),
         (lambda: write_report([str(path)], tmp_path), "is a folder"),
-        (lambda: write_report([str(path)], tmp_path / "r.html", split="val"), "imgloc evaluate .* --split val"),
+        (lambda: write_report([str(path)], tmp_path / "r.html", split="val"), "unknown split 'val'; did you mean 'validation'"),
+        (lambda: write_report([str(path)], tmp_path / "r.html", split="validation"), "imgloc evaluate .* --split validation"),
     ]
     for call, message in cases:
         with pytest.raises(UserError, match=message) as caught:
