@@ -44,5 +44,5 @@ class Layer(nn.Module):
         if self.form:
             raise UserError(f"setting 'form' of cell 'irnn' is '{self.form}'; without input_projection it must be ''")
         if inputs != d:
-            raise UserError(f"cell 'irnn' without input_projection got {inputs} input features for states of {d}; expected equal numbers")
+            raise UserError(f"cell 'irnn' without input_projection got {inputs} features for states of {d}; expected equal numbers")
         return projected_irnn(x_bxtxf, u, b, mask_bxt, reverse=reverse)
