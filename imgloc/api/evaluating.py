@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,15 +54,7 @@ class Results:
 
         return pd.DataFrame(
             [
-                {
-                    "predictor": predictor,
-                    "metric": metric,
-                    "slice": part,
-                    "mean": each.mean,
-                    "low": each.low,
-                    "high": each.high,
-                    "n": each.n,
-                }
+                {"predictor": predictor, "metric": metric, "slice": part, **dataclasses.asdict(each)}
                 for predictor, scores in self.intervals.items()
                 for key, each in scores.items()
                 for metric, _, part in [key.partition("/")]

@@ -43,7 +43,7 @@ def train(config: ConfigDict, workdir: str | Path, *, allow_faults: bool = False
 
     Returns 'finished', 'already finished' where the folder contains this run, finished, or 'stopped' after SIGTERM. After Ctrl-C the
     state is saved and KeyboardInterrupt is raised. The same call then resumes. Raises UserError for a config that cannot be trained
-    and for a folder that contains anything else, and NonFiniteError (a FloatingPointError) where the loss is not finite.
+    and for a folder that contains anything else, and NonFiniteError where the loss is not finite.
     """
     with StopRequest() as stop:
         trained = run(

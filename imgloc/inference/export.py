@@ -40,7 +40,8 @@ def export(form: Export, rows: Sequence[ImageRow], classes: Sequence[str], task:
     written = form.files(rows, classes, task)
     earlier = files.read_json(record)["files"] if record.is_file() else []
     for name in set(earlier) - set(written):
-        (folder / name).unlink(missing_ok=True)
+        if (folder / name).resolve().is_relative_to(folder.resolve()):  # the record is data, perhaps of somebody else
+            (folder / name).unlink(missing_ok=True)
     files.write_json(record, {"files": sorted(written)})  # first, so that an interrupted export can be repeated
     for name, text in written.items():
         files.write_text(folder / name, text)

@@ -1,4 +1,4 @@
-"""Images in Python are read as files are, whatever holds their pixels."""
+"""Arrays and Pillow images give the same predictions as image files."""
 
 from __future__ import annotations
 
@@ -59,5 +59,8 @@ def test_an_export_replaces_nothing_but_an_earlier_export(evaluated_run: Path, t
     assert {path.name for path in (out / "labels").iterdir()} == {"0.txt", "1.txt"}
     model.predict(canvas).export("yolo", out)
     assert {path.name for path in (out / "labels").iterdir()} == {"0.txt"}, "labels of the earlier export are removed"
+    (tmp_path / "beside.txt").write_text("mine")
+    (out / "export.json").write_text('{"files": ["../beside.txt", "classes.txt", "labels/0.txt"]}')
     model.predict(canvas).export("coco", out)
+    assert (tmp_path / "beside.txt").exists(), "an edited record removes nothing outside the folder"
     assert {path.name for path in out.iterdir() if path.is_file()} == {"export.json", "results.json", "image_info.json"}

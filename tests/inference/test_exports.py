@@ -90,7 +90,11 @@ def test_the_ground_truth_is_read_back_as_a_coco_data_set(tmp_path: Path) -> Non
 
 def test_answers_that_are_not_finite_and_names_that_leave_the_folder(tmp_path: Path) -> None:
     good = {"id": "x", "pred_box": [0, 0, 1, 1], "top_labels": [0], "top_scores": [0.5]}
-    rows = [ImageRow("../up.png", 4, 4, good), ImageRow("/root/up.jpg", 4, 4, good), ImageRow("sub/b.png", 4, 4, {**good, "finite": False})]
+    rows = [
+        ImageRow("../up.png", 4, 4, good),
+        ImageRow("/elsewhere/up.jpg", 4, 4, good),
+        ImageRow("sub/b.png", 4, 4, {**good, "finite": False}),
+    ]
     folder = export(check_format("yolo", "localize", localize.TASK), rows, CLASSES, localize.TASK, tmp_path / "out")
     written = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     assert written == ["classes.txt", "export.json", "labels/sub/b.txt", "labels/up-2.txt", "labels/up.txt"]

@@ -77,7 +77,9 @@ def test_wrong_directions_and_patches_are_refused() -> None:
     assert_refused(lambda: directional_rnn(lambda x, reverse: x, MAPS, "upward"), "upward", "down")
     assert_refused(lambda: scan_lines("pixels", lambda x: x, MAPS), "pixels", "columns")
     assert_refused(lambda: space_to_depth(jnp.asarray(MAPS), 4), "4x6", "4x4")
-    assert_refused(lambda: jax.eval_shape(ReNetBackbone((4,), (2, 1)).init, jax.random.key(0), MAPS, train=False), "1 layers", "2 patch sizes")
+    assert_refused(
+        lambda: jax.eval_shape(ReNetBackbone((4,), (2, 1)).init, jax.random.key(0), MAPS, train=False), "1 layers", "2 patch sizes"
+    )
     projected = make_layer(IRNN, UNITS)
     assert_refused(lambda: jax.eval_shape(projected.init, jax.random.key(0), MAPS[0]), "3 features", "states of 4")
 
