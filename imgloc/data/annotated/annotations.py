@@ -45,3 +45,4 @@ class AnnotatedFolder:
     classes: tuple[str, ...]  # in the order of their numbers
     images: tuple[Annotation, ...]  # ordered by file
     faults: tuple[Fault, ...] = ()  # of the annotation files; the checks find others
+    meaning: str = "corners"  # of the four numbers of a box in the files: corners, xywh, or center (with width and height)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from imgloc.data.annotated.listing import MAX_BYTES, Listing, safe_path
 from imgloc.errors import UserError, is_printable, look_up
 from imgloc.types import FloatArray
 
+T = TypeVar("T")
 Convert = Callable[[FloatArray], FloatArray]
 
 MAX_COORDINATE = 1e9  # larger numbers are refused
@@ -39,7 +41,12 @@ def to_convention(boxes_nx4: FloatArray, convention: str) -> FloatArray:
 
 def require_edges(convention: str) -> None:
     """Raises UserError for a convention other than "edges" or "", for formats that define their numbers as edges."""
-    look_up("convention of boxes (of this format)", convention or "edges", {"edges": True})
+    choose_convention(convention, {"edges": True})
+
+
+def choose_convention(convention: str, possible: Mapping[str, T]) -> T:
+    """Returns the value of one of a format's own conventions, the first one for "". Raises UserError for an unknown one."""
+    return look_up("convention of boxes (of this format)", convention or next(iter(possible)), possible)
 
 
 def load_text(name: str, listing: Listing, faults: list[Fault], max_bytes: int = MAX_BYTES) -> str:
@@ -113,8 +120,10 @@ def box_array(rows: Sequence[Sequence[float]]) -> FloatArray:
     return np.array(rows, np.float64).reshape(-1, 4)
 
 
-def merge_annotations(format_name: str, classes: Iterable[str], entries: Iterable[Annotation], faults: Iterable[Fault]) -> AnnotatedFolder:
-    """Returns annotations ordered by file, with one annotation of each file.
+def merge_annotations(
+    format_name: str, classes: Iterable[str], entries: Iterable[Annotation], faults: Iterable[Fault], *, meaning: str = "corners"
+) -> AnnotatedFolder:
+    """Returns annotations ordered by file, with one annotation of each file; `meaning` is that of the numbers in the files.
 
     If a file has several annotations, the first one is kept, in the order test, validation, train, no split, so that no image
     that is kept for scoring is trained on. A duplicate without a split and with the same content is dropped silently (a table of
@@ -133,7 +142,7 @@ def merge_annotations(format_name: str, classes: Iterable[str], entries: Iterabl
             how = "the same" if _content(first) == _content(entry) else "a different"
             what = f"{quoted(entry.file)} has {how} annotation in {first.where}"
             all_faults.append(Fault("duplicate_annotation", entry.where, what))
-    return AnnotatedFolder(format_name, tuple(classes), tuple(kept.values()), tuple(all_faults))
+    return AnnotatedFolder(format_name, tuple(classes), tuple(kept.values()), tuple(all_faults), meaning)
 
 
 def _content(annotation: Annotation) -> tuple[str, list[tuple[str, list[float]]]]:

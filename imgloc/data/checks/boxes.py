@@ -22,7 +22,6 @@ TOLERANCE = (0.01, 1e-5)  # in pixels, and in shares of a side: the precision wi
 EDGE_TOLERANCE = (1.001, 0.005)  # a box beyond the image by no more than this is a rounding error
 MIN_INVALID, MIN_INVALID_SHARE, MIN_VALID_SHARE = 3, 0.25, 0.95  # for another meaning: boxes invalid as read, and valid otherwise
 MEANINGS = {"corners": "x0, y0, x1, y1", "xywh": "x, y, width, height", "center": "center x, center y, width, height"}
-FORMAT_MEANING = {"coco": "xywh", "yolo": "center"}  # all other formats have corners
 MEANING_KIND = {"corners": "corner_box", "xywh": "xywh_box", "center": "middle_box"}
 _LOCATION = re.compile(r"(:\d+| \w+\[\d+\])$")  # in a file
 
@@ -71,7 +70,7 @@ def find_faults(annotated: AnnotatedFolder, sizes: Sequence[tuple[int, int]], li
     misread = np.zeros(len(table.image_m), np.bool_)
     for group in _files_of_boxes(entries, table):
         boxes = table.select(group & ~other_unit)
-        meaning = _other_meaning(boxes, FORMAT_MEANING.get(annotated.format, "corners"))
+        meaning = _other_meaning(boxes, annotated.meaning)
         if meaning:
             misread |= group & ~other_unit
             faults += _faults_by_image(MEANING_KIND[meaning], entries, boxes, f"all boxes fit their images as {MEANINGS[meaning]}")
@@ -79,7 +78,7 @@ def find_faults(annotated: AnnotatedFolder, sizes: Sequence[tuple[int, int]], li
     faults += _faults_by_image("zero_based_box", entries, table.select(shifted[:, 0]), "it has a pixel with the number 0")
     what = "the number of a pixel equals the image's size"
     faults += _faults_by_image("one_based_box", entries, table.select(shifted[:, 1]), what)
-    faults += _single_faults(entries, table.select(~misread & ~other_unit & ~shifted.any(axis=1)), annotated.format)
+    faults += _single_faults(entries, table.select(~misread & ~other_unit & ~shifted.any(axis=1)), annotated.meaning)
     return [*faults, *_duplicates(entries)]
 
 
@@ -157,7 +156,7 @@ def _has_zero_edge(listing: Listing, name: str) -> bool:
         return False
 
 
-def _single_faults(entries: Sequence[Annotation], table: BoxTable, form: str) -> Iterator[Fault]:
+def _single_faults(entries: Sequence[Annotation], table: BoxTable, meaning: str) -> Iterator[Fault]:
     """Yields a fault for each box that is inverted, empty or outside its image."""
     inverted = table.inverted()
     sides = table.boxes_mx4[:, 2:] - table.boxes_mx4[:, :2]
@@ -167,7 +166,7 @@ def _single_faults(entries: Sequence[Annotation], table: BoxTable, form: str) ->
         entry, box, limit = entries[table.image_m[index]], table.boxes_mx4[index], table.limit_mx2[index]
         where = entry.where or entry.file
         name = f"{_object_name(entry, int(table.number_m[index]))}: box {format_box(box)}"
-        fits = inverted[index] and form not in FORMAT_MEANING and (box[:2] + box[2:] <= limit + 1).all() and (box >= 0).all()
+        fits = inverted[index] and meaning == "corners" and (box[:2] + box[2:] <= limit + 1).all() and (box >= 0).all()
         if inverted[index]:
             yield Fault("inverted_box", where, f"{name} is inverted{'; as x, y, width, height it would fit' if fits else ''}")
         elif empty[index]:

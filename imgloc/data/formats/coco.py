@@ -24,6 +24,7 @@ from imgloc.data.annotated.splits import split_of_name
 FILE_OF_SPLIT = {"train": "instances_train.json", "validation": "instances_val.json", "test": "instances_test.json", "": "instances.json"}
 Id: TypeAlias = int | Annotated[float, msgspec.Meta(multiple_of=1)] | str  # some tools write 7.0
 T = TypeVar("T")
+LISTS = re.compile(r'\s*\{.*"(images|annotations|categories)"\s*:\s*\[', re.DOTALL)  # CreateML has a list of objects with annotations
 
 
 class _CocoFile(msgspec.Struct):  # the entries are checked one by one
@@ -52,9 +53,9 @@ class _CocoCategory(msgspec.Struct):
 
 
 def recognise(folder: Path | Listing) -> bool:
-    """Returns whether a JSON file has one of COCO's lists near its beginning."""
+    """Returns whether a JSON file is an object that has one of COCO's lists near its beginning."""
     listing = list_folder(folder)
-    return any(re.search(r'"(images|annotations|categories)"\s*:\s*\[', listing.head(name, 2**16)) for name in _candidates(listing))
+    return any(LISTS.match(listing.head(name, 2**16)) for name in _candidates(listing))
 
 
 def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
@@ -89,7 +90,7 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
                 faults.append(Fault("conflicting_names", name, what))
         entries += _read_annotations(content, name, listing, categories, faults)
     ordered = [classes[number] for number in sorted(classes, key=lambda number: (isinstance(number, str), number))]
-    return assemble.merge_annotations("coco", dict.fromkeys(ordered), entries, faults)
+    return assemble.merge_annotations("coco", dict.fromkeys(ordered), entries, faults, meaning="xywh")
 
 
 def _candidates(listing: Listing) -> list[str]:

@@ -16,7 +16,6 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,10 +25,11 @@ from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
 from imgloc.data.annotated.image_lists import ORDER, splits_of_lists
 from imgloc.data.annotated.listing import IMAGE_SUFFIXES, Listing, list_folder
 from imgloc.data.annotated.splits import SPLIT_NAMES
+from imgloc.data.annotated.xml_files import parse_xml
 
 MAX_BYTES = 2**24  # of a file, enough for 100,000 boxes
-MAX_DEPTH = 64  # of nested elements
 _FLAG = re.compile(r"\s+-?[01]$")  # of a class, behind the name of an image
+ROOT = re.compile(r"<annotation[\s>]")  # that of CVAT is <annotations>
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 IMAGE_FOLDERS: tuple[list[str], ...] = (["images"], ["JPEGImages"], ["img"], ["imgs"], [])
 ANNOTATION_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
@@ -38,7 +38,7 @@ ANNOTATION_FOLDERS = ("annotations", "annotation", "xml", "xmls", "labels")
 def recognise(folder: Path | Listing) -> bool:
     """Returns whether there are XML files with VOC's root element."""
     listing = list_folder(folder)
-    return any("<annotation" in listing.head(name, 1024) for name in listing.with_suffix(".xml")[:10])
+    return any(ROOT.search(listing.head(name, 1024)) for name in listing.with_suffix(".xml")[:10])
 
 
 def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
@@ -57,7 +57,7 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
     entries = []
     for name in names:
         try:
-            root = _parse(assemble.load_text(name, listing, faults, MAX_BYTES))
+            root = parse_xml(assemble.load_text(name, listing, faults, MAX_BYTES))
         except ValueError as error:
             faults.append(Fault("bad_annotation", name, str(error)))
             continue
@@ -70,29 +70,6 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
             entries.append(dataclasses.replace(entry, split=split))
     classes = sorted({label for entry in entries for label in entry.names if label})
     return assemble.merge_annotations("voc", classes, entries, faults)
-
-
-def _parse(text: str) -> ET.Element:
-    """Returns the root of an XML text. Raises ValueError if it is not XML, or declares a document type or entities."""
-    if "<!doctype" in text.lower() or "<!entity" in text.lower():
-        raise ValueError("it declares a document type or entities, which annotations do not need; it is not parsed")
-    parser: Any = ET.XMLPullParser(events=("start", "end"))
-    depth = 0
-    root: ET.Element | None = None
-    try:
-        for start in range(0, len(text), 2**16):  # in pieces, to check the depth before the whole tree is built
-            parser.feed(text[start : start + 2**16])
-            for event, element in parser.read_events():
-                root = element if root is None else root
-                depth += 1 if event == "start" else -1
-                if depth > MAX_DEPTH:
-                    raise ValueError(f"its elements are nested more than {MAX_DEPTH} deep")
-        parser.close()
-    except ET.ParseError as error:
-        raise ValueError(f"it is not XML: {error}") from error
-    if root is None:
-        raise ValueError("the file is empty")
-    return root
 
 
 def _annotation(root: ET.Element, name: str, listing: Listing, convention: str, faults: list[Fault]) -> Annotation | None:

@@ -86,7 +86,8 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
         image = images[text]
         split = declared.splits.get(image) or listing.split_of(image)
         entries.append(Annotation(image, assemble.box_array(rows), tuple(classes), relative=True, split=split, where=text))
-    return assemble.merge_annotations("yolo", dict.fromkeys(names[number] for number in sorted(names)), entries, faults)
+    declared_classes = dict.fromkeys(names[number] for number in sorted(names))
+    return assemble.merge_annotations("yolo", declared_classes, entries, faults, meaning="center")
 
 
 def _number_faults(lines_of: Mapping[str, Sequence[Line]], names: Mapping[int, str]) -> list[Fault]:
