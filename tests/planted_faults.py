@@ -14,6 +14,7 @@ from PIL import Image
 from imgloc.config.registry import find
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation
 from imgloc.types import FloatArray, Uint8Array
+from tests.tool_folders import WRITERS, placed
 
 COUNT = 40
 CLASSES = ("cat", "dog")
@@ -28,8 +29,11 @@ def pixels_of(entry: Annotation) -> Uint8Array:
     return np.asarray(Image.fromarray(coarse).resize((entry.width, entry.height), Image.Resampling.BICUBIC))
 
 
-def clean(seed: int) -> list[Annotation]:
-    """Returns annotations of COUNT images with one or two boxes each, in whole pixels, well inside the image."""
+def clean(seed: int, form: str = "") -> list[Annotation]:
+    """Returns annotations of COUNT images with one or two boxes each, in whole pixels, well inside the image.
+
+    Files are where the format needs them, and classes are those that it has.
+    """
     rng = np.random.default_rng(seed)
     entries = []
     for number in range(COUNT):
@@ -37,15 +41,19 @@ def clean(seed: int) -> list[Annotation]:
         low = rng.integers(2, 20, (1 + number % 2, 2))
         boxes = np.concatenate([low, low + rng.integers(12, 35, low.shape)], axis=1).astype(np.float64)
         split = ("train", "train", "validation", "test")[number % 4]
-        names = tuple(CLASSES[(number + i) % 2] for i in range(len(boxes)))
-        entries.append(Annotation(f"images/p{number:03d}.jpg", boxes, names, width=width, height=height, split=split))
+        names = tuple("face" if form == "wider_face" else CLASSES[(number + i) % 2] for i in range(len(boxes)))
+        entry = Annotation(f"images/p{number:03d}.jpg", boxes, names, width=width, height=height, split=split)
+        entries.append(placed(entry, form))
     return entries
 
 
 def write(entries: Sequence[Annotation], folder: Path, form: str, pictures: Sequence[Annotation] = ()) -> None:
     """Writes annotations in a format, and their images; `pictures` gives other sizes for the images."""
     classes = tuple(dict.fromkeys([*CLASSES, *(name for entry in entries for name in entry.names)]))
-    find("data.formats", form).write(AnnotatedFolder(form, classes, tuple(entries)), folder)
+    if form in WRITERS:
+        WRITERS[form](entries, folder)
+    else:
+        find("data.formats", form).write(AnnotatedFolder(form, classes, tuple(entries)), folder)
     for entry in pictures or entries:
         (folder / entry.file).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels_of(entry)).save(folder / entry.file, quality=90)
@@ -71,23 +79,28 @@ def doubled(entry: Annotation) -> Annotation:
     return dataclasses.replace(entry, boxes_nx4=boxes, names=(*entry.names, entry.names[0]))
 
 
+#: Formats by what they can express.
+ALL = "voc csv coco yolo labelme createml via cvat wider_face mot huggingface"
+SIGNED = "voc csv coco createml via cvat wider_face mot huggingface"  # a box may be inverted in one direction alone
+EXACT = "csv coco createml via cvat wider_face mot huggingface labelme"  # pixels with fractions
+SIZED = "voc csv coco labelme cvat huggingface"  # with the size of the image
 #: Changes of annotations: the kind of fault, the formats that can express it, and the change.
 CHANGES: list[tuple[str, str, Change]] = [
-    ("inverted_box", "voc csv coco", first_box(lambda b, e: (b[2], b[1], b[0], b[3]))),
-    ("inverted_box", "voc csv coco yolo", first_box(lambda b, e: (b[2], b[3], b[0], b[1]))),
-    ("empty_box", "voc csv coco yolo", first_box(lambda b, e: (b[0], b[1], b[0], b[3]))),
-    ("empty_box", "voc csv coco", first_box(lambda b, e: (b[0], b[1], b[2], b[1]))),
-    ("outside_box", "voc csv coco yolo", first_box(lambda b, e: (b[0], b[1], e.width + 9, b[3]))),
-    ("outside_box", "voc csv coco yolo", first_box(lambda b, e: (-7, b[1], b[2], b[3]))),
-    ("outside_box", "voc csv coco", first_box(lambda b, e: (b[0], e.height + 3, b[2], e.height + 20))),
-    ("edge_box", "voc csv coco", first_box(lambda b, e: (b[0], b[1], b[2], e.height + 1))),
-    ("edge_box", "csv coco yolo", first_box(lambda b, e: (b[0], b[1], e.width + 0.25, b[3]))),
-    ("duplicate_box", "voc csv coco yolo", doubled),
-    ("class_case", "voc csv coco yolo", second_name),
-    ("size_mismatch", "voc csv coco", lambda e: dataclasses.replace(e, width=e.width + 11)),
-    ("normalised_box", "csv coco", first_box(lambda b, e: (b[0] / e.width, b[1] / e.height, b[2] / e.width, b[3] / e.height))),
+    ("inverted_box", SIGNED, first_box(lambda b, e: (b[2], b[1], b[0], b[3]))),
+    ("inverted_box", f"{SIGNED} yolo", first_box(lambda b, e: (b[2], b[3], b[0], b[1]))),
+    ("empty_box", ALL, first_box(lambda b, e: (b[0], b[1], b[0], b[3]))),
+    ("empty_box", f"{SIGNED} labelme", first_box(lambda b, e: (b[0], b[1], b[2], b[1]))),
+    ("outside_box", ALL, first_box(lambda b, e: (b[0], b[1], e.width + 9, b[3]))),
+    ("outside_box", ALL, first_box(lambda b, e: (-7, b[1], b[2], b[3]))),
+    ("outside_box", f"{SIGNED} labelme", first_box(lambda b, e: (b[0], e.height + 3, b[2], e.height + 20))),
+    ("edge_box", f"{SIGNED} labelme", first_box(lambda b, e: (b[0], b[1], b[2], e.height + 1))),
+    ("edge_box", f"{EXACT} yolo", first_box(lambda b, e: (b[0], b[1], e.width + 0.25, b[3]))),
+    ("duplicate_box", ALL, doubled),
+    ("class_case", ALL.replace("wider_face ", ""), second_name),
+    ("size_mismatch", SIZED, lambda e: dataclasses.replace(e, width=e.width + 11)),
+    ("normalised_box", EXACT, first_box(lambda b, e: (b[0] / e.width, b[1] / e.height, b[2] / e.width, b[3] / e.height))),
     ("pixel_box", "yolo", first_box(lambda b, e: b * np.array([e.width, e.height] * 2))),
-    ("unboxed_image", "voc csv coco yolo", lambda e: dataclasses.replace(e, boxes_nx4=np.zeros((0, 4)), names=())),
+    ("unboxed_image", ALL, lambda e: dataclasses.replace(e, boxes_nx4=np.zeros((0, 4)), names=())),
 ]  # fmt: skip
 
 
@@ -104,17 +117,17 @@ def turn(folder: Path, entry: Annotation) -> None:
 
 def add_another(folder: Path, entry: Annotation) -> None:
     """Writes an image without annotation beside the entry's."""
-    Image.fromarray(255 - pixels_of(entry)).save(folder / entry.file.replace("/p", "/extra_p"))
+    Image.fromarray(255 - pixels_of(entry)).save((folder / entry.file).with_name(f"extra_{Path(entry.file).name}"))
 
 
 #: Changes of files: the kind of fault, the formats, and the change.
 ACTS: list[tuple[str, str, Act]] = [
-    ("unreadable_image", "voc csv coco yolo", truncate),
-    ("unreadable_image", "voc csv coco yolo", lambda folder, e: (folder / e.file).write_bytes(b"")),
-    ("unreadable_image", "voc csv coco yolo", lambda folder, e: (folder / e.file).write_bytes(b"<html>404</html>" * 20)),
-    ("missing_image", "voc csv coco yolo", lambda folder, e: (folder / e.file).unlink()),
-    ("exif_rotation", "voc csv coco yolo", turn),
-    ("unannotated_image", "voc csv coco yolo", add_another),
+    ("unreadable_image", ALL, truncate),
+    ("unreadable_image", ALL, lambda folder, e: (folder / e.file).write_bytes(b"")),
+    ("unreadable_image", ALL, lambda folder, e: (folder / e.file).write_bytes(b"<html>404</html>" * 20)),
+    ("missing_image", ALL, lambda folder, e: (folder / e.file).unlink()),
+    ("exif_rotation", ALL, turn),
+    ("unannotated_image", ALL.replace("mot ", ""), add_another),
 ]  # fmt: skip
 
 
@@ -128,7 +141,7 @@ def same_picture(folder: Path, entry: Annotation, other: Annotation) -> None:
 
 def planted(folder: Path, form: str, seed: int) -> list[tuple[str, str]]:
     """Writes a folder with faults, each in a different image; returns kind and image of each fault."""
-    entries = clean(seed)
+    entries = clean(seed, form)
     pictures = tuple(entries)
     indices = iter(np.random.default_rng(seed + 100).permutation(COUNT).tolist())
     faults = []

@@ -26,8 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser, *, split: str = "all") -> Non
         help="use the data of a recipe (a file or a name) instead; --config.data.KEY=VALUE as in train",
     )
     parser.add_argument("--format", default="", metavar="NAME", help="format of the annotations in FOLDER (default: detected)")
-    text = "coordinate convention of the boxes: inclusive_from_1, inclusive_from_0, edges_from_1 or edges"
+    text = "coordinate convention of the boxes, such as inclusive_from_1 or edges; docs/data_formats.md lists those of each format"
     parser.add_argument("--convention", default="", metavar="NAME", help=text)
+    text = "attribute of the regions that is the class, where they have several (VIA)"
+    parser.add_argument("--class-attribute", default="", metavar="NAME", help=text)
     parser.add_argument("--follow-links", action="store_true", help="read links in FOLDER that lead outside it")
     if split:
         possible = "train, validation or test" + (", or all of them" if split == "all" else "")
@@ -39,17 +41,20 @@ def read_config(parsed: argparse.Namespace, rest: Sequence[str]) -> ConfigDict:
     if bool(parsed.folder) == bool(parsed.config):
         raise UserError(f"expected either FOLDER or --config RECIPE, got {'both' if parsed.folder else 'neither'}")
     if parsed.config:
-        for flag in ("format", "convention", "follow_links"):
+        for flag in ("format", "convention", "class_attribute", "follow_links"):
             if getattr(parsed, flag):
                 raise UserError(f"--{flag.replace('_', '-')} applies to a folder; with a recipe use --config.data.options.{flag}=...")
         return override(read_recipe(parsed.config), rest)
     if rest and rest[0].startswith("--config."):
-        raise UserError("overrides require --config RECIPE; for FOLDER use --format, --convention and --follow-links")
+        raise UserError("overrides require --config RECIPE; for FOLDER use --format, --convention, --class-attribute and --follow-links")
     if rest:
-        raise UserError(f"unexpected argument '{rest[0]}'; possible: --format, --convention, --follow-links")
+        raise UserError(f"unexpected argument '{rest[0]}'; possible: --format, --convention, --class-attribute, --follow-links")
     from imgloc.api.data import data_config
 
-    return data_config(parsed.folder, format=parsed.format, convention=parsed.convention, follow_links=parsed.follow_links)
+    return data_config(
+        parsed.folder, format=parsed.format, convention=parsed.convention, class_attribute=parsed.class_attribute,
+        follow_links=parsed.follow_links,
+    )  # fmt: skip
 
 
 def name_flags(error: UserError, parsed: argparse.Namespace) -> UserError:
@@ -61,6 +66,7 @@ def name_flags(error: UserError, parsed: argparse.Namespace) -> UserError:
         ("folder", "FOLDER"),
         ("format", "--format"),
         ("convention", "--convention"),
+        ("class_attribute", "--class-attribute"),
         ("follow_links=True", "--follow-links"),
     ):
         text = text.replace(f"config key 'data.options.{option}'", flag).replace(f"data.options.{option}", flag)

@@ -6,6 +6,7 @@ give exactly that table, or be refused in one line.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import json
@@ -18,10 +19,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgloc.data.annotated.annotations import Annotation
 from imgloc.data.checks.faults import KINDS
 from imgloc.data.sources import folder
 from imgloc.errors import UserError
 from imgloc.types import Truth
+from tests import tool_folders
 
 WIDTH, HEIGHT = 40, 20
 SPLITS = ("train", "validation", "test")
@@ -181,6 +184,45 @@ def write_class_folders(root: Path, every: list[Picture], splits: str) -> None:
                 file.write(f"{below}/{picture.name}\n")
 
 
+def write_tool(root: Path, every: list[Picture], form: str, splits: str, variant: str) -> list[Picture]:
+    """Writes a folder of an annotation tool or a public data set; returns the images with the names by which they are read."""
+    folder_of = dict(zip(SPLITS, SPLIT_FOLDERS.get(splits, ("", "", "")), strict=True))
+    if form == "wider_face":
+        every = [dataclasses.replace(picture, boxes=tuple(("face", box) for _, box in picture.boxes)) for picture in every]
+    if form in ("mot", "cvat video"):
+        every = [dataclasses.replace(picture, name=f"{'' if form == 'mot' else 'frame_'}{picture.number + 1:06d}.jpg") for picture in every]
+        if variant == "pedestrians":
+            every = [dataclasses.replace(picture, boxes=tuple(("pedestrian", box) for _, box in picture.boxes)) for picture in every]
+        below = "seq/img1" if form == "mot" else "images"
+        folder_of = {split: f"{folder_of.get(split, '')}/{below}".lstrip("/") for split in (*SPLITS, "")}
+    entries = [
+        Annotation(
+            place(root, picture, folder_of), np.array([box for _, box in picture.boxes], np.float64),
+            tuple(label for label, _ in picture.boxes), width=WIDTH, height=HEIGHT, split=picture.split if splits == "list" else "",
+        )
+        for picture in every
+    ]  # fmt: skip
+    if form == "labelme":
+        tool_folders.write_labelme(entries, root, apart=variant == "apart")
+    elif form == "createml":
+        tool_folders.write_createml(entries, root, convention=variant or "center", old=variant == "")
+    elif form == "via":
+        tool_folders.write_via(entries, root, version=1 if variant == "version 1" else 2, project=variant == "project")
+    elif form == "mot":
+        tool_folders.write_mot(entries, root, labels=variant == "labels")
+    elif form == "huggingface":
+        tool_folders.write_huggingface(entries, root, table=variant == "table")
+    elif form == "parquet":
+        found = tool_folders.write_parquet(entries, root, convention=variant, dicts=variant == "xyxy", features=variant != "cxcywh")
+        name_of = {entry.file: name for name, entry in found.items()}
+        every = [dataclasses.replace(picture, name=name_of[entry.file]) for picture, entry in zip(every, entries, strict=True)]
+    else:
+        {"cvat": tool_folders.write_cvat, "cvat video": tool_folders.write_cvat_video, "wider_face": tool_folders.write_wider_face}[form](
+            entries, root
+        )  # fmt: skip
+    return every
+
+
 Case = tuple[str, str, str, str, str]  # format, splits, names, classes, and an encoding, dialect or source of class names
 
 
@@ -195,6 +237,16 @@ def cases() -> Iterator[Case]:
     yield from itertools.product(["voc"], (*by_folder, *lists), names, classes[1:2], ["utf-8", "latin-1"])
     yield from itertools.product(["yolo"], (*by_folder, "list"), names, classes[2:3], ["yaml", "darknet", "classes.txt"])
     yield from itertools.product(["class_folders"], (*by_folder, "list"), names, classes[:2], [""])
+    yield from itertools.product(["labelme"], by_folder, names, classes[1:2], ["beside", "apart"])
+    conventions = ("center", "top_left", "normalized_center", "normalized_top_left")
+    yield from itertools.product(["createml"], (*by_folder, "list"), names, classes[1:2], ["", *conventions])
+    yield from itertools.product(["via"], (*by_folder, "list"), names, classes[1:2], ["version 1", "version 2", "project"])
+    yield from itertools.product(["cvat"], (*by_folder, "list"), names, classes[1:2], [""])
+    yield from itertools.product(["cvat video"], by_folder, names[:1], classes, [""])
+    yield from itertools.product(["wider_face"], (*by_folder, "list"), names, classes[:1], [""])
+    yield from itertools.product(["mot"], by_folder, names[:1], classes, ["labels", "pedestrians"])
+    yield from itertools.product(["huggingface"], by_folder, names, classes[1:2], ["lines", "table"])
+    yield from itertools.product(["parquet"], ("none", "list"), names, classes[1:2], ["xywh", "xyxy", "cxcywh", "normalized_xywh"])
 
 
 def build(root: Path, case: Case) -> list[Picture]:
@@ -210,17 +262,23 @@ def build(root: Path, case: Case) -> list[Picture]:
         write_voc(root, every, splits, variant)
     elif form == "yolo":
         write_yolo(root, every, splits, variant)
-    else:
+    elif form == "class_folders":
         write_class_folders(root, every, splits)
+    else:
+        return write_tool(root, every, form, splits, variant)
     return every
 
 
-def read(root: Path) -> dict[str, tuple[str, str, list[tuple[str, tuple[float, ...]]]]]:
-    """Each image by base name: its split, its class, and its boxes in pixels."""
+def convention_of(case: Case) -> str:
+    return case[-1] if case[0] in ("createml", "parquet") else ""
+
+
+def read(root: Path, convention: str) -> dict[str, tuple[str, str, list[tuple[str, tuple[float, ...]]]]]:
+    """Each image by base name, or by its row in a Parquet file: its split, its class, and its boxes in pixels."""
     images = {}
     for split in SPLITS:
         try:
-            source = folder.source(split, seed=0, folder=str(root), validation=0.0, test=0.0)
+            source = folder.source(split, seed=0, folder=str(root), convention=convention, validation=0.0, test=0.0)
         except UserError as error:
             if "has no images" not in str(error):
                 raise
@@ -229,7 +287,9 @@ def read(root: Path) -> dict[str, tuple[str, str, list[tuple[str, tuple[float, .
             truth: Truth = source.known(i)
             rows = truth.boxes_nx4 * np.array([WIDTH, HEIGHT] * 2)
             boxes = [(source.classes[k], tuple(row.tolist())) for k, row in zip(truth.labels_n, rows, strict=True)]
-            images[truth.id.rpartition("/")[2]] = (split, source.classes[truth.label], boxes)
+            name = truth.id if ".parquet/" in truth.id else truth.id.rpartition("/")[2]
+            assert source[i].boxes_nx4.tolist() == truth.boxes_nx4.tolist()
+            images[name] = (split, source.classes[truth.label], boxes)
     return images
 
 
@@ -237,7 +297,7 @@ CASES = list(cases())
 
 
 def test_there_are_as_many_combinations_as_promised() -> None:
-    assert len(CASES) == len(set(CASES)) >= 500
+    assert len(CASES) == len(set(CASES)) >= 900
 
 
 @pytest.mark.parametrize("form", sorted({case[0] for case in CASES}))
@@ -245,7 +305,7 @@ def test_every_combination_is_read_as_it_was_written(form: str, tmp_path: Path) 
     for number, case in enumerate(case for case in CASES if case[0] == form):
         root = tmp_path / str(number)
         every = build(root, case)
-        images = read(root)
+        images = read(root, convention_of(case))
         assert set(images) == {picture.name for picture in every}, case
         for picture in every:
             split, label, boxes = images[picture.name]
@@ -255,6 +315,6 @@ def test_every_combination_is_read_as_it_was_written(form: str, tmp_path: Path) 
                 assert [name for name, _ in boxes] == [name for name, _ in picture.boxes], case
                 np.testing.assert_allclose([box for _, box in boxes], [box for _, box in picture.boxes], atol=1e-4, err_msg=str(case))
         if number % 10 == 0:
-            findings = folder.check_data(thorough=False, folder=str(root))
+            findings = folder.check_data(thorough=False, folder=str(root), convention=convention_of(case))
             serious = [fault for fault in findings.faults if KINDS[fault.kind].serious]
             assert not serious, (case, serious)

@@ -12,7 +12,7 @@ from imgloc.data.annotated.listing import Listing
 
 READ = "COCO, Pascal VOC, YOLO or CSV"
 COCO_LISTS = ("images", "annotations", "categories")
-TEXT_SUFFIXES = (".csv", ".tsv", ".json", ".xml", ".txt")
+TEXT_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt")
 MAX_FILES = 50  # of each suffix that are looked into
 MIN_NAMED = 2  # images that a file names at least
 _TOKEN = re.compile(r"""[^\s,;|"'<>()\[\]{}=]+""")
@@ -39,17 +39,9 @@ def _json_kind(content: object) -> str:
     if not isinstance(first, Mapping):
         return ""
     if isinstance(content, list):
-        if {"image", "annotations"} <= set(first):
-            return _looks_like("CreateML")
         if "data" in first and {"annotations", "completions", "predictions"} & set(first):
             return _looks_like("Label Studio's JSON")
         return ""
-    if {"shapes", "imagePath"} <= set(first):
-        return _looks_like("labelme")
-    values = first.get("_via_img_metadata", first)
-    sample = next(iter(values.values()), None) if isinstance(values, Mapping) else None
-    if isinstance(sample, Mapping) and {"filename", "regions"} <= set(sample):
-        return _looks_like("VGG Image Annotator (VIA)")
     present = [key for key in COCO_LISTS if key in first]
     bad = [key for key in COCO_LISTS if not isinstance(first.get(key), list)]
     wrong = [f"`{key}` that is not a list" if key in first else f"no `{key}`" for key in bad]
@@ -60,8 +52,6 @@ def _json_kind(content: object) -> str:
 
 def describe_xml(root: ET.Element, name: str) -> list[Fault]:
     """Returns a fault for an XML file that is not Pascal VOC but looks like annotations."""
-    if root.tag == "annotations" and root.find("image") is not None:
-        return [Fault("foreign_format", name, _looks_like("CVAT for images"))]
     if root.tag == "dataset" and root.find("images/image") is not None:
         return [Fault("foreign_format", name, _looks_like("dlib's imglab"))]
     return []

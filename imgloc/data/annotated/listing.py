@@ -21,6 +21,7 @@ from pathlib import Path
 from imgloc.data.annotated.annotations import Fault
 from imgloc.data.annotated.encoding import decode_text, without_nul
 from imgloc.data.annotated.splits import split_of_path, splits_of_folders
+from imgloc.data.images.parquet_images import container_of
 from imgloc.errors import UserError
 
 IMAGE_SUFFIXES = (
@@ -58,6 +59,10 @@ class Listing:
     def images(self) -> tuple[str, ...]:
         """The files with a suffix of images, sorted."""
         return tuple(sorted(name for name in self.files if name.lower().endswith(IMAGE_SUFFIXES)))
+
+    def status(self, image: str) -> tuple[int, int] | None:
+        """Returns size and time of an image file, or of the Parquet file that an image is in; None if it is not listed."""
+        return self.files.get(image) or self.files.get(container_of(image))
 
     @cached_property
     def _splits(self) -> Mapping[str, str]:
@@ -104,6 +109,11 @@ class Listing:
         """Returns the image at a path, or the only one whose path differs in case or Unicode normalization; None if there is none."""
         same = [path] if path in self.files else self._images_by_path.get(comparable(path), [])
         return same[0] if len(same) == 1 else None
+
+    def image_of_stem(self, name: str) -> str | None:
+        """Returns the image that is named like a file beside it, but for the suffix; None if there is none, or several."""
+        found = self.image_at(name.rpartition(".")[0])
+        return found if found is not None and found.lower().endswith(IMAGE_SUFFIXES) else None
 
     def find_image(self, name: str, folders: Iterable[str]) -> str | None:
         """Returns the image that an annotation names: in one of `folders`, else the only image of this base name anywhere.

@@ -1,8 +1,14 @@
-"""Reading a folder of annotated images in its format."""
+"""Reading a folder of annotated images in its format.
+
+A format is a file of `imgloc.data.formats` with two functions. `recognise(folder)` returns whether the files of a listing look like the
+format, by their names and beginnings. `read(folder, *, convention="")` returns an `AnnotatedFolder`; what cannot be used becomes a
+`Fault` with its file and place. It may have the option `class_attribute`, and the file a function `write(annotated, folder)`.
+"""
 
 from __future__ import annotations
 
 import functools
+import inspect
 from pathlib import Path
 
 from imgloc.config import registry
@@ -22,11 +28,14 @@ def detect_formats(folder: Path | Listing) -> list[str]:
     return detected or [FALLBACK] * formats[FALLBACK].recognise(listing)
 
 
-def read_folder(folder: Path | Listing, *, format: str = "", convention: str = "") -> AnnotatedFolder:  # noqa: A002
+def read_folder(
+    folder: Path | Listing, *, format: str = "", convention: str = "", class_attribute: str = ""  # noqa: A002
+) -> AnnotatedFolder:  # fmt: skip
     """Returns the annotations of a folder, read in the named format or else in the detected one.
 
-    The files are read again only if one of them has changed since the last call in this process. Raises UserError if the folder
-    does not exist, if no format or several are detected, and for an unknown format or convention.
+    `class_attribute` is the attribute of objects that is their class, for formats whose `read` has this option. The files are read
+    again only if one of them has changed since the last call in this process. Raises UserError if the folder does not exist, if no
+    format or several are detected, and for an unknown format, convention or attribute.
     """
     listing = list_folder(folder)
     name = format
@@ -42,9 +51,14 @@ def read_folder(folder: Path | Listing, *, format: str = "", convention: str = "
             raise UserError(f"'{listing.root}' has annotations as {' and as '.join(detected)}; set data.options.format to one of them")
         name = detected[0]
     read = registry.find("data.formats", name).read
-    cell = _cache_cell(listing.root, name, convention, listing.state)
+    options = {"class_attribute": class_attribute} if class_attribute else {}
+    if not options.keys() <= inspect.signature(read).parameters.keys():
+        raise UserError(
+            f"data.options.class_attribute is '{class_attribute}', but objects of the format {name} have no attributes to choose"
+        )
+    cell = _cache_cell(listing.root, name, convention, class_attribute, listing.state)
     if not cell:
-        cell.append(read(listing, convention=convention))
+        cell.append(read(listing, convention=convention, **options))
     return cell[0]
 
 
@@ -64,6 +78,6 @@ def _why(listing: Listing) -> str:
 
 
 @functools.lru_cache(maxsize=2)
-def _cache_cell(root: Path, name: str, convention: str, state: str) -> list[AnnotatedFolder]:
+def _cache_cell(root: Path, name: str, convention: str, class_attribute: str, state: str) -> list[AnnotatedFolder]:
     """Returns the list that holds the annotations after the first read, for the other splits of the data set."""
     return []

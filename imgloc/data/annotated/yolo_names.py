@@ -203,7 +203,7 @@ def _name_list(file: str, listing: Listing, faults: list[Fault]) -> dict[int, st
 
 
 def _name_lists(listing: Listing, texts: Sequence[str], faults: list[Fault]) -> Iterator[Declared]:
-    """Yields the class names of classes.txt (LabelImg) or else of *.names, the file nearest to the texts of images first."""
+    """Yields the class names of classes.txt (LabelImg), *.names or *.labels (Roboflow), the file nearest to the texts of images first."""
     folders = {text.rpartition("/")[0] for text in texts}
 
     def distance(file: str) -> tuple[int, str]:
@@ -214,6 +214,7 @@ def _name_lists(listing: Listing, texts: Sequence[str], faults: list[Fault]) -> 
     by_kind = (
         [file for file in listing.with_suffix("classes.txt") if file.rpartition("/")[2].lower() == "classes.txt"],
         listing.with_suffix(".names"),
+        listing.with_suffix("_darknet.labels"),
     )
     for files in by_kind:
         lists = [Declared(file, _name_list(file, listing, faults)) for file in sorted(files, key=distance)]

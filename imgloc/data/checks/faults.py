@@ -35,6 +35,8 @@ KINDS = {
     "encoding": Kind("letters other than ASCII may be wrong", serious=False),
     "run_folder": Kind("nothing in it is read", serious=False),
     "group_box": Kind("boxes of groups of objects are left out", serious=False),
+    "ignored_box": Kind("boxes that the data set marks as ignored are left out", serious=False),
+    "unboxed_shape": Kind("shapes without an area, such as points and lines, are left out", serious=False),
     "keypoints": Kind("the box of each line is used, its keypoints are not", serious=False),
     "other_filename": Kind("the image with the name of the annotation file is used", serious=False),
     "duplicate_annotation": Kind("the image would count twice; the first annotation is used"),

@@ -56,13 +56,13 @@ def check_folder(
     headers of at most MAX_HEADERS images, evenly spaced over the data set, and compares the bytes of at most MAX_COMPARED files
     that have equal sizes and are in different splits.
     """
-    files = [entry.file for entry in annotated.images if entry.file in listing.files]
+    sizes = {entry.file: status[0] for entry in annotated.images if (status := listing.status(entry.file))}
+    files = list(sizes)
     step = 1 if thorough else -(-len(files) // MAX_HEADERS) or 1
     infos = images.inspect_files(listing.root, files[::step], thorough=thorough)
-    bytes_of = {file: listing.files[file][0] for file in files}
     faults = [
         *annotated.faults,
-        *([] if thorough else images.find_equal_files(listing.root, bytes_of, parts, MAX_COMPARED)),
+        *([] if thorough else images.find_equal_files(listing.root, sizes, parts, MAX_COMPARED)),
         *_file_faults(annotated, listing, parts),
         *images.find_faults(annotated.images, infos, parts),
         *boxes.find_faults(annotated, _image_sizes(annotated.images, infos), listing, convention),
@@ -86,7 +86,7 @@ def _file_faults(annotated: AnnotatedFolder, listing: Listing, parts: Mapping[st
     groups: dict[str, Annotation] = {}
     for entry in annotated.images:
         where = entry.where or entry.file
-        if entry.file not in listing.files:
+        if not listing.status(entry.file):
             faults.append(Fault("missing_image", where, f"there is no image file '{entry.file}'"))
         if has_boxes and not len(entry.boxes_nx4):
             missing = "no box" if entry.label else "neither a box nor a class and is left out"

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from imgloc.data.images import decode
+from imgloc.data.images import decode, parquet_images
 from imgloc.data.images.decode import MAX_BYTES
 from imgloc.data.images.picture import Picture
 from imgloc.errors import UnreadableImage, UserError
@@ -15,10 +15,13 @@ HEADER_BYTES = 2**16  # nearly all headers are shorter
 
 
 def read_file(root: Path | str, name: str, max_bytes: int = MAX_BYTES) -> bytes:
-    """Returns an image file's content, or its first `max_bytes` bytes.
+    """Returns an image file's content, or its first `max_bytes` bytes; also of an image in a Parquet file, see `parquet_images`.
 
     Raises UnreadableImage if the file cannot be read, is larger than MAX_BYTES, or is no longer a regular file.
     """
+    container = parquet_images.container_of(name)
+    if container != name and os.path.isfile(os.path.join(root, container)):
+        return parquet_images.read_image(root, name, MAX_BYTES)[:max_bytes]
     try:
         handle = os.open(os.path.join(root, name), os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for a writer
         try:

@@ -31,12 +31,13 @@ SEE_CHECK = "; `imgloc data check` reports what is wrong"
 
 
 def source(
-    split: str, *, seed: int, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
+    split: str, *, seed: int, folder: str = "", format: str = "", convention: str = "", class_attribute: str = "",  # noqa: A002
     validation: float = 0.1, test: float = 0.2, classes: Sequence[str] = (), channels: int = 3, follow_links: bool = False,
 ) -> Folder:  # fmt: skip
     """A split (train, validation, test) of a folder's annotated images, the same for every seed.
 
     `format` is one of `imgloc.data.formats` (empty: detected), and `convention` the meaning of its numbers (see there).
+    `class_attribute` is the attribute of objects that is their class, for formats with several (VIA).
     Splits that the files specify are used. If they specify no validation or test split, about these shares of the training images
     (of all images if they specify no split) are taken, by a hash of each image's group, which does not change when images are added.
     If the files specify training images, images without a split are excluded.
@@ -54,7 +55,7 @@ def source(
         shares = f"got {validation:g} and {test:g}"
         raise UserError(f"data.options.validation and data.options.test must be at least 0 with a sum below 1, {shares}")
     listing = list_folder(Path(folder), follow_links=follow_links)
-    annotated = read_folder(listing, format=format, convention=convention)
+    annotated = read_folder(listing, format=format, convention=convention, class_attribute=class_attribute)
     return make_split(annotated, listing, split, cut={"validation": validation, "test": test}, classes=classes, channels=channels)
 
 
@@ -68,11 +69,11 @@ def make_split(
     chosen = tuple(classes) or annotated.classes
     numbers = {name: number for number, name in enumerate(chosen)}
     known_splits = {entry.split for entry in annotated.images}
-    usable = [entry for entry in annotated.images if entry.file in listing.files and _class_of(entry, numbers) is not None]
+    usable = [entry for entry in annotated.images if listing.status(entry.file) and _class_of(entry, numbers) is not None]
     entries = tuple(entry for entry in usable if assigned_split(entry, known_splits, cut) == split)
     if not entries:
         raise UserError(_no_images(split, str(listing.root), annotated, usable, known_splits, cut))
-    sizes = [listing.files[entry.file][0] for entry in entries]
+    sizes = [status[0] for entry in entries if (status := listing.status(entry.file))]
     fingerprint = _fingerprint(split, chosen, channels, entries, sizes)
     # File names are not unique across folders. The size is a cheap distinction that does not depend on the folder's path.
     entries = tuple(replace(entry, group=entry.group or f"{entry.file} ({size} bytes)") for entry, size in zip(entries, sizes, strict=True))
@@ -80,12 +81,12 @@ def make_split(
 
 
 def check_data(
-    *, thorough: bool, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
+    *, thorough: bool, folder: str = "", format: str = "", convention: str = "", class_attribute: str = "",  # noqa: A002
     validation: float = 0.1, test: float = 0.2, follow_links: bool = False, **others: object,
 ) -> Findings:  # fmt: skip
     """The faults of the files that `source` reads with the same options; see `imgloc.data.checks.folder`."""
     listing = list_folder(Path(folder), follow_links=follow_links)
-    annotated = read_folder(listing, format=format, convention=convention)
+    annotated = read_folder(listing, format=format, convention=convention, class_attribute=class_attribute)
     known_splits, shares = {entry.split for entry in annotated.images}, {"validation": validation, "test": test}
     numbers = {name: number for number, name in enumerate(annotated.classes)}
     splits = {
@@ -94,13 +95,13 @@ def check_data(
     assigned = {file: split for file, split in splits.items() if split}
     findings = check_folder(annotated, listing, assigned, convention=convention, thorough=thorough)
     findings = replace(findings, recognised=_recognised(annotated, Counter(assigned.values())))
-    unlisted = [file for file, split in splits.items() if not split and file in listing.files]
+    unlisted = [file for file, split in splits.items() if not split and listing.status(file)]
     if unlisted:
         what = f"{len(unlisted):,} of {len(splits):,} images are in no list and no folder of a split"
         findings = replace(findings, faults=sort_faults([*findings.faults, Fault("unlisted_image", unlisted[0], what)]))
-    if not thorough or any(split == "train" and file in listing.files for file, split in assigned.items()):
+    if not thorough or any(split == "train" and listing.status(file) for file, split in assigned.items()):
         return findings  # training itself reports an empty split
-    usable = [entry for entry in annotated.images if entry.file in listing.files and entry.file in splits]
+    usable = [entry for entry in annotated.images if listing.status(entry.file) and entry.file in splits]
     why = _no_images("train", folder, annotated, usable, known_splits, shares).removesuffix(SEE_CHECK)
     return replace(findings, faults=sort_faults([*findings.faults, Fault("nothing_to_train", ".", why)]))
 

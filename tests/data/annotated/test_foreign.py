@@ -20,19 +20,15 @@ def write_picture(path: Path) -> None:
 
 NAMES = [f"{i}.png" for i in range(4)]
 IMAGES = [{"id": i, "file_name": name, "width": 8, "height": 6} for i, name in enumerate(NAMES)]
-BOX = {"x": 4, "y": 3, "width": 2, "height": 2}
-CREATEML = [{"image": name, "annotations": [{"label": "cup", "coordinates": BOX}]} for name in NAMES]
 LABEL_STUDIO = [{"id": i, "data": {"image": f"/data/{name}"}, "annotations": [{"result": []}]} for i, name in enumerate(NAMES)]
-VIA = {name: {"filename": name, "regions": []} for name in NAMES}
 NO_CATEGORIES = {"images": IMAGES, "annotations": [{"id": 0, "image_id": 0, "bbox": [1, 1, 2, 2]}]}
-CVAT = "<annotations><version>1.1</version>" + "".join(f'<image id="{i}" name="{n}"/>' for i, n in enumerate(NAMES)) + "</annotations>"
+DLIB = "<dataset><images>" + "".join(f'<image file="{name}"/>' for name in NAMES) + "</images></dataset>"
 CASES = {
-    "createml": ("a.json", json.dumps(CREATEML), "CreateML"),
     "label studio": ("a.json", json.dumps(LABEL_STUDIO), "Label Studio"),
-    "via": ("a.json", json.dumps(VIA), "VIA"),
     "no categories": ("a.json", json.dumps(NO_CATEGORIES), "no `categories`"),
     "categories by id": ("a.json", json.dumps({**NO_CATEGORIES, "categories": {"1": "cup"}}), "`categories` that is not a list"),
-    "cvat": ("a.xml", CVAT, "CVAT"),
+    "dlib": ("a.xml", DLIB, "it names images"),
+    "captions": ("metadata.jsonl", "".join(f'{{"file_name": "{name}", "text": "a cup"}}\n' for name in NAMES), "it names images"),
     "kaggle": ("a.csv", "image_id,label\n" + "".join(f"{name},1\n" for name in NAMES), "it names images"),
 }
 
@@ -48,9 +44,9 @@ def test_the_file_and_what_it_looks_like_are_named(case: str, folders: str, tmp_
     assert_refused(lambda: folder.source("train", seed=0, folder=str(tmp_path)), name, message)
 
 
-def test_dated_folders_of_labelme_files_are_no_classes(tmp_path: Path) -> None:
+def test_dated_folders_of_an_unknown_tool_are_no_classes(tmp_path: Path) -> None:
     for day in ("2024-05-01", "2024-05-02"):
         write_picture(tmp_path / day / "0.png")
-        (tmp_path / day / "0.json").write_text(json.dumps({"shapes": [], "imagePath": "0.png"}))
-    assert_refused(lambda: read_folder(tmp_path), "0.json", "labelme")
+        (tmp_path / day / "0.json").write_text(json.dumps({"marks": [], "picture": "0.png"}))
+    assert_refused(lambda: read_folder(tmp_path), "0.json", "it names images")
     assert read_folder(tmp_path, format="class_folders").classes == ("2024-05-01", "2024-05-02")  # with the format set

@@ -148,3 +148,9 @@ def test_a_huge_file_that_is_not_text_is_refused_before_it_is_read(tmp_path: Pat
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**20
+
+
+def test_the_image_that_is_named_like_a_file(tmp_path: Path) -> None:
+    touch(tmp_path, "x/a.json", "x/A.JPG", "x/b.json", "x/b.jpg", "x/b.png", "x/c.json", "x/c", "d.json", "x/d.jpg")
+    found = list_folder(tmp_path)
+    assert [found.image_of_stem(name) for name in ("x/a.json", "x/b.json", "x/c.json", "d.json")] == ["x/A.JPG", None, None, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 from pathlib import Path
 
@@ -25,6 +26,13 @@ LAYOUTS: dict[str, dict[str, str]] = {
     "coco": {"instances_dot_json": JSON},
     "yolo": {"a_dot_txt": "0 .5 .5 1 1\n"},
     "wsol": {"image_ids_dot_txt": "a.jpg\n", "class_labels_dot_txt": "a.jpg,0\n"},
+    "labelme": {"a_dot_json": '{"version": "5.0", "flags": {}, "shapes": [], "imagePath": "a.jpg", "imageData": null}'},
+    "createml": {"createml_dot_json": '[{"image": "a.jpg", "annotations": []}]'},
+    "via": {"via_dot_json": '{"a.jpg7": {"filename": "a.jpg", "size": 7, "regions": []}}'},
+    "cvat": {"cvat_dot_xml": '<annotations><version>1.1</version><image id="0" name="a.jpg" width="4" height="3"/></annotations>'},
+    "wider_face": {"wider_face_train_bbx_gt_dot_txt": "a.jpg\n0\n0 0 0 0 0 0 0 0 0 0\n"},
+    "mot": {"seq__gt__gt_dot_txt": "1,1,2,3,4,5,1,1,1\n", "seq__img1__000001_dot_jpg": ""},
+    "huggingface": {"metadata_dot_jsonl": '{"file_name": "a.jpg", "objects": {"bbox": [], "category": []}}\n'},
     "class_folders": {"cat__b_dot_jpg": "", "dog__b_dot_jpg": ""},
 }
 
@@ -41,11 +49,26 @@ def test_a_format_recognises_its_own_files_and_refuses_unknown_conventions(name:
     assert annotated.format == name
     assert {fault.kind for fault in annotated.faults} <= set(KINDS)
     assert inspect.signature(module.read).parameters["convention"].default == ""
-    assert_refused(lambda: module.read(tmp_path, convention="pixels"), "unknown convention of boxes", "'pixels'", "edges")
+    assert_refused(lambda: module.read(tmp_path, convention="pixels"), "unknown convention of boxes", "'pixels'", "possible: ")
     if hasattr(module, "write"):
         parameters = inspect.signature(module.write).parameters
         assert list(parameters)[:2] == ["annotated", "folder"]
         assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in list(parameters.values())[2:])
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(sorted(set(LAYOUTS) - {"class_folders"}), 2)))
+def test_a_folder_of_two_formats_is_read_as_neither_of_them(first: str, second: str, tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    put(tmp_path, **{f"one__{name}": text for name, text in LAYOUTS[first].items()})
+    put(tmp_path, **{f"two__{name}": text for name, text in LAYOUTS[second].items()})
+    touch(tmp_path, "one/a.jpg", "two/a.jpg")
+    assert_refused(lambda: reader.read_folder(tmp_path), f"as {first} and as {second}", "data.options.format")
+
+
+def test_an_attribute_for_the_class_is_refused_by_formats_without_attributes(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    put(tmp_path, **LAYOUTS["coco"])
+    assert_refused(lambda: reader.read_folder(tmp_path, class_attribute="kind"), "data.options.class_attribute is 'kind'", "format coco")
 
 
 def test_every_fault_of_the_formats_has_a_known_kind() -> None:
@@ -58,7 +81,7 @@ def test_every_fault_of_the_formats_has_a_known_kind() -> None:
 
 def test_no_format_and_several_formats_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")
-    assert_refused(lambda: reader.read_folder(tmp_path), "no annotation format is recognised", "class_folders, coco, csv, voc, wsol, yolo")
+    assert_refused(lambda: reader.read_folder(tmp_path), "no annotation format is recognised", ", ".join(registry.names("data.formats")))
     put(tmp_path, **LAYOUTS["voc"], **LAYOUTS["csv"], **LAYOUTS["class_folders"])
     assert_refused(lambda: reader.read_folder(tmp_path), "as csv and as voc", "data.options.format")
     assert reader.read_folder(tmp_path, format="voc").format == "voc"

@@ -21,7 +21,7 @@ from imgloc.data.sources import folder as folders
 from imgloc.types import FloatArray
 from tests import planted_faults
 
-FORMATS = ("voc", "csv", "coco", "yolo")
+FORMATS = tuple(planted_faults.ALL.split())
 
 
 def checked(folder: Path, form: str = "", *, thorough: bool = True, convention: str = "") -> Findings:
@@ -34,7 +34,7 @@ def kinds(findings: Findings) -> Counter[str]:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_clean_folder_has_no_faults(form: str, tmp_path: Path) -> None:
-    planted_faults.write(planted_faults.clean(5), tmp_path, form)
+    planted_faults.write(planted_faults.clean(5, form), tmp_path, form)
     findings = checked(tmp_path, form)
     assert findings.faults == ()
     assert findings.images == findings.looked_at == planted_faults.COUNT
@@ -74,22 +74,27 @@ def test_a_quick_check_compares_files_of_equal_size_in_two_splits(tmp_path: Path
 
 def rewritten(folder: Path, form: str, numbers: str) -> None:
     """Writes a clean folder in which the numbers of all boxes are corners, xywh or middle, other than the format defines."""
-    to_boxes = {"coco": box_arithmetic.from_coco_xywh, "yolo": box_arithmetic.from_yolo_cxcywh}.get(form, lambda boxes: boxes)
+    xywh, center = box_arithmetic.from_coco_xywh, box_arithmetic.from_yolo_cxcywh
+    meanings = dict.fromkeys(("coco", "wider_face", "mot", "huggingface"), xywh) | dict.fromkeys(("yolo", "createml"), center)
+    to_boxes = meanings.get(form, lambda boxes: boxes)
     to = {"corners": lambda b: b, "xywh": box_arithmetic.to_coco_xywh, "middle": box_arithmetic.to_yolo_cxcywh}[numbers]
 
     def misread(entry: Annotation) -> FloatArray:
-        shift = 0.0 if form == "yolo" and numbers == "xywh" else 22.0  # so that many boxes are invalid as read
+        shift = 0.0 if form in ("yolo", "createml") and numbers == "xywh" else 22.0  # so that many boxes are invalid as read
         far = np.minimum(entry.boxes_nx4[:, 2:] + shift, [entry.width, entry.height])
         return np.asarray(to_boxes(to(np.concatenate([entry.boxes_nx4[:, :2] + shift, far], axis=1))))
 
-    entries = [dataclasses.replace(entry, boxes_nx4=misread(entry)) for entry in planted_faults.clean(7)]
+    entries = [dataclasses.replace(entry, boxes_nx4=misread(entry)) for entry in planted_faults.clean(7, form)]
+    if form == "createml":  # each file is judged alone: all images are in one
+        entries = [dataclasses.replace(entry, split="") for entry in entries]
     planted_faults.write(entries, folder, form)
 
 
 @pytest.mark.parametrize(
     ("form", "numbers", "kind"),
     [("voc", "xywh", "xywh_box"), ("csv", "xywh", "xywh_box"), ("coco", "corners", "corner_box"), ("yolo", "corners", "corner_box"),
-     ("yolo", "xywh", "xywh_box")],
+     ("yolo", "xywh", "xywh_box"), ("cvat", "xywh", "xywh_box"), ("createml", "corners", "corner_box"), ("createml", "xywh", "xywh_box"),
+     ("wider_face", "corners", "corner_box"), ("mot", "corners", "corner_box"), ("huggingface", "corners", "corner_box")],
 )  # fmt: skip
 def test_numbers_with_another_meaning_are_reported_for_every_image(form: str, numbers: str, kind: str, tmp_path: Path) -> None:
     rewritten(tmp_path, form, numbers)
@@ -198,7 +203,8 @@ def wild(draw: st.DrawFn) -> AnnotatedFolder:
         array = np.array(boxes, np.float64).reshape(-1, 4)
         where = draw(st.sampled_from([file, "t.csv:3"]))
         entries.append(Annotation(file, array, names, relative=relative, width=width, height=height, where=where))
-    return AnnotatedFolder(draw(st.sampled_from(FORMATS)), ("cat", "dog"), tuple(entries))
+    meaning = draw(st.sampled_from(["corners", "xywh", "center"]))
+    return AnnotatedFolder(draw(st.sampled_from(FORMATS)), ("cat", "dog"), tuple(entries), meaning=meaning)
 
 
 @given(wild(), st.sampled_from(["", "inclusive_from_0", "inclusive_from_1"]))
