@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from imgloc.config import schema as configs
 from imgloc.config.build import keyword_options, make_source, member, model_class, model_fields
-from imgloc.config.cell_section import cell_section, cell_settings
+from imgloc.config.model_sections import PARTS, part_section, part_settings
 from imgloc.config.overrides import apply_flags, as_arguments, flag_value, flat, override_keys, plain
 from imgloc.config.recipes import read_recipe
 from imgloc.config.registry import declared, names
@@ -64,8 +64,8 @@ def override_values(recipe: ConfigDict, overrides: Mapping[str, Any], arguments:
 def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     """A recipe with command-line overrides as a complete, checked config.
 
-    A flag that names another model, source, augmentation or cell drops the recipe's options for the previous one; train.steps drops
-    its epochs.
+    A flag that names another model, part of it, source or augmentation drops the recipe's options for the previous one; train.steps
+    drops its epochs.
     """
     configs.check_keys(recipe)
     recipe = configs.copied(recipe)
@@ -76,9 +76,10 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     _switch(recipe.data, "data.source", recipe.data.options, arguments)
     _switch(recipe.data.augment, "data.augment.name", recipe.data.augment, arguments)
     config = complete(recipe)
-    if "cell" in config.model and isinstance(config.model.cell, ConfigDict):
-        _switch(config.model.cell, "model.cell.name", config.model.cell, arguments)
-        config = complete(config)
+    for field in PARTS:
+        if isinstance(config.model.get(field), ConfigDict):
+            _switch(config.model[field], f"model.{field}.name", config.model[field], arguments)
+    config = complete(config)
     config = complete(apply_flags(config, arguments))
     if "train.steps" in given and config.train.epochs:
         raise UserError("--config.train.steps and --config.train.epochs are both set; set one of them")
@@ -117,9 +118,10 @@ def complete(config: ConfigDict) -> ConfigDict:
     """The config with every option of its model, source, augmentation, losses and batch transforms filled in."""
     config = configs.copied(config)
     fields = model_fields(model_class(config.model.name))
-    if isinstance(fields.get("cell"), Mapping):
-        cell = config.model.cell = fields["cell"] = cell_section(config.model, fields["cell"])
-        _fill("model.cell", cell, cell_settings(cell.name) if cell.name else {}, also=("name",))
+    for field in PARTS:
+        if isinstance(fields.get(field), Mapping):
+            section = config.model[field] = fields[field] = part_section(field, config.model, fields[field])
+            _fill(f"model.{field}", section, part_settings(field, section.name) if section.name else {}, also=("name",))
     _fill("model", config.model, fields, also=("name",))
     source = member("data.sources", config.data.source, "source")
     _fill("data.options", config.data.options, keyword_options(source, but="seed"), also=())
