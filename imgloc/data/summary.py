@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +54,8 @@ def truths(source: Source, indices: Sequence[int]) -> Iterator[Truth | None]:
                 yield source.known(index)
                 continue
             example = read_example(source, index, (1, 1))
-            height, width = (0, 0) if isinstance(source, Reducible) else example.image_hxwxc.shape[:2]
-            yield Truth(example.boxes_nx4, example.labels_n, example.label, example.id, width, height)
+            unknown = isinstance(source, Reducible) and example.upright_size is None
+            yield dataclasses.replace(example.truth, width=0, height=0) if unknown else example.truth
         except UnreadableImage:
             yield None
 
