@@ -113,6 +113,11 @@ class Loss:
         """Whether it learns from the objects of an image alone: without any box it is 0."""
         return "boxes_bxnx4" in self.truths and "label_b" not in self.truths
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it learns from the class of an image, which an image without objects may not have."""
+        return "label_b" in self.truths
+
 
 @dataclass(frozen=True)
 class Baseline:

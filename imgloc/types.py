@@ -55,6 +55,7 @@ class Info:
     channels: int  # 3 (RGB) or 1 (grey)
     endless: bool = False  # training examples are made from their index and never run out
     has_boxes: bool = True  # some image of the split may have a box
+    all_labelled: bool = True  # every image has a class; if not, images without objects have the label -1
 
 
 @dataclass(frozen=True)

@@ -338,7 +338,7 @@ def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: st
         assert (boxes >= 0).all()
         assert (boxes <= 1).all()
         assert (boxes[:, 2:] > boxes[:, :2]).all()
-        assert 0 <= example.label < len(source.info.classes)
+        assert 0 <= example.label < len(source.info.classes) or (example.label == -1 and not len(boxes) and not source.info.all_labelled)
         assert example.group in source.groups
         assert example.difficult_n is None or (example.difficult_n.shape, example.difficult_n.dtype) == (example.labels_n.shape, np.bool_)
         assert example.crowd_boxes_mx4.shape == (len(example.crowd_labels_m), 4)

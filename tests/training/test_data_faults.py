@@ -76,6 +76,7 @@ def test_a_run_folder_inside_the_data_folder_is_named(tmp_path: Path) -> None:
 def test_losses_of_boxes_need_a_box() -> None:
     losses = make_losses(override(read_recipe(RECIPE)).losses)
     check_objects(losses, Info(("a",), 3))
+    assert_refused(lambda: check_objects(losses, Info(("a",), 3, all_labelled=False)), "class of each image", "without objects")
     assert_refused(
         lambda: check_objects(losses, Info(("a",), 3, has_boxes=False)), "no image of the training split has one", "task=classify"
     )
