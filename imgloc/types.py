@@ -169,6 +169,14 @@ class TruthKnown(Protocol):
         """Returns the truth of `source[index]`. Raises UnreadableImage if the header or the annotation is unusable."""
 
 
+@runtime_checkable
+class ObjectsCounted(Protocol):
+    """A source that knows how many objects its images have without reading an image."""
+
+    def object_counts(self) -> IntArray:
+        """Returns the number of annotated objects (n,) of each example; a few may be left out of the example because they have no area."""
+
+
 #: Outputs (NumPy) for a batch, padding included.
 Predict: TypeAlias = Callable[[Batch], Outputs]
 

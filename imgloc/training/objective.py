@@ -45,7 +45,8 @@ def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
         outputs = {name.format(**options): shape for name, shape in loss.outputs.items()}
         if entry.weight > 0:
             function = functools.partial(loss.function, **options)
-            weighted.append(WeightedLoss(key, entry.weight, function, outputs, loss.optional_outputs, loss.needs_objects, loss.needs_labels))
+            needs = (loss.needs_objects, loss.needs_labels)
+            weighted.append(WeightedLoss(key, entry.weight, function, outputs, loss.optional_outputs, *needs))
     if not weighted:
         raise UserError("every weight in config.losses is 0; set at least one above 0")
     return tuple(weighted)

@@ -22,7 +22,7 @@ from imgloc.data.images import decode
 from imgloc.data.images.headers import read_file, read_file_header
 from imgloc.data.images.picture import Picture
 from imgloc.errors import UnreadableImage, UserError, listed, unknown
-from imgloc.types import Example, Info, Truth
+from imgloc.types import Example, Info, IntArray, Truth
 
 SPLITS = ("train", "validation", "test")
 MAX_HEADERS = 2000  # image files whose headers determine what boxes refer to
@@ -208,6 +208,10 @@ class Folder:
         objects = self._objects(entry, picture)
         width, height = picture.upright_size
         return Truth(label=self._label(entry, objects), id=entry.file, width=width, height=height, **objects._asdict())
+
+    def object_counts(self) -> IntArray:
+        """See `imgloc.types.ObjectsCounted`."""
+        return np.array([sum(name in self._numbers for name in entry.names) for entry in self.entries], np.int64)
 
     def _example(self, entry: Annotation, at_least: tuple[int, int] | None) -> Example:
         try:
