@@ -113,6 +113,11 @@ class Loss:
         """Whether it learns from the objects of an image alone: without any box it is 0."""
         return "boxes_bxnx4" in self.truths and "label_b" not in self.truths
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it learns from the class of an image, which an image without objects may not have."""
+        return "label_b" in self.truths
+
 
 class DensePredictions(NamedTuple):
     """What a dense detector predicts for one image, at l locations."""
@@ -246,6 +251,7 @@ class Task:
     confusion: Callable[[Row], tuple[int, int]] | None = None  # (true, predicted) class of a row, for a confusion matrix
     #: What the task does with several objects in an image; completes "the task ...".
     objects: str = "reads all of them"
+    learns_all_objects: bool = False  # those beyond data.max_objects, which are lost, are worth a warning
     summary: str = "the answer for each image"  # completes "predicts ..."
     gallery_order: str = "from the best to the worst"  # completes "Ordered ..."
 

@@ -29,7 +29,7 @@ from imgloc.nn.feature_maps import maps_by_stride
 from imgloc.training.objective import WeightedLoss, batch_loss
 from imgloc.training.optim import make_optimizer
 from imgloc.training.step import init_state, step_key
-from imgloc.types import DICT_OUTPUTS, Batch, Example, InMemory, InputSpec, Truth, TruthKnown
+from imgloc.types import DICT_OUTPUTS, Batch, Example, InMemory, InputSpec, Reducible, Truth, TruthKnown
 from tests.truths import truths_of
 
 CLASSES = 3
@@ -336,7 +336,8 @@ def test_a_backbone_returns_maps_from_fine_to_coarse(name: str) -> None:
 
 
 def identical(a: Example, b: Example) -> bool:
-    arrays = all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("image_hxwxc", "boxes_nx4", "labels_n"))
+    names = ("image_hxwxc", "boxes_nx4", "labels_n", "difficult_n", "crowd_boxes_mx4", "crowd_labels_m")
+    arrays = all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
     return arrays and (a.label, a.id, a.group) == (b.label, b.id, b.group)
 
 
@@ -380,15 +381,21 @@ def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: st
         assert (boxes >= 0).all()
         assert (boxes <= 1).all()
         assert (boxes[:, 2:] > boxes[:, :2]).all()
-        assert 0 <= example.label < len(source.info.classes)
+        assert 0 <= example.label < len(source.info.classes) or (example.label == -1 and not len(boxes) and not source.info.all_labelled)
         assert example.group in source.groups
+        assert example.difficult_n is None or (example.difficult_n.shape, example.difficult_n.dtype) == (example.labels_n.shape, np.bool_)
+        assert example.crowd_boxes_mx4.shape == (len(example.crowd_labels_m), 4)
         seen.add(example.id)
+        if isinstance(source, Reducible):
+            reduced = source.reduced(index, 1, 1)
+            assert (reduced.truth.width, reduced.truth.height) == (example.truth.width, example.truth.height)
         if isinstance(source, TruthKnown):
             truth = source.known(index)
             assert (truth.label, truth.id) == (example.label, example.id)
             assert (truth.height, truth.width) == example.image_hxwxc.shape[:2]
             assert np.array_equal(truth.boxes_nx4, example.boxes_nx4)
             assert np.array_equal(truth.labels_n, example.labels_n)
+            assert np.array_equal(truth.crowd_boxes_mx4, example.crowd_boxes_mx4)
     assert len(seen) == 5
     if isinstance(source, InMemory):
         indices, spec = np.array([last, 0, 2, 0]), InputSpec(example.image_hxwxc.shape, 3)

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from imgloc.config import schema as configs
 from imgloc.config.build import keyword_options, make_source, member, model_class, model_fields
 from imgloc.config.model_sections import PARTS, part_section, part_settings
+from imgloc.config.object_counts import count_objects
 from imgloc.config.overrides import apply_flags, as_arguments, flag_value, flat, override_keys, plain
 from imgloc.config.recipes import read_recipe
 from imgloc.config.registry import declared, names
@@ -27,8 +28,8 @@ from imgloc.types import RESIZES
 
 
 def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
-    """A recipe with command-line overrides as a complete, checked config, its epochs converted to steps; see `override`."""
-    return epochs_to_steps(override(recipe, arguments))
+    """A recipe with command-line overrides as a complete, checked config, with keys that depend on the data; see `override`."""
+    return resolve_from_data(override(recipe, arguments))
 
 
 def load_config(recipe: str | Path, **overrides: Any) -> ConfigDict:
@@ -43,7 +44,7 @@ def load_config(recipe: str | Path, **overrides: Any) -> ConfigDict:
 
 def resolve_values(recipe: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
     """A recipe with overrides that are Python values as a complete, checked config; see `resolve`."""
-    return epochs_to_steps(override_values(recipe, overrides))
+    return resolve_from_data(override_values(recipe, overrides))
 
 
 def override_values(recipe: ConfigDict, overrides: Mapping[str, Any], arguments: Sequence[str] = ()) -> ConfigDict:
@@ -99,17 +100,24 @@ def _switch(section: ConfigDict, key: str, options: ConfigDict, arguments: Seque
         section[leaf] = name
 
 
-def epochs_to_steps(config: ConfigDict) -> ConfigDict:
-    """The config with its epochs converted to steps, rounded up; batches run across the ends of epochs."""
-    if config.train.epochs == 0:
+def resolve_from_data(config: ConfigDict) -> ConfigDict:
+    """The config with the values that its training split decides.
+
+    Epochs become steps, rounded up; batches run across the ends of epochs. A `data.max_objects` of 0 becomes the number of objects of
+    the image with the most, at least 1; see `object_counts.count_objects` for the images that are counted.
+    """
+    if config.train.epochs == 0 and config.data.max_objects > 0:
         return config
     source = make_source(config.data, "train", config.seed)
-    if source.info.endless:
-        endless = f"the training examples of '{config.data.source}' are endless"
-        raise UserError(f"train.epochs must be 0, got {config.train.epochs}: {endless}; set train.steps")
     config = configs.copied(config)
-    config.train.steps = math.ceil(config.train.epochs * len(source) / config.train.batch_size)
-    config.train.epochs = 0.0
+    if config.train.epochs:
+        if source.info.endless:
+            endless = f"the training examples of '{config.data.source}' are endless"
+            raise UserError(f"train.epochs must be 0, got {config.train.epochs}: {endless}; set train.steps")
+        config.train.steps = math.ceil(config.train.epochs * len(source) / config.train.batch_size)
+        config.train.epochs = 0.0
+    if config.data.max_objects == 0:
+        config.data.max_objects = int(count_objects(source).max(initial=1))
     configs.check_ranges(config)
     return config
 

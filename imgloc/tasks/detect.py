@@ -39,8 +39,12 @@ def postprocess(outputs: Outputs, content_bx4: FloatArray) -> dict[str, Any]:
 
 
 def truth_columns(truth: Truth) -> Row:
-    """`width` and `height` in pixels, `boxes` and `labels` of all objects; `difficult` and the boxes of crowds where there are any."""
+    """`width` and `height` in pixels, `boxes` and `labels`; where there are any, `difficult`, `crowd_boxes` and `crowd_labels`."""
     row: Row = {"width": truth.width, "height": truth.height, "boxes": _as_lists(truth.boxes_nx4), "labels": truth.labels_n.tolist()}
+    if truth.difficult_n is not None and truth.difficult_n.any():
+        row["difficult"] = truth.difficult_n.tolist()
+    if len(truth.crowd_boxes_mx4):
+        row |= {"crowd_boxes": _as_lists(truth.crowd_boxes_mx4), "crowd_labels": truth.crowd_labels_m.tolist()}
     return row
 
 
@@ -185,6 +189,7 @@ TASK = Task(
     headline_metrics=("ap", "ap50", "f1"),
     best_metric="ap",
     slicings=("attributes",),
+    learns_all_objects=True,
     objects="learns up to data.max_objects of them, the largest ones",
     summary="the classes and the boxes of all objects in each image",
     gallery_order="by the number of missed and false objects",

@@ -114,8 +114,9 @@ def _check_shapes(
     """Run a training step and an evaluation on shapes alone, so that everything that cannot work fails before anything is written."""
     first = pipeline.first_readable_example(validation)
     whole_image = np.array([[0.0, 0.0, 1.0, 1.0]], np.float32)
+    label = max(0, first.label)
     # With a box of its class, so that every metric applies to it.
-    example = dataclasses.replace(first, boxes_nx4=whole_image, labels_n=np.array([first.label], np.int32))
+    example = dataclasses.replace(first, boxes_nx4=whole_image, labels_n=np.array([label], np.int32), label=label, difficult_n=None)
     batch = collate([example], config.train.batch_size, spec)
     name, size, classes = config.model.name, config.train.batch_size, len(validation.info.classes)
     forward = functools.partial(apply_train, key=jax.random.key(0), model=model)

@@ -22,7 +22,7 @@ from imgloc.data.images import decode
 from imgloc.data.images.headers import read_file, read_file_header
 from imgloc.data.images.picture import Picture
 from imgloc.errors import UnreadableImage, UserError, listed, unknown
-from imgloc.types import Example, FloatArray, Info, IntArray, Truth
+from imgloc.types import Example, Info, IntArray, Truth
 
 SPLITS = ("train", "validation", "test")
 MAX_HEADERS = 2000  # image files whose headers determine what boxes refer to
@@ -162,6 +162,8 @@ def _fingerprint(split: str, classes: Sequence[str], channels: int, entries: Seq
         plain = replace(entry, boxes_nx4=np.zeros(0), where="", split="")
         state.update(repr((size, plain)).encode())
         state.update(entry.boxes_nx4.tobytes())
+        if any(entry.difficult) or entry.crowd_names:
+            state.update(repr((entry.difficult, entry.crowd_names)).encode() + entry.crowd_boxes_mx4.tobytes())
     return state.hexdigest()[:16]
 
 
@@ -203,28 +205,32 @@ class Folder:
         """See `imgloc.types.TruthKnown`: only the header of the image is read."""
         entry = self.entries[index]
         picture = read_file_header(Path(self.root), entry.file)
-        boxes, labels = self._boxes_and_labels(entry, picture)
-        width, height = (picture.height, picture.width) if picture.orientation >= 5 else (picture.width, picture.height)
-        return Truth(boxes, labels, self._label(entry, boxes, labels), entry.file, width, height)
+        objects = self._objects(entry, picture)
+        width, height = picture.upright_size
+        return Truth(label=self._label(entry, objects), id=entry.file, width=width, height=height, **objects._asdict())
+
+    def object_counts(self) -> IntArray:
+        """See `imgloc.types.ObjectsCounted`."""
+        return np.array([sum(name in self._numbers for name in entry.names) for entry in self.entries], np.int64)
 
     def _example(self, entry: Annotation, at_least: tuple[int, int] | None) -> Example:
         try:
             picture = decode.decode_image(read_file(self.root, entry.file), channels=self.channels, at_least=at_least)
         except UserError as error:
             raise UnreadableImage(f"{entry.file}: {error}") from error
-        boxes, labels = self._boxes_and_labels(entry, picture)
+        objects = self._objects(entry, picture)
         return Example(
             image_hxwxc=picture.pixels_hxwxc,
-            boxes_nx4=boxes,
-            labels_n=labels,
-            label=self._label(entry, boxes, labels),
+            label=self._label(entry, objects),
             id=entry.file,
             group=entry.group,
+            upright_size=picture.upright_size,
+            **objects._asdict(),
         )
 
-    def _boxes_and_labels(self, entry: Annotation, picture: Picture) -> tuple[FloatArray, IntArray]:
+    def _objects(self, entry: Annotation, picture: Picture) -> truth.Objects:
         stored_pixels = picture.orientation > 1 and self._stored_pixels
-        return truth.boxes_and_labels(entry, picture, self._numbers, stored_pixels=stored_pixels)
+        return truth.objects_of(entry, picture, self._numbers, stored_pixels=stored_pixels)
 
     @cached_property
     def _stored_pixels(self) -> bool:
@@ -236,9 +242,9 @@ class Folder:
                     return refers
         return False
 
-    def _label(self, entry: Annotation, boxes: FloatArray, labels: IntArray) -> int:
-        if not entry.label and len(boxes):
-            return int(labels[box_arithmetic.largest(boxes)])
+    def _label(self, entry: Annotation, objects: truth.Objects) -> int:
+        if not entry.label and len(objects.boxes_nx4):
+            return int(objects.labels_n[box_arithmetic.largest(objects.boxes_nx4)])
         label = _class_of(entry, self._numbers)
         assert label is not None, "images without a class are excluded"
         return label
