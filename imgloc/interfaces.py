@@ -32,7 +32,7 @@ class Metric:
     """What one number of a table means.
 
     `value` computes it from sums [..., s] of the statistics of rows. The sums of a bootstrap resample are weighted, so any
-    metric that is a function of sums over rows has an interval: a mean, a calibration error, an average precision.
+    metric that is a function of sums over rows has an interval: a mean, a calibration error, a recall.
     """
 
     key: str  # in rows, results.json and metrics.jsonl
@@ -55,27 +55,40 @@ class Metric:
         return f"{Decimal(shown).scaleb(2):f}" if self.unit == "share" else shown
 
 
+class Weighted(NamedTuple):
+    """Metrics of n rows as functions of the weights of the rows. What does not depend on the weights is computed once.
+
+    `values` returns [r] for each key from weights [r, n], NaN where it does not apply; weights of 1 give the metric itself. `counts`
+    has the number of rows that each key is over. A key is that of a metric, or METRIC/class/LABEL for the metric of one class.
+    """
+
+    values: Callable[[FloatArray], Mapping[str, FloatArray]]
+    counts: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class MetricFamily:
     """The metrics of one file (`METRICS`), computed together from rows that have the columns.
 
-    Exactly one of the two functions is given. `per_row` returns one value [n] for each metric, NaN where the metric does not
+    Exactly one of the three functions is given. `per_row` returns one value [n] for each metric, NaN where the metric does not
     apply; the metric is their mean. `statistics` returns [n, s] for each metric, which `Metric.value` reads after summation. A
     row of zeros means that the metric does not apply to that example, which then does not count towards the interval's n.
+    `weighted` is for metrics that are no function of sums, such as an average precision.
 
     A model may give NaN or infinite outputs for an example. Its row has `finite` False and columns of outputs that are zero.
-    `per_row` need not look at it: the metric counts the row as `Metric.worst` if it applies. `statistics` must.
+    `per_row` need not look at it: the metric counts the row as `Metric.worst` if it applies. The other two must.
     """
 
     columns: tuple[str, ...]
     metrics: tuple[Metric, ...]
     per_row: Callable[[Sequence[Row]], Mapping[str, FloatArray]] | None = None
     statistics: Callable[[Sequence[Row]], Mapping[str, FloatArray]] | None = None
+    weighted: Callable[[Sequence[Row]], Weighted] | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError unless exactly one of the functions is given, and a worst value for metrics of rows that are errors."""
-        if (self.per_row is None) == (self.statistics is None):
-            raise ValueError("a MetricFamily needs exactly one of per_row and statistics")
+        if [self.per_row, self.statistics, self.weighted].count(None) != 2:
+            raise ValueError("a MetricFamily needs exactly one of per_row, statistics and weighted")
         for metric in self.metrics if self.per_row is not None else ():
             if not metric.higher_is_better and metric.worst is None:
                 raise ValueError(f"metric '{metric.key}' is better when lower; it needs `worst`, the value of an answer that is not finite")
