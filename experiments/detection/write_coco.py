@@ -12,13 +12,16 @@ import argparse
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 import numpy as np
+from gathering import errors_in_one_line
 from PIL import Image
 
 from imgloc import boxes
 from imgloc.config.build import make_source
 from imgloc.config.recipes import read_recipe
-from imgloc.config.resolve import resolve
+from imgloc.config.resolve import override
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation
 from imgloc.data.formats import coco
 from imgloc.errors import UserError
@@ -54,6 +57,7 @@ def write_split(source: Source, split: str, count: int, out: Path) -> list[Annot
     return list(annotations.values())
 
 
+@errors_in_one_line()
 def main() -> None:
     """Writes the splits that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
@@ -62,7 +66,7 @@ def main() -> None:
     for split in FOLDER_OF_SPLIT:
         parser.add_argument(f"--{split}", type=int, default=0, metavar="N", help=f"the number of {split} examples (default: all)")
     arguments, overrides = parser.parse_known_args()
-    config = resolve(read_recipe(arguments.config), overrides)
+    config = override(read_recipe(arguments.config), overrides)
     sources = {split: make_source(config.data, split, config.seed) for split in FOLDER_OF_SPLIT}
     entries: list[Annotation] = []
     for split, source in sources.items():
@@ -72,7 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"write_coco.py: {error}")
+    main()
