@@ -3,9 +3,10 @@
     python experiments/detection/train_ultralytics.py --data FOLDER --out RUN --minutes 60 --size 320 --batch 8
     python experiments/detection/train_ultralytics.py --data FOLDER --out RUN --minutes 10 --size 96 --set fliplr=0 warmup_epochs=0.2
 
-The settings are the program's own, except those of --set (https://docs.ultralytics.com/usage/cfg). Validation after each epoch
-chooses the weights; it does not count as training time. FOLDER gets labels in YOLO's format, RUN gets test_results.json (COCO
-results) and summary.json. Nothing is downloaded or reported to a server. Ultralytics is licensed under AGPL-3.0.
+The settings are the program's own, except those of --set (https://docs.ultralytics.com/usage/cfg); by default it adds up the
+gradients of 64 images (nbs). Validation after each epoch chooses the weights; it does not count as training time. FOLDER gets labels
+in YOLO's format, RUN gets test_results.json (COCO results) and summary.json. Nothing is downloaded or reported to a server.
+Ultralytics is licensed under AGPL-3.0.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def train(options: argparse.Namespace, data: Path) -> tuple[Any, dict[str, Any]]
     settings.update({"sync": False})
     model = YOLO(options.model)
     began = {"validation": 0.0}
-    steps = {"steps": 0, "epochs": 0, "seconds": 0.0}
+    counts = {"batches": 0, "epochs": 0, "seconds": 0.0}
 
     def begin_validation(_: Any) -> None:
         began["validation"] = time.time()
@@ -61,16 +62,16 @@ def train(options: argparse.Namespace, data: Path) -> tuple[Any, dict[str, Any]]
     def end_validation(_: Any) -> None:  # the clock of the time limit stands still during validation
         model.trainer.train_time_start += time.time() - began["validation"]
 
-    def count_step(trainer: Any) -> None:
-        steps.update(steps=steps["steps"] + 1, epochs=trainer.epoch + 1, seconds=round(time.time() - trainer.train_time_start, 1))
+    def count_batch(trainer: Any) -> None:
+        counts.update(batches=counts["batches"] + 1, epochs=trainer.epoch + 1, seconds=round(time.time() - trainer.train_time_start, 1))
 
     def report_epoch(trainer: Any) -> None:
         values = {name: round(float(value), 4) for name, value in trainer.metrics.items() if "mAP" in name}
-        print(f"epoch {steps['epochs']}, step {steps['steps']}, {steps['seconds']:.0f} s: {values}", flush=True)
+        print(f"epoch {counts['epochs']}, batch {counts['batches']}, {counts['seconds']:.0f} s: {values}", flush=True)
 
     model.add_callback("on_val_start", begin_validation)
     model.add_callback("on_val_end", end_validation)
-    model.add_callback("on_train_batch_start", count_step)
+    model.add_callback("on_train_batch_start", count_batch)
     model.add_callback("on_fit_epoch_end", report_epoch)
     chosen = dict(entry.split("=", 1) for entry in options.set)
     values = {name: json.loads(value) if value[:1] in "0123456789-tf" else value for name, value in chosen.items()}
@@ -79,7 +80,7 @@ def train(options: argparse.Namespace, data: Path) -> tuple[Any, dict[str, Any]]
         device="cpu", pretrained=False, amp=False, plots=False, verbose=False, cache="ram", patience=0,
         project=str(options.out.resolve()), name="ultralytics", exist_ok=True, **values,
     )  # fmt: skip
-    summary = {"parameters": sum(parameter.numel() for parameter in model.trainer.model.parameters()), **steps}
+    summary = {"parameters": sum(parameter.numel() for parameter in model.trainer.model.parameters()), **counts}
     return YOLO(model.trainer.best if model.trainer.best.exists() else model.trainer.last), summary
 
 
@@ -123,7 +124,7 @@ def main() -> None:
     summary["test"] = average_precision(annotation_file(options.data, "test"), rows)
     summary["options"] = {name: str(value) for name, value in vars(options).items()}
     (options.out / "summary.json").write_text(json.dumps(summary, indent=1))
-    print(json.dumps({key: summary[key] for key in ("parameters", "steps", "epochs", "seconds", "test")}))
+    print(json.dumps({key: summary[key] for key in ("parameters", "batches", "epochs", "seconds", "test")}))
 
 
 if __name__ == "__main__":
