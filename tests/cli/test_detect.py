@@ -10,11 +10,17 @@ import pytest
 from PIL import Image
 
 import imgloc
+from imgloc.config.recipes import read_recipe
+from imgloc.config.resolve import resolve
 from imgloc.data.sources.scattered_digits import source
+from imgloc.inference.load import with_score_threshold
 from imgloc.runs.prediction_table import read_rows
 from imgloc.runs.run_dir import RunDir
 from imgloc.tasks import detect
+from imgloc.training.setup import set_up
+from imgloc.types import InputSpec
 from tests import processes
+from tests.inference.trained import trained_model
 from tests.refusals import assert_refused
 from tests.run_fixtures import made_once
 
@@ -89,19 +95,19 @@ def test_locate_prints_the_objects_above_a_threshold(run: Path, tmp_path: Path, 
     assert len(prediction.row["detected_boxes"]) >= len(prediction.answer.objects)
 
 
-def test_a_wrong_score_is_refused(run: Path, tiny_run: Path, tmp_path: Path, cache: Path) -> None:
+def test_a_wrong_score_is_refused(run: Path, tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("L", (8, 8)).save(path)
     above = processes.run("locate", str(run), str(path), "--score", "1.5", cache=cache, code=2)
     assert "--score must be from 0 to 1, got 1.5" in above.stderr
-    other = processes.run("locate", str(tiny_run), str(path), "--score", "0.5", cache=cache, code=2)
-    assert "--score requires a model of task 'detect'" in other.stderr
+    other = trained_model(None, InputSpec((8, 8, 1)), ("a",), variables={})
+    assert_refused(lambda: with_score_threshold(other, 0.5), "task 'localize' has no score threshold", "requires a model of task 'detect'")
 
 
 def test_settings_of_suppression_can_change_for_an_evaluation(run: Path, tmp_path: Path, cache: Path) -> None:
     flags = ["--split", "validation", "--name", "two", "--config.model.max_detections=2", "--config.model.soft_nms_sigma=0.5"]
     processes.run("evaluate", str(run), *flags, cache=cache)
-    rows = read_rows(RunDir(run).rows("two"), expected={})
+    rows = read_rows(RunDir(run).rows("validation@two"), expected={})
     assert max(len(row["detected_boxes"]) for row in rows) == 2
 
 
@@ -113,5 +119,5 @@ def test_the_report_ranks_images_by_their_mistakes(run: Path, cache: Path) -> No
 
 
 def test_losses_of_dense_detection_refuse_other_models() -> None:
-    flags = {"model": {"name": "localizer"}, "losses": {"dense_class": {"weight": 1.0}}}
-    assert_refused(lambda: imgloc.train(imgloc.load_config("digits_backbones", **flags), "unused"), "needs the output 'dense_logits'")
+    config = resolve(read_recipe("configs/digits_detector.py"), [*SMALL[1:6], "--config.model.name=localizer"])
+    assert_refused(lambda: set_up(config), "loss 'dense_class' needs the output 'dense_logits'; model 'localizer' returns")

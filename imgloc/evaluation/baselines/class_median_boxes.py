@@ -12,7 +12,7 @@ from imgloc.types import Batch, Outputs, Truth
 
 
 def fit(truths: Sequence[Truth], num_classes: int) -> dict[str, Any]:
-    """`boxes`, the median of each edge over the objects of each class, and `scores`, the share of images with one; 0 for an absent class."""
+    """`boxes`, the median of each edge over the objects of each class, and `scores`, the share of images with one; zeros without any."""
     boxes, scores = np.zeros((num_classes, 4)), np.zeros(num_classes)
     for k in range(num_classes):
         own = [truth.boxes_nx4[truth.labels_n == k] for truth in truths]
