@@ -22,7 +22,7 @@ from imgloc.data.images import decode
 from imgloc.data.images.headers import read_file, read_file_header
 from imgloc.data.images.picture import Picture
 from imgloc.errors import UnreadableImage, UserError, listed, unknown
-from imgloc.types import Example, Info, IntArray, Truth
+from imgloc.types import Example, FloatArray, Info, IntArray, Truth
 
 SPLITS = ("train", "validation", "test")
 MAX_HEADERS = 2000  # image files whose headers determine what boxes refer to
@@ -227,6 +227,13 @@ class Folder:
             upright_size=picture.upright_size,
             **objects._asdict(),
         )
+
+    def upright_boxes(self, index: int, boxes_nx4: FloatArray) -> FloatArray:
+        """Returns boxes in the units of an image's annotation as boxes in [0, 1] of the upright image, clipped to it."""
+        entry = self.entries[index]
+        picture = read_file_header(Path(self.root), entry.file)
+        stored_pixels = picture.orientation > 1 and self._stored_pixels
+        return truth.upright_boxes(np.asarray(boxes_nx4, np.float64), entry, picture, stored_pixels)
 
     def _objects(self, entry: Annotation, picture: Picture) -> truth.Objects:
         stored_pixels = picture.orientation > 1 and self._stored_pixels
