@@ -1,4 +1,4 @@
-"""Pasting of cut-out objects into an image, with boxes that enclose what is visible of each (Dwibedi et al., 2017, arXiv:1708.01642)."""
+"""Pasting of cut-out objects into an image, with the boxes of their visible pixels (Dwibedi et al., 2017, arXiv:1708.01642)."""
 
 from __future__ import annotations
 

@@ -189,8 +189,8 @@ def _read_images(content: _CocoFile, name: str, listing: Listing, faults: list[F
     return images
 
 
-def read_outlines(folder: Path | Listing, wanted: Collection[str]) -> dict[str, dict[tuple[float, ...], list[FloatArray]]]:
-    """Returns the polygons (p, 2) of objects, by image file, for the files `wanted`, and by the object's box xyxy, both in pixels.
+def read_outlines(folder: Path | Listing, chosen: Collection[str]) -> dict[str, dict[tuple[float, ...], list[FloatArray]]]:
+    """Returns the polygons (p, 2) of objects, by image file, for the files `chosen`, and by the object's box xyxy, both in pixels.
 
     Objects without polygons are left out, and so is everything that `read` reports as a fault.
     """
@@ -204,7 +204,7 @@ def read_outlines(folder: Path | Listing, wanted: Collection[str]) -> dict[str, 
         images = _read_images(content, name, listing, [])
         for _, outline in _converted(content.annotations, _CocoOutline, name, []):
             polygons = [np.array(numbers, np.float32) for numbers in outline.segmentation if len(numbers) >= 6 and len(numbers) % 2 == 0]
-            if len(outline.bbox) == 4 and outline.image_id in images and images[outline.image_id][0] in wanted and polygons:
+            if len(outline.bbox) == 4 and outline.image_id in images and images[outline.image_id][0] in chosen and polygons:
                 box = boxes.from_coco_xywh(assemble.box_array([outline.bbox]))[0]
                 outlines.setdefault(images[outline.image_id][0], {})[tuple(box.tolist())] = [points.reshape(-1, 2) for points in polygons]
     return outlines
