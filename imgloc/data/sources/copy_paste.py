@@ -44,7 +44,7 @@ def source(
     validation: float = 0.1, test: float = 0.2, classes: Sequence[str] = (), channels: int = 3, follow_links: bool = False,
     share: float = 0.5, cutouts: str = "", backgrounds: str = "", objects: tuple[int, int] = (1, 5),
     scale: tuple[float, float] = (0.1, 0.5), max_overlap: float = 0.25, hidden: float = 0.7, flip: float = 0.5, feather: float = 2.0,
-    side: int = 640, own_size: bool = False,
+    side: int = 640, own_size: bool = False, without_objects: bool = False,
 ) -> Source:  # fmt: skip
     """A split (train, validation, test) of an annotated folder, with made images in train. The first options are those of `folder`.
 
@@ -69,7 +69,7 @@ def source(
         raise UserError("data.options.own_size needs objects of the training images; set data.options.cutouts to ''")
     real = folders.source(
         split, seed=seed, folder=folder, format=format, convention=convention, validation=validation, test=test, classes=classes,
-        channels=channels, follow_links=follow_links,
+        channels=channels, follow_links=follow_links, without_objects=without_objects,
     )  # fmt: skip
     if split != "train":
         return real
@@ -142,7 +142,7 @@ class CopyPaste:
 
     @property
     def info(self) -> Info:
-        labelled = self.backgrounds is None or self.how.objects[0] > 0
+        labelled = self.real.all_labelled and (self.backgrounds is None or self.how.objects[0] > 0)
         return dataclasses.replace(self.real.info, endless=True, has_boxes=True, all_labelled=labelled)
 
     @cached_property
