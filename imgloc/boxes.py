@@ -59,6 +59,12 @@ def iou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "
     return ratio
 
 
+def share_of_smaller(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "*n"]:
+    """Return the share of the smaller of two boxes that the other one covers."""
+    smaller = _minimum(area(a), area(b))
+    return intersection(a, b) / smaller
+
+
 def giou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "*n"]:
     """Return the generalized IoU of each pair of boxes, in [-1, 1] (Rezatofighi et al., 2019, arXiv:1902.09630, algorithm 1).
 

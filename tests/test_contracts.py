@@ -346,7 +346,8 @@ def source_maker(name: str, request: pytest.FixtureRequest) -> Any:
     make = registry.find("data.sources", name).source
     if name == "tfds":
         return functools.partial(make, name="imagenet2012", folder=str(request.getfixturevalue("imagenet_folder")))
-    return functools.partial(make, folder=str(request.getfixturevalue("picture_folder"))) if name == "folder" else make
+    reads_folder = name in ("folder", "copy_paste")
+    return functools.partial(make, folder=str(request.getfixturevalue("picture_folder"))) if reads_folder else make
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])

@@ -43,7 +43,7 @@ def objects_of(annotation: Annotation, picture: Picture, classes: Mapping[str, i
     """
 
     def convert(boxes_nx4: FloatArray, names: Sequence[str]) -> tuple[FloatArray, IntArray, BoolArray]:
-        boxes = _upright_boxes(np.asarray(boxes_nx4, np.float64), annotation, picture, stored_pixels)
+        boxes = upright_boxes(np.asarray(boxes_nx4, np.float64), annotation, picture, stored_pixels)
         labels = np.array([classes.get(name, -1) for name in names], np.int32)
         kept = (labels >= 0) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         return boxes[kept], labels[kept], kept
@@ -56,7 +56,7 @@ def objects_of(annotation: Annotation, picture: Picture, classes: Mapping[str, i
     return Objects(boxes, labels, difficult if difficult is not None and difficult.any() else None, crowd_boxes, crowd_labels)
 
 
-def _upright_boxes(boxes: FloatArray, annotation: Annotation, picture: Picture, stored_pixels: bool) -> FloatArray:
+def upright_boxes(boxes: FloatArray, annotation: Annotation, picture: Picture, stored_pixels: bool) -> FloatArray:
     """Returns the boxes of an annotation, clipped, float32 in [0, 1] of the upright picture; see `objects_of`."""
     stored = (picture.width, picture.height)
     upright = stored[::-1] if picture.orientation >= 5 else stored

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -21,6 +21,7 @@ from imgloc.data.annotated import assemble, foreign
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
 from imgloc.data.annotated.listing import Listing, list_folder, parent_folders
 from imgloc.data.annotated.splits import split_of_name
+from imgloc.types import FloatArray
 
 FILE_OF_SPLIT = {"train": "instances_train.json", "validation": "instances_val.json", "test": "instances_test.json", "": "instances.json"}
 Id: TypeAlias = int | Annotated[float, msgspec.Meta(multiple_of=1)] | str  # some tools write 7.0
@@ -45,6 +46,12 @@ class _CocoAnnotation(msgspec.Struct):
     category_id: Id
     bbox: object = None  # a crowd may have none
     iscrowd: object = 0
+
+
+class _CocoOutline(msgspec.Struct):
+    image_id: Id
+    bbox: list[float]
+    segmentation: list[list[float]]  # polygons x, y, x, y ...; run lengths, which are a dict, are not read
 
 
 class _CocoCategory(msgspec.Struct):
@@ -180,6 +187,27 @@ def _read_images(content: _CocoFile, name: str, listing: Listing, faults: list[F
         else:
             images[image.id] = file, image, where
     return images
+
+
+def read_outlines(folder: Path | Listing, chosen: Collection[str]) -> dict[str, dict[tuple[float, ...], list[FloatArray]]]:
+    """Returns the polygons (p, 2) of objects, by image file, for the files `chosen`, and by the object's box xyxy, both in pixels.
+
+    Objects without polygons are left out, and so is everything that `read` reports as a fault.
+    """
+    listing = list_folder(folder)
+    outlines: dict[str, dict[tuple[float, ...], list[FloatArray]]] = {}
+    for name in _candidates(listing):
+        try:
+            content = msgspec.json.decode(assemble.load_text(name, listing, []), type=_CocoFile)
+        except ValueError:
+            continue
+        images = _read_images(content, name, listing, [])
+        for _, outline in _converted(content.annotations, _CocoOutline, name, []):
+            polygons = [np.array(numbers, np.float32) for numbers in outline.segmentation if len(numbers) >= 6 and len(numbers) % 2 == 0]
+            if len(outline.bbox) == 4 and outline.image_id in images and images[outline.image_id][0] in chosen and polygons:
+                box = boxes.from_coco_xywh(assemble.box_array([outline.bbox]))[0]
+                outlines.setdefault(images[outline.image_id][0], {})[tuple(box.tolist())] = [points.reshape(-1, 2) for points in polygons]
+    return outlines
 
 
 def write(annotated: AnnotatedFolder, folder: Path) -> None:

@@ -193,9 +193,7 @@ def _overlap(box: FloatArray, others_nx4: FloatArray) -> float:
     """The largest share of the smaller one of two boxes that the other covers; 0 without others."""
     if not len(others_nx4):
         return 0.0
-    shared_n = boxes.intersection(np.broadcast_to(box, others_nx4.shape), others_nx4)
-    shares_n: FloatArray = shared_n / np.minimum(boxes.area(box), boxes.area(others_nx4))
-    return float(shares_n.max())
+    return float(boxes.share_of_smaller(np.broadcast_to(box, others_nx4.shape).astype(others_nx4.dtype), others_nx4).max())
 
 
 def _draw(

@@ -248,3 +248,23 @@ def test_a_reduced_image_has_the_size_of_the_stored_one_in_its_truth(tmp_path: P
     reduced = split.reduced(0, 50, 25)
     assert reduced.image_hxwxc.shape[:2] == (50, 25), "decoded at an eighth"
     assert (reduced.truth.width, reduced.truth.height) == (split.known(0).width, split.known(0).height) == (200, 400)
+
+
+def test_images_without_objects_are_kept_on_request(tmp_path: Path) -> None:
+    table = "filename,class,xmin,ymin,xmax,ymax\na.png,cat,1,2,9,9\nb.png,,,,,\nc.png,dog,1,2,9,9\n"
+    (tmp_path / "labels.csv").write_text(table)
+    for name in "abc":
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{name}.png")
+
+    def labels(**options: Any) -> dict[str, tuple[int, int]]:
+        split = source("train", seed=0, folder=str(tmp_path), validation=0, test=0, **options)
+        examples = [split[i] for i in range(len(split))]
+        assert split.object_counts().tolist() == [len(example.labels_n) for example in examples]
+        assert [split.known(i).label for i in range(len(split))] == [example.label for example in examples]
+        assert split.info.all_labelled == all(example.label >= 0 for example in examples)
+        return {example.id: (example.label, len(example.boxes_nx4)) for example in examples}
+
+    assert labels() == {"a.png": (0, 1), "c.png": (1, 1)}
+    assert labels(without_objects=True) == {"a.png": (0, 1), "b.png": (-1, 0), "c.png": (1, 1)}
+    # Of other classes than the chosen ones nothing is left.
+    assert labels(without_objects=True, classes=["cat"]) == {"a.png": (0, 1), "b.png": (-1, 0), "c.png": (-1, 0)}
