@@ -44,20 +44,23 @@ def adjust_color(batch: Batch, brightness_b: Array, contrast_b: Array, saturatio
     Of a letterboxed image, the mean luma is that of the part with the image, and no other pixel changes.
     """
     images = jnp.asarray(batch.images_bxhxwxc)
-    channels = images.shape[-1]
+    size, height, width, channels = images.shape
     content_bx4 = content_rectangles(batch)
     inside = pixels_inside(content_bx4, batch)
     luma = LUMA.astype(np.float32) if channels == 3 else np.ones(1, np.float32)
-    sums_bxc = jnp.where(inside, images, 0).sum(axis=(1, 2), dtype=jnp.uint32)  # exact
+    columns_bxwxc = jnp.where(inside, images, 0).reshape(size, height, -1).sum(axis=1, dtype=jnp.uint32)  # exact; in vectors on a CPU
+    sums_bxc = columns_bxwxc.reshape(size, width, channels).sum(axis=1)
     mean_b = (sums_bxc * luma).sum(axis=1) / jnp.maximum(boxes.area(content_bx4), 1)
     offset_bx1 = ((1 - contrast_b) * brightness_b * mean_b)[:, None]  # gray, so saturation and hue preserve it
-    matrix_bxcxc = jnp.broadcast_to(jnp.eye(channels), (len(images), channels, channels))
+    matrix_bxcxc = jnp.broadcast_to(jnp.eye(channels), (size, channels, channels))
     if channels == 3:
         saturation_bx1x1 = saturation_b[:, None, None]
         matrix_bxcxc = _hue_rotation(hue_b) @ (matrix_bxcxc * saturation_bx1x1 + luma * (1 - saturation_bx1x1))
     matrix_bxcxc *= (brightness_b * contrast_b)[:, None, None]
-    rows = [sum(images[..., i] * matrix_bxcxc[:, None, None, row, i] for i in range(channels)) for row in range(channels)]
-    pixels = jnp.clip(jnp.round(jnp.stack(rows, axis=-1) + offset_bx1[:, None, None]), 0, 255).astype(jnp.uint8)
+    # XLA would compute the matrices again for each pixel.
+    matrix_bxcxc, offset_bx1 = jax.lax.optimization_barrier((matrix_bxcxc, offset_bx1))
+    pixels = sum(images[..., i, None] * matrix_bxcxc[:, None, None, :, i] for i in range(channels)) + offset_bx1[:, None, None]
+    pixels = jnp.clip(jnp.round(pixels), 0, 255).astype(jnp.uint8)
     return batch._replace(images_bxhxwxc=jnp.where(inside, pixels, images))
 
 

@@ -39,9 +39,9 @@ def mixed(batch: Batch, partner_b: Array, weight_b: Array, *, num_classes: int, 
     The image's label is that of the larger weight. Of the objects of both, as many are kept as the batch has room for, in the order of
     `collate`: those of that label first, larger ones before smaller ones. The content box contains those of both.
     """
-    images, weight_bx1 = jnp.asarray(batch.images_bxhxwxc, jnp.uint16), jnp.asarray(weight_b)[:, None]
+    images, weight_bx1 = jnp.asarray(batch.images_bxhxwxc), jnp.asarray(weight_b)[:, None]
     weight_bx1x1x1 = weight_bx1[..., None, None].astype(jnp.uint16)  # 255 * 256 + 128 fits in 16 bits
-    pixels = (images * weight_bx1x1x1 + images[partner_b] * (UNIT - weight_bx1x1x1) + UNIT // 2) >> BITS
+    pixels = (images * weight_bx1x1x1 + images[partner_b] * (UNIT - weight_bx1x1x1) + UNIT // 2) >> BITS  # uint16
 
     label_b, soft_bxk, content_bx4 = jnp.asarray(batch.label_b), soft_labels(batch, num_classes), jnp.asarray(batch.content_bx4)
     label_b = jnp.where(2 * weight_bx1[:, 0] >= UNIT, label_b, label_b[partner_b])

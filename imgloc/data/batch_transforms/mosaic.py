@@ -108,4 +108,4 @@ def _pixels(images_bxhxwxc: Array, index_bx4: Array, tiles_bx4x4: jax.Array, win
 
     rows = Taps(*(of_tile(values[..., None]) for values in taps_along(1, height)))
     columns = Taps(*(of_tile(values[:, :, None]) for values in taps_along(0, width)))
-    return sample(images_bxhxwxc, of_tile(jnp.asarray(index_bx4)[:, :, None, None]), rows, columns)
+    return sample(images_bxhxwxc, (of_tile(jnp.asarray(index_bx4)[:, :, None, None]),), rows, columns)

@@ -68,8 +68,8 @@ def cropped(batch: Batch, window_bx4: Array, *, visible: float) -> Batch:
         taps(content_bx4[:, axis], length_bx2[:, axis], window_bx4[:, axis], source_length_bx2[:, axis], side)
         for axis, side in enumerate((width, height))
     )
-    index_bx1x1 = jnp.arange(len(window_bx4))[:, None, None]
-    pixels = sample(batch.images_bxhxwxc, index_bx1x1, Taps(*(a[:, :, None] for a in rows)), Taps(*(a[:, None] for a in columns)))
+    # Through vmap, so that images that are spread over devices stay where they are.
+    pixels = jax.vmap(_sampled)(jnp.asarray(batch.images_bxhxwxc), rows, columns)
 
     objects = objects_of(batch)
     clipped_bxnx4, kept_bxn = boxes_in_window(objects.boxes_bxnx4, as_boxes(window_bx4, batch)[:, None], visible)
@@ -79,3 +79,7 @@ def cropped(batch: Batch, window_bx4: Array, *, visible: float) -> Batch:
         **keep_objects([left], batch.label_b, moved_bxnx4.shape[1])._asdict(),
         images_bxhxwxc=jnp.where(pixels_inside(content_bx4, batch), pixels, batch.images_bxhxwxc),
     )
+
+
+def _sampled(image_hxwxc: jax.Array, rows: Taps, columns: Taps) -> jax.Array:
+    return sample(image_hxwxc, (), Taps(*(a[:, None] for a in rows)), columns)

@@ -38,14 +38,15 @@ def taps(start: Array, length: Array, source_start: Array, source_length: Array,
     return Taps(low, high, weight)
 
 
-def sample(images_bxhxwxc: Array, index: Array, rows: Taps, columns: Taps) -> jax.Array:
-    """Pixels uint8 (..., c) of the images of an index, bilinear between rows and columns and rounded once; all broadcast to [...].
+def sample(images: Array, index: tuple[Array, ...], rows: Taps, columns: Taps) -> jax.Array:
+    """Pixels uint8 (..., c) of an image (h, w, c), bilinear between rows and columns and rounded once.
 
-    Two pixels are read along each axis, also where an image shrinks, which skips pixels below half of its size.
+    `index` is empty, or holds the index of an image of a batch (b, h, w, c) for each pixel; it broadcasts with rows and columns. Two
+    pixels are read along each axis, also where an image shrinks, which skips pixels below half of its size.
     """
 
     def pixels(row: jax.Array, column: jax.Array) -> jax.Array:
-        return jnp.asarray(images_bxhxwxc).at[index, row, column].get(mode="promise_in_bounds").astype(jnp.int32)
+        return jnp.asarray(images).at[(*index, row, column)].get(mode="promise_in_bounds").astype(jnp.int32)
 
     def between(low: jax.Array, high: jax.Array, weight: jax.Array) -> jax.Array:
         return low * (UNIT - weight[..., None]) + high * weight[..., None]

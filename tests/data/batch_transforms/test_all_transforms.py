@@ -116,10 +116,10 @@ def test_four_devices_give_the_bits_of_one(cache: Path) -> None:
         np.testing.assert_allclose(sharded[name]["soft_labels"], values["soft_labels"], atol=1e-6, err_msg=name)
 
 
-def test_a_step_with_all_transforms_and_accumulated_gradients_is_that_of_the_transformed_batch() -> None:
+def test_a_step_with_transforms_and_accumulated_gradients_is_that_of_the_transformed_batch() -> None:
     losses = make_losses(ConfigDict({name: {"name": name, "weight": 1.0} for name in ("cross_entropy", "box_l1", "giou")}))
     model, optimizer = recurrent.Model(num_classes=CLASSES, **recurrent.TINY), optax.sgd(0.1)
-    transforms = build.make_batch_transforms([{"name": name} for name in NAMES], CLASSES)
+    transforms = build.make_batch_transforms([{"name": "mosaic"}, {"name": "horizontal_flip"}], CLASSES)
     batch = jax.tree.map(jax.numpy.asarray, random_batch(0, shape=(32, 32, 3), valid=8, size=8))
     init = functools.partial(step.init_state, shape=(32, 32, 3), model=model, optimizer=optimizer, ema_decay=0.0)
     state = jax.jit(init)(0)
@@ -135,7 +135,7 @@ def test_a_step_with_all_transforms_and_accumulated_gradients_is_that_of_the_tra
 
 
 def test_a_run_names_them_with_options_and_fills_in_the_number_of_classes(tmp_path: Path) -> None:
-    entries = ("random_resized_crop", "color_jitter", {"name": "mosaic", "center": (0.3, 0.7)}, "cutmix", {"name": "mixup", "alpha": 1.0})
+    entries = ("random_resized_crop", {"name": "mosaic", "center": (0.3, 0.7)})
     config = resolve(read_recipe("configs/digits_lstm.py"), [f"--config.data.batch_transforms={entries}"])
     assert "num_classes" not in {key for entry in config.data.batch_transforms for key in entry}
     short = ("--config.train.steps=4", "--config.train.log_every=2", "--config.train.eval_every=4", "--config.train.save_every=4")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +18,7 @@ def stretched(image_hxwxc: np.ndarray, rows: tuple[int, ...], columns: tuple[int
     """The image with the source pixels of each axis (start, length, source start, source length) stretched."""
     height, width = image_hxwxc.shape[:2]
     down, across = taps(*rows, height), taps(*columns, width)
-    return sample(image_hxwxc[None], jnp.int32(0), Taps(*(a[:, None] for a in down)), across)
+    return sample(image_hxwxc, (), Taps(*(a[:, None] for a in down)), across)
 
 
 @given(st.integers(0, 10_000), st.sampled_from(SHAPES))
@@ -39,6 +38,13 @@ def test_a_window_stretched_to_a_rectangle_is_that_of_the_host(seed: int, shape:
     assert np.abs(inside.astype(int) - expected).max() <= 1
     if (length_y, length_x) == (source_h, source_w):
         np.testing.assert_array_equal(inside, expected)
+
+
+def test_every_pixel_may_come_from_another_image_of_a_batch() -> None:
+    images, index = np.random.default_rng(0).integers(0, 256, (4, 6, 9, 3), dtype=np.uint8), np.random.default_rng(1).integers(0, 4, (6, 9))
+    rows, columns = (taps(0, side, 0, side, side) for side in (6, 9))
+    result = sample(images, (index,), Taps(*(a[:, None] for a in rows)), columns)
+    np.testing.assert_array_equal(result, np.take_along_axis(images, index[None, ..., None], axis=0)[0])
 
 
 def test_taps_stay_inside_the_source_for_every_output() -> None:
