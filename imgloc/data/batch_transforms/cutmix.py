@@ -43,7 +43,7 @@ def pasted(batch: Batch, partner_b: Array, rectangle_bx4: Array, *, num_classes:
     """Each image with a rectangle xyxy, in whole pixels, of its partner; soft labels by area, `label_b` that of the larger area.
 
     An object of the partner is clipped to the rectangle. An object of the image is clipped where the rectangle covers a side of its box
-    completely, because what is left is then a smaller box; else it stays whole. Objects with less than `visible` of their area left
+    completely, because the visible part is then a smaller box; else it stays whole. Objects with less than `visible` of their area left
     are dropped. Of the others, as many are kept as the batch has room for, in the order of `collate`: those of `label_b` first, larger
     ones before smaller ones. The content box contains those of both images.
     """
@@ -70,7 +70,7 @@ def pasted(batch: Batch, partner_b: Array, rectangle_bx4: Array, *, num_classes:
 
 
 def _outside(boxes_bxnx4: jax.Array, hole_bx1x4: jax.Array) -> jax.Array:
-    """The smallest boxes around what is visible of boxes with a hole."""
+    """The smallest boxes around the visible parts of boxes with a hole."""
     (low, high), (hole_low, hole_high) = (jnp.split(a, 2, axis=-1) for a in (boxes_bxnx4, hole_bx1x4))  # x, y
     # A side in x is covered where the hole spans the box in y, and the other way around.
     covers_low, covers_high = hole_low <= low + EDGE, hole_high >= high - EDGE
