@@ -164,7 +164,8 @@ def _batch_transform(entry: Any) -> dict[str, Any]:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         raise UserError(f"an entry of {where} must be a name, or a dict with a name and options, got {entry!r}")
     section = ConfigDict(dict(entry))
-    _fill(f"{where} ({section.name})", section, keyword_options(member("data.batch_transforms", section.name, "transform")), also=("name",))
+    options = keyword_options(member("data.batch_transforms", section.name, "transform"), but="num_classes")
+    _fill(f"{where} ({section.name})", section, options, also=("name",))
     complete_entry: dict[str, Any] = section.to_dict()
     return complete_entry
 
