@@ -19,8 +19,8 @@ ORDER = (
 )  # fmt: skip
 ROOT_FILES = ("types", "interfaces", "boxes", "errors", "files", "randomness", "draw")
 WITHOUT_JAX = (
-    *ROOT_FILES, "config.schema", "config.recipes", "config.registry", "tasks", "runs", "evaluation.metrics", "evaluation.statistics",
-    "evaluation.scoring", "reporting",
+    *ROOT_FILES, "config.schema", "config.recipes", "config.registry", "tasks", "runs", "evaluation.metrics", "evaluation.detection",
+    "evaluation.statistics", "evaluation.scoring", "evaluation.coco_files", "reporting",
 )  # fmt: skip
 ACCELERATED = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "tensorflow_datasets"}
 FLAG_READERS = {"config/overrides.py": "--config.key=value", "data/batches/pipeline.py": "marks Grain's flags as parsed in its workers"}

@@ -44,10 +44,10 @@ def metric_of(key: str, modules: Sequence[str] = ()) -> Metric:
     return known_metrics(tuple(modules)).get(whole) or Metric(whole, whole, "", unit="")
 
 
-def in_order(keys: Iterable[str], task: Task) -> list[str]:
+def in_order(keys: Iterable[str], task: Task | None) -> list[str]:
     """Keys of whole metrics in the order of a table: families with a headline of the task first, each as its file declares it."""
-    families = [[metric.key for metric in family.metrics] for family in _all_families(task.metrics)]
-    headlines = task.headline_metrics
+    families = [[metric.key for metric in family.metrics] for family in _all_families(task.metrics if task else ())]
+    headlines = task.headline_metrics if task else ()
     families.sort(key=lambda own: min((headlines.index(key) for key in own if key in headlines), default=len(headlines)))
     order = [key for own in families for key in own]
     whole = {key for key in keys if "/" not in key}
