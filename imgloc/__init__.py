@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from imgloc.inference.predictions import Prediction, Predictions
 
 __all__ = [
-    "load_config", "train", "evaluate", "evaluate_coco", "report", "load", "sweep", "check_data", "summarize_data", "show_data", "tune_process",
-    "Results", "TrainedModel", "Prediction", "Predictions", "UserError", "__version__",
+    "load_config", "train", "evaluate", "evaluate_coco", "report", "load", "sweep", "check_data", "summarize_data", "show_data",
+    "tune_process", "Results", "TrainedModel", "Prediction", "Predictions", "UserError", "__version__",
 ]  # fmt: skip
 __version__ = importlib.metadata.version("imgloc")
 

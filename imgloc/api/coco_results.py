@@ -6,6 +6,7 @@ from pathlib import Path
 
 from imgloc.evaluation import scoring
 from imgloc.evaluation.coco_files import read_rows, read_truth
+from imgloc.evaluation.paired import compare
 from imgloc.evaluation.statistics import Interval
 
 SAMPLES = 1000  # of the bootstrap
@@ -30,4 +31,4 @@ def evaluate_coco(
     rows = read_rows(Path(predictions), content, score_threshold)
     if against is None:
         return scoring.intervals(rows, content.classes, None, samples=samples)
-    return scoring.differences(read_rows(Path(against), content, score_threshold), rows, content.classes, None, samples=samples)
+    return compare(read_rows(Path(against), content, score_threshold), rows, content.classes, None, samples=samples).differences

@@ -13,6 +13,8 @@ from imgloc.api.coco_results import SAMPLES
 from imgloc.cli.console import console_for
 from imgloc.errors import UserError
 from imgloc.evaluation import scoring
+from imgloc.evaluation.coco_files import read_rows, read_truth
+from imgloc.evaluation.paired import compare
 from imgloc.evaluation.statistics import Interval
 
 MAX_SAMPLES = 100_000
@@ -33,14 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check_arguments(parsed: argparse.Namespace, rest: Sequence[str]) -> bool:
     """Return whether files are scored. Raises UserError for arguments that belong to the other form of the command, and wrong values."""
     if not parsed.predictions:
-        for flag, value in (("--truth", parsed.truth or None), ("--samples", parsed.samples), ("--score-threshold", parsed.score_threshold)):
+        flags = {"--truth": parsed.truth or None, "--samples": parsed.samples, "--score-threshold": parsed.score_threshold}
+        for flag, value in flags.items():
             if value is not None:
                 raise UserError(f"{flag} needs --predictions FILE; see imgloc evaluate --help")
         if parsed.run is None:
             raise UserError("RUN, or --predictions FILE with --truth FILE, is required; see imgloc evaluate --help")
         return False
     if parsed.run is not None or rest:
-        raise UserError(f"--predictions scores files and takes no run and no config, got '{parsed.run if parsed.run is not None else rest[0]}'")
+        raise UserError(f"--predictions scores files and takes no run and no config, got '{(parsed.run, *rest)[parsed.run is None]}'")
     if not parsed.truth:
         raise UserError("--predictions needs --truth FILE, the instances file of COCO")
     if len(parsed.predictions) > 2:
@@ -54,27 +57,33 @@ def check_arguments(parsed: argparse.Namespace, rest: Sequence[str]) -> bool:
 
 def run(parsed: argparse.Namespace) -> int:
     """Score the files and print the table, or one JSON object."""
-    from imgloc.evaluation.coco_files import read_rows, read_truth
-
     samples = SAMPLES if parsed.samples is None else parsed.samples
     truth = read_truth(Path(parsed.truth))
     rows = [read_rows(Path(path), truth, parsed.score_threshold) for path in parsed.predictions]
-    scored = [scoring.intervals(each, truth.classes, None, samples=samples) for each in rows]
-    differences = scoring.differences(rows[0], rows[1], truth.classes, None, samples=samples) if len(rows) == 2 else {}
+    differences: Mapping[str, Interval] = {}
+    if len(rows) == 2:
+        *scored, differences = compare(rows[0], rows[1], truth.classes, None, samples=samples)
+    else:
+        scored = [scoring.intervals(rows[0], truth.classes, None, samples=samples)]
+    counts = [sum(len(row["results"]) for row in each) for each in rows]
     if parsed.json:
-        print(json.dumps(as_json(parsed, samples, [sum(len(row["results"]) for row in each) for each in rows], len(rows[0]), scored, differences)))
+        print(json.dumps(as_json(parsed, samples, counts, len(truth.rows), scored, differences)))
         return 0
-    for path, each in zip(parsed.predictions, rows, strict=True):
-        print(f"{path}: {sum(len(row['results']) for row in each):,} detections in {len(each):,} images of {parsed.truth}", flush=True)
+    for path, count in zip(parsed.predictions, counts, strict=True):
+        print(f"{path}: {count:,} detections in {len(truth.rows):,} images of {parsed.truth}")
     columns = {"value" if len(rows) == 1 else path: each for path, each in zip(parsed.predictions, scored, strict=True)}
     print_table(columns | ({"difference": differences} if differences else {}))
     return 0
 
 
 def as_json(
-    parsed: argparse.Namespace, samples: int, detections: Sequence[int], images: int, scored: Sequence[Mapping[str, Interval]],
+    parsed: argparse.Namespace,
+    samples: int,
+    detections: Sequence[int],
+    images: int,
+    scored: Sequence[Mapping[str, Interval]],
     differences: Mapping[str, Interval],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """The object that `--json` prints."""
     results = [
         {"predictions": path, "detections": count, "metrics": scoring.as_json(each)}
@@ -100,10 +109,9 @@ def print_table(columns: Mapping[str, Mapping[str, Interval]]) -> None:
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for key in keys:
-        sign = "+" if "difference" in columns else ""
         cells = []
         for name, scores in columns.items():
-            form = f"{sign}.3f" if name == "difference" else ".3f"
-            cells.append(f"{(c := scores[key]).mean:{form}} [{c.low:{form}}, {c.high:{form}}]" if key in scores else "")
+            form, each = "+.3f" if name == "difference" else ".3f", scores.get(key)
+            cells.append(f"{each.mean:{form}} [{each.low:{form}}, {each.high:{form}}]" if each else "")
         table.add_row(key, *cells)
     console_for(table, 120).print(table)

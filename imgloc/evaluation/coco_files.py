@@ -69,7 +69,7 @@ def read_truth(path: Path) -> Truth:
         raise UserError(f"{path} has no images; expected at least one")
     labels = {number: label for label, number in enumerate(sorted(names, key=_order))}
     empty = dict.fromkeys(COLUMNS, ())
-    rows = {
+    rows: dict[Id, Row] = {
         number: {"id": str(number), "group": str(number), **empty, "annotations": [], "results": ()}
         for number in sorted((image.id for image in content.images), key=_order)
     }
@@ -128,4 +128,5 @@ def _check_object(each: _Annotation | _Result, where: str, labels: Mapping[Id, i
 
 
 def _order(number: Id) -> tuple[bool, Id]:
+    """Numbers before texts."""
     return isinstance(number, str), number
