@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from imgloc.evaluation import scoring
+from imgloc.evaluation.metrics import detection_at_threshold
 from imgloc.evaluation.paired import compare
 from imgloc.evaluation.statistics import bootstrap_weights
 from tests.evaluation.detection.coco_oracle import random_rows
@@ -50,10 +51,9 @@ def test_each_sample_draws_the_same_groups_for_both(key: str) -> None:
     drawn = []
     for weight_g in weights_rxg:
         repeats = [int(weight_g[group]) for group in group_n]
-        values = [
-            scoring.means([row for row, times in zip(each, repeats, strict=True) for _ in range(times)])[key] for each in (rows, other)
-        ]
-        drawn.append(values[1] - values[0])
+        repeated = [[row for row, times in zip(each, repeats, strict=True) for _ in range(times)] for each in (rows, other)]
+        (top, bottom), (other_top, other_bottom) = (detection_at_threshold.statistics(each)[key].sum(axis=0) for each in repeated)
+        drawn.append(other_top / other_bottom - top / bottom)
     found = compare(rows, other, CLASSES, None, samples=20).differences[key]
     assert (found.low, found.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
     assert found.low < found.high
