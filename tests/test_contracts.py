@@ -30,6 +30,7 @@ from imgloc.training.objective import WeightedLoss, batch_loss
 from imgloc.training.optim import make_optimizer
 from imgloc.training.step import init_state, step_key
 from imgloc.types import DICT_OUTPUTS, Batch, Example, InMemory, InputSpec, Reducible, Truth, TruthKnown
+from tests.evaluation.detection.coco_oracle import random_rows
 from tests.truths import truths_of
 
 CLASSES = 3
@@ -471,12 +472,17 @@ def test_partial_predictions_of_a_task_are_mapped_back_as_its_predictions_are(na
 def test_a_metric_gives_its_numbers_from_its_columns(name: str) -> None:
     family = declared("evaluation.metrics", name, MetricFamily)
     keys = [metric.key for metric in family.metrics]
-    assert (family.per_row is None) != (family.statistics is None)
     assert all(metric.title and metric.meaning and metric.title != metric.key for metric in family.metrics)
-    tables = [rows for rows in map(rows_of, registry.names("tasks")) if all(column in rows[0] for column in family.columns)]
+    tables = [*map(rows_of, registry.names("tasks")), random_rows(np.random.default_rng(0), 30)]
+    tables = [rows for rows in tables if all(column in rows[0] for column in family.columns)]
     assert tables, "no task writes these columns"
     for table in tables:
         rows = [{column: row[column] for column in (*family.columns, "id", "group")} for row in table]
+        weights = np.random.default_rng(0).integers(0, 3, len(rows))
+        repeated = [row for row, weight in zip(rows, weights, strict=True) for _ in range(int(weight))]
+        if family.weighted is not None:
+            check_weighted(family, keys, [{**row, **distinct_scores(row, i)} for i, row in enumerate(rows)], weights)
+            continue
         compute = family.per_row or family.statistics
         assert compute is not None
         values = compute(rows)
@@ -489,11 +495,38 @@ def test_a_metric_gives_its_numbers_from_its_columns(name: str) -> None:
             np.testing.assert_array_equal(compute(rows[::-1])[metric.key], array[::-1])
             np.testing.assert_array_equal(compute(rows[3:4])[metric.key], array[3:4])
             # A row of weight 2 is a row that is there twice, one of weight 0 is not there.
-            weights = np.random.default_rng(0).integers(0, 3, len(rows))
-            repeated = [row for row, weight in zip(rows, weights, strict=True) for _ in range(int(weight))]
             sums = scoring.statistics(rows)[metric.key]
             assert metric.value(weights @ sums) == pytest.approx(metric.value(scoring.statistics(repeated)[metric.key].sum(axis=0)))
             assert np.isnan(metric.value(np.zeros(sums.shape[1]))), "a sample without rows has no value"
+
+
+def distinct_scores(row: dict[str, Any], i: int) -> dict[str, Any]:
+    """Scores without ties, whose order nothing defines."""
+    return {"detected_scores": [1 - (k + i / 97) / 200 for k in range(len(row["detected_scores"]))]} if "detected_scores" in row else {}
+
+
+def check_weighted(family: MetricFamily, keys: list[str], rows: list[dict[str, Any]], weights: np.ndarray) -> None:
+    """A row of weight 2 is a row that is there twice, one of weight 0 is not there, and the order of rows changes nothing."""
+    assert family.weighted is not None
+    found = family.weighted(rows)
+    several = np.stack([np.ones(len(rows)), weights, np.zeros(len(rows))])
+    values = found.values(several)
+    assert [key for key in values if "/" not in key] == keys
+    assert set(values) <= set(found.counts)
+    repeated = [row for row, weight in zip(rows, weights, strict=True) for _ in range(int(weight))]
+    whole, other = family.weighted(rows[::-1]), family.weighted(repeated)
+    backward, again = whole.values(np.ones((1, len(rows)))), other.values(np.ones((1, len(repeated))))
+    for key, value_r in values.items():
+        metric, _, label = key.partition("/class/")
+        assert metric in keys
+        assert not label or label.isdigit()
+        assert value_r.shape == (3,)
+        assert value_r[0] == pytest.approx(backward[key][0], nan_ok=True)
+        assert value_r[1] == pytest.approx(again[key][0] if key in again else np.nan, nan_ok=True)
+        assert np.isnan(value_r[2]), "a sample without rows has no value"
+        assert 0 < found.counts[key] <= len(rows)
+        assert found.values(several[1:2])[key] == value_r[1] or np.isnan(value_r[1]), "samples do not depend on each other"
+    assert any(value_r[0] > 0 for value_r in values.values())
 
 
 def test_no_two_metrics_share_a_name() -> None:

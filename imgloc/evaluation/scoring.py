@@ -9,20 +9,28 @@ import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from imgloc.config.registry import declared, names
 from imgloc.errors import UserError, reason
 from imgloc.evaluation.slicings.classes import part_names
-from imgloc.evaluation.statistics import Interval, bootstrap_weights, interval_of_sums, percentile_interval, resampled
+from imgloc.evaluation.statistics import Interval, bootstrap_weights, interval_of_sums, percentile_interval
 from imgloc.interfaces import Metric, MetricFamily, Slicing, Task, Weighted
-from imgloc.types import BoolArray, FloatArray, IntArray, Row
+from imgloc.types import FloatArray, IntArray, Row
 
 BOOTSTRAP_SEED = 0
 MAX_WEIGHTS = 2**18  # of rows and samples that a thread computes at a time
 RESERVED = frozenset({"step", "kind", "images"})  # fields of metrics.jsonl
+
+
+class Drawn(NamedTuple):
+    """The value of a metric, its values in the samples of a bootstrap, and the number of rows that it is over."""
+
+    whole: float
+    value_r: FloatArray
+    n: int
 
 
 @functools.cache
@@ -44,10 +52,10 @@ def metric_of(key: str, modules: Sequence[str] = ()) -> Metric:
     return known_metrics(tuple(modules)).get(whole) or Metric(whole, whole, "", unit="")
 
 
-def in_order(keys: Iterable[str], task: Task) -> list[str]:
+def in_order(keys: Iterable[str], task: Task | None) -> list[str]:
     """Keys of whole metrics in the order of a table: families with a headline of the task first, each as its file declares it."""
-    families = [[metric.key for metric in family.metrics] for family in _all_families(task.metrics)]
-    headlines = task.headline_metrics
+    families = [[metric.key for metric in family.metrics] for family in _all_families(task.metrics if task else ())]
+    headlines = task.headline_metrics if task else ()
     families.sort(key=lambda own: min((headlines.index(key) for key in own if key in headlines), default=len(headlines)))
     order = [key for own in families for key in own]
     whole = {key for key in keys if "/" not in key}
@@ -134,9 +142,7 @@ def means(rows: Sequence[Row], modules: Sequence[str] = ()) -> dict[str, float]:
     return found
 
 
-def intervals(
-    rows: Sequence[Row], classes: Sequence[str], task: Task | None, *, samples: int, sliced: bool = True
-) -> dict[str, Interval]:
+def intervals(rows: Sequence[Row], classes: Sequence[str], task: Task | None, *, samples: int, sliced: bool = True) -> dict[str, Interval]:
     """Every metric with its 95 % interval over groups: whole under its key, in slices as METRIC/SLICING/PART.
 
     `samples` is the number of bootstrap samples. Without `sliced`, whole metrics alone. Rows that no task has made are not divided,
@@ -155,65 +161,30 @@ def intervals(
         for metric in (metric_of(key, modules),)
         for part, mask in masks.items()
     }
+    found = {key: interval for key, interval in computed.items() if interval is not None}
     for part, mask in masks.items():
-        for key, (whole, drawn_r, n) in _drawn(rows, mask, modules, weights_rxg, group_n).items():
-            if part == "" and (sliced or "/" not in key):
-                computed[_named(key, classes)] = percentile_interval(whole, drawn_r, n)
-            elif "/" not in key:
-                computed[key + part] = percentile_interval(whole, drawn_r, n)
-    return {key: interval for key, interval in computed.items() if interval is not None}
-
-
-def differences(
-    first: Sequence[Row], second: Sequence[Row], classes: Sequence[str], task: Task | None, *, samples: int
-) -> dict[str, Interval]:
-    """Every metric of the second rows less that of the first ones, with its paired 95 % interval; metrics of classes included.
-
-    Both are rows of the same examples, in any order. Each sample of the bootstrap draws the same groups for both, so that what the
-    examples have in common cancels. `n` is the smaller number of examples. Raises UserError for rows of different examples.
-    """
-    first, second = (sorted(rows, key=lambda row: str(row["id"])) for rows in (first, second))
-    for position, (a, b) in enumerate(zip(first, second, strict=False)):
-        if (a["id"], a["group"]) != (b["id"], b["group"]):
-            raise UserError(f"paired rows must be of the same examples, got '{a['id']}' and '{b['id']}' in place {position}")
-    if len(first) != len(second) or not first:
-        raise UserError(f"paired rows must be of the same examples, got {len(first)} and {len(second)} of them")
-    modules = task.metrics if task else ()
-    weights_rxg, group_n = bootstrap_weights([row["group"] for row in first], samples=samples, seed=BOOTSTRAP_SEED)
-    every = np.ones(len(first), np.bool_)
-    both = []
-    for rows in (first, second):
-        found = _drawn(rows, every, modules, weights_rxg, group_n)
-        for key, values in statistics(rows, modules).items():
-            value = metric_of(key, modules).value
-            count = int((values != 0).any(axis=-1).sum())
-            found[key] = float(value(values.sum(axis=0))), resampled(values, weights_rxg, group_n, value), count
-        both.append(found)
-    return {
-        _named(key, classes): percentile_interval(b[0] - a[0], b[1] - a[1], min(a[2], b[2]))
-        for key, b in both[1].items()
-        if (a := both[0].get(key)) is not None
-    }
-
-
-def _drawn(
-    rows: Sequence[Row], mask_n: BoolArray, modules: Sequence[str], weights_rxg: FloatArray, group_n: IntArray
-) -> dict[str, tuple[float, FloatArray, int]]:
-    """(value, values [r] of the samples, number of rows) of the metrics that are no functions of sums, of some of the rows."""
-    part = list(itertools.compress(rows, mask_n))
-    found: dict[str, tuple[float, FloatArray, int]] = {}
-    for family in weighted(part, modules) if part else ():
-        step = max(1, MAX_WEIGHTS // len(part))
-        weights = (weights_rxg[low : low + step][:, group_n[mask_n]] for low in range(0, len(weights_rxg), step))
-        with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy computes without Python's lock
-            chunks = list(threads.map(family.values, weights))
-        for key, (whole,) in family.values(np.ones((1, len(part)))).items():
-            if not np.isnan(whole):
-                found[key] = float(whole), np.concatenate([chunk[key] for chunk in chunks]), family.counts[key]
+        by_class = sliced and part == ""
+        for key, each in drawn(list(itertools.compress(rows, mask)), modules, weights_rxg, group_n[mask]).items():
+            if by_class or "/" not in key:
+                found[named(key, classes) if by_class else key + part] = percentile_interval(*each)
     return found
 
 
-def _named(key: str, classes: Sequence[str]) -> str:
+def drawn(rows: Sequence[Row], modules: Sequence[str], weights_rxg: FloatArray, group_n: IntArray) -> dict[str, Drawn]:
+    """The metrics that are no functions of sums, of rows of the groups `group_n`; keys of classes have their labels."""
+    found: dict[str, Drawn] = {}
+    for family in weighted(rows, modules):
+        step = max(1, MAX_WEIGHTS // len(rows))
+        weights = (weights_rxg[low : low + step][:, group_n] for low in range(0, len(weights_rxg), step))
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy computes without Python's lock
+            chunks = list(threads.map(family.values, weights))
+        for key, (whole,) in family.values(np.ones((1, len(rows)))).items():
+            if not np.isnan(whole):
+                found[key] = Drawn(float(whole), np.concatenate([chunk[key] for chunk in chunks]), family.counts[key])
+    return found
+
+
+def named(key: str, classes: Sequence[str]) -> str:
     """METRIC/class/NAME for METRIC/class/LABEL; other keys as they are."""
     metric, _, label = key.partition("/class/")
     return f"{metric}/class/{part_names(classes)[int(label)]}" if label and int(label) < len(classes) else key

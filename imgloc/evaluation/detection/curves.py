@@ -26,7 +26,7 @@ def at_points(points_m: FloatArray) -> Reached:
         index = np.minimum(recall * last + 1e-9, last).astype(np.intp)  # of the last point, or of the one after it
         index += 1
         index -= points_m[index - 1] > recall
-        return index / len(points_m)
+        return np.asarray(index / len(points_m))
 
     return reached
 

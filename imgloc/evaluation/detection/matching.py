@@ -50,7 +50,7 @@ def cells(objects: Objects) -> tuple[IntArray, IntArray]:
 
 
 def _pairs(d_s: IntArray, cell_d: IntArray, order_g: IntArray, sorted_g: IntArray) -> Pairs:
-    low_s, high_s = (np.searchsorted(sorted_g, cell_d[d_s], side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+    low_s, high_s = np.searchsorted(sorted_g, cell_d[d_s]), np.searchsorted(sorted_g, cell_d[d_s], side="right")
     some_s = high_s > low_s
     d_s, low_s, count_s = d_s[some_s], low_s[some_s], (high_s - low_s)[some_s]
     start_s = np.cumsum(count_s) - count_s

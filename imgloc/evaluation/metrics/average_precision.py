@@ -117,7 +117,7 @@ METRICS = MetricFamily(
         *(
             Metric(
                 f"ar_{limit}", f"AR@{limit}",
-                f"recall with at most {limit} detection{'s' * (limit > 1)} of a class in an image, averaged over IoU thresholds and classes",
+                f"recall with at most {limit} detection{'s' * (limit > 1)} of a class in an image, averaged over IoUs and classes",
             )
             for limit in LIMITS
         ),

@@ -62,13 +62,13 @@ def _matched(objects: Objects) -> tuple[BoolArray, BoolArray]:
 METRICS = MetricFamily(
     columns=COLUMNS,
     metrics=(
-        Metric("precision", "Precision", "share of the detections above the score threshold that find an object with an IoU of at least 50 %"),
-        Metric("recall", "Recall", "share of the objects that a detection above the score threshold finds with an IoU of at least 50 %"),
+        Metric("precision", "Precision", "share of the detections from the score threshold on that find an object with an IoU of 50 %"),
+        Metric("recall", "Recall", "share of the objects that a detection from the score threshold on finds with an IoU of 50 %"),
         Metric("f1", "F1", "harmonic mean of precision and recall"),
         Metric(
             "count_error",
             "Count error",
-            "difference between the numbers of detections above the score threshold and of objects, averaged over images",
+            "difference between the numbers of detections from the score threshold on and of objects, averaged over images",
             unit="objects",
             higher_is_better=False,
         ),

@@ -144,7 +144,10 @@ def _first_detections(objects: Objects) -> Objects:
     found = objects.detections
     order_d = np.lexsort((-found.score_d, found.image_d))
     kept = np.sort(order_d[matching.rank_in_cell(found.image_d) < LIMIT])
-    return objects._replace(detections=type(found)(*(values[kept] for values in found)))
+    first = found._replace(
+        image_d=found.image_d[kept], class_d=found.class_d[kept], boxes_dx4=found.boxes_dx4[kept], score_d=found.score_d[kept]
+    )
+    return objects._replace(detections=first)
 
 
 _MEANINGS = {
