@@ -21,6 +21,7 @@ from imgloc.devices.runtime import prepare as tune_process
 from imgloc.errors import UserError
 
 if TYPE_CHECKING:
+    from imgloc.api.coco_results import evaluate_coco
     from imgloc.api.data import check_data, show_data, summarize_data
     from imgloc.api.evaluating import Results, evaluate
     from imgloc.api.reporting import report
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from imgloc.inference.predictions import Prediction, Predictions
 
 __all__ = [
-    "load_config", "train", "evaluate", "report", "load", "sweep", "check_data", "summarize_data", "show_data", "tune_process",
-    "Results", "TrainedModel", "Prediction", "Predictions", "UserError", "__version__",
+    "load_config", "train", "evaluate", "evaluate_coco", "report", "load", "sweep", "check_data", "summarize_data", "show_data",
+    "tune_process", "Results", "TrainedModel", "Prediction", "Predictions", "UserError", "__version__",
 ]  # fmt: skip
 __version__ = importlib.metadata.version("imgloc")
 
@@ -40,6 +41,10 @@ __version__ = importlib.metadata.version("imgloc")
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'imgloc' has no attribute '{name}'")
+    if name == "evaluate_coco":  # without JAX, which the other functions import
+        from imgloc.api.coco_results import evaluate_coco
+
+        return evaluate_coco
     from imgloc.api import functions
 
     return getattr(functions, name)

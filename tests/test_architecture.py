@@ -19,8 +19,8 @@ ORDER = (
 )  # fmt: skip
 ROOT_FILES = ("types", "interfaces", "boxes", "errors", "files", "randomness", "draw")
 WITHOUT_JAX = (
-    *ROOT_FILES, "config.schema", "config.recipes", "config.registry", "tasks", "runs", "evaluation.metrics", "evaluation.statistics",
-    "evaluation.scoring", "reporting",
+    *ROOT_FILES, "config.schema", "config.recipes", "config.registry", "tasks", "runs", "evaluation.metrics", "evaluation.detection",
+    "evaluation.statistics", "evaluation.scoring", "evaluation.coco_files", "reporting",
 )  # fmt: skip
 ACCELERATED = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "tensorflow_datasets"}
 FLAG_READERS = {"config/overrides.py": "--config.key=value", "data/batches/pipeline.py": "marks Grain's flags as parsed in its workers"}
@@ -36,7 +36,8 @@ TESTED_ELSEWHERE = {
     "data/checks/boxes": "test_check", "data/checks/classes": "test_check", "data/checks/images": "test_check",
     "data/checks/folder": "test_check", "data/checks/dataset": "test_check", "data/images/headers": "test_decode",
     "data/images/picture": "test_decode", "inference/export": "test_exports", "inference/predictions": "test_python",
-    "evaluation/image_sizes": "test_exports",
+    "evaluation/image_sizes": "test_exports", "evaluation/detection/objects": "test_average_precision",
+    "evaluation/detection/matching": "test_average_precision", "evaluation/detection/curves": "test_average_precision",
     "data/annotated/annotations": "test_faults", "data/annotated/assemble": "test_reader",
     "data/prepared/opening": "test_tfds", "data/prepared/parsing": "test_tfds", "data/prepared/classes": "test_tfds",
     "data/augmentations/none": "test_augmentations", "data/augmentations/photographs": "test_augmentations",

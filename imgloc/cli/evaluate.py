@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from imgloc.cli import evaluate_files
 from imgloc.cli.console import console_for
 from imgloc.cli.parsers import add_output_flags
 from imgloc.cli.processes import add_distributed
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 
     from imgloc.runs.run_dir import RunDir
 
-HELP = "score a run on a split: rows, results.json with 95 % intervals, and a table beside the baselines"
+HELP = "score a run on a split, or result files of COCO: 95 % intervals, and a table beside the baselines"
 EXAMPLES = """\
 --config.data.KEY=VALUE with --name scores the run on other data. Data that shares
 examples with its training or validation data is refused.
 --config.model.KEY=VALUE with --name sets fields that change no parameter, such as num_rollouts of ram.
 Rows and results are written to the run folder; those of --checkpoint last are named SPLIT@last. Rows that are up to date
 (same config, checkpoint and data) are not computed again.
+--predictions scores files of detections in the format of COCO's results, of any program.
 
 examples:
   imgloc evaluate runs/a --split test
@@ -37,6 +39,8 @@ examples:
   imgloc evaluate runs/a --name full --config.data.options.digits=idx --config.data.options.folder=MNIST
   imgloc evaluate runs/a --export coco yolo
   imgloc evaluate runs/ram --name averaged --config.model.num_rollouts=10
+  imgloc evaluate --predictions results.json --truth instances_val2017.json
+  imgloc evaluate --predictions before.json after.json --truth instances_val2017.json --json
 
 exit codes: 0 scored; 1 a file cannot be read or written; 2 a mistake in the command, the run or the data
 """
@@ -45,7 +49,7 @@ CAPTION = "value [95 % interval]"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
-    parser.add_argument("run", metavar="RUN", help="a run folder")
+    parser.add_argument("run", metavar="RUN", nargs="?", help="a run folder")
     parser.add_argument("--split", default="test", help="train, validation or test (default)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--name", default="", help="a name for this evaluation; required with --config.data... or --config.model...")
@@ -53,12 +57,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--partial-predictions", nargs="+", action="extend", default=[], metavar="ID", help=text)
     text = "also write the predictions in a format of other tools: coco, yolo or csv (to RUN/exports/SPLIT/FORMAT)"
     parser.add_argument("--export", nargs="+", action="extend", default=[], metavar="FORMAT", help=text)
+    evaluate_files.add_arguments(parser)
     add_output_flags(parser)
     add_distributed(parser)
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Evaluate and print the table."""
+    if evaluate_files.check_arguments(parsed, rest):
+        return evaluate_files.run(parsed)
     from imgloc.devices import runtime
     from imgloc.runs import run_dir
 

@@ -5,19 +5,32 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from imgloc.config.registry import declared, names
 from imgloc.errors import UserError, reason
-from imgloc.evaluation.statistics import Interval, bootstrap_weights, interval_of_sums
-from imgloc.interfaces import Metric, MetricFamily, Slicing, Task
-from imgloc.types import FloatArray, Row
+from imgloc.evaluation.slicings.classes import part_names
+from imgloc.evaluation.statistics import Interval, bootstrap_weights, interval_of_sums, percentile_interval
+from imgloc.interfaces import Metric, MetricFamily, Slicing, Task, Weighted
+from imgloc.types import FloatArray, IntArray, Row
 
 BOOTSTRAP_SEED = 0
+MAX_WEIGHTS = 2**18  # of rows and samples that a thread computes at a time
 RESERVED = frozenset({"step", "kind", "images"})  # fields of metrics.jsonl
+
+
+class Drawn(NamedTuple):
+    """The value of a metric, its values in the samples of a bootstrap, and the number of rows that it is over."""
+
+    whole: float
+    value_r: FloatArray
+    n: int
 
 
 @functools.cache
@@ -39,10 +52,10 @@ def metric_of(key: str, modules: Sequence[str] = ()) -> Metric:
     return known_metrics(tuple(modules)).get(whole) or Metric(whole, whole, "", unit="")
 
 
-def in_order(keys: Iterable[str], task: Task) -> list[str]:
+def in_order(keys: Iterable[str], task: Task | None) -> list[str]:
     """Keys of whole metrics in the order of a table: families with a headline of the task first, each as its file declares it."""
-    families = [[metric.key for metric in family.metrics] for family in _all_families(task.metrics)]
-    headlines = task.headline_metrics
+    families = [[metric.key for metric in family.metrics] for family in _all_families(task.metrics if task else ())]
+    headlines = task.headline_metrics if task else ()
     families.sort(key=lambda own: min((headlines.index(key) for key in own if key in headlines), default=len(headlines)))
     order = [key for own in families for key in own]
     whole = {key for key in keys if "/" not in key}
@@ -94,6 +107,8 @@ def statistics(rows: Sequence[Row], modules: Sequence[str] = ()) -> dict[str, Fl
     statistics_of_key: dict[str, FloatArray] = {}
     finite_n = np.array([row.get("finite", True) for row in rows], np.bool_)
     for family in _families(rows, modules):
+        if family.weighted is not None:
+            continue
         if family.per_row is not None:
             for key, value_n in _computed(family, rows).items():
                 applies_n = ~np.isnan(value_n)
@@ -104,35 +119,81 @@ def statistics(rows: Sequence[Row], modules: Sequence[str] = ()) -> dict[str, Fl
     return {key: values for key, values in statistics_of_key.items() if not np.isnan(metric_of(key, modules).value(values.sum(axis=0)))}
 
 
+def weighted(rows: Sequence[Row], modules: Sequence[str] = ()) -> list[Weighted]:
+    """The metrics of each file that are no functions of sums. Raises UserError where one fails."""
+    found = []
+    for family in _families(rows, modules):
+        if family.weighted is not None:
+            try:
+                found.append(family.weighted(rows))
+            except UserError:
+                raise
+            except Exception as error:  # a module of the user's own may raise anything
+                raise UserError(f"metric '{family.metrics[0].key}' fails: {reason(error)}") from error
+    return found
+
+
 def means(rows: Sequence[Row], modules: Sequence[str] = ()) -> dict[str, float]:
     """Every metric over all rows, without intervals; metrics that apply to no row are left out."""
-    return {key: float(metric_of(key, modules).value(values.sum(axis=0))) for key, values in statistics(rows, modules).items()}
+    found = {key: float(metric_of(key, modules).value(values.sum(axis=0))) for key, values in statistics(rows, modules).items()}
+    for family in weighted(rows, modules):
+        values = family.values(np.ones((1, len(rows))))
+        found |= {key: float(value) for key, (value,) in values.items() if "/" not in key and not np.isnan(value)}
+    return found
 
 
-def intervals(rows: Sequence[Row], classes: Sequence[str], task: Task, *, samples: int, sliced: bool = True) -> dict[str, Interval]:
+def intervals(rows: Sequence[Row], classes: Sequence[str], task: Task | None, *, samples: int, sliced: bool = True) -> dict[str, Interval]:
     """Every metric with its 95 % interval over groups: whole under its key, in slices as METRIC/SLICING/PART.
 
-    `samples` is the number of bootstrap samples. Without `sliced`, whole metrics alone.
+    `samples` is the number of bootstrap samples. Without `sliced`, whole metrics alone. Rows that no task has made are not divided,
+    except that metrics which are computed for each class have METRIC/class/NAME.
     """
     if not rows:
         return {}
+    modules = task.metrics if task else ()
     weights_rxg, group_n = bootstrap_weights([row["group"] for row in rows], samples=samples, seed=BOOTSTRAP_SEED)
     masks = {"": np.ones(len(rows), np.bool_)}
-    for slicing in slicings(task, rows[0]) if sliced else ():
+    for slicing in slicings(task, rows[0]) if sliced and task else ():
         masks |= {f"/{slicing.key}/{part}": mask for part, mask in slicing.parts(rows, classes).items()}
     computed = {
         key + part: interval_of_sums(values[mask], weights_rxg, group_n[mask], metric.value, bounded=metric.unit in ("share", "IoU"))
-        for key, values in statistics(rows, task.metrics).items()
-        for metric in (metric_of(key, task.metrics),)
+        for key, values in statistics(rows, modules).items()
+        for metric in (metric_of(key, modules),)
         for part, mask in masks.items()
     }
-    return {key: interval for key, interval in computed.items() if interval is not None}
+    found = {key: interval for key, interval in computed.items() if interval is not None}
+    for part, mask in masks.items():
+        by_class = sliced and part == ""
+        for key, each in drawn(list(itertools.compress(rows, mask)), modules, weights_rxg, group_n[mask]).items():
+            if by_class or "/" not in key:
+                found[named(key, classes) if by_class else key + part] = percentile_interval(*each)
+    return found
 
 
-def slicings(task: Task, row: Row) -> list[Slicing]:
-    """The slicings of a task whose columns a row has."""
+def drawn(rows: Sequence[Row], modules: Sequence[str], weights_rxg: FloatArray, group_n: IntArray) -> dict[str, Drawn]:
+    """The metrics that are no functions of sums, of rows of the groups `group_n`; keys of classes have their labels."""
+    found: dict[str, Drawn] = {}
+    for family in weighted(rows, modules):
+        step = max(1, MAX_WEIGHTS // len(rows))
+        weights = (weights_rxg[low : low + step][:, group_n] for low in range(0, len(weights_rxg), step))
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy computes without Python's lock
+            chunks = list(threads.map(family.values, weights))
+        for key, (whole,) in family.values(np.ones((1, len(rows)))).items():
+            if not np.isnan(whole):
+                found[key] = Drawn(float(whole), np.concatenate([chunk[key] for chunk in chunks]), family.counts[key])
+    return found
+
+
+def named(key: str, classes: Sequence[str]) -> str:
+    """METRIC/class/NAME for METRIC/class/LABEL; other keys as they are."""
+    metric, _, label = key.partition("/class/")
+    return f"{metric}/class/{part_names(classes)[int(label)]}" if label and int(label) < len(classes) else key
+
+
+def slicings(task: Task, row: Row | None = None) -> list[Slicing]:
+    """The slicings of a task; of a row, those whose columns it has."""
     every = [declared("evaluation.slicings", name, Slicing) for name in task.slicings]
-    return [slicing for slicing in every if all(column in row for column in slicing.columns)]
+    return [slicing for slicing in every if row is None or all(column in row for column in slicing.columns)]
 
 
 def as_json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, Any]]:

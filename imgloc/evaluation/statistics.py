@@ -48,21 +48,34 @@ def interval_of_sums(
     1, as is common with few examples, no resample differs, and the interval is Wilson's for a share of the groups (1927, J. Am. Stat.
     Assoc. 22:209). Other values that are all equal, or all of one group, have an interval of width 0.
     """
-    counted_n = (statistics_nxs != 0).any(axis=-1)
     whole = float(value(statistics_nxs.sum(axis=0)))
     if math.isnan(whole):
         return None
+    counted_n = (statistics_nxs != 0).any(axis=-1)
+    found = percentile_interval(whole, resampled(statistics_nxs, weights_rxg, group_n, value), int(counted_n.sum()))
+    if found.low == found.high == whole and bounded and value is mean and whole in (0.0, 1.0):
+        groups = len(np.unique(group_n[counted_n]))
+        low, high = (0.0, Z**2 / (groups + Z**2)) if whole == 0 else (groups / (groups + Z**2), 1.0)
+        return Interval(whole, low, high, found.n)
+    return found
+
+
+def resampled(
+    statistics_nxs: FloatArray, weights_rxg: FloatArray, group_n: IntArray, value: Callable[[FloatArray], FloatArray]
+) -> FloatArray:
+    """The value [r] of a metric of sums in each sample of the bootstrap, NaN where it does not apply."""
     present, index_n = np.unique(group_n, return_inverse=True)
     sums_gxs = np.zeros((len(present), statistics_nxs.shape[1]))
     np.add.at(sums_gxs, index_n, statistics_nxs)
     weights = weights_rxg if len(present) == weights_rxg.shape[1] else weights_rxg[:, present]
-    drawn_r = value(weights @ sums_gxs)
+    return value(weights @ sums_gxs)
+
+
+def percentile_interval(whole: float, drawn_r: FloatArray, n: int) -> Interval:
+    """The 95 % percentile interval of a value over samples of the bootstrap; samples of NaN do not count."""
     drawn_r = drawn_r[~np.isnan(drawn_r)]
     low, high = np.percentile(drawn_r, [2.5, 97.5]) if len(drawn_r) else (whole, whole)
-    if low == high == whole and bounded and value is mean and whole in (0.0, 1.0):
-        groups = len(np.unique(group_n[counted_n]))
-        low, high = (0.0, Z**2 / (groups + Z**2)) if whole == 0 else (groups / (groups + Z**2), 1.0)
-    return Interval(mean=whole, low=float(low), high=float(high), n=int(counted_n.sum()))
+    return Interval(mean=whole, low=float(low), high=float(high), n=n)
 
 
 def t_interval(values: Sequence[float]) -> Interval:

@@ -132,7 +132,7 @@ def best_runs(reports: Sequence[RunReport], metrics: Sequence[Metric]) -> dict[s
 
 def slice_tables(reports: Sequence[RunReport]) -> list[SliceTable]:
     """The tables of the slicings of the tasks; slicings without any part are left out."""
-    slicings = {slicing.key: slicing for report in reports for slicing in scoring.slicings(report.task, report.model.rows[0])}
+    slicings = {slicing.key: slicing for report in reports for slicing in scoring.slicings(report.task)}
     tables = []
     for slicing in slicings.values():
         prefix = f"/{slicing.key}/"

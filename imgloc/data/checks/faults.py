@@ -34,7 +34,7 @@ KINDS = {
     "unused_column": Kind("every box has the class 'object'"),
     "encoding": Kind("letters other than ASCII may be wrong", serious=False),
     "run_folder": Kind("nothing in it is read", serious=False),
-    "group_box": Kind("boxes of groups of objects are left out", serious=False),
+    "group_box": Kind("boxes of groups of objects are not trained on", serious=False),
     "ignored_box": Kind("boxes that the data set marks as ignored are left out", serious=False),
     "unboxed_shape": Kind("shapes without an area, such as points and lines, are left out", serious=False),
     "keypoints": Kind("the box of each line is used, its keypoints are not", serious=False),
