@@ -4,7 +4,8 @@
 A Parquet file (data/train-00000-of-00002.parquet) has a column `image` and a column `objects`; each image is read from its row. Beside
 images, metadata.jsonl, metadata.csv or metadata.parquet have `file_name` and `objects`. `objects` is a dict of lists, or a list of
 dicts, with `bbox` and `category` (or similar names); both may also be columns themselves. A number in `category` is named by the
-features in the schema of the Parquet file or in README.md. The split is that of the file's name or folder.
+features in the schema of the Parquet file or in README.md. Boxes with `iscrowd` are crowds, as in COCO. The split is that of the
+file's name or folder.
 
 A bbox is left, top, width and height in pixels, as in COCO; `convention` names another meaning. Parquet files require pyarrow
 (pip install 'imgloc[parquet]').
@@ -34,6 +35,7 @@ from imgloc.types import FloatArray
 IMAGE = ("image", "img", "picture")
 FILE = ("file_name", "image_path", "image_file")
 BBOX = ("bbox", "bboxes", "boxes", "box")
+CROWD = ("iscrowd", "is_crowd")
 METADATA = ("metadata.jsonl", "metadata.csv")
 DEFAULT_CLASS = "object"  # of objects without a category
 BATCH = 1000  # rows that are converted at once
@@ -53,6 +55,12 @@ class _Row(NamedTuple):
     image: str  # the name of the image in a Parquet file; "": `values` name a file
     values: Mapping[str, object]
     names: Mapping[int, str]  # of classes
+
+
+class _Object(NamedTuple):
+    numbers: list[float]
+    label: str
+    crowd: bool
 
 
 def recognise(folder: Path | Listing) -> bool:
@@ -80,15 +88,20 @@ def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
         file = row.image or _image_file(row, listing, faults)
         if not file:
             continue
-        boxes, names = _objects(row, faults)
+        objects = list(_objects(row, faults))
+        parts = [[each for each in objects if each.crowd == crowd] for crowd in (False, True)]
+        boxes_nx4, crowds_mx4 = (TO_CORNERS[meaning](assemble.box_array([each.numbers for each in part])) for part in parts)
+        names, crowd_names = (tuple(each.label for each in part) for part in parts)
         split = split_of_name(row.source.rpartition("/")[2]) or listing.split_of(row.source) or listing.split_of(file)
         width, height = assemble.parse_side(row.values.get("width")), assemble.parse_side(row.values.get("height"))
-        boxes_nx4 = TO_CORNERS[meaning](assemble.box_array(boxes))
         entries.append(
-            Annotation(file, boxes_nx4, tuple(names), relative=relative, width=width, height=height, split=split, where=row.where)
-        )
+            Annotation(
+                file, boxes_nx4, names, relative=relative, width=width, height=height, split=split, where=row.where,
+                crowd_boxes_mx4=crowds_mx4, crowd_names=crowd_names,
+            )
+        )  # fmt: skip
     declared = [names[number] for names in tables.values() for number in sorted(names)]
-    used = {label for entry in entries for label in entry.names if label}
+    used = {label for entry in entries for label in (*entry.names, *entry.crowd_names) if label}
     ordered = sorted(used, key=lambda name: (int(name) if name.isascii() and name.isdigit() else 0, name))
     return assemble.merge_annotations("huggingface", dict.fromkeys([*declared, *ordered]), entries, faults, meaning=meaning)
 
@@ -140,7 +153,7 @@ def _rows_of_parquet(name: str, listing: Listing, readme: Mapping[int, str]) -> 
     image = _first(dict.fromkeys(schema.names), IMAGE)
     kind = str(schema.field(image).type) if image else ""
     embedded = "binary" in kind and not _is_empty(file, f"{image}.bytes")
-    wanted = [column for column in schema.names if column in (*FILE, *OBJECTS, *BBOX, *CATEGORY, "width", "height")]
+    wanted = [column for column in schema.names if column in (*FILE, *OBJECTS, *BBOX, *CATEGORY, *CROWD, "width", "height")]
     wanted += [] if embedded or not image else [f"{image}.path" if kind.startswith("struct") else image]
     count = 0
     for batch in file.iter_batches(batch_size=BATCH, columns=wanted, use_threads=False):
@@ -208,37 +221,38 @@ def _image_file(row: _Row, listing: Listing, faults: list[Fault]) -> str | None:
     return file
 
 
-def _objects(row: _Row, faults: list[Fault]) -> tuple[list[list[float]], list[str]]:
-    """Returns the numbers of the boxes of a row and their classes; objects with bad values become faults."""
-    key = _first(row.values, OBJECTS)
-    value = row.values.get(key) if key else row.values
-    if isinstance(value, dict):
-        boxes, categories = value.get(_first(value, BBOX)), value.get(_first(value, CATEGORY))
-        pairs = list(zip(as_list(boxes), as_list(categories) if _first(value, CATEGORY) else [None] * len(as_list(boxes)), strict=False))
-        if len(pairs) != len(as_list(boxes)) or not isinstance(boxes, (list, type(None))):
-            what = f"it has {len(as_list(boxes)):,} boxes and {len(as_list(categories)):,} categories"
-            faults.append(Fault("bad_annotation", row.where, what))
-            return [], []
-    else:
-        items = [as_mapping(item) for item in as_list(value)]
-        pairs = [(item.get(_first(item, BBOX)), item.get(_first(item, CATEGORY))) for item in items]
-        if value is not None and not isinstance(value, list):
-            faults.append(Fault("bad_annotation", row.where, f"`{key}` is {assemble.quoted(value)}, neither a dict of lists nor a list"))
-    numbers: list[list[float]] = []
-    names: list[str] = []
-    for number, (box, category) in enumerate(pairs, start=1):
+def _objects(row: _Row, faults: list[Fault]) -> Iterator[_Object]:
+    """Yields the objects of a row; those with bad values become faults."""
+    for number, (box, category, crowd) in enumerate(_values(row, faults), start=1):
         try:
             if not isinstance(box, list) or len(box) != 4:
                 raise ValueError(f"bbox is {assemble.quoted(box)}; it must have 4 numbers")
-            corners, label = [assemble.parse_number(part) for part in box], _class_name(category, row.names)
+            numbers, label = [assemble.parse_number(part) for part in box], _class_name(category, row.names)
         except ValueError as error:
             faults.append(Fault("bad_annotation", row.where, f"object {number}: {error}"))
             continue
         if not label:
             faults.append(Fault("unknown_class", row.where, f"category {assemble.quoted(category)} is not declared"))
-        numbers.append(corners)
-        names.append(label)
-    return numbers, names
+        yield _Object(numbers, label, crowd in (True, 1))
+
+
+def _values(row: _Row, faults: list[Fault]) -> list[tuple[object, ...]]:
+    """Returns the box, the category and the mark of a crowd of each object of a row; None for what it does not have."""
+    key = _first(row.values, OBJECTS)
+    value = row.values.get(key) if key else row.values
+    if not isinstance(value, dict):
+        if value is not None and not isinstance(value, list):
+            faults.append(Fault("bad_annotation", row.where, f"`{key}` is {assemble.quoted(value)}, neither a dict of lists nor a list"))
+        items = [as_mapping(item) for item in as_list(value)]
+        return [tuple(item.get(_first(item, keys)) for keys in (BBOX, CATEGORY, CROWD)) for item in items]
+    boxes = value.get(_first(value, BBOX))
+    columns = [value.get(_first(value, keys)) for keys in (BBOX, CATEGORY, CROWD)]
+    lists = [[None] * len(as_list(boxes)) if column is None else as_list(column) for column in columns]
+    if not isinstance(boxes, (list, type(None))) or len({len(column) for column in lists}) > 1:
+        what = f"it has {len(as_list(boxes)):,} boxes and {len(lists[1]):,} categories, or another number of values"
+        faults.append(Fault("bad_annotation", row.where, what))
+        return []
+    return list(zip(*lists, strict=True))
 
 
 def _class_name(category: object, names: Mapping[int, str]) -> str:

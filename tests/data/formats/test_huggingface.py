@@ -65,6 +65,19 @@ def test_objects_are_a_dict_of_lists_or_a_list_of_dicts(objects: Any, tmp_path: 
     assert (annotated.classes, annotated.meaning, annotated.faults) == (("zebra", "cat"), "xywh", ())
 
 
+@pytest.mark.parametrize("dicts", [False, True])
+def test_boxes_of_crowds_are_apart(dicts: bool, tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    items = [{"bbox": [i, 2, 3, 4], "category": i, "iscrowd": crowd} for i, crowd in enumerate((0, True, 1, False))]
+    objects = items if dicts else {key: [item[key] for item in items] for key in items[0]}
+    put(tmp_path, metadata_dot_jsonl=json.dumps({"file_name": "a.jpg", "objects": objects}))
+    annotated = huggingface.read(tmp_path)
+    (entry,) = annotated.images
+    assert (entry.names, entry.boxes_nx4.tolist()) == (("0", "3"), [[0, 2, 3, 6], [3, 2, 6, 6]])
+    assert (entry.crowd_names, entry.crowd_boxes_mx4.tolist()) == (("1", "2"), [[1, 2, 4, 6], [2, 2, 5, 6]])
+    assert (annotated.classes, annotated.faults) == (("0", "1", "2", "3"), ())
+
+
 def test_columns_of_their_own_and_a_table(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")
     put(tmp_path, README_dot_md=README, metadata_dot_csv='file_name,bbox,category\na.jpg,"[[1, 2, 3, 4], [5, 6.5, 7, 8]]","[0, 1]"\n')
