@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from ml_collections import ConfigDict
 
 from imgloc import files
-from imgloc.config.resolve import epochs_to_steps
+from imgloc.config.resolve import resolve_from_data
 from imgloc.errors import UserError
 from imgloc.evaluation.statistics import t_interval
 from imgloc.runs.provenance import describe_environment, git_commit
@@ -161,7 +161,7 @@ def step_times(configs: Mapping[str, ConfigDict], rounds: int = 7, *, operations
     arms: Json = {}
     turns: dict[str, Callable[[], float]] = {}
     for title, recipe in configs.items():
-        config = epochs_to_steps(recipe)
+        config = resolve_from_data(recipe)
         config.train.steps = 10**5  # more than are timed, so that batches do not end
         parts = setup.set_up(config)
         state = setup.initial_state(config, parts)

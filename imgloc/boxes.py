@@ -59,6 +59,12 @@ def iou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "
     return ratio
 
 
+def share_of_smaller(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "*n"]:
+    """Return the share of the smaller of two boxes that the other one covers."""
+    smaller = _minimum(area(a), area(b))
+    return intersection(a, b) / smaller
+
+
 def giou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "*n"]:
     """Return the generalized IoU of each pair of boxes, in [-1, 1] (Rezatofighi et al., 2019, arXiv:1902.09630, algorithm 1).
 
@@ -70,6 +76,34 @@ def giou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, 
     empty = enclosing <= 0
     uncovered: ArrayT = xp.where(empty, xp.zeros_like(enclosing), (enclosing - union) / xp.where(empty, xp.ones_like(enclosing), enclosing))
     return iou(a, b) - uncovered
+
+
+def ciou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "*n"]:
+    """Return the complete IoU of each pair of boxes, at most 1 (Zheng et al., 2020, arXiv:1911.08287, equations 8 to 11).
+
+    This is the IoU, minus the squared distance of the centers over that of the corners of the smallest enclosing box, minus a term for
+    different aspect ratios. Its gradient also passes through the weight of that term, which the paper keeps constant.
+    """
+    xp = a.__array_namespace__()
+    enclosing = _maximum(a[..., 2:], b[..., 2:]) - _minimum(a[..., :2], b[..., :2])
+    diagonal = enclosing[..., 0] * enclosing[..., 0] + enclosing[..., 1] * enclosing[..., 1]
+    offset = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2
+    distance = offset[..., 0] * offset[..., 0] + offset[..., 1] * offset[..., 1]
+    angle = _aspect_angle(a) - _aspect_angle(b)
+    aspect = angle * angle * (4 / np.pi**2)
+    overlap = iou(a, b)
+    weighted = aspect * aspect / (aspect - overlap + (1 + 1e-7))
+    empty = diagonal <= 0
+    ratio: ArrayT = xp.where(empty, xp.zeros_like(diagonal), distance / xp.where(empty, xp.ones_like(diagonal), diagonal))
+    return overlap - ratio - weighted
+
+
+def _aspect_angle(boxes: ArrayT) -> ArrayT:
+    """The angle of the diagonal, from the width over the height; sides of 0 are replaced so that its gradient is finite."""
+    xp = boxes.__array_namespace__()
+    sides = _maximum(boxes[..., 2:] - boxes[..., :2], _constant(1e-9, boxes))
+    angle: ArrayT = xp.atan2(sides[..., 0], sides[..., 1])
+    return angle
 
 
 def from_low_size_logits(logits: Float[ArrayT, "... 4"], sigmoid: Callable[[ArrayT], ArrayT]) -> Float[ArrayT, "... 4"]:

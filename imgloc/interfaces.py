@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from imgloc.types import Batch, BoolArray, FloatArray, Outputs, Row, Truth
+from imgloc.types import Array, Batch, BoolArray, FloatArray, Outputs, Row, Truth
 
 #: The shape of an output: numbers, and letters for axes of any length. The same letter means the same length everywhere;
 #: `b` is the batch and `k` the number of classes.
@@ -126,6 +126,32 @@ class Loss:
         """Whether it learns from the objects of an image alone: without any box it is 0."""
         return "boxes_bxnx4" in self.truths and "label_b" not in self.truths
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it learns from the class of an image, which an image without objects may not have."""
+        return "label_b" in self.truths
+
+
+class DensePredictions(NamedTuple):
+    """What a dense detector predicts for one image, at l locations."""
+
+    cells_lx4: Array  # the part of the image that each location stands for, xyxy in [0, 1]
+    scores_lxk: Array  # in [0, 1]
+    boxes_lx4: Array
+
+
+class Assigned(NamedTuple):
+    """What each location of an image learns."""
+
+    object_l: Array  # the index of its object
+    quality_l: Array  # the target of the score of that object's class, in [0, 1]; 0: no object
+    ignored_l: Array  # whether it learns nothing at all
+
+
+#: A rule that assigns objects to locations (`assign` of a file in imgloc/losses/assignments): predictions, boxes_nx4, labels_n and
+#: object_mask_n of one image -> what its locations learn. It is pure, its shapes are static, and no gradient passes through it.
+Assign: TypeAlias = Callable[[DensePredictions, Array, Array, Array], Assigned]
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -227,6 +253,9 @@ class Task:
     slicings: tuple[str, ...] = ("classes", "sizes", "attributes")  # files of imgloc/evaluation/slicings
     metrics: tuple[str, ...] = ()  # modules with METRICS besides those of imgloc/evaluation/metrics; config.eval.metrics adds to them
     detections: Callable[[Row], Sequence[Detection]] = no_detections  # the predicted objects of a row: they are drawn and exported
+    #: Columns of every row that validation chooses for a trained model, such as a score threshold, with their values without validation.
+    calibration: Mapping[str, float] = field(default_factory=dict)
+    calibrate: Callable[[Sequence[Row]], Mapping[str, float]] = lambda _: {}  # chooses them from the rows of validation
     #: (partial predictions, content_bx4) -> those of them that are positions, mapped back to the images; see `postprocess`.
     partial_to_image: Callable[[Outputs, FloatArray], Outputs] = lambda *_: {}
     #: Shapes of partial predictions that are not those of the output with an axis s after b.
@@ -235,6 +264,7 @@ class Task:
     confusion: Callable[[Row], tuple[int, int]] | None = None  # (true, predicted) class of a row, for a confusion matrix
     #: What the task does with several objects in an image; completes "the task ...".
     objects: str = "reads all of them"
+    learns_all_objects: bool = False  # those beyond data.max_objects, which are lost, are worth a warning
     summary: str = "the answer for each image"  # completes "predicts ..."
     gallery_order: str = "from the best to the worst"  # completes "Ordered ..."
 
@@ -242,3 +272,8 @@ class Task:
     def has_boxes(self) -> bool:
         """Whether it predicts boxes."""
         return self.detections is not no_detections
+
+    def shown(self, row: Row) -> list[Detection]:
+        """The predicted objects of a row that are drawn: those whose score is at least its `score_threshold`, if it has one."""
+        least = row.get("score_threshold", 0.0)
+        return [each for each in self.detections(row) if each.score >= least]

@@ -29,7 +29,8 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Shape: TypeAlias = tuple[int, int, int]  # h, w, c of the images of a batch
 
 #: The outputs of a model for a batch: arrays with a leading axis b. Reserved names: `logits` (b, k); `box` (b, 4); `sequence` (b, n, k),
-#: a label for each object from left to right; `fixations` (b, g, 4), the windows that a model with attention has read, in order;
+#: a label for each object from left to right; `boxes` (b, n, 4), `scores` (b, n) and `labels` (b, n), the detected objects, where a
+#: score of 0 stands for none; `fixations` (b, g, 4), the windows that a model with attention has read, in order;
 #: `features`, a dict of named intermediates; `partial_predictions`, for a model that reads an image in several steps s: its
 #: predictions had it stopped at each of them. That is a dict with `logits` (b, s, k), other outputs such as `box` (b, s, 4) and
 #: `fixations` (b, s, 4), the window of the step, and `seen` (b, s, h', w'), the share of each cell of a grid over the image that has
@@ -41,6 +42,11 @@ DICT_OUTPUTS = ("features", "partial_predictions")  # outputs that are dicts; no
 #: One example in a saved table: plain JSON values. See `imgloc.runs.prediction_table`.
 Row: TypeAlias = dict[str, Any]
 
+NO_BOXES_0X4: FloatArray = np.zeros((0, 4), np.float32)
+NO_LABELS_0: IntArray = np.zeros(0, np.int32)
+for _constant in (NO_BOXES_0X4, NO_LABELS_0):
+    _constant.setflags(write=False)
+
 
 @dataclass(frozen=True)
 class Info:
@@ -50,6 +56,7 @@ class Info:
     channels: int  # 3 (RGB) or 1 (grey)
     endless: bool = False  # training examples are made from their index and never run out
     has_boxes: bool = True  # some image of the split may have a box
+    all_labelled: bool = True  # every image has a class; if not, images without objects have the label -1
 
 
 @dataclass(frozen=True)
@@ -58,15 +65,29 @@ class Example:
 
     `group` names what must not be torn apart by a split or a bootstrap (the digit, the clip);
     sources that share digits give a digit the same group; else groups are a data set's own.
+    A crowd is a region with many objects of a class, none of which is in `boxes_nx4`. Only scoring reads crowds; examples of training
+    lose them before they are augmented, so that transforms need not move them.
     """
 
     image_hxwxc: Uint8Array
     boxes_nx4: FloatArray
     labels_n: IntArray
-    label: int
+    label: int  # of the image; -1 if an image without objects has none, which only tasks that learn all objects accept
     id: str
     group: str
     attributes: Mapping[str, str] = field(default_factory=dict)  # that a data set adds, such as {"camera": "left"}; scored in slices
+    difficult_n: BoolArray | None = None  # objects that are trained on, but left out of the scores of detection; None: no object is
+    crowd_boxes_mx4: FloatArray = field(default_factory=lambda: NO_BOXES_0X4)  # float32, in [0, 1] of the source's image
+    crowd_labels_m: IntArray = field(default_factory=lambda: NO_LABELS_0)
+    upright_size: tuple[int, int] | None = None  # width and height of the stored picture; None: those of `image_hxwxc`
+
+    @property
+    def truth(self) -> Truth:
+        """The truth of an example as its source returns it; the size is that of the upright picture, also where it was decoded reduced."""
+        height, width = self.image_hxwxc.shape[:2]
+        width, height = self.upright_size or (width, height)
+        crowds = self.crowd_boxes_mx4, self.crowd_labels_m
+        return Truth(self.boxes_nx4, self.labels_n, self.label, self.id, width, height, self.difficult_n, *crowds)
 
 
 class Source(Protocol):
@@ -120,7 +141,10 @@ class Reducible(Protocol):
     """A source of encoded images that can decode an image at a lower cost."""
 
     def reduced(self, index: int, height: int, width: int) -> Example:
-        """Returns the example of this index. Its image may be reduced, but not below `height` and `width` unless it is stored smaller."""
+        """Returns the example of this index. Its image may be reduced, but not below `height` and `width` unless it is stored smaller.
+
+        `upright_size` of the example is the size of the image that is not reduced.
+        """
 
 
 @dataclass(frozen=True)
@@ -133,6 +157,9 @@ class Truth:
     id: str
     width: int = 0  # of the upright picture; 0: not known
     height: int = 0
+    difficult_n: BoolArray | None = None  # as those of the Example
+    crowd_boxes_mx4: FloatArray = field(default_factory=lambda: NO_BOXES_0X4)
+    crowd_labels_m: IntArray = field(default_factory=lambda: NO_LABELS_0)
 
 
 @runtime_checkable
@@ -141,6 +168,14 @@ class TruthKnown(Protocol):
 
     def known(self, index: int) -> Truth:
         """Returns the truth of `source[index]`. Raises UnreadableImage if the header or the annotation is unusable."""
+
+
+@runtime_checkable
+class ObjectsCounted(Protocol):
+    """A source that knows how many objects its images have without reading an image."""
+
+    def object_counts(self) -> IntArray:
+        """Returns the number of annotated objects (n,) of each example; a few may be left out of the example because they have no area."""
 
 
 #: Outputs (NumPy) for a batch, padding included.

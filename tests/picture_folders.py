@@ -60,7 +60,7 @@ def put(folder: Path, **texts: str | bytes) -> None:
 
 @st.composite
 def annotated_folders(draw: st.DrawFn, *, whole: bool) -> AnnotatedFolder:
-    """Draws annotations of a few images in images/, with boxes inside them; `whole`: in whole pixels."""
+    """Draws annotations of images in images/, with boxes inside them; `whole`: in whole pixels; with difficult objects and crowds."""
     coordinate = st.integers(0, 400).map(float) if whole else st.floats(0, 400)
     names = draw(st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=4))
     entries = []
@@ -69,18 +69,33 @@ def annotated_folders(draw: st.DrawFn, *, whole: bool) -> AnnotatedFolder:
         boxes = [[min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1] for a, b, c, d in corners]
         labels = tuple(draw(st.sampled_from(CLASSES)) for _ in boxes)
         split = draw(st.sampled_from(("train", "validation", "test")))
-        entries.append(Annotation(f"images/{name}.jpg", np.array(boxes).reshape(-1, 4), labels, width=500, height=401, split=split))
+        kinds = tuple(draw(st.sampled_from(("object", "difficult", "crowd"))) for _ in boxes)
+        single, crowd = ([i for i, kind in enumerate(kinds) if (kind == "crowd") == crowds] for crowds in (False, True))
+        all_boxes, difficult = np.array(boxes).reshape(-1, 4), tuple(kinds[i] == "difficult" for i in single)
+        entries.append(
+            Annotation(
+                f"images/{name}.jpg", all_boxes[single], tuple(labels[i] for i in single), width=500, height=401, split=split,
+                difficult=difficult if any(difficult) else (), crowd_boxes_mx4=all_boxes[crowd],
+                crowd_names=tuple(labels[i] for i in crowd),
+            )
+        )  # fmt: skip
     return AnnotatedFolder("", CLASSES, tuple(entries))
 
 
-def assert_same(actual: AnnotatedFolder, expected: AnnotatedFolder, *, within: float) -> None:
-    """Asserts equal boxes, up to `within` pixels, with equal classes, sizes and splits."""
-    assert not actual.faults, actual.faults
+def assert_same(
+    actual: AnnotatedFolder, expected: AnnotatedFolder, *, within: float, crowds: bool = False, difficult: bool = False
+) -> None:
+    """Asserts equal boxes, up to `within` pixels, with equal classes, sizes and splits, and with the flags that a format has."""
+    faults = [fault for fault in actual.faults if fault.kind != "group_box"]
+    assert not faults, faults
     assert [entry.file for entry in actual.images] == [entry.file for entry in expected.images]
     for ours, theirs in zip(actual.images, expected.images, strict=True):
         size = np.array([theirs.width, theirs.height] * 2) if ours.relative else 1.0
         np.testing.assert_allclose(ours.boxes_nx4 * size, theirs.boxes_nx4, atol=within, rtol=0)
         assert ours.names == theirs.names
+        assert ours.difficult == (theirs.difficult if difficult else ())
+        assert ours.crowd_names == (theirs.crowd_names if crowds else ())
+        np.testing.assert_allclose(ours.crowd_boxes_mx4 * size, theirs.crowd_boxes_mx4 if crowds else np.zeros((0, 4)), atol=within, rtol=0)
         assert ours.split == theirs.split
         assert ours.relative or (ours.width, ours.height) == (theirs.width, theirs.height)
 

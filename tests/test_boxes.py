@@ -182,3 +182,10 @@ def test_conversions_of_inclusive_and_of_tfds_boxes() -> None:
     inclusive = np.array([[0, 0, 63, 63], [5, 7, 5, 7]], np.float32)
     assert boxes.from_inclusive(inclusive).tolist() == [[0, 0, 64, 64], [5, 7, 6, 8]]
     assert boxes.from_ymin_xmin_ymax_xmax(np.array([[0.1, 0.2, 0.3, 0.4]])).tolist() == [[0.2, 0.1, 0.4, 0.3]]
+
+
+def test_the_share_of_the_smaller_box_that_the_other_covers() -> None:
+    a = np.array([[0, 0, 4, 4], [0, 0, 4, 4], [0, 0, 2, 2], [0, 0, 1, 1]], np.float32)
+    b = np.array([[1, 1, 2, 3], [3, 3, 5, 5], [0, 0, 8, 8], [2, 0, 3, 1]], np.float32)
+    for one, other in ((a, b), (b, a)):
+        np.testing.assert_allclose(boxes.share_of_smaller(one, other), [1, 0.25, 1, 0])

@@ -23,12 +23,13 @@ from imgloc.devices import runtime
 from imgloc.evaluation import scoring
 from imgloc.inference.outputs import check_outputs
 from imgloc.inference.predict import task_rows
-from imgloc.interfaces import AxisNames, Baseline, Export, ImageRow, Loss, MetricFamily, Slicing, Task
+from imgloc.interfaces import AxisNames, Baseline, DensePredictions, Export, ImageRow, Loss, MetricFamily, Slicing, Task
 from imgloc.nn.apply import apply_train, as_inputs, predict_step
+from imgloc.nn.feature_maps import maps_by_stride
 from imgloc.training.objective import WeightedLoss, batch_loss
 from imgloc.training.optim import make_optimizer
 from imgloc.training.step import init_state, step_key
-from imgloc.types import DICT_OUTPUTS, Batch, Example, InMemory, InputSpec, Truth, TruthKnown
+from imgloc.types import DICT_OUTPUTS, Batch, Example, InMemory, InputSpec, Reducible, Truth, TruthKnown
 from tests.evaluation.detection.coco_oracle import random_rows
 from tests.truths import truths_of
 
@@ -120,7 +121,8 @@ def test_a_model_gives_finite_outputs_and_valid_boxes(name: str) -> None:
     outputs = predicted(name)
     for path, value in jax.tree_util.tree_leaves_with_path(outputs):
         assert np.isfinite(value).all(), jax.tree_util.keystr(path)
-        assert (len(value), value.dtype) == (2, np.float32), jax.tree_util.keystr(path)
+        assert len(value) == 2, jax.tree_util.keystr(path)
+        assert value.dtype in (np.float32, np.int32), jax.tree_util.keystr(path)
     for box in boxes_of(outputs):
         low, high = outputs[box][:, :2], outputs[box][:, 2:]
         assert (low >= 0).all(), box
@@ -131,6 +133,8 @@ def test_a_model_gives_finite_outputs_and_valid_boxes(name: str) -> None:
     for key, task in served.items():
         check_outputs(task, key, outputs, name, 2, CLASSES)
         for needed in task.outputs:
+            if outputs[needed].dtype != np.float32:
+                continue  # labels may be equal before training
             assert not np.array_equal(outputs[needed][0], outputs[needed][1]), f"{needed} does not depend on the image"
     check_partial_predictions(outputs)
 
@@ -219,7 +223,7 @@ def test_a_model_computes_in_bfloat16(name: str) -> None:
     step = jax.jit(functools.partial(predict_step, model=model, dtype=jnp.bfloat16))
     for path, value in jax.tree_util.tree_leaves_with_path(step(variables, batch.images_bxhxwxc)):
         assert np.isfinite(value).all(), jax.tree_util.keystr(path)
-        assert value.dtype == jnp.float32, jax.tree_util.keystr(path)
+        assert value.dtype in (jnp.float32, jnp.int32), jax.tree_util.keystr(path)
 
     def apply(params: Any) -> Any:
         half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), params)
@@ -293,8 +297,48 @@ def test_a_loss_reads_the_truths_that_it_declares_and_no_others(name: str) -> No
     assert not np.array_equal(changed, values), "the truths that it declares change nothing"
 
 
+@pytest.mark.parametrize("name", registry.names("losses.assignments"))
+def test_an_assignment_gives_objects_to_locations(name: str) -> None:
+    assign = registry.find("losses.assignments", name).assign
+    rng, side = np.random.default_rng(0), 8
+    y, x = np.mgrid[:side, :side].reshape(2, -1) / side
+    cells = np.stack([x, y, x + 1 / side, y + 1 / side], axis=-1).astype(np.float32)
+    scores = rng.uniform(0.1, 0.9, (side**2, CLASSES)).astype(np.float32)
+    dense = DensePredictions(cells, scores, cells + np.float32([-0.1, -0.1, 0.1, 0.1]))
+    boxes = np.float32([[0.1, 0.1, 0.45, 0.4], [0.5, 0.5, 0.9, 0.8], [0.6, 0.1, 0.61, 0.11], [0.0, 0.0, 1.0, 1.0]])
+    labels, mask = np.array([0, 2, 1, 1]), np.array([True, True, True, False])
+    assigned = jax.jit(assign)(dense, boxes, labels, mask)
+    for array in assigned:
+        assert array.shape == (side**2,)
+    positive = np.asarray(assigned.quality_l) > 0
+    assert set(np.asarray(assigned.object_l)[positive]) == {0, 1, 2}, "an object has no location, or one that is absent has some"
+    assert assigned.quality_l.max() <= 1
+    assert not (np.asarray(assigned.ignored_l) & positive).any()
+    order = np.array([3, 2, 0, 1])  # of the objects does not matter
+    again = jax.jit(assign)(dense, boxes[order], labels[order], mask[order])
+    np.testing.assert_allclose(again.quality_l, assigned.quality_l, rtol=1e-6)
+    np.testing.assert_array_equal(order[np.asarray(again.object_l)][positive], np.asarray(assigned.object_l)[positive])
+    nothing = jax.jit(assign)(dense, boxes, labels, np.zeros(4, bool))
+    assert not np.asarray(nothing.quality_l).any()
+    assert not np.asarray(nothing.ignored_l).any()
+
+
+@pytest.mark.parametrize("name", registry.names("models.backbones"))
+def test_a_backbone_returns_maps_from_fine_to_coarse(name: str) -> None:
+    module = registry.find("models.backbones", name)
+    backbone, images = module.Backbone(**module.TINY), jnp.zeros((2, 64, 48, 1))
+    maps = jax.eval_shape(lambda key: backbone.init_with_output(key, images, train=False)[0], jax.random.key(0))
+    assert maps
+    assert len(maps[-1].shape) == 5
+    shapes = [each.shape[:1] + each.shape[-3:-1] for each in maps]
+    assert all(shape[0] == 2 for shape in shapes)
+    assert shapes == sorted(shapes, reverse=True)
+    assert set(maps_by_stride(tuple(jnp.zeros(each.shape) for each in maps), 64)) <= {2, 4, 8, 16, 32}
+
+
 def identical(a: Example, b: Example) -> bool:
-    arrays = all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("image_hxwxc", "boxes_nx4", "labels_n"))
+    names = ("image_hxwxc", "boxes_nx4", "labels_n", "difficult_n", "crowd_boxes_mx4", "crowd_labels_m")
+    arrays = all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
     return arrays and (a.label, a.id, a.group) == (b.label, b.id, b.group)
 
 
@@ -303,7 +347,8 @@ def source_maker(name: str, request: pytest.FixtureRequest) -> Any:
     make = registry.find("data.sources", name).source
     if name == "tfds":
         return functools.partial(make, name="imagenet2012", folder=str(request.getfixturevalue("imagenet_folder")))
-    return functools.partial(make, folder=str(request.getfixturevalue("picture_folder"))) if name == "folder" else make
+    reads_folder = name in ("folder", "copy_paste")
+    return functools.partial(make, folder=str(request.getfixturevalue("picture_folder"))) if reads_folder else make
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
@@ -338,15 +383,21 @@ def test_a_source_is_a_picklable_sequence_of_valid_examples(name: str, split: st
         assert (boxes >= 0).all()
         assert (boxes <= 1).all()
         assert (boxes[:, 2:] > boxes[:, :2]).all()
-        assert 0 <= example.label < len(source.info.classes)
+        assert 0 <= example.label < len(source.info.classes) or (example.label == -1 and not len(boxes) and not source.info.all_labelled)
         assert example.group in source.groups
+        assert example.difficult_n is None or (example.difficult_n.shape, example.difficult_n.dtype) == (example.labels_n.shape, np.bool_)
+        assert example.crowd_boxes_mx4.shape == (len(example.crowd_labels_m), 4)
         seen.add(example.id)
+        if isinstance(source, Reducible):
+            reduced = source.reduced(index, 1, 1)
+            assert (reduced.truth.width, reduced.truth.height) == (example.truth.width, example.truth.height)
         if isinstance(source, TruthKnown):
             truth = source.known(index)
             assert (truth.label, truth.id) == (example.label, example.id)
             assert (truth.height, truth.width) == example.image_hxwxc.shape[:2]
             assert np.array_equal(truth.boxes_nx4, example.boxes_nx4)
             assert np.array_equal(truth.labels_n, example.labels_n)
+            assert np.array_equal(truth.crowd_boxes_mx4, example.crowd_boxes_mx4)
     assert len(seen) == 5
     if isinstance(source, InMemory):
         indices, spec = np.array([last, 0, 2, 0]), InputSpec(example.image_hxwxc.shape, 3)
@@ -425,12 +476,14 @@ def test_a_metric_gives_its_numbers_from_its_columns(name: str) -> None:
     tables = [*map(rows_of, registry.names("tasks")), random_rows(np.random.default_rng(0), 30)]
     tables = [rows for rows in tables if all(column in rows[0] for column in family.columns)]
     assert tables, "no task writes these columns"
+    above_0 = family.weighted is None
     for table in tables:
         rows = [{column: row[column] for column in (*family.columns, "id", "group")} for row in table]
         weights = np.random.default_rng(0).integers(0, 3, len(rows))
         repeated = [row for row, weight in zip(rows, weights, strict=True) for _ in range(int(weight))]
         if family.weighted is not None:
             check_weighted(family, keys, [{**row, **distinct_scores(row, i)} for i, row in enumerate(rows)], weights)
+            above_0 |= any(value[0] > 0 for value in family.weighted(rows).values(np.ones((1, len(rows)))).values())
             continue
         compute = family.per_row or family.statistics
         assert compute is not None
@@ -447,6 +500,7 @@ def test_a_metric_gives_its_numbers_from_its_columns(name: str) -> None:
             sums = scoring.statistics(rows)[metric.key]
             assert metric.value(weights @ sums) == pytest.approx(metric.value(scoring.statistics(repeated)[metric.key].sum(axis=0)))
             assert np.isnan(metric.value(np.zeros(sums.shape[1]))), "a sample without rows has no value"
+    assert above_0, "everything is 0"
 
 
 def distinct_scores(row: dict[str, Any], i: int) -> dict[str, Any]:
@@ -475,7 +529,6 @@ def check_weighted(family: MetricFamily, keys: list[str], rows: list[dict[str, A
         assert np.isnan(value_r[2]), "a sample without rows has no value"
         assert 0 < found.counts[key] <= len(rows)
         assert found.values(several[1:2])[key] == value_r[1] or np.isnan(value_r[1]), "samples do not depend on each other"
-    assert any(value_r[0] > 0 for value_r in values.values())
 
 
 def test_no_two_metrics_share_a_name() -> None:
@@ -524,7 +577,9 @@ def test_a_baseline_gives_the_outputs_of_its_tasks_from_what_json_holds(name: st
 def test_a_batch_transform_is_a_pure_function_of_batch_and_key(name: str) -> None:
     transform = registry.find("data.batch_transforms", name).transform
     options = keyword_only_options(transform, ("batch", "key"))
-    assert all(p.default is not p.empty for p in options.values())
+    assert all(p.default is not p.empty for k, p in options.items() if k != "num_classes")
+    if "num_classes" in options:
+        transform = functools.partial(transform, num_classes=CLASSES)
     batch = some_batch(4, objects=2)._replace(example_mask_b=np.array([True, True, True, False]))
     first, again = (jax.jit(transform)(batch, jax.random.key(1)) for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, first, again)
@@ -534,7 +589,9 @@ def test_a_batch_transform_is_a_pure_function_of_batch_and_key(name: str) -> Non
     for before, after in zip(batch[:7], first[:7], strict=True):
         assert (before.shape, before.dtype) == (after.shape, after.dtype)
     np.testing.assert_array_equal(first.example_mask_b, batch.example_mask_b)
+    assert (first.soft_label_bxk is not None) <= ("num_classes" in options)
     if first.soft_label_bxk is not None:
+        assert first.soft_label_bxk.shape == (4, CLASSES)
         np.testing.assert_allclose(np.asarray(first.soft_label_bxk).sum(axis=-1), 1, rtol=1e-5)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from imgloc.config.overrides import flat
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
 from imgloc.training import setup
@@ -35,6 +36,6 @@ def test_every_recipe_fits_together_and_takes_two_steps(recipe: str, tmp_path: P
     if recipe in TRAINED_ELSEWHERE:
         return
     tiny = importlib.import_module(f"imgloc.models.{given.model.name}").TINY
-    small = (f"--config.model.{field}={value}" for field, value in tiny.items())
+    small = (f"--config.model.{field}={value}" for field, value in flat(tiny).items())
     assert processes.train_here(f"--config=configs/{recipe}", *SHORT, *data, *small, workdir=tmp_path / "run") == "finished"
     assert json.loads((tmp_path / "run" / "finished.json").read_text())["last_step"] == 2

@@ -68,6 +68,11 @@ def format_split(name: str, values: Mapping[str, Any]) -> Iterator[str]:
     counts = ", ".join(f"{count:,} with {n}" for n, count in list(values["boxes_per_image"].items())[:6])
     yield f"{name}: {images:,} images{sample}{skipped}, {boxes:,} boxes{mean}"
     yield f"  boxes an image   {counts}{', ...' if len(values['boxes_per_image']) > 6 else ''}"
+    per_image = values["objects_per_image"]
+    if per_image and per_image["most"] > 1:
+        keeps = f"; --config.data.max_objects={per_image['most']} keeps all" if name == "train" else ""
+        spread = f"mean {per_image['mean']:.2f}, 95 % of the images have at most {per_image['95%']:.0f}, all at most {per_image['most']}"
+        yield f"  objects          {spread}{keeps}"
     yield from _class_lines(values["classes"])
     yield _spread("image width", values["width"], "{:,.0f}")
     yield _spread("image height", values["height"], "{:,.0f}")

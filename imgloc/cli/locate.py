@@ -20,7 +20,8 @@ HELP = "predict what is in images and where, one JSON line each"
 EXAMPLES = """\
 Each line on standard output is a JSON object: the path of the file with the prediction of the task, or {"path":, "error":}. The
 prediction of localize is "class", "score" and "box": [x0, y0, x1, y1] in pixels of the file as it is stored. If EXIF rotates the
-image, "orientation" is its value and "box_upright" the box as viewers show it.
+image, "orientation" is its value and "box_upright" the box as viewers show it. The prediction of detect is "objects", a list of
+these, and "score_threshold", the lowest score of an object: the value with the best F1 on the validation split, or --score.
 
 examples:
   imgloc locate runs/a photo.jpg more/*.png --out out/
@@ -38,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--out", default="", metavar="DIR", help="write an annotated copy of each image there")
+    text = "the lowest score of an object (detect; default: the value that validation chose)"
+    parser.add_argument("--score", type=float, default=None, metavar="S", help=text)
     text = "write an animated image of the partial predictions there (SVG; models that read an image in several steps)"
     parser.add_argument("--partial-predictions", default="", metavar="DIR", help=text)
 
@@ -45,17 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Locate; returns 1 where some images failed."""
     if rest:
-        raise UserError(f"unknown option '{rest[0]}'; possible: --out, --checkpoint, --partial-predictions")
+        raise UserError(f"unknown option '{rest[0]}'; possible: --out, --checkpoint, --score, --partial-predictions")
     from imgloc.devices import runtime
 
     out, partial = _folder("out", parsed.out), _folder("partial-predictions", parsed.partial_predictions)
     runtime.prepare()
 
-    from imgloc.inference.load import open_model
+    from imgloc.inference.load import open_model, with_score_threshold
     from imgloc.inference.locate_files import locate_files, partial_predictor
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # Pillow warns of damage that it mends; each image has its line
     trained = open_model(parsed.model, checkpoint=parsed.checkpoint)
+    if parsed.score is not None:
+        trained = with_score_threshold(trained, parsed.score)
     draw = _drawing(partial_predictor(trained), trained.classes, partial) if partial is not None else None
     failed = False
     for line in locate_files(trained, expand_folders(parsed.images), out):

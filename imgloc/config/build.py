@@ -106,10 +106,13 @@ def make_augmentation(augment: ConfigDict, spec: InputSpec) -> Augmentation | No
     return Augmentation(functools.partial(function, **options), enlarges(**options))
 
 
-def make_batch_transforms(entries: Sequence[Mapping[str, Any]]) -> tuple[Callable[..., Batch], ...]:
-    """The batch transforms that a config names, in order, with their options bound."""
+def make_batch_transforms(entries: Sequence[Mapping[str, Any]], num_classes: int) -> tuple[Callable[..., Batch], ...]:
+    """The batch transforms that a config names, in order, with their options bound, and `num_classes` where they take it."""
     made = []
     for entry in entries:
         options = {key: value for key, value in entry.items() if key != "name"}
-        made.append(functools.partial(member("data.batch_transforms", entry["name"], "transform"), **options))
+        function = member("data.batch_transforms", entry["name"], "transform")
+        if "num_classes" in keyword_options(function):
+            options["num_classes"] = num_classes
+        made.append(functools.partial(function, **options))
     return tuple(made)

@@ -17,6 +17,7 @@ ROOMS = {
     "models": "model", "losses": "loss", "data.sources": "source", "data.augmentations": "augmentation", "data.formats": "format",
     "data.builders": "data set", "data.batch_transforms": "batch transform", "tasks": "task", "evaluation.metrics": "metric",
     "evaluation.slicings": "slicing", "evaluation.baselines": "baseline", "inference.exports": "export format", "nn.cells": "cell",
+    "models.backbones": "backbone", "losses.assignments": "assignment",
 }  # fmt: skip
 OBJECTS = {  # the object that a file of these rooms declares
     "losses": "LOSS", "tasks": "TASK", "evaluation.metrics": "METRICS", "evaluation.slicings": "SLICING",

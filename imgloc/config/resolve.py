@@ -14,7 +14,8 @@ from ml_collections import ConfigDict
 
 from imgloc.config import schema as configs
 from imgloc.config.build import keyword_options, make_source, member, model_class, model_fields
-from imgloc.config.cell_section import cell_section, cell_settings
+from imgloc.config.model_sections import PARTS, part_section, part_settings
+from imgloc.config.object_counts import count_objects
 from imgloc.config.overrides import apply_flags, as_arguments, flag_value, flat, override_keys, plain
 from imgloc.config.recipes import read_recipe
 from imgloc.config.registry import declared, names
@@ -27,8 +28,8 @@ from imgloc.types import RESIZES
 
 
 def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
-    """A recipe with command-line overrides as a complete, checked config, its epochs converted to steps; see `override`."""
-    return epochs_to_steps(override(recipe, arguments))
+    """A recipe with command-line overrides as a complete, checked config, with keys that depend on the data; see `override`."""
+    return resolve_from_data(override(recipe, arguments))
 
 
 def load_config(recipe: str | Path, **overrides: Any) -> ConfigDict:
@@ -43,7 +44,7 @@ def load_config(recipe: str | Path, **overrides: Any) -> ConfigDict:
 
 def resolve_values(recipe: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
     """A recipe with overrides that are Python values as a complete, checked config; see `resolve`."""
-    return epochs_to_steps(override_values(recipe, overrides))
+    return resolve_from_data(override_values(recipe, overrides))
 
 
 def override_values(recipe: ConfigDict, overrides: Mapping[str, Any], arguments: Sequence[str] = ()) -> ConfigDict:
@@ -64,8 +65,8 @@ def override_values(recipe: ConfigDict, overrides: Mapping[str, Any], arguments:
 def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     """A recipe with command-line overrides as a complete, checked config.
 
-    A flag that names another model, source, augmentation or cell drops the recipe's options for the previous one; train.steps drops
-    its epochs.
+    A flag that names another model, part of it, source or augmentation drops the recipe's options for the previous one; train.steps
+    drops its epochs.
     """
     configs.check_keys(recipe)
     recipe = configs.copied(recipe)
@@ -76,9 +77,10 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     _switch(recipe.data, "data.source", recipe.data.options, arguments)
     _switch(recipe.data.augment, "data.augment.name", recipe.data.augment, arguments)
     config = complete(recipe)
-    if "cell" in config.model and isinstance(config.model.cell, ConfigDict):
-        _switch(config.model.cell, "model.cell.name", config.model.cell, arguments)
-        config = complete(config)
+    for field in PARTS:
+        if isinstance(config.model.get(field), ConfigDict):
+            _switch(config.model[field], f"model.{field}.name", config.model[field], arguments)
+    config = complete(config)
     config = complete(apply_flags(config, arguments))
     if "train.steps" in given and config.train.epochs:
         raise UserError("--config.train.steps and --config.train.epochs are both set; set one of them")
@@ -98,17 +100,24 @@ def _switch(section: ConfigDict, key: str, options: ConfigDict, arguments: Seque
         section[leaf] = name
 
 
-def epochs_to_steps(config: ConfigDict) -> ConfigDict:
-    """The config with its epochs converted to steps, rounded up; batches run across the ends of epochs."""
-    if config.train.epochs == 0:
+def resolve_from_data(config: ConfigDict) -> ConfigDict:
+    """The config with the values that its training split decides.
+
+    Epochs become steps, rounded up; batches run across the ends of epochs. A `data.max_objects` of 0 becomes the number of objects of
+    the image with the most, at least 1; see `object_counts.count_objects` for the images that are counted.
+    """
+    if config.train.epochs == 0 and config.data.max_objects > 0:
         return config
     source = make_source(config.data, "train", config.seed)
-    if source.info.endless:
-        endless = f"the training examples of '{config.data.source}' are endless"
-        raise UserError(f"train.epochs must be 0, got {config.train.epochs}: {endless}; set train.steps")
     config = configs.copied(config)
-    config.train.steps = math.ceil(config.train.epochs * len(source) / config.train.batch_size)
-    config.train.epochs = 0.0
+    if config.train.epochs:
+        if source.info.endless:
+            endless = f"the training examples of '{config.data.source}' are endless"
+            raise UserError(f"train.epochs must be 0, got {config.train.epochs}: {endless}; set train.steps")
+        config.train.steps = math.ceil(config.train.epochs * len(source) / config.train.batch_size)
+        config.train.epochs = 0.0
+    if config.data.max_objects == 0:
+        config.data.max_objects = int(count_objects(source).max(initial=1))
     configs.check_ranges(config)
     return config
 
@@ -117,9 +126,10 @@ def complete(config: ConfigDict) -> ConfigDict:
     """The config with every option of its model, source, augmentation, losses and batch transforms filled in."""
     config = configs.copied(config)
     fields = model_fields(model_class(config.model.name))
-    if isinstance(fields.get("cell"), Mapping):
-        cell = config.model.cell = fields["cell"] = cell_section(config.model, fields["cell"])
-        _fill("model.cell", cell, cell_settings(cell.name) if cell.name else {}, also=("name",))
+    for field in PARTS:
+        if isinstance(fields.get(field), Mapping):
+            section = config.model[field] = fields[field] = part_section(field, config.model, fields[field])
+            _fill(f"model.{field}", section, part_settings(field, section.name) if section.name else {}, also=("name",))
     _fill("model", config.model, fields, also=("name",))
     source = member("data.sources", config.data.source, "source")
     _fill("data.options", config.data.options, keyword_options(source, but="seed"), also=())
@@ -154,7 +164,8 @@ def _batch_transform(entry: Any) -> dict[str, Any]:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         raise UserError(f"an entry of {where} must be a name, or a dict with a name and options, got {entry!r}")
     section = ConfigDict(dict(entry))
-    _fill(f"{where} ({section.name})", section, keyword_options(member("data.batch_transforms", section.name, "transform")), also=("name",))
+    options = keyword_options(member("data.batch_transforms", section.name, "transform"), but="num_classes")
+    _fill(f"{where} ({section.name})", section, options, also=("name",))
     complete_entry: dict[str, Any] = section.to_dict()
     return complete_entry
 

@@ -20,9 +20,9 @@ from imgloc.config.renames import unknown_name
 from imgloc.errors import UserError
 
 POSITIVE = ("train.steps", "train.batch_size", "train.grad_accum_steps", "train.steps_per_call", "train.log_every", "train.save_every",
-            "data.max_objects", "eval.batch_size", "eval.bootstrap_samples")  # fmt: skip
+            "eval.batch_size", "eval.bootstrap_samples")  # fmt: skip
 NOT_NEGATIVE = ("seed", "train.epochs", "train.eval_every", "train.patience", "data.threads", "data.workers", "data.prefetch",
-                "eval.gallery", "optim.lr", "optim.warmup_steps", "optim.weight_decay", "optim.clip_norm")  # fmt: skip
+                "data.max_objects", "eval.gallery", "optim.lr", "optim.warmup_steps", "optim.weight_decay", "optim.clip_norm")  # fmt: skip
 RANGES = (  # keys, the lowest value, one that is too high, the condition as an error states it
     (POSITIVE, 1, math.inf, "at least 1"),
     (NOT_NEGATIVE, 0, math.inf, "at least 0"),
@@ -30,7 +30,7 @@ RANGES = (  # keys, the lowest value, one that is too high, the condition as an 
     (("optim.ema", "optim.b1", "optim.b2"), 0, 1, "at least 0 and below 1"),
     (("seed", "train.steps"), 0, 2**31, "below 2147483648"),
     (("train.batch_size", "eval.batch_size"), 1, 10**6, "below 1000000"),
-    (("data.max_objects",), 1, 100_001, "at most 100000"),
+    (("data.max_objects",), 0, 100_001, "at most 100000"),
     (("train.steps_per_call",), 1, 1001, "at most 1000"),
     (("data.threads", "data.workers"), 0, 1025, "at most 1024"),
     (("eval.bootstrap_samples",), 1, 100_001, "at most 100000"),
@@ -59,7 +59,8 @@ def base() -> ConfigDict:
     # Transforms of training batches on the device, in this order: files in imgloc/data/batch_transforms, or dotted modules of your own.
     config.data.batch_transforms = ()  # each is a name, or a dict of a name and options: {"name": "horizontal_flip", "probability": 0.5}
     config.data.max_unusable = 0.1  # highest share of images, or of boxes, that may be unusable; 1: files without any use too
-    config.data.max_objects = 1  # boxes kept of an image: first those of the image's own class, then by size
+    # Boxes kept of an image: first those of the image's own class, then by size; 0: as many as the training image with the most has.
+    config.data.max_objects = 1  # a resolved config has that number
     config.data.threads = 1  # that prepare batches ahead
     config.data.workers = 0  # processes that prepare batches ahead instead of threads, for costly decoding
     config.data.prefetch = 2  # batches transferred to the devices ahead

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from imgloc.errors import UserError, listed
 from imgloc.types import Example, Info, IntArray, Source, Truth, TruthKnown
 
 MAX_NAMED = 5  # classes in a message
+T = TypeVar("T", Example, Truth)
 
 
 def match_classes(source: Source, classes: tuple[str, ...]) -> Source:
@@ -66,16 +68,13 @@ class Relabelled:
     def known(self, index: int) -> Truth:
         """See `imgloc.types.TruthKnown`."""
         if isinstance(self.source, TruthKnown):
-            truth = self.source.known(index)
-            return dataclasses.replace(truth, labels_n=self._renumbered(truth.labels_n), label=int(self._renumbered(np.array(truth.label))))
-        example = self[index]
-        height, width = example.image_hxwxc.shape[:2]
-        return Truth(example.boxes_nx4, example.labels_n, example.label, example.id, width, height)
+            return self._relabelled(self.source.known(index))
+        return self[index].truth
 
     def _renumbered(self, labels: IntArray) -> IntArray:
         return np.where(labels < 0, labels, self._numbers[labels]).astype(np.int32)  # -1: no label
 
-    def _relabelled(self, example: Example) -> Example:
-        return dataclasses.replace(
-            example, labels_n=self._renumbered(example.labels_n), label=int(self._renumbered(np.array(example.label)))
-        )
+    def _relabelled(self, known: T) -> T:
+        label = int(self._renumbered(np.array(known.label)))
+        labels_n, crowd_labels_m = self._renumbered(known.labels_n), self._renumbered(known.crowd_labels_m)
+        return dataclasses.replace(known, labels_n=labels_n, label=label, crowd_labels_m=crowd_labels_m)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +54,8 @@ def truths(source: Source, indices: Sequence[int]) -> Iterator[Truth | None]:
                 yield source.known(index)
                 continue
             example = read_example(source, index, (1, 1))
-            height, width = (0, 0) if isinstance(source, Reducible) else example.image_hxwxc.shape[:2]
-            yield Truth(example.boxes_nx4, example.labels_n, example.label, example.id, width, height)
+            unknown = isinstance(source, Reducible) and example.upright_size is None
+            yield dataclasses.replace(example.truth, width=0, height=0) if unknown else example.truth
         except UnreadableImage:
             yield None
 
@@ -176,6 +177,13 @@ def touches_edge(split: SplitTruths) -> BoolArray:
     return touches
 
 
+def _per_image(counts_n: IntArray) -> dict[str, float]:
+    """The mean, the 95 % quantile and the maximum of the number of objects in an image; empty without images."""
+    if not len(counts_n):
+        return {}
+    return {"mean": float(np.mean(counts_n)), "95%": float(np.quantile(counts_n, 0.95)), "most": int(counts_n.max())}
+
+
 def statistics(split: SplitTruths) -> dict[str, Any]:
     """All statistics of a split without the baselines, as JSON values."""
     relative = relative_boxes(split)
@@ -188,6 +196,7 @@ def statistics(split: SplitTruths) -> dict[str, Any]:
     values: dict[str, Any] = {
         "images": len(split.label_n), "of": split.whole, "unreadable": split.unreadable, "boxes": len(split.boxes_mx4),
         "boxes_per_image": {str(n): int(count) for n, count in enumerate(np.bincount(per_image)) if count},
+        "objects_per_image": _per_image(per_image),
         "classes": [{"name": name, "images": images, "boxes": boxes} for name, images, boxes in class_counts(split)],
         "width": quantiles(sizes[:, 0]), "height": quantiles(sizes[:, 1]), "aspect": quantiles(sizes[:, 0] / sizes[:, 1]),
         "box_area": quantiles(area_m),

@@ -40,7 +40,7 @@ class Input(msgspec.Struct, frozen=True):
     resize: str  # stretch or letterbox
 
 
-class Bundle(msgspec.Struct, frozen=True):
+class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
     """What bundle.json holds."""
 
     format: int
@@ -52,6 +52,7 @@ class Bundle(msgspec.Struct, frozen=True):
     config: dict[str, Any]  # of the run
     arrays: dict[str, str]  # the checksum of each array of the variables
     fingerprint: str  # of the other fields
+    calibration: dict[str, float] = {}  # of the task, chosen on validation
 
     @property
     def resolved(self) -> ConfigDict:
@@ -64,7 +65,10 @@ def is_bundle(folder: Path) -> bool:
     return (folder / HEADER).is_file()
 
 
-def write_bundle(folder: Path, config: ConfigDict, *, classes: tuple[str, ...], channels: int, step: int, variables: Any) -> None:
+def write_bundle(
+    folder: Path, config: ConfigDict, *, classes: tuple[str, ...], channels: int, step: int, variables: Any,
+    calibration: dict[str, float],
+) -> None:  # fmt: skip
     """Write a bundle of variables (NumPy arrays) over an earlier one. Raises OSError where the folder cannot be written."""
     height, width = config.data.image_size
     arrays = {name: np.ascontiguousarray(leaf) for name, leaf in named(variables).items()}
@@ -78,6 +82,7 @@ def write_bundle(folder: Path, config: ConfigDict, *, classes: tuple[str, ...], 
         config=schema.to_json(config),
         arrays={name: checksum(array) for name, array in arrays.items()},
         fingerprint="",
+        calibration=calibration,
     )
     bundle = msgspec.structs.replace(bundle, fingerprint=_fingerprint(bundle))
     # Both files contain the step: after a crash between the two renames they disagree, and are refused.

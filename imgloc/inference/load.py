@@ -49,7 +49,7 @@ class TrainedModel:
 
     bundle: Bundle = field(repr=False)
     config: ConfigDict = field(repr=False)  # of the run that trained it
-    task: Task = field(repr=False)
+    task: Task = field(repr=False)  # with the calibration of the model
     module: nn.Module
     variables: Any = field(repr=False)
     devices: Mesh = field(repr=False)
@@ -132,6 +132,7 @@ def load_model(folder: Path, devices: Mesh, fields: dict[str, Any] | None = None
     expected = predict.abstract_variables(module, spec.shape, config.model.name)
     variables = bundles.load_variables(folder, bundle, expected, devices)
     task = declared("tasks", bundle.task, Task)
+    task = dataclasses.replace(task, calibration={**task.calibration, **bundle.calibration})
     return TrainedModel(bundle, config, task, module, variables, devices, compute_dtype(config.train.dtype), spec)
 
 
@@ -149,6 +150,16 @@ def load(path: str | Path, *, checkpoint: str = "best", allow_imports: Sequence[
     """
     saved.allow_imports(*as_names(allow_imports))
     return open_model(path, checkpoint=checkpoint)
+
+
+def with_score_threshold(trained: TrainedModel, score: float) -> TrainedModel:
+    """The model with another lowest score of its objects. Raises UserError for one outside [0, 1], and for a task without a threshold."""
+    if "score_threshold" not in trained.task.calibration:
+        raise UserError(f"a model of task '{trained.bundle.task}' has no score threshold; --score requires a model of task 'detect'")
+    if not 0 <= score <= 1:
+        raise UserError(f"--score must be from 0 to 1, got {score}")
+    calibration = {**trained.task.calibration, "score_threshold": score}
+    return dataclasses.replace(trained, task=dataclasses.replace(trained.task, calibration=calibration))
 
 
 def images_in(folder: Path) -> list[str]:
@@ -226,6 +237,7 @@ def column_predictor(trained: TrainedModel) -> Callable[[Sequence[Prepared], int
         finite = [all(np.isfinite(value[i]).all() for value in outputs.values()) for i in range(len(prepared))]
         with np.errstate(invalid="ignore"):  # of those that are not finite
             predictions = trained.task.postprocess(outputs, np.stack([each.content_4 for each in prepared]))
-        return [trained.task.prediction_columns(predictions, i) if finite[i] else None for i in range(len(prepared))]
+        task = trained.task
+        return [{**task.prediction_columns(predictions, i), **task.calibration} if finite[i] else None for i in range(len(prepared))]
 
     return columns

@@ -120,7 +120,7 @@ def _place(path: Path) -> str:
 
 def _write_annotated(pixels: Uint8Array, trained: TrainedModel, row: Row, target: Path) -> None:
     picture = draw.to_picture(pixels)  # at its own size, so that the boxes of the line are boxes of the copy
-    draw.draw_detections(picture, trained.task.detections(row), trained.classes)
+    draw.draw_detections(picture, trained.task.shown(row), trained.classes)
     files.write_bytes(target, png(picture, MARK))
 
 

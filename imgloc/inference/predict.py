@@ -76,7 +76,9 @@ def model_predict(variables: Any, compiled: Compiled, devices: Mesh) -> Predict:
 
 
 def task_rows(task: Task, outputs: Outputs, batch: Batch, truths: Sequence[Truth]) -> list[Row]:
-    """The truth and prediction columns of each example of a batch, padding left out; `truths` are those of the examples.
+    """The truth and prediction columns of each example of a batch, padding left out, and the calibration of the task.
+
+    `truths` are those of the examples.
 
     An example for which an output of the task is NaN or infinite has the columns of outputs that are zero, and `finite` False.
     """
@@ -88,7 +90,7 @@ def task_rows(task: Task, outputs: Outputs, batch: Batch, truths: Sequence[Truth
     predictions = task.postprocess(arrays, content_bx4)
     rows = []
     for i, truth in zip(np.flatnonzero(batch.example_mask_b).tolist(), truths, strict=True):
-        row = {**task.truth_columns(truth), **task.prediction_columns(predictions, i)}
+        row = {**task.truth_columns(truth), **task.prediction_columns(predictions, i), **task.calibration}
         rows.append(row if finite_b[i] else {**row, "finite": False})
     return rows
 

@@ -49,7 +49,7 @@ class Prediction:
     def draw(self) -> Image.Image:
         """Return the upright image with the predicted boxes, in RGB. A path is read again."""
         picture = draw.to_picture(as_picture(self.image, 3).pixels_hxwxc)
-        draw.draw_detections(picture, self.task.detections(self.row), self.classes)
+        draw.draw_detections(picture, self.task.shown(self.row), self.classes)
         return picture
 
     def _repr_png_(self) -> bytes:

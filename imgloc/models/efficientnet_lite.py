@@ -1,52 +1,16 @@
-"""EfficientNet-Lite0 (Tan and Le, 2019, arXiv:1905.11946, in TensorFlow's Lite variant), with a choice of output stride.
-
-The Lite variant has inverted residual blocks (MBConv; Sandler et al., 2018, arXiv:1801.04381) without squeeze-and-excitation, ReLU6, and a
-stem and a head whose widths are not scaled. Padding is TensorFlow's SAME, so that its weights fit. Stochastic depth, which is part of the
-published training, is not implemented.
-"""
+"""EfficientNet-Lite with heads for the class and the box; see `imgloc.models.backbones.efficientnet_lite`."""
 
 from __future__ import annotations
-
-import functools
-import math
-from typing import NamedTuple
 
 import jax
 from flax import linen as nn
 
-from imgloc.errors import UserError
+from imgloc.models.backbones.efficientnet_lite import DENSE_INIT, STAGES, Backbone, norm
 from imgloc.models.heads.class_and_box import class_and_box
 from imgloc.nn.conv import Conv
-from imgloc.nn.output_stride import check_output_stride, next_stride
 from imgloc.types import Outputs
 
 TINY = {"width": 0.1, "depth": 0.25, "head": 64}
-STEM = 32  # channels
-CHANNEL_STEP = 8  # scaled numbers of channels are multiples of this
-DENSE_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-# The fan of a depthwise kernel (h, w, 1, c) is its window, which is its fan in.
-DEPTHWISE_INIT = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-
-
-class Stage(NamedTuple):
-    """A row of table 1 of the paper: MBConv blocks with the same kernel size and output channels."""
-
-    expansion: int
-    kernel: int
-    stride: int  # of the first block
-    channels: int
-    blocks: int
-
-
-STAGES = (
-    Stage(1, 3, 1, 16, 1),
-    Stage(6, 3, 2, 24, 2),
-    Stage(6, 5, 2, 40, 2),
-    Stage(6, 3, 2, 80, 3),
-    Stage(6, 5, 1, 112, 3),
-    Stage(6, 5, 2, 192, 4),
-    Stage(6, 3, 1, 320, 1),
-)
 
 
 class Model(nn.Module):
@@ -58,7 +22,7 @@ class Model(nn.Module):
     num_classes: int
     width: float = 1.0  # scale of the number of channels of the stages
     depth: float = 1.0  # scale of the number of blocks in all stages but the first and the last
-    head: int = 1280  # channels after the stages
+    head: int = 1280  # channels after the stages; not scaled
     dropout: float = 0.2  # of the features that the class is predicted from
     output_stride: int = 32  # image pixels per cell of the last feature map: 8, 16 or 32
     locate: bool = True  # adds a box head
@@ -66,66 +30,13 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        check_output_stride(self.output_stride)
-        if min(self.width, self.depth) <= 0:
-            raise UserError(f"model.width and model.depth must be above 0 (1 for Lite0), got {self.width} and {self.depth}")
-        x = Conv(STEM, (3, 3), (2, 2), use_bias=False, kernel_init=DENSE_INIT, name="stem")(images)
-        x = nn.relu6(_norm(train, "stem_norm")(x))
-        features = {"stem": x}
-
-        reached, dilation = 2, 1  # product of the strides so far, and dilation of the next depthwise convolutions
-        for number, stage in enumerate(STAGES, start=1):
-            scaled = number not in (1, len(STAGES))
-            for index in range(math.ceil(stage.blocks * self.depth) if scaled else stage.blocks):
-                plain_stride = stage.stride if index == 0 else 1
-                dilation_before = dilation
-                stride, reached, dilation = next_stride(reached, dilation, plain_stride, output_stride=self.output_stride)
-                out = scaled_channels(stage.channels, self.width)
-                skip = index > 0 or (plain_stride == 1 and x.shape[-1] == out)
-                name = f"stage{number}_block{index + 1}"
-                x = Block(out, stage.expansion, stage.kernel, stride, dilation_before, skip, name=name)(x, train=train)
-            features[f"stage{number}"] = x
-
-        x = Conv(self.head, (1, 1), use_bias=False, kernel_init=DENSE_INIT, name="head")(x)
-        features["head"] = x = nn.relu6(_norm(train, "head_norm")(x))
+        backbone = Backbone(self.width, self.depth, self.output_stride)
+        nn.share_scope(self, backbone)
+        *finer, last_bxsxhxwxd = backbone(images, train=train)
+        names = ("stem", *(f"stage{number}" for number in range(1, len(STAGES) + 1)))
+        features = dict(zip(names, (*finer, last_bxsxhxwxd[:, 0]), strict=True))
+        x = Conv(self.head, (1, 1), use_bias=False, kernel_init=DENSE_INIT, name="head")(last_bxsxhxwxd[:, 0])
+        features["head"] = x = nn.relu6(norm(train, "head_norm")(x))
         features["pooled"] = pooled = x.mean(axis=(1, 2))
         dropped = nn.Dropout(self.dropout, deterministic=not train)(pooled)
         return {**class_and_box(dropped, pooled if self.locate else None, num_classes=self.num_classes), "features": features}
-
-
-class Block(nn.Module):
-    """MBConv: a 1x1 convolution to `expansion` times the channels (unless it is 1), a depthwise and a linear 1x1 convolution."""
-
-    features: int
-    expansion: int
-    kernel: int
-    stride: int
-    dilation: int
-    skip: bool  # adds the input; the caller decides, because dilation may have replaced the stride
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        norm = functools.partial(_norm, train)
-        hidden = x.shape[-1] * self.expansion
-        y = x
-        if self.expansion > 1:
-            y = nn.relu6(norm("expand_norm")(Conv(hidden, (1, 1), use_bias=False, kernel_init=DENSE_INIT, name="expand")(y)))
-        depthwise = Conv(
-            hidden, (self.kernel, self.kernel), (self.stride, self.stride), kernel_dilation=(self.dilation, self.dilation),
-            feature_group_count=hidden, use_bias=False, kernel_init=DEPTHWISE_INIT, name="depthwise",
-        )  # fmt: skip
-        y = nn.relu6(norm("depthwise_norm")(depthwise(y)))
-        y = norm("project_norm")(Conv(self.features, (1, 1), use_bias=False, kernel_init=DENSE_INIT, name="project")(y))
-        out: jax.Array = x + y if self.skip else y
-        return out
-
-
-def scaled_channels(channels: int, width: float) -> int:
-    """The multiple of 8 that is nearest to `channels * width` but at least nine tenths of it."""
-    scaled = channels * width
-    nearest = max(CHANNEL_STEP, int(scaled + CHANNEL_STEP / 2) // CHANNEL_STEP * CHANNEL_STEP)
-    return nearest + CHANNEL_STEP if nearest < 0.9 * scaled else nearest
-
-
-def _norm(train: bool, name: str) -> nn.BatchNorm:
-    return nn.BatchNorm(use_running_average=not train, momentum=0.99, epsilon=1e-3, name=name)

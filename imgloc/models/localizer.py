@@ -18,9 +18,8 @@ from flax.core import freeze
 from jaxtyping import Array, Float
 
 from imgloc.errors import UserError, check_at_least, check_dropout, look_up
-from imgloc.models.backbones.cnn import CNN, conv_norm_relu
-from imgloc.models.backbones.conv_lstm import ConvLSTM
-from imgloc.models.backbones.renet import ReNetBackbone
+from imgloc.models.backbones import cnn, conv_lstm, renet
+from imgloc.models.backbones.cnn import conv_norm_relu
 from imgloc.models.heads.class_and_box import class_and_box, class_and_edges
 from imgloc.nn.cell import Cell, cell_name, freeze_cell
 from imgloc.nn.conv import Conv
@@ -70,7 +69,8 @@ class Model(nn.Module):
         """Returns the outputs for images in [0, 1]."""
         check_at_least(1, stem=self.stem, middle=self.middle, deep=self.deep, hidden=self.hidden)
         check_dropout(self.dropout)
-        fine, last_bxsxhxwxd = self._make_backbone()(images, train=train)
+        *finer, last_bxsxhxwxd = self._make_backbone()(images, train=train)
+        fine = finer[-1] if finer else None  # the last maps are fine enough to find edges on
         head = Head(self.num_classes, self.locate, self.middle, self.pooling, self.hidden, self.dropout)
         nn.share_scope(self, head)
         outputs: dict[str, Any] = head(fine, last_bxsxhxwxd[:, -1], train=train)
@@ -85,17 +85,17 @@ class Model(nn.Module):
         }
         return {**outputs, "partial_predictions": {**partial, "seen": jnp.ones((b, s, 1, 1))}}
 
-    def _make_backbone(self) -> CNN | ConvLSTM | ReNetBackbone:
+    def _make_backbone(self) -> cnn.Backbone | conv_lstm.Backbone | renet.Backbone:
         """Raises UserError for an unknown backbone, and for a cell with a backbone that takes none."""
         convolutions = self.stem, self.middle, self.deep
         named = cell_name(self.cell)
         cell = self.cell if named else DEFAULT_CELLS.get(self.backbone, "")
         # The submodule keeps the name that parameters of trained models have.
-        backbones: dict[str, Callable[[], CNN | ConvLSTM | ReNetBackbone]] = {
-            "cnn": lambda: CNN(*convolutions, name="trunk"),
-            "renet": lambda: ReNetBackbone(self.renet_units, self.renet_patches, cell, name="trunk"),
-            "cnn_irnn": lambda: CNN(*convolutions, self.units, self.context_layers, cell, name="trunk"),
-            "conv_lstm": lambda: ConvLSTM(*convolutions, self.units, self.num_passes, name="trunk"),
+        backbones: dict[str, Callable[[], cnn.Backbone | conv_lstm.Backbone | renet.Backbone]] = {
+            "cnn": lambda: cnn.Backbone(*convolutions, name="trunk"),
+            "renet": lambda: renet.Backbone(self.renet_units, self.renet_patches, cell, name="trunk"),
+            "cnn_irnn": lambda: cnn.Backbone(*convolutions, self.units, self.context_layers, cell, name="trunk"),
+            "conv_lstm": lambda: conv_lstm.Backbone(*convolutions, self.units, self.num_passes, name="trunk"),
         }
         make = look_up("backbone (model.backbone)", self.backbone, backbones)
         if named and self.backbone not in DEFAULT_CELLS:

@@ -1,28 +1,16 @@
-"""Residual networks of 18 and 50 layers (He et al., 2016, arXiv:1512.03385), with a choice of output stride.
-
-They match torchvision's, paddings included, so that its weights fit: the stride of a bottleneck block is in its 3x3 convolution ("v1.5"),
-not in the first 1x1. With a smaller output stride, every n-th position of a finer map equals the map of the plain network.
-"""
+"""Residual networks of 18 and 50 layers with heads for the class and the box; see `imgloc.models.backbones.resnet`."""
 
 from __future__ import annotations
-
-import functools
 
 import jax
 from flax import linen as nn
 
-from imgloc.errors import UserError, unknown
+from imgloc.errors import unknown
+from imgloc.models.backbones.resnet import Backbone
 from imgloc.models.heads.class_and_box import class_and_box, class_and_edges
-from imgloc.nn.conv import Conv
-from imgloc.nn.output_stride import check_output_stride, next_stride
-from imgloc.nn.pool import max_pool
 from imgloc.types import Outputs
 
 TINY = {"width": 8}
-STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}  # depth -> blocks of each stage
-BOTTLENECK = (50,)  # depths with bottleneck blocks; the others have basic blocks of two 3x3 convolutions
-EXPANSION = 4  # ratio of the output channels of a bottleneck to those of its 3x3 convolution
-HE_NORMAL = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class Model(nn.Module):
@@ -38,71 +26,16 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        if self.depth not in STAGES:
-            raise UserError(f"model.depth must be one of {', '.join(map(str, STAGES))}, got {self.depth}")
-        check_output_stride(self.output_stride)
         if self.box_from not in ("pooled", "maps"):
             raise unknown("source of the box (model.box_from)", self.box_from, ("pooled", "maps"))
-        x = Conv(self.width, (7, 7), (2, 2), ((3, 3), (3, 3)), use_bias=False, kernel_init=HE_NORMAL, name="stem")(images)
-        x = nn.relu(_norm(train, "stem_norm")(x))
-        features = {"stem": x}
-        x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
-
-        reached, dilation = 4, 1  # product of the strides so far, and dilation of the next 3x3 convolutions
-        for stage, blocks in enumerate(STAGES[self.depth]):
-            for index in range(blocks):
-                plain_stride = 2 if stage > 0 and index == 0 else 1
-                dilation_before = dilation
-                stride, reached, dilation = next_stride(reached, dilation, plain_stride, output_stride=self.output_stride)
-                name, dilations = f"stage{stage + 1}_block{index + 1}", (dilation_before, dilation)
-                x = Block(self.width * 2**stage, stride, dilations, self.depth in BOTTLENECK, name=name)(x, train=train)
-            features[f"stage{stage + 1}"] = x
-
+        backbone = Backbone(self.depth, self.width, self.output_stride)
+        nn.share_scope(self, backbone)
+        *finer, last_bxsxhxwxd = backbone(images, train=train)
+        x = last_bxsxhxwxd[:, 0]
+        features = dict(zip(("stem", "stage1", "stage2", "stage3", "stage4"), (*finer, x), strict=True))
         features["pooled"] = pooled = x.mean(axis=(1, 2))
         if self.locate and self.box_from == "maps":
             outputs, features["edges"] = class_and_edges(x, pooled, num_classes=self.num_classes)
         else:
             outputs = class_and_box(pooled, pooled if self.locate else None, num_classes=self.num_classes)
         return {**outputs, "features": features}
-
-
-class Block(nn.Module):
-    """A basic or bottleneck residual block; its shortcut is a 1x1 convolution where the number of channels changes."""
-
-    features: int
-    stride: int
-    dilation: tuple[int, int]  # of the convolution with the stride, and of those after it
-    bottleneck: bool
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        norm = functools.partial(_norm, train)
-        before, after = self.dilation
-        if self.bottleneck:
-            out = self.features * EXPANSION
-            y = nn.relu(norm("norm1")(_conv1x1(self.features, 1, "conv1")(x)))
-            y = nn.relu(norm("norm2")(_conv3x3(self.features, self.stride, before, "conv2")(y)))
-            y = norm("norm3")(_conv1x1(out, 1, "conv3")(y))
-        else:
-            out = self.features
-            y = nn.relu(norm("norm1")(_conv3x3(out, self.stride, before, "conv1")(x)))
-            y = norm("norm2")(_conv3x3(out, 1, after, "conv2")(y))
-        # The stride does not decide: dilation may replace it, and the parameters must be those of the plain network.
-        if x.shape[-1] != out:
-            x = norm("shortcut_norm")(_conv1x1(out, self.stride, "shortcut")(x))
-        return nn.relu(x + y)
-
-
-def _conv3x3(features: int, stride: int, dilation: int, name: str) -> Conv:
-    pads = ((dilation, dilation), (dilation, dilation))
-    return Conv(
-        features, (3, 3), (stride, stride), pads, kernel_dilation=(dilation, dilation), use_bias=False, kernel_init=HE_NORMAL, name=name
-    )  # fmt: skip
-
-
-def _conv1x1(features: int, stride: int, name: str) -> Conv:
-    return Conv(features, (1, 1), (stride, stride), "VALID", use_bias=False, kernel_init=HE_NORMAL, name=name)
-
-
-def _norm(train: bool, name: str) -> nn.BatchNorm:
-    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name)

@@ -10,7 +10,7 @@ import jax
 from flax import linen as nn
 from flax.core import freeze
 
-from imgloc.config.cell_section import cell_layer, cell_settings
+from imgloc.config.model_sections import part_class, part_settings
 from imgloc.config.schema import check_type
 from imgloc.errors import UserError, unknown
 
@@ -30,7 +30,7 @@ def make_layer(cell: Cell, features: int, *, name: str | None = None) -> nn.Modu
         return cell(features=features, name=name)
     settings = {"name": cell} if isinstance(cell, str) else dict(cell)
     kind = settings.pop("name", "")
-    layer, defaults = cell_layer(kind), cell_settings(kind)
+    layer, defaults = part_class("cell", kind), part_settings("cell", kind)
     for key, value in settings.items():
         _check_setting(kind, key, value, defaults)
     for key, default in defaults.items():

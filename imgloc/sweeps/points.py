@@ -23,7 +23,7 @@ from imgloc import files
 from imgloc.config import schema as configs
 from imgloc.config.overrides import as_arguments, flat, override_keys, plain
 from imgloc.config.recipes import load_recipe
-from imgloc.config.resolve import epochs_to_steps, override_values
+from imgloc.config.resolve import override_values, resolve_from_data
 from imgloc.errors import UserError, reason
 from imgloc.evaluation.target import after_training, open_target
 
@@ -98,7 +98,7 @@ def _point(recipe: ConfigDict, overrides: Mapping[Any, Any], arguments: Sequence
     for key in values:
         if key in override_keys(arguments):
             raise UserError(f"'{key}' is also set by --config.{key}; set it once")
-    config = epochs_to_steps(override_values(recipe, values, arguments))
+    config = resolve_from_data(override_values(recipe, values, arguments))
     identity = configs.fingerprint(config)
     return Point(values, (*arguments, *as_arguments(values)), config, identity, _name(values, config, identity), title)
 

@@ -39,6 +39,12 @@ def _validations(records: Sequence[Record], metric: Metric) -> list[tuple[int, f
     return [(record["step"], metric.sign * record[metric.key]) for record in validations if record.get(metric.key) is not None]
 
 
+def last_calibration(records: Sequence[Record], columns: Sequence[str]) -> dict[str, float]:
+    """The columns of the latest validation that the task has chosen from it; empty where there is no validation."""
+    validations = [record for record in records if record["kind"] == "validation"]
+    return {name: validations[-1][name] for name in columns if validations and name in validations[-1]}
+
+
 def write_model(run: RunDir, config: ConfigDict, setup: TrainingSetup, state: TrainState, records: Sequence[Record]) -> None:
     """Write the bundle of a state to RUN/model where its validation is the best one so far, else to RUN/last_model.
 
@@ -46,11 +52,12 @@ def write_model(run: RunDir, config: ConfigDict, setup: TrainingSetup, state: Tr
     """
     step = int(state.step)
     is_best = best_step(records, metric_of(config.train.best_metric, setup.task.metrics)) in (None, step)
+    calibration = last_calibration(records, tuple(setup.task.calibration))
     variables = mesh.gather_to_host(eval_variables(state), setup.devices)
     if jax.process_index() > 0:
         return
     info = setup.train.info
     folder = run.model if is_best else run.last_model
-    write_bundle(folder, config, classes=info.classes, channels=info.channels, step=step, variables=variables)
+    write_bundle(folder, config, classes=info.classes, channels=info.channels, step=step, variables=variables, calibration=calibration)
     if is_best:  # RUN/model is also the last model
         shutil.rmtree(run.last_model, ignore_errors=True)

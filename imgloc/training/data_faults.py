@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from ml_collections import ConfigDict
 
+from imgloc.config.build import make_source
+from imgloc.config.object_counts import count_objects
 from imgloc.config.registry import declared
 from imgloc.data.checks.dataset import check_data
 from imgloc.data.checks.faults import KINDS
@@ -23,6 +26,8 @@ def training_notes(config: ConfigDict, workdir: Path, *, allow_faults: bool, com
     `command` is the command that prints all faults. Raises UserError where a larger share of the annotations than
     `data.max_unusable` is unusable, unless `allow_faults`.
     """
+    if declared("tasks", config.task, Task).learns_all_objects:
+        yield from _objects_beyond(config)
     findings = check_data(config.data, config.seed, thorough=False)
     if findings is None:
         return
@@ -47,6 +52,18 @@ def training_notes(config: ConfigDict, workdir: Path, *, allow_faults: bool, com
     part = "" if findings.looked_at >= findings.images else f" ({findings.looked_at:,} of {findings.images:,} image files were checked)"
     summary = f"{count:,} fault{'s' if count > 1 else ''} in the data{part}: {kinds}"
     yield f"{summary}; first: {first.where}: {first.what} - {KINDS[first.kind].effect}; see: {command}"
+
+
+def _objects_beyond(config: ConfigDict) -> Iterator[str]:
+    """Yield a line if images of the training split have more objects than are kept."""
+    most, counts_n = config.data.max_objects, count_objects(make_source(config.data, "train", config.seed))
+    beyond_n = np.maximum(counts_n - most, 0)
+    if beyond_n.any():
+        share = beyond_n.sum() / counts_n.sum()
+        yield (
+            f"{np.count_nonzero(beyond_n):,} of {len(counts_n):,} training images have more than data.max_objects = {most} objects: "
+            f"{share:.2%} of all objects are not learned; --config.data.max_objects=0 keeps all (at most {counts_n.max()} in an image)"
+        )
 
 
 def several_objects(several: int, images: int, task: str) -> str:

@@ -182,14 +182,16 @@ def open_batches(config: ConfigDict, setup: TrainingSetup, first: int) -> Genera
 
 
 def validate(config: ConfigDict, setup: TrainingSetup, state: TrainState) -> dict[str, float]:
-    """The value of every metric on the validation split, and `images`, how many there are."""
+    """The value of every metric on the validation split, `images`, how many there are, and the calibration that the task chooses."""
     predictor = predict.model_predict(eval_variables(state), setup.predict, setup.devices)
     batch_size = mesh.round_up(config.eval.batch_size, setup.devices)
     rows = predict.predict_rows(
         {MODEL: predictor}, setup.validation, setup.task, "validation",
         batch_size=batch_size, spec=setup.spec, threads=config.data.threads,
     )  # fmt: skip
-    return {**scoring.means(rows[MODEL], setup.task.metrics), "images": len(rows[MODEL])}
+    calibration = setup.task.calibrate(rows[MODEL])
+    calibrated = [{**row, **calibration} for row in rows[MODEL]]
+    return {**scoring.means(calibrated, setup.task.metrics), "images": len(calibrated), **calibration}
 
 
 def _brief(means: dict[str, float], task: Task, best_metric: str) -> str:

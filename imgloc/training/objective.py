@@ -32,6 +32,7 @@ class WeightedLoss:
     outputs: Mapping[str, AxisNames] = field(default_factory=dict)  # that the function reads, with their shapes
     optional_outputs: Mapping[str, AxisNames] = field(default_factory=dict)  # that it reads where the model has them
     needs_objects: bool = False
+    needs_labels: bool = False
 
 
 def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
@@ -44,14 +45,21 @@ def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
         outputs = {name.format(**options): shape for name, shape in loss.outputs.items()}
         if entry.weight > 0:
             function = functools.partial(loss.function, **options)
-            weighted.append(WeightedLoss(key, entry.weight, function, outputs, loss.optional_outputs, loss.needs_objects))
+            needs = (loss.needs_objects, loss.needs_labels)
+            weighted.append(WeightedLoss(key, entry.weight, function, outputs, loss.optional_outputs, *needs))
     if not weighted:
         raise UserError("every weight in config.losses is 0; set at least one above 0")
     return tuple(weighted)
 
 
 def check_objects(losses: Sequence[WeightedLoss], info: Info) -> None:
-    """Raises UserError where a loss learns from boxes alone, and no image of the training split has one."""
+    """Raises UserError where a loss learns from boxes or from the classes of images, and the training split lacks these."""
+    of_images = [loss.name for loss in losses if loss.needs_labels]
+    if of_images and not info.all_labelled:
+        raise UserError(
+            f"loss '{of_images[0]}' learns the class of each image, but images without objects have none; "
+            "use a task that learns all objects, or data without such images"
+        )
     needing = [loss.name for loss in losses if loss.needs_objects]
     if needing and not info.has_boxes:
         without = " ".join(f"--config.losses.{name}.weight=0" for name in needing)

@@ -70,7 +70,8 @@ def set_up(config: ConfigDict) -> TrainingSetup:
     train, validation = (build.make_source(config.data, split, config.seed) for split in ("train", "validation"))
     spec = build.make_input_spec(config.data, train.info.channels)
     augmentation = build.make_augmentation(config.data.augment, spec)
-    model = build.make_model(config.model, len(train.info.classes))
+    classes = len(train.info.classes)
+    model = build.make_model(config.model, classes)
     task = make_task(config)
     losses = make_losses(config.losses)
     check_objects(losses, train.info)
@@ -78,8 +79,8 @@ def set_up(config: ConfigDict) -> TrainingSetup:
     init = functools.partial(step.init_state, shape=spec.shape, model=model, optimizer=optimizer, ema_decay=config.optim.ema)
     one_step = functools.partial(
         step.train_step, model=model, losses=losses, optimizer=optimizer, ema_decay=config.optim.ema,
-        grad_accum_steps=config.train.grad_accum_steps, batch_transforms=build.make_batch_transforms(config.data.batch_transforms),
-        dtype=dtype, schedule=schedule,
+        grad_accum_steps=config.train.grad_accum_steps, dtype=dtype, schedule=schedule,
+        batch_transforms=build.make_batch_transforms(config.data.batch_transforms, classes),
     )  # fmt: skip
     predict.abstract_variables(model, spec.shape, config.model.name)  # raises UserError for a model that cannot be built
     abstract = jax.eval_shape(init, config.seed)
@@ -114,8 +115,9 @@ def _check_shapes(
     """Run a training step and an evaluation on shapes alone, so that everything that cannot work fails before anything is written."""
     first = pipeline.first_readable_example(validation)
     whole_image = np.array([[0.0, 0.0, 1.0, 1.0]], np.float32)
+    label = max(0, first.label)
     # With a box of its class, so that every metric applies to it.
-    example = dataclasses.replace(first, boxes_nx4=whole_image, labels_n=np.array([first.label], np.int32))
+    example = dataclasses.replace(first, boxes_nx4=whole_image, labels_n=np.array([label], np.int32), label=label, difficult_n=None)
     batch = collate([example], config.train.batch_size, spec)
     name, size, classes = config.model.name, config.train.batch_size, len(validation.info.classes)
     forward = functools.partial(apply_train, key=jax.random.key(0), model=model)

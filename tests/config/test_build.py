@@ -127,8 +127,18 @@ def test_batch_transforms_are_names_or_dicts_and_come_out_complete() -> None:
     by_flag = resolve(recipe(), ["--config.data.batch_transforms=({'name': 'horizontal_flip', 'probability': 1.0},)"])
     assert by_flag.data.batch_transforms[0]["probability"] == 1.0
     assert configs.fingerprint(resolve(configs.from_json(configs.to_json(by_flag)))) == configs.fingerprint(by_flag)
-    (transform,) = build.make_batch_transforms(by_flag.data.batch_transforms)
+    (transform,) = build.make_batch_transforms(by_flag.data.batch_transforms, 7)
     assert transform.keywords == {"probability": 1.0}
+
+
+def test_a_batch_transform_with_classes_is_given_their_number_which_is_no_option() -> None:
+    config = resolve(recipe(), ["--config.data.batch_transforms=('mixup',)"])
+    assert config.data.batch_transforms == ({"name": "mixup", "probability": 1.0, "alpha": 0.2, "visible": 0.1},)
+    (transform,) = build.make_batch_transforms(config.data.batch_transforms, 7)
+    assert transform.keywords == {"probability": 1.0, "alpha": 0.2, "visible": 0.1, "num_classes": 7}
+    assert_refused(
+        lambda: resolve(recipe(), ["--config.data.batch_transforms=({'name': 'mixup', 'num_classes': 3},)"]), "num_classes", "alpha"
+    )
 
 
 def test_resolving_leaves_the_recipe_alone() -> None:

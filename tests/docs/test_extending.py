@@ -65,7 +65,7 @@ def test_every_command_knows_the_task_of_the_examples(copy: Path, cache: Path) -
     assert len({record["counting_error"] for record in validations}) == len(validations) == 4
     assert json.loads((run / "model" / "bundle.json").read_text())["step"] == best["step"], "the lowest error is the best"
     page = (run / "report.html").read_text()
-    for text in ("Count error", "predicts the number of objects in each image", "by the absolute error of the count"):
+    for text in ("Counting error", "predicts the number of objects in each image", "by the absolute error of the count"):
         assert text in page
     answer = json.loads(printed["locate"])
     assert set(answer) == {"path", "count"}

@@ -37,7 +37,7 @@ def written(config: Any, expected: Any, tmp_path: Path) -> tuple[Path, Any]:
     """A bundle, and the variables in it."""
     rng = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape).astype(leaf.dtype), expected)
-    bundle.write_bundle(tmp_path / "model", config, classes=tuple("0123456789"), channels=1, step=7, variables=variables)
+    bundle.write_bundle(tmp_path / "model", config, classes=tuple("0123456789"), channels=1, step=7, variables=variables, calibration={})
     return tmp_path / "model", variables
 
 
@@ -54,7 +54,7 @@ def test_what_is_written_is_read_to_the_same_bits(written: tuple[Path, Any], con
     jax.tree.map(np.testing.assert_array_equal, loaded(folder, expected), variables)
     assert sorted(path.name for path in folder.iterdir()) == ["bundle.json", "variables.safetensors"]
     assert set(load_file(folder / "variables.safetensors")) == set(bundle.named(variables)), "readable without imgloc"
-    bundle.write_bundle(folder, config, classes=("a",), channels=1, step=8, variables=variables)
+    bundle.write_bundle(folder, config, classes=("a",), channels=1, step=8, variables=variables, calibration={})
     assert bundle.read_bundle(folder).step == 8
 
 

@@ -147,11 +147,11 @@ def test_scoring_computes_the_last_pass_alone(monkeypatch: pytest.MonkeyPatch) -
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), np.zeros(images.shape, np.float32), train=False))
     whole, without = (cost(model, variables, images, scored=scored) for scored in (False, True))
 
-    call = conv_lstm.ConvLSTM.__call__
+    call = conv_lstm.Backbone.__call__
 
     def last_pass(*args: Any, train: bool) -> Any:
         fine, last = call(*args, train=train)
         return fine, last[:, -1:]
 
-    monkeypatch.setattr(conv_lstm.ConvLSTM, "__call__", last_pass)
+    monkeypatch.setattr(conv_lstm.Backbone, "__call__", last_pass)
     assert cost(model, variables, images, scored=True) == without < whole

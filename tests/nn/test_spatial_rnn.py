@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from imgloc.models.backbones.renet import ReNetBackbone
+from imgloc.models.backbones.renet import Backbone as ReNetBackbone
 from imgloc.nn.cell import make_layer
 from imgloc.nn.spatial_rnn import DIRECTIONS, IRNN, FourDirectionalRNN, ReNet, directional_rnn, scan_lines, space_to_depth
 from tests.refusals import assert_refused

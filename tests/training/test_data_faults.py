@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from imgloc.config.recipes import read_recipe
-from imgloc.config.resolve import override
+from imgloc.config.resolve import override, resolve
 from imgloc.training.data_faults import training_notes
 from imgloc.training.objective import check_objects, make_losses
 from imgloc.types import Info
@@ -76,9 +76,39 @@ def test_a_run_folder_inside_the_data_folder_is_named(tmp_path: Path) -> None:
 def test_losses_of_boxes_need_a_box() -> None:
     losses = make_losses(override(read_recipe(RECIPE)).losses)
     check_objects(losses, Info(("a",), 3))
+    assert_refused(lambda: check_objects(losses, Info(("a",), 3, all_labelled=False)), "class of each image", "without objects")
     assert_refused(
         lambda: check_objects(losses, Info(("a",), 3, has_boxes=False)), "no image of the training split has one", "task=classify"
     )
     classes_alone = [loss for loss in losses if not loss.needs_objects]
     assert [loss.name for loss in classes_alone] == ["cross_entropy"]
     check_objects(classes_alone, Info(("a",), 3, has_boxes=False))
+
+
+ALL_OBJECTS = """
+import dataclasses
+from imgloc.tasks import localize
+TASK = dataclasses.replace(localize.TASK, learns_all_objects=True)
+"""
+
+
+def test_objects_beyond_the_most_that_are_kept_are_noted_for_a_task_that_learns_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "learns_all").mkdir()
+    (tmp_path / "learns_all" / "objects.py").write_text(ALL_OBJECTS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    box = "0 0.5 0.5 0.25 0.25\n"
+    (tmp_path / "data").mkdir()
+    overrides = yolo(tmp_path / "data", lambda i: box * (1 + i % 4), names="cone\n")
+    overrides += ["--config.data.options.validation=0", "--config.data.options.test=0"]
+    assert not [note for note in notes(override(read_recipe(RECIPE), overrides)) if "max_objects" in note]
+    overrides += ["--config.task=learns_all.objects"]
+    (note,) = (note for note in notes(override(read_recipe(RECIPE), overrides)) if "max_objects = 1" in note)
+    # 12 images, 3 of each number from 1 to 4: 9 have more than 1, and 18 of 30 objects are beyond it.
+    assert note.startswith("9 of 12 training images have more than data.max_objects = 1 objects: 60.00% of all objects are not learned")
+    assert "(at most 4 in an image)" in note
+    for most in (4, 5):
+        config = override(read_recipe(RECIPE), [*overrides, f"--config.data.max_objects={most}"])
+        assert not [note for note in notes(config) if "max_objects" in note]
+    assert resolve(read_recipe(RECIPE), [*overrides, "--config.data.max_objects=0"]).data.max_objects == 4

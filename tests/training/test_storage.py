@@ -121,8 +121,9 @@ def test_a_read_only_folder_is_refused_for_writing_and_can_be_read(
         assert_one_line(capsys.readouterr().err, "cannot write", str(disk), "Read-only file system; choose a folder")
     assert sorted(path.name for path in disk.iterdir()) == ["finished", "unfinished"]
     _, config = run_dir.open_run(str(finished))
+    arrays = {"params": {"a": np.zeros(3)}}
     with pytest.raises(OSError, match="Read-only file system") as caught:
-        write_bundle(finished / "model", config, classes=("0",), channels=1, step=60, variables={"params": {"a": np.zeros(3)}})
+        write_bundle(finished / "model", config, classes=("0",), channels=1, step=60, variables=arrays, calibration={})
     assert_one_line(
         storage_message(caught.value), f"cannot write '{finished / 'model'}", "choose a folder on a file system that is not read-only"
     )

@@ -7,7 +7,9 @@ own convention once, while reading.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from imgloc.types import FloatArray
 
@@ -35,6 +37,10 @@ class Annotation:
     split: str = ""  # train, validation or test; "": unknown
     group: str = ""  # images of one group stay in one split; "": the image alone is a group
     where: str = ""  # the file and line of the annotation, for messages
+    difficult: tuple[bool, ...] = field(default=(), repr=False)  # of each box: left out of the scores of detection; (): none is
+    #: Boxes around many objects of a class, which are never among `boxes_nx4`, in the same units.
+    crowd_boxes_mx4: FloatArray = field(default_factory=lambda: np.zeros((0, 4)), repr=False)
+    crowd_names: tuple[str, ...] = field(default=(), repr=False)  # the class of each; "" for an undeclared class
 
 
 @dataclass(frozen=True)

@@ -136,9 +136,10 @@ def merge_annotations(format_name: str, classes: Iterable[str], entries: Iterabl
     return AnnotatedFolder(format_name, tuple(classes), tuple(kept.values()), tuple(all_faults))
 
 
-def _content(annotation: Annotation) -> tuple[str, list[tuple[str, list[float]]]]:
-    """Returns the label and the named boxes, sorted, for comparison with another annotation of the same image."""
-    return annotation.label, sorted(zip(annotation.names, annotation.boxes_nx4.tolist(), strict=True))
+def _content(annotation: Annotation) -> tuple[str, list[tuple[str, list[float]]], list[tuple[str, list[float]]]]:
+    """Returns the label, the named boxes and the named crowds, sorted, for comparison with another annotation of the same image."""
+    boxes = sorted(zip(annotation.names, annotation.boxes_nx4.tolist(), strict=True))
+    return annotation.label, boxes, sorted(zip(annotation.crowd_names, annotation.crowd_boxes_mx4.tolist(), strict=True))
 
 
 def output_path(annotation: Annotation) -> str:
@@ -150,9 +151,18 @@ def output_path(annotation: Annotation) -> str:
 
 def boxes_in_pixels(annotation: Annotation) -> FloatArray:
     """Returns an annotation's boxes in pixels. Raises UserError if they are in [0, 1] and the image's size is unknown."""
-    if not annotation.relative or not len(annotation.boxes_nx4):
-        return annotation.boxes_nx4
-    return np.asarray(boxes.to_pixels(annotation.boxes_nx4, *_size(annotation)))
+    return _in_pixels(annotation.boxes_nx4, annotation)
+
+
+def crowds_in_pixels(annotation: Annotation) -> FloatArray:
+    """Returns the boxes of an annotation's crowds in pixels. Raises UserError as `boxes_in_pixels` does."""
+    return _in_pixels(annotation.crowd_boxes_mx4, annotation)
+
+
+def _in_pixels(boxes_nx4: FloatArray, annotation: Annotation) -> FloatArray:
+    if not annotation.relative or not len(boxes_nx4):
+        return boxes_nx4
+    return np.asarray(boxes.to_pixels(boxes_nx4, *_size(annotation)))
 
 
 def normalized_boxes(annotation: Annotation) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from imgloc.errors import UserError
+from imgloc.data.transforms.options import check_number
 from imgloc.types import Array, Batch
 
 
@@ -14,8 +14,7 @@ def transform(batch: Batch, key: jax.Array, *, probability: float = 0.5) -> Batc
 
     Boxes of absent objects do not change. Raises UserError unless the probability is from 0 to 1.
     """
-    if not 0 <= probability <= 1:
-        raise UserError(f"data.batch_transforms.horizontal_flip.probability must be from 0 to 1, got {probability}")
+    check_number("data.batch_transforms.horizontal_flip.probability", probability, 0.0, 1.0)
     flip_b = jax.random.bernoulli(key, probability, batch.label_b.shape)
     images = jnp.where(flip_b[:, None, None, None], batch.images_bxhxwxc[:, :, ::-1], batch.images_bxhxwxc)
     flip_bxn = flip_b[:, None] & batch.object_mask_bxn

@@ -33,9 +33,9 @@ def object_order(boxes_nx4: FloatArray, labels_n: IntArray, label: int) -> IntAr
 
 def ordered_truth(example: Example) -> Truth:
     """The truth of an example with all of its objects, in the order of a batch."""
-    order = object_order(example.boxes_nx4, example.labels_n, example.label)
-    height, width = example.image_hxwxc.shape[:2]
-    return Truth(example.boxes_nx4[order], example.labels_n[order], example.label, example.id, width, height)
+    truth, order = example.truth, object_order(example.boxes_nx4, example.labels_n, example.label)
+    difficult_n = None if truth.difficult_n is None else truth.difficult_n[order]
+    return dataclasses.replace(truth, boxes_nx4=truth.boxes_nx4[order], labels_n=truth.labels_n[order], difficult_n=difficult_n)
 
 
 def collate(examples: Sequence[Example], size: int, spec: InputSpec, *, truth_in_input: bool = True) -> Batch:

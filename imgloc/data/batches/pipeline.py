@@ -28,7 +28,7 @@ from imgloc.data.batches.collate import collate, fit_batch
 from imgloc.data.batches.sampler import MAX_UNREADABLE, IndexSampler, read_or_skip
 from imgloc.errors import UserError, WorkerError, one_line
 from imgloc.randomness import generator
-from imgloc.types import Augmentation, Batch, Example, InMemory, InputSpec, Source
+from imgloc.types import NO_BOXES_0X4, NO_LABELS_0, Augmentation, Batch, Example, InMemory, InputSpec, Source
 
 T = TypeVar("T")
 SAMPLE = 10_000  # examples that represent an endless or very long source in a single pass
@@ -56,11 +56,16 @@ class BatchDataset:
         return collate([self.example(number) for number in numbers], size, self.spec)
 
     def example(self, number: int) -> Example:
-        """The example with this number, augmented with its own random generator, before it is resized to the input."""
+        """The example with this number, augmented with its own random generator, before it is resized to the input.
+
+        It has no crowds, which transforms would not move.
+        """
         if self.augmentation is None:
             return self.sampler.example(number, self.spec.size)
         height, width = (math.ceil(side * self.augmentation.enlarges) for side in self.spec.size)
         example = self.sampler.example(number, (height, width))
+        if len(example.crowd_labels_m):
+            example = dataclasses.replace(example, crowd_boxes_mx4=NO_BOXES_0X4, crowd_labels_m=NO_LABELS_0)
         return self.augmentation.augment(example, generator(self.sampler.seed, "augmentation", number))
 
 

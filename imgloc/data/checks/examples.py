@@ -15,7 +15,7 @@ from imgloc.data.checks.boxes import format_box
 from imgloc.data.checks.folder import Findings, sort_faults
 from imgloc.data.checks.images import ImageHash, find_duplicates, pixel_digest
 from imgloc.errors import UnreadableImage, one_line, reason
-from imgloc.types import Example, Source
+from imgloc.types import Example, Info, Source
 
 CHUNK = 1000  # examples that are submitted to the pool at once
 TOLERANCE = 1e-6  # beyond [0, 1]
@@ -76,7 +76,7 @@ def check_example(source: Source, index: int) -> CheckedExample:
         return CheckedExample(((error.kind, one_line(error)),))
     except Exception as error:  # sources of users may raise anything
         return CheckedExample((("bad_example", f"it cannot be read: {reason(error)}"),))
-    faults = [*_image_faults(example), *_label_faults(example, len(source.info.classes)), *_box_faults(example)]
+    faults = [*_image_faults(example), *_label_faults(example, source.info), *_box_faults(example)]
     digest = pixel_digest(example.image_hxwxc) if not any(kind == "bad_example" for kind, _ in faults) else ""
     return CheckedExample(tuple(faults), str(example.id), str(example.group), digest, len(example.boxes_nx4))
 
@@ -89,14 +89,15 @@ def _image_faults(example: Example) -> Iterator[tuple[str, str]]:
         yield "bad_example", f"its image has shape {image.shape}, expected (height, width, 1 or 3)"
 
 
-def _label_faults(example: Example, num_classes: int) -> Iterator[tuple[str, str]]:
+def _label_faults(example: Example, info: Info) -> Iterator[tuple[str, str]]:
     labels, num_boxes = np.asarray(example.labels_n), len(example.boxes_nx4)
     if labels.shape != (num_boxes,) or labels.dtype.kind not in "iu":
         yield "bad_example", f"its labels have shape {labels.shape} and dtype {labels.dtype}, expected ({num_boxes},) and int32"
         return
-    for label in (example.label, *labels.tolist()):
-        if not 0 <= label < num_classes:
-            yield "bad_label", f"label {label} is not in [0, {num_classes})"
+    of_image = [] if not num_boxes and example.label == -1 and not info.all_labelled else [example.label]
+    for label in (*of_image, *labels.tolist()):
+        if not 0 <= label < len(info.classes):
+            yield "bad_label", f"label {label} is not in [0, {len(info.classes)})"
             return
 
 

@@ -34,7 +34,7 @@ KINDS = {
     "unused_column": Kind("every box has the class 'object'"),
     "encoding": Kind("letters other than ASCII may be wrong", serious=False),
     "run_folder": Kind("nothing in it is read", serious=False),
-    "group_box": Kind("boxes of groups of objects are left out", serious=False),
+    "group_box": Kind("boxes of groups of objects are not trained on", serious=False),
     "keypoints": Kind("the box of each line is used, its keypoints are not", serious=False),
     "other_filename": Kind("the image with the name of the annotation file is used", serious=False),
     "duplicate_annotation": Kind("the image would count twice; the first annotation is used"),

@@ -89,7 +89,7 @@ def _file_faults(annotated: AnnotatedFolder, listing: Listing, parts: Mapping[st
         if entry.file not in listing.files:
             faults.append(Fault("missing_image", where, f"there is no image file '{entry.file}'"))
         if has_boxes and not len(entry.boxes_nx4):
-            missing = "no box" if entry.label else "neither a box nor a class and is left out"
+            missing = "no box" if entry.label else "neither a box nor a class and is left out, unless data.options.without_objects is True"
             faults.append(Fault("unboxed_image", where, f"'{entry.file}' has {missing}"))
         if entry.group and entry.file in parts:
             first = groups.setdefault(entry.group, entry)

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
+import numpy as np
 
 from imgloc import boxes, files
 from imgloc.data.annotated import assemble, foreign
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
 from imgloc.data.annotated.listing import Listing, list_folder, parent_folders
 from imgloc.data.annotated.splits import split_of_name
+from imgloc.types import FloatArray
 
 FILE_OF_SPLIT = {"train": "instances_train.json", "validation": "instances_val.json", "test": "instances_test.json", "": "instances.json"}
 Id: TypeAlias = int | Annotated[float, msgspec.Meta(multiple_of=1)] | str  # some tools write 7.0
@@ -46,6 +48,12 @@ class _CocoAnnotation(msgspec.Struct):
     iscrowd: object = 0
 
 
+class _CocoOutline(msgspec.Struct):
+    image_id: Id
+    bbox: list[float]
+    segmentation: list[list[float]]  # polygons x, y, x, y ...; run lengths, which are a dict, are not read
+
+
 class _CocoCategory(msgspec.Struct):
     id: Id
     name: str
@@ -60,7 +68,7 @@ def recognise(folder: Path | Listing) -> bool:
 def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
     """Reads all COCO files of a folder; boxes are in pixels with continuous edges, classes in the order of their category ids.
 
-    Crowds (iscrowd 1: one box for many objects) are left out. Boxes of undeclared categories have the class "".
+    Crowds (iscrowd 1: one box for many objects) are kept apart from the boxes. Boxes of undeclared categories have the class "".
     Raises UserError if the folder does not exist, and for a convention other than edges.
     """
     assemble.require_edges(convention)
@@ -127,13 +135,14 @@ def _read_annotations(
 ) -> list[Annotation]:
     """Returns the annotations of one file, one for each image."""
     images = _read_images(content, name, listing, faults)
-    boxes_of: dict[Id, list[list[float]]] = {number: [] for number in images}
-    names_of: dict[Id, list[str]] = {number: [] for number in images}
+    kinds = (False, True)  # objects, and crowds
+    found: dict[tuple[Id, bool], tuple[list[list[float]], list[str]]] = {(number, kind): ([], []) for number in images for kind in kinds}
     for where, annotation in _converted(content.annotations, _CocoAnnotation, f"{name} annotations", faults):
         try:
             if annotation.image_id not in images:
                 raise ValueError(f"there is no image with id {assemble.quoted(annotation.image_id)}")
-            if annotation.iscrowd == 1:
+            crowd = annotation.iscrowd == 1
+            if crowd and annotation.bbox is None:
                 continue
             if not isinstance(annotation.bbox, list) or len(annotation.bbox) != 4:
                 raise ValueError(f"bbox is {assemble.quoted(annotation.bbox)}; it must be [left, top, width, height]")
@@ -141,16 +150,19 @@ def _read_annotations(
         except ValueError as error:
             faults.append(Fault("bad_annotation", where, str(error)))
             continue
-        if annotation.category_id not in categories:
+        if annotation.category_id not in categories and not crowd:
             faults.append(Fault("unknown_class", where, f"category {assemble.quoted(annotation.category_id)} is not declared"))
-        boxes_of[annotation.image_id].append(box)
-        names_of[annotation.image_id].append(categories.get(annotation.category_id, ""))
+        boxes_of_image, names = found[annotation.image_id, crowd]
+        boxes_of_image.append(box)
+        names.append(categories.get(annotation.category_id, ""))
     split = split_of_name(name.rpartition("/")[2]) or listing.split_of(name)
     return [
         Annotation(
             file=file,
-            boxes_nx4=boxes.from_coco_xywh(assemble.box_array(boxes_of[number])),
-            names=tuple(names_of[number]),
+            boxes_nx4=boxes.from_coco_xywh(assemble.box_array(found[number, False][0])),
+            names=tuple(found[number, False][1]),
+            crowd_boxes_mx4=boxes.from_coco_xywh(assemble.box_array(found[number, True][0])),
+            crowd_names=tuple(found[number, True][1]),
             width=assemble.parse_side(image.width),
             height=assemble.parse_side(image.height),
             split=split or listing.split_of(file),
@@ -177,6 +189,27 @@ def _read_images(content: _CocoFile, name: str, listing: Listing, faults: list[F
     return images
 
 
+def read_outlines(folder: Path | Listing, chosen: Collection[str]) -> dict[str, dict[tuple[float, ...], list[FloatArray]]]:
+    """Returns the polygons (p, 2) of objects, by image file, for the files `chosen`, and by the object's box xyxy, both in pixels.
+
+    Objects without polygons are left out, and so is everything that `read` reports as a fault.
+    """
+    listing = list_folder(folder)
+    outlines: dict[str, dict[tuple[float, ...], list[FloatArray]]] = {}
+    for name in _candidates(listing):
+        try:
+            content = msgspec.json.decode(assemble.load_text(name, listing, []), type=_CocoFile)
+        except ValueError:
+            continue
+        images = _read_images(content, name, listing, [])
+        for _, outline in _converted(content.annotations, _CocoOutline, name, []):
+            polygons = [np.array(numbers, np.float32) for numbers in outline.segmentation if len(numbers) >= 6 and len(numbers) % 2 == 0]
+            if len(outline.bbox) == 4 and outline.image_id in images and images[outline.image_id][0] in chosen and polygons:
+                box = boxes.from_coco_xywh(assemble.box_array([outline.bbox]))[0]
+                outlines.setdefault(images[outline.image_id][0], {})[tuple(box.tolist())] = [points.reshape(-1, 2) for points in polygons]
+    return outlines
+
+
 def write(annotated: AnnotatedFolder, folder: Path) -> None:
     """Writes annotations/instances_SPLIT.json, or instances.json for images without a split; images are not copied.
 
@@ -190,10 +223,10 @@ def write(annotated: AnnotatedFolder, folder: Path) -> None:
         annotations: list[dict[str, object]] = []
         for image_id, entry in enumerate((entry for entry in annotated.images if entry.split == split), start=1):
             images.append({"id": image_id, "file_name": entry.file, "width": entry.width, "height": entry.height})
-            rows = boxes.to_coco_xywh(assemble.boxes_in_pixels(entry)).tolist()
-            for (x, y, w, h), name in zip(rows, entry.names, strict=True):
+            rows = boxes.to_coco_xywh(np.concatenate([assemble.boxes_in_pixels(entry), assemble.crowds_in_pixels(entry)])).tolist()
+            for place, ((x, y, w, h), name) in enumerate(zip(rows, entry.names + entry.crowd_names, strict=True)):
                 if name in numbers:
                     row = {"id": len(annotations) + 1, "image_id": image_id, "category_id": numbers[name], "bbox": [x, y, w, h]}
-                    annotations.append({**row, "area": w * h, "iscrowd": 0})
+                    annotations.append({**row, "area": w * h, "iscrowd": int(place >= len(entry.names))})
         path = folder / "annotations" / FILE_OF_SPLIT[split]
         files.write_json(path, {"images": images, "annotations": annotations, "categories": categories})

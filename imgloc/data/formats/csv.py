@@ -10,7 +10,7 @@ Columns are separated by commas, semicolons or tabs; with semicolons, numbers ma
 A line whose columns for the box are all empty is an image without objects. Pixel numbers are edges unless `convention` names
 another meaning. The split of an image is given by a column `split`, by the table's name (train_labels.csv) or, if neither gives
 any, by the image's folder (train/a.jpg). A table that repeats the tables of splits (all_labels.csv) adds nothing. Images of one
-value in the column `group` stay in one split. Boxes of groups of objects (Open Images' IsGroupOf) are left out, as COCO's crowds are.
+value in the column `group` stay in one split. Boxes of groups of objects (Open Images' IsGroupOf) are crowds, as COCO's iscrowd.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from imgloc import files
 from imgloc.data.annotated import assemble
@@ -58,6 +60,8 @@ class _Image:  # the lines of one table about one image
     group: str
     boxes: list[list[float]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    crowd_boxes: list[list[float]] = field(default_factory=list)
+    crowd_names: list[str] = field(default_factory=list)
 
 
 class _Dialect(NamedTuple):
@@ -178,20 +182,24 @@ def _read_table(text: str, name: str, listing: Listing, convention: str, faults:
             images[file] = _Image(where, split_of_row, *size, group=row.get("group", ""))
         if box and row.get("crowd", "").lower() in ("1", "true"):
             groups.append(where)
+            images[file].crowd_boxes.append(box)
+            images[file].crowd_names.append(label)
         elif box:
             images[file].boxes.append(box)
             images[file].names.append(label)
     faults += _table_faults(name, unused, groups, unknown_splits)
-    annotations = []
-    for file, image in images.items():
-        boxes_nx4 = assemble.box_array(image.boxes)
-        annotations.append(
-            Annotation(
-                file, boxes_nx4 if relative else assemble.from_convention(boxes_nx4, convention), tuple(image.names), relative=relative,
-                width=image.width, height=image.height, split=image.split, group=image.group, where=image.where,
-            )
-        )  # fmt: skip
-    return annotations
+    return [_annotation(file, image, convention, relative) for file, image in images.items()]
+
+
+def _annotation(file: str, image: _Image, convention: str, relative: bool) -> Annotation:
+    boxes_nx4, crowds_mx4 = (
+        boxes if relative else assemble.from_convention(boxes, convention)
+        for boxes in map(assemble.box_array, (image.boxes, image.crowd_boxes))
+    )
+    return Annotation(
+        file, boxes_nx4, tuple(image.names), relative=relative, width=image.width, height=image.height, split=image.split,
+        group=image.group, where=image.where, crowd_boxes_mx4=crowds_mx4, crowd_names=tuple(image.crowd_names),
+    )  # fmt: skip
 
 
 def _table_faults(name: str, unused: Iterable[str], groups: list[str], unknown_splits: Mapping[str, list[str]]) -> Iterator[Fault]:
@@ -216,14 +224,19 @@ def _box(row: Mapping[str, str]) -> tuple[list[float], str]:
 def write(annotated: AnnotatedFolder, folder: Path, *, convention: str = "edges") -> None:
     """Writes labels.csv, in pixels of `convention` with all digits; images are not copied.
 
-    An image without objects gets one line without a box. Raises UserError for boxes in [0, 1] if the image's size is unknown.
+    An image without objects gets one line without a box. Crowds need a further column, `iscrowd`.
+    Raises UserError for boxes in [0, 1] if the image's size is unknown.
     """
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(HEADER)
+    flagged = any(entry.crowd_names for entry in annotated.images)
+    table.writerow([*HEADER, *["iscrowd"] * flagged])
     for entry in annotated.images:
-        boxes: list[list[float]] = assemble.to_convention(assemble.boxes_in_pixels(entry), convention).tolist()
-        rows = [(label, *box) for label, box in zip(entry.names, boxes, strict=True)] or [("", "", "", "", "")]
-        for label, *box in rows:
-            table.writerow([entry.file, entry.width or "", entry.height or "", label, *box, entry.split, entry.group])
+        pixels = np.concatenate([assemble.boxes_in_pixels(entry), assemble.crowds_in_pixels(entry)])
+        boxes = assemble.to_convention(pixels, convention).tolist()
+        crowds = (0,) * len(entry.names) + (1,) * len(entry.crowd_names)
+        objects: list[tuple[str, list[object], int]] = list(zip(entry.names + entry.crowd_names, boxes, crowds, strict=True))
+        for label, box, crowd in objects or [("", ["", "", "", ""], 0)]:
+            cells = [entry.file, entry.width or "", entry.height or "", label, *box, entry.split, entry.group]
+            table.writerow([*cells, *[crowd] * flagged])
     files.write_text(folder / "labels.csv", text.getvalue())

@@ -7,6 +7,7 @@ The image of a.xml is a.jpg, or the image that <filename> names if a.jpg does no
 
 VOC counts pixels from 1 and includes the last one (inclusive_from_1). LabelImg and most later tools write continuous edges to the
 same fields (edges), and Roboflow edges that are counted from 1 (edges_from_1). By default the <source> of a file decides.
+Objects with <difficult> 1 are objects like others for training; scores of detection leave them out.
 """
 
 from __future__ import annotations
@@ -110,12 +111,13 @@ def _annotation(root: ET.Element, name: str, listing: Listing, convention: str, 
     if file is None:
         faults.append(assemble.outside_fault(name, filename))
         return None
-    boxes, names = [], []
+    boxes, names, difficult = [], [], []
     for number, element in enumerate(root.findall("object"), start=1):
         try:
             label, corners = assemble.parse_class_name(_text(element, "name")), _corners(element)
             boxes.append(corners)
             names.append(label)
+            difficult.append(_text(element, "difficult") == "1")
         except ValueError as error:
             faults.append(Fault("bad_annotation", name, f"object {number}: {error}"))
     convention = convention or _convention(root)
@@ -123,6 +125,7 @@ def _annotation(root: ET.Element, name: str, listing: Listing, convention: str, 
         file=file,
         boxes_nx4=assemble.from_convention(assemble.box_array(boxes), convention),
         names=tuple(names),
+        difficult=tuple(difficult) if any(difficult) else (),
         width=assemble.parse_side(_text(root, "size/width")),
         height=assemble.parse_side(_text(root, "size/height")),
         where=name,
@@ -228,9 +231,11 @@ def write(annotated: AnnotatedFolder, folder: Path, *, convention: str = "edges"
         for side, length in (("width", entry.width), ("height", entry.height), ("depth", 3)):
             ET.SubElement(size, side).text = str(length)
         boxes = np.rint(assemble.to_convention(assemble.boxes_in_pixels(entry), convention)).astype(np.int64)
-        for box, label in zip(boxes.tolist(), entry.names, strict=True):
+        for box, label, difficult in zip(boxes.tolist(), entry.names, entry.difficult or (False,) * len(boxes), strict=True):
             element = ET.SubElement(root, "object")
             ET.SubElement(element, "name").text = label
+            if difficult:
+                ET.SubElement(element, "difficult").text = "1"
             bounds = ET.SubElement(element, "bndbox")
             for corner, value in zip(CORNERS, box, strict=True):
                 ET.SubElement(bounds, corner).text = str(value)

@@ -83,6 +83,15 @@ def decode_image(content: bytes, *, channels: int = 3, turn: bool = True, at_lea
             return _decode_with_pillow(image, channels, turn)
 
 
+def decode_with_alpha(content: bytes) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+    """Decodes an image to upright RGB pixels, not composited, and their opacity. Raises UserError as `decode_image` does."""
+    with _one_line_errors(content), _open(io.BytesIO(content)) as image:
+        _check_memory(image, *image.size)
+        orientation = 1 if image.format == "TIFF" else _orientation(image)  # Pillow applies a TIFF's itself
+        pixels = _apply_orientation(np.asarray(image.convert("RGBA")), orientation)
+        return np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
+
+
 def read_header(content: bytes) -> Picture:
     """Returns size and orientation of an encoded image, from its first bytes, as a Picture without pixels.
 

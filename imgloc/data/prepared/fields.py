@@ -30,6 +30,8 @@ class Fields:
     label: str = ""  # the image's class; empty: the class of its largest box
     id: str = ""  # empty: the split and the index in it
     without: tuple[str, ...] = ()  # flags of each box; a box is excluded if any of them is 1
+    crowd: str = ""  # a flag of each box: it encloses many objects
+    difficult: str = ""  # a flag of each box: trained on, and left out of the scores of detection
     one_class: str = ""  # the class of all boxes, if the data set has no classes
     one_based: bool = False  # boxes are inclusive pixel indices from 1, divided by the image's sides
     turn: bool = False  # boxes refer to the image after EXIF's orientation is applied
@@ -40,10 +42,11 @@ class Fields:
     def meaning(self) -> list[object]:
         """The fields that determine the examples of given records, as JSON values."""
         flags = [self.one_class, self.one_based, self.turn]
-        return [self.image, self.boxes, self.labels, self.label, self.id, list(self.without), *flags]
+        kinds = [self.crowd, self.difficult] if self.crowd or self.difficult else []
+        return [self.image, self.boxes, self.labels, self.label, self.id, list(self.without), *flags, *kinds]
 
 
-VOC = Fields(boxes="objects/bbox", labels="objects/label", id="image/filename", one_based=True)
+VOC = Fields(boxes="objects/bbox", labels="objects/label", difficult="objects/is_difficult", id="image/filename", one_based=True)
 LABELLED = Fields(label="label", splits=(*HELD_OUT, "test"))
 
 TABLE: dict[str, Fields] = {
@@ -51,7 +54,7 @@ TABLE: dict[str, Fields] = {
     "voc/2012": replace(VOC, splits=(*HELD_OUT, "validation")),  # its test split has no annotations
     # A crowd box encloses many objects. The test split has no annotations.
     "coco": Fields(
-        boxes="objects/bbox", labels="objects/label", id="image/filename", without=("objects/is_crowd",),
+        boxes="objects/bbox", labels="objects/label", id="image/filename", crowd="objects/is_crowd",
         splits=("train[:98%]", "train[98%:]", "validation"),
         note="COCO's own files can be read directly: data.options.folder=COCO with annotations/instances_*.json, train2017/ and so on",
     ),
@@ -66,7 +69,7 @@ TABLE: dict[str, Fields] = {
         boxes="faces/bbox", id="image/filename", without=("faces/invalid",), one_class="face", splits=(*HELD_OUT, "validation")
     ),
     # Of the three tables of labels only bobjects has boxes. A group box encloses many objects.
-    "open_images_v4": Fields(boxes="bobjects/bbox", labels="bobjects/label", id="image/filename", without=("bobjects/is_group_of",)),
+    "open_images_v4": Fields(boxes="bobjects/bbox", labels="bobjects/label", id="image/filename", crowd="bobjects/is_group_of"),
     "svhn_cropped": replace(LABELLED, id="id"),
     # The test split has no labels. 1 % of a million images is enough for validation.
     "imagenet2012": Fields(
@@ -108,7 +111,7 @@ def find_fields(name: str, features: Features, splits: list[str]) -> Fields:
     """
     known = known_fields(name)
     fields = known or _inferred(features, splits)
-    names = [fields.image, fields.boxes, fields.labels, fields.label, fields.id, *fields.without]
+    names = [fields.image, fields.boxes, fields.labels, fields.label, fields.id, fields.crowd, fields.difficult, *fields.without]
     missing = [field for field in names if field and field not in features]
     unlabelled = not (fields.labels or fields.label or fields.one_class)
     if missing or unlabelled or not _is_image(features[fields.image]):

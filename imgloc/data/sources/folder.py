@@ -33,6 +33,7 @@ SEE_CHECK = "; `imgloc data check` reports what is wrong"
 def source(
     split: str, *, seed: int, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
     validation: float = 0.1, test: float = 0.2, classes: Sequence[str] = (), channels: int = 3, follow_links: bool = False,
+    without_objects: bool = False,
 ) -> Folder:  # fmt: skip
     """A split (train, validation, test) of a folder's annotated images, the same for every seed.
 
@@ -42,6 +43,7 @@ def source(
     If the files specify training images, images without a split are excluded.
     `follow_links` reads symbolic links that lead outside the folder; run folders of imgloc inside it are not read.
     `classes` selects classes and their order; boxes of other classes and images without a class (no label and no boxes) are excluded.
+    `without_objects` keeps images without a class, with the label -1, for tasks that learn all objects.
     Raises UserError if the folder, its format, one of `classes` or an image for the split is missing.
     """
     if split not in SPLITS:
@@ -55,12 +57,14 @@ def source(
         raise UserError(f"data.options.validation and data.options.test must be at least 0 with a sum below 1, {shares}")
     listing = list_folder(Path(folder), follow_links=follow_links)
     annotated = read_folder(listing, format=format, convention=convention)
-    return make_split(annotated, listing, split, cut={"validation": validation, "test": test}, classes=classes, channels=channels)
+    cut = {"validation": validation, "test": test}
+    return make_split(annotated, listing, split, cut=cut, classes=classes, channels=channels, without_objects=without_objects)
 
 
 def make_split(
-    annotated: AnnotatedFolder, listing: Listing, split: str, *, cut: Mapping[str, float], classes: Sequence[str], channels: int
-) -> Folder:
+    annotated: AnnotatedFolder, listing: Listing, split: str, *, cut: Mapping[str, float], classes: Sequence[str], channels: int,
+    without_objects: bool = False,
+) -> Folder:  # fmt: skip
     """A split of an annotated folder; `cut` is the share of training images that become validation and test. See `source`."""
     for name in classes:
         if name not in annotated.classes:
@@ -68,7 +72,9 @@ def make_split(
     chosen = tuple(classes) or annotated.classes
     numbers = {name: number for number, name in enumerate(chosen)}
     known_splits = {entry.split for entry in annotated.images}
-    usable = [entry for entry in annotated.images if entry.file in listing.files and _class_of(entry, numbers) is not None]
+    unlabelled = {entry.file for entry in annotated.images if _class_of(entry, numbers) is None}
+    present = [entry for entry in annotated.images if entry.file in listing.files]
+    usable = [entry for entry in present if entry.file not in unlabelled or (without_objects and not entry.label)]
     entries = tuple(entry for entry in usable if assigned_split(entry, known_splits, cut) == split)
     if not entries:
         raise UserError(_no_images(split, str(listing.root), annotated, usable, known_splits, cut))
@@ -76,21 +82,22 @@ def make_split(
     fingerprint = _fingerprint(split, chosen, channels, entries, sizes)
     # File names are not unique across folders. The size is a cheap distinction that does not depend on the folder's path.
     entries = tuple(replace(entry, group=entry.group or f"{entry.file} ({size} bytes)") for entry, size in zip(entries, sizes, strict=True))
-    return Folder(str(listing.root), split, entries, chosen, channels, fingerprint)
+    return Folder(str(listing.root), split, entries, chosen, channels, fingerprint, not any(entry.file in unlabelled for entry in entries))
 
 
 def check_data(
     *, thorough: bool, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
-    validation: float = 0.1, test: float = 0.2, follow_links: bool = False, **others: object,
+    validation: float = 0.1, test: float = 0.2, follow_links: bool = False, without_objects: bool = False, **others: object,
 ) -> Findings:  # fmt: skip
     """The faults of the files that `source` reads with the same options; see `imgloc.data.checks.folder`."""
     listing = list_folder(Path(folder), follow_links=follow_links)
     annotated = read_folder(listing, format=format, convention=convention)
     known_splits, shares = {entry.split for entry in annotated.images}, {"validation": validation, "test": test}
     numbers = {name: number for number, name in enumerate(annotated.classes)}
-    splits = {
-        entry.file: assigned_split(entry, known_splits, shares) for entry in annotated.images if _class_of(entry, numbers) is not None
-    }
+    used = [
+        entry for entry in annotated.images if _class_of(entry, numbers) is not None or (without_objects and not entry.label)
+    ]
+    splits = {entry.file: assigned_split(entry, known_splits, shares) for entry in used}
     assigned = {file: split for file, split in splits.items() if split}
     findings = check_folder(annotated, listing, assigned, convention=convention, thorough=thorough)
     findings = replace(findings, recognised=_recognised(annotated, Counter(assigned.values())))
@@ -162,6 +169,8 @@ def _fingerprint(split: str, classes: Sequence[str], channels: int, entries: Seq
         plain = replace(entry, boxes_nx4=np.zeros(0), where="", split="")
         state.update(repr((size, plain)).encode())
         state.update(entry.boxes_nx4.tobytes())
+        if any(entry.difficult) or entry.crowd_names:
+            state.update(repr((entry.difficult, entry.crowd_names)).encode() + entry.crowd_boxes_mx4.tobytes())
     return state.hexdigest()[:16]
 
 
@@ -175,11 +184,12 @@ class Folder:
     classes: tuple[str, ...]
     channels: int
     fingerprint: str
+    all_labelled: bool = True
 
     @cached_property
     def info(self) -> Info:
         has_boxes = any(name in self._numbers for entry in self.entries for name in entry.names)
-        return Info(classes=self.classes, channels=self.channels, has_boxes=has_boxes)
+        return Info(classes=self.classes, channels=self.channels, has_boxes=has_boxes, all_labelled=self.all_labelled)
 
     @cached_property
     def groups(self) -> frozenset[str]:
@@ -203,28 +213,39 @@ class Folder:
         """See `imgloc.types.TruthKnown`: only the header of the image is read."""
         entry = self.entries[index]
         picture = read_file_header(Path(self.root), entry.file)
-        boxes, labels = self._boxes_and_labels(entry, picture)
-        width, height = (picture.height, picture.width) if picture.orientation >= 5 else (picture.width, picture.height)
-        return Truth(boxes, labels, self._label(entry, boxes, labels), entry.file, width, height)
+        objects = self._objects(entry, picture)
+        width, height = picture.upright_size
+        return Truth(label=self._label(entry, objects), id=entry.file, width=width, height=height, **objects._asdict())
+
+    def object_counts(self) -> IntArray:
+        """See `imgloc.types.ObjectsCounted`."""
+        return np.array([sum(name in self._numbers for name in entry.names) for entry in self.entries], np.int64)
 
     def _example(self, entry: Annotation, at_least: tuple[int, int] | None) -> Example:
         try:
             picture = decode.decode_image(read_file(self.root, entry.file), channels=self.channels, at_least=at_least)
         except UserError as error:
             raise UnreadableImage(f"{entry.file}: {error}") from error
-        boxes, labels = self._boxes_and_labels(entry, picture)
+        objects = self._objects(entry, picture)
         return Example(
             image_hxwxc=picture.pixels_hxwxc,
-            boxes_nx4=boxes,
-            labels_n=labels,
-            label=self._label(entry, boxes, labels),
+            label=self._label(entry, objects),
             id=entry.file,
             group=entry.group,
+            upright_size=picture.upright_size,
+            **objects._asdict(),
         )
 
-    def _boxes_and_labels(self, entry: Annotation, picture: Picture) -> tuple[FloatArray, IntArray]:
+    def upright_boxes(self, index: int, boxes_nx4: FloatArray) -> FloatArray:
+        """Returns boxes in the units of an image's annotation as boxes in [0, 1] of the upright image, clipped to it."""
+        entry = self.entries[index]
+        picture = read_file_header(Path(self.root), entry.file)
         stored_pixels = picture.orientation > 1 and self._stored_pixels
-        return truth.boxes_and_labels(entry, picture, self._numbers, stored_pixels=stored_pixels)
+        return truth.upright_boxes(np.asarray(boxes_nx4, np.float64), entry, picture, stored_pixels)
+
+    def _objects(self, entry: Annotation, picture: Picture) -> truth.Objects:
+        stored_pixels = picture.orientation > 1 and self._stored_pixels
+        return truth.objects_of(entry, picture, self._numbers, stored_pixels=stored_pixels)
 
     @cached_property
     def _stored_pixels(self) -> bool:
@@ -236,9 +257,8 @@ class Folder:
                     return refers
         return False
 
-    def _label(self, entry: Annotation, boxes: FloatArray, labels: IntArray) -> int:
-        if not entry.label and len(boxes):
-            return int(labels[box_arithmetic.largest(boxes)])
+    def _label(self, entry: Annotation, objects: truth.Objects) -> int:
+        if not entry.label and len(objects.boxes_nx4):
+            return int(objects.labels_n[box_arithmetic.largest(objects.boxes_nx4)])
         label = _class_of(entry, self._numbers)
-        assert label is not None, "images without a class are excluded"
-        return label
+        return -1 if label is None else label

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from imgloc.data.prepared.parsing import REPAIR_HINT, open_records, parse_record
 from imgloc.data.prepared.records import CHECKSUMS
 from imgloc.data.sources import folder as folders
 from imgloc.errors import UnreadableImage, UserError, reason, unknown
-from imgloc.types import Example, FloatArray, Info, IntArray, Source, Truth
+from imgloc.types import NO_BOXES_0X4, NO_LABELS_0, BoolArray, Example, FloatArray, Info, IntArray, Source, Truth
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core import DatasetBuilder
@@ -122,6 +122,14 @@ class Record:
     boxes_nx4: FloatArray  # as in Example
     labels_n: IntArray
     label: int  # -1 if there is none
+    difficult_n: BoolArray | None
+    crowd_boxes_mx4: FloatArray
+    crowd_labels_m: IntArray
+
+    @property
+    def objects(self) -> dict[str, Any]:
+        """The fields that Example and Truth share, by name."""
+        return {name: value for name, value in vars(self).items() if name != "content"}
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,7 @@ class Tfds:
             raise UnreadableImage(f"{record.id}: {error}") from error
         turned = self.fields.turn and picture.orientation >= 5
         width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
-        return Truth(record.boxes_nx4, record.labels_n, record.label, record.id, width, height)
+        return Truth(width=width, height=height, **record.objects)
 
     def record(self, index: int) -> Record:
         """The record with this index. Raises UserError if it is damaged."""
@@ -199,12 +207,17 @@ class Tfds:
             labels = np.array([0 if fields.one_class else image_label] * len(boxes), np.int32)
         keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (labels >= 0)
         for flag in fields.without:
-            keep &= np.array(values[flag].int64_list.value, np.int64) != 1
-        if not keep.all():
-            boxes, labels = boxes[keep], labels[keep]
+            keep &= ~_flags(values, flag)
+        crowd = keep & _flags(values, fields.crowd) if fields.crowd else np.zeros(len(boxes), np.bool_)
+        single = keep & ~crowd
+        difficult = _flags(values, fields.difficult)[single] if fields.difficult else None
+        crowds = (boxes[crowd], labels[crowd]) if crowd.any() else (NO_BOXES_0X4, NO_LABELS_0)
+        if not single.all():
+            boxes, labels = boxes[single], labels[single]
         if not fields.label and len(boxes):
             image_label = int(labels[box_arithmetic.largest(boxes)])
-        return Record(content, identity, boxes, labels, image_label)
+        difficult = difficult if difficult is not None and difficult.any() else None
+        return Record(content, identity, boxes, labels, image_label, difficult, *crowds)
 
     def _number(self, label: int) -> int:
         return int(self.numbers[label]) if 0 <= label < len(self.numbers) else -1
@@ -217,12 +230,15 @@ class Tfds:
             raise UnreadableImage(f"{record.id}: {error}") from error
         return Example(
             image_hxwxc=picture.pixels_hxwxc,
-            boxes_nx4=record.boxes_nx4,
-            labels_n=record.labels_n,
-            label=record.label,
-            id=record.id,
             group=self._group(index % len(self)),
+            upright_size=picture.upright_size,
+            **record.objects,
         )
+
+
+def _flags(values: Mapping[str, Feature], name: str) -> BoolArray:
+    """A flag of each box."""
+    return np.array([value == 1 for value in values[name].int64_list.value], np.bool_)
 
 
 def _from_one_based(boxes_nx4: FloatArray, content: bytes) -> FloatArray:

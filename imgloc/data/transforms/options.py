@@ -1,4 +1,7 @@
-"""Validation of the options of transforms, which come from a config."""
+"""Validation of the options of transforms, which come from a config.
+
+Messages name an option of an augmentation, or, by a name with dots, the whole key of a config.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ def check_number(name: str, value: object, low: float, high: float) -> None:
     if type(value) is float and low <= value <= high:  # called for each image: the common case first
         return
     if not (_is_number(value) and low <= value <= high):
-        raise UserError(f"augmentation option '{name}' must be from {low:g} to {high:g}, got {value!r}")
+        raise UserError(f"{_option(name)} must be from {low:g} to {high:g}, got {value!r}")
 
 
 def check_range(name: str, pair: object, low: float, high: float) -> None:
@@ -25,7 +28,7 @@ def check_range(name: str, pair: object, low: float, high: float) -> None:
         return
     numbers = pair if isinstance(pair, Sequence) and len(pair) == 2 and all(map(_is_number, pair)) else ()
     if not (numbers and low <= numbers[0] <= numbers[1] <= high):
-        raise UserError(f"augmentation option '{name}' must be two numbers from {low:g} to {high:g}, the smaller one first, got {pair!r}")
+        raise UserError(f"{_option(name)} must be two numbers from {low:g} to {high:g}, the smaller one first, got {pair!r}")
 
 
 def check_size(name: str, size: object) -> None:
@@ -41,6 +44,10 @@ def check_color(color: object, channels: int) -> tuple[int, ...]:
     if len(values) != channels or not all(isinstance(value, int) and 0 <= value <= 255 for value in values):
         raise UserError(f"augmentation option 'color' must be an integer from 0 to 255, or {channels} of them, got {color!r}")
     return tuple(values)
+
+
+def _option(name: str) -> str:
+    return name if "." in name else f"augmentation option '{name}'"
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -49,7 +49,9 @@ def replace_image_and_boxes(example: Example, image_hxwxc: Uint8Array, boxes_nx4
     """The example with another image and with the boxes that the mask keeps; the image's label does not change."""
     if kept_n.all():
         return dataclasses.replace(example, image_hxwxc=image_hxwxc, boxes_nx4=boxes_nx4)
-    return dataclasses.replace(example, image_hxwxc=image_hxwxc, boxes_nx4=boxes_nx4[kept_n], labels_n=example.labels_n[kept_n])
+    difficult_n = None if example.difficult_n is None else example.difficult_n[kept_n]
+    labels_n = example.labels_n[kept_n]
+    return dataclasses.replace(example, image_hxwxc=image_hxwxc, boxes_nx4=boxes_nx4[kept_n], labels_n=labels_n, difficult_n=difficult_n)
 
 
 def keeps_object(example: Example, kept_n: BoolArray) -> bool:

@@ -1,12 +1,6 @@
-"""A CNN backbone, with or without the context layers of Inside-Outside Net.
-
-A backbone of the localizer returns fine maps (b, h/4, w/4, c), or None if its last maps are fine enough to find edges on, and its last
-maps (b, s, h', w', d) after each of s passes over the image.
-"""
+"""A CNN backbone, with or without the context layers of Inside-Outside Net."""
 
 from __future__ import annotations
-
-from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +8,19 @@ from flax import linen as nn
 
 from imgloc.nn.cell import Cell
 from imgloc.nn.conv import Conv
+from imgloc.nn.feature_maps import FeatureMaps
 from imgloc.nn.pool import max_pool
 from imgloc.nn.spatial_rnn import IRNN, FourDirectionalRNN
 
-FeatureMaps: TypeAlias = tuple[jax.Array | None, jax.Array]
+TINY = {"stem": (4, 4), "middle": 4, "deep": 8}
 
 
-class CNN(nn.Module):
+class Backbone(nn.Module):
     """Convolutions to stride 4 and, pooled, to stride 8, followed by context layers if there are `units`."""
 
-    stem: tuple[int, ...]  # channels of the stride-2 convolutions
-    middle: int  # channels at stride 4
-    deep: int  # channels at stride 8
+    stem: tuple[int, ...] = (16, 32)  # channels of the stride-2 convolutions
+    middle: int = 32  # channels at stride 4
+    deep: int = 64  # channels at stride 8
     units: int = 0  # of each direction of the context layers; 0: no context
     context_layers: int = 2
     cell: Cell = IRNN  # of the context layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imgloc.data.annotated.annotations import Annotation
-from imgloc.data.annotated.truth import boxes_and_labels, refers_to_stored
+from imgloc.data.annotated.truth import objects_of, refers_to_stored
 from imgloc.data.images import decode
 from imgloc.data.images.picture import Picture
 
@@ -55,11 +56,11 @@ def test_boxes_of_the_upright_picture(orientation: int) -> None:
     picture = drawn(orientation)
     seen = tuple(bright(picture))
     for size in (upright_size(picture), (0, 0)):
-        boxes, labels = boxes_and_labels(annotation_of(seen, size=size), picture, CLASSES)
+        boxes, labels, *_ = objects_of(annotation_of(seen, size=size), picture, CLASSES)
         np.testing.assert_allclose(in_pixels(boxes, picture), seen, atol=1e-5)
         assert labels.tolist() == [0]
     shares = tuple(np.array(seen) / ([*upright_size(picture)] * 2))
-    boxes, _ = boxes_and_labels(annotation_of(shares, relative=True), picture, CLASSES)
+    boxes, *_ = objects_of(annotation_of(shares, relative=True), picture, CLASSES)
     np.testing.assert_allclose(in_pixels(boxes, picture), seen, atol=1e-5)
 
 
@@ -68,18 +69,18 @@ def test_boxes_of_the_upright_picture(orientation: int) -> None:
 def test_boxes_of_the_stored_picture_are_rotated_with_it(orientation: int, relative: bool) -> None:
     picture = drawn(orientation)
     box = tuple(np.array(BOX) / ([*SIZE] * 2)) if relative else BOX
-    boxes, _ = boxes_and_labels(annotation_of(box, size=SIZE, relative=relative), picture, CLASSES)
+    boxes, *_ = objects_of(annotation_of(box, size=SIZE, relative=relative), picture, CLASSES)
     np.testing.assert_allclose(in_pixels(boxes, picture), bright(picture), atol=1e-5)
 
 
 def test_boxes_of_a_square_picture_refer_to_the_upright_one() -> None:
     picture = drawn(6, (30, 30))
-    boxes, _ = boxes_and_labels(annotation_of(tuple(bright(picture)), size=(30, 30)), picture, CLASSES)
+    boxes, *_ = objects_of(annotation_of(tuple(bright(picture)), size=(30, 30)), picture, CLASSES)
     np.testing.assert_allclose(in_pixels(boxes, picture), bright(picture), atol=1e-5)
 
 
 def test_boxes_annotated_at_another_size_are_scaled_by_it() -> None:
-    boxes, _ = boxes_and_labels(annotation_of(tuple(2 * edge for edge in BOX), size=(80, 48)), drawn(1), CLASSES)
+    boxes, *_ = objects_of(annotation_of(tuple(2 * edge for edge in BOX), size=(80, 48)), drawn(1), CLASSES)
     np.testing.assert_allclose(in_pixels(boxes, drawn(1)), BOX, atol=1e-5)
 
 
@@ -95,7 +96,7 @@ def test_a_picture_decoded_at_a_smaller_scale_has_the_same_boxes(orientation: in
     assert reduced.pixels_hxwxc.size < whole.pixels_hxwxc.size
     annotation = annotation_of((32, 64, 128, 160), size=(480, 320))
     for picture in (whole, reduced):
-        boxes, _ = boxes_and_labels(annotation, picture, CLASSES)
+        boxes, *_ = objects_of(annotation, picture, CLASSES)
         np.testing.assert_allclose(in_pixels(boxes, picture), bright(picture), atol=0.5)
 
 
@@ -104,7 +105,7 @@ def test_boxes_are_clipped_and_left_out_without_area_or_class() -> None:
         (-5, -5, 10, 10), (30, 20, 50, 30), (5, 5, 5, 9), (9, 5, 5, 9), (41, 0, 50, 24), (1, 1, 2, 2), (1, 1, 2, 2), (0, 0, 4, 4),
         names=("dog", "cat", "cat", "cat", "cat", "cat", "cat", "owl"),
     )  # fmt: skip
-    boxes, labels = boxes_and_labels(annotation, drawn(1), CLASSES)
+    boxes, labels, *_ = objects_of(annotation, drawn(1), CLASSES)
     np.testing.assert_allclose(boxes * ([*SIZE] * 2), [(0, 0, 10, 10), (30, 20, 40, 24), (1, 1, 2, 2), (1, 1, 2, 2)], atol=1e-5)
     assert labels.tolist() == [1, 0, 0, 0]
     assert boxes.dtype == np.float32
@@ -113,7 +114,7 @@ def test_boxes_are_clipped_and_left_out_without_area_or_class() -> None:
 
 def test_no_box_and_a_box_thinner_than_float32_resolution() -> None:
     for annotation in (annotation_of(), annotation_of((20.0, 1.0, 20.0 + 1e-9, 5.0))):
-        boxes, labels = boxes_and_labels(annotation, drawn(1), CLASSES)
+        boxes, labels, *_ = objects_of(annotation, drawn(1), CLASSES)
         assert boxes.shape == (0, 4)
         assert labels.shape == (0,)
 
@@ -122,8 +123,8 @@ def test_no_box_and_a_box_thinner_than_float32_resolution() -> None:
 def test_where_the_size_does_not_decide_the_data_set_does(orientation: int) -> None:
     picture = drawn(orientation)
     entry = Annotation("a.png", np.array([BOX], np.float64), ("cat",), width=SIZE[0], height=SIZE[1])
-    shown, _ = boxes_and_labels(entry, picture, CLASSES)
-    stored, _ = boxes_and_labels(entry, picture, CLASSES, stored_pixels=True)
+    shown, *_ = objects_of(entry, picture, CLASSES)
+    stored, *_ = objects_of(entry, picture, CLASSES, stored_pixels=True)
     np.testing.assert_allclose(shown[0] * np.array([*SIZE, *SIZE]), BOX, atol=1e-4)
     np.testing.assert_allclose(stored[0] * np.array([*SIZE, *SIZE]), bright(picture), atol=1e-4)
 
@@ -134,3 +135,21 @@ def test_what_an_annotated_size_refers_to() -> None:
         expected = {SIZE: True, SIZE[::-1]: False} if orientation >= 5 else {SIZE: None, SIZE[::-1]: None}
         for (width, height), refers in expected.items():
             assert refers_to_stored(Annotation("a", np.zeros((0, 4)), (), width=width, height=height), picture) is refers
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_crowds_turn_with_the_picture_and_flags_stay_with_their_boxes(orientation: int) -> None:
+    picture = drawn(orientation)
+    seen = tuple(bright(picture))
+    empty = (3.0, 3.0, 3.0, 9.0)
+    annotation = dataclasses.replace(
+        annotation_of(empty, seen, names=("cat", "dog"), size=upright_size(picture)),
+        difficult=(False, True), crowd_boxes_mx4=np.array([seen, empty, seen]), crowd_names=("dog", "cat", "undeclared"),
+    )  # fmt: skip
+    objects = objects_of(annotation, picture, CLASSES)
+    assert (objects.labels_n.tolist(), objects.crowd_labels_m.tolist()) == ([1], [1])
+    assert objects.difficult_n is not None
+    assert objects.difficult_n.tolist() == [True]
+    np.testing.assert_array_equal(objects.crowd_boxes_mx4, objects.boxes_nx4)
+    plain = dataclasses.replace(annotation, difficult=(True, False), crowd_names=(), crowd_boxes_mx4=np.zeros((0, 4)))
+    assert objects_of(plain, picture, CLASSES).difficult_n is None, "the difficult object has no area"

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from imgloc.data.batches.collate import WHOLE_IMAGE, collate, resize_example
+from imgloc.data.batches.collate import WHOLE_IMAGE, collate, ordered_truth, resize_example
 from imgloc.tasks import localize
 from imgloc.types import Batch, Example, InputSpec
 
@@ -87,3 +89,22 @@ def test_objects_of_the_images_own_class_come_first_then_larger_ones() -> None:
     assert batch.labels_bxn.tolist() == [[1, 1, 3], [3, 1, 1]]
     np.testing.assert_array_equal(batch.boxes_bxnx4[0, :, 2], np.array([0.5, 0.2, 0.9], np.float32))
     np.testing.assert_array_equal(batch.boxes_bxnx4[1, :, 2], np.array([0.9, 0.5, 0.2], np.float32))
+
+
+@given(st.permutations(range(4)), st.lists(st.booleans(), min_size=4, max_size=4))
+def test_the_truth_of_a_row_keeps_flags_with_their_objects_and_the_size_of_the_stored_picture(order: list[int], flags: list[bool]) -> None:
+    sides = np.array([0.1, 0.2, 0.3, 0.4], np.float32)[order]
+    boxes_nx4 = np.stack([np.zeros(4), np.zeros(4), sides, sides], axis=1).astype(np.float32)
+    crowd = np.array([[0.5, 0.5, 1, 1]], np.float32)
+    reduced = Example(
+        np.zeros((8, 16, 1), np.uint8), boxes_nx4, np.array(order, np.int32), 0, "a", "a", difficult_n=np.array(flags)[order],
+        crowd_boxes_mx4=crowd, crowd_labels_m=np.array([2], np.int32), upright_size=(64, 32),
+    )  # fmt: skip
+    truth = ordered_truth(reduced)
+    assert truth.labels_n.tolist() == [0, 3, 2, 1], "the image's own class, then by size"
+    assert truth.difficult_n is not None
+    assert truth.difficult_n.tolist() == [flags[label] for label in (0, 3, 2, 1)]
+    assert (truth.width, truth.height) == (64, 32)
+    assert (truth.crowd_boxes_mx4.tolist(), truth.crowd_labels_m.tolist()) == (crowd.tolist(), [2])
+    whole = ordered_truth(example(8, 16))
+    assert (whole.width, whole.height, whole.difficult_n, len(whole.crowd_labels_m)) == (16, 8, None, 0)

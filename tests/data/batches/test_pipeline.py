@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import signal
@@ -20,8 +21,9 @@ from imgloc.data.batches.pipeline import SAMPLE, BatchDataset, eval_batches, fin
 from imgloc.data.batches.sampler import IndexSampler
 from imgloc.data.sources.mnist import source as mnist
 from imgloc.data.sources.scattered_digits import source as scattered_digits
+from imgloc.data.transforms.geometry import random_horizontal_flip
 from imgloc.errors import WorkerError
-from imgloc.types import Batch, Example, Info, InMemory, InputSpec, IntArray
+from imgloc.types import Augmentation, Batch, Example, Info, InMemory, InputSpec, IntArray
 
 SHAPE = (16, 16, 1)
 
@@ -298,3 +300,29 @@ def test_grouped_calls_keep_the_order_and_are_padded_with_the_last_batch() -> No
     levels = [[int(image[0, 0, 0, 0]) for image in stacked.images_bxhxwxc] for stacked, _ in calls]
     assert levels == [[0, 1, 1], [2, 3, 4]]
     assert calls[0][0].boxes_bxnx4.shape == (3, 1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Crowded(Numbered):
+    """Examples of `Numbered` with a crowd and flags of difficult objects."""
+
+    def __getitem__(self, index: int) -> Example:
+        example = super().__getitem__(index)
+        crowd = np.array([[0.2, 0.2, 0.9, 0.9]], np.float32)
+        difficult = example.labels_n % 2 == 0
+        return dataclasses.replace(example, difficult_n=difficult, crowd_boxes_mx4=crowd, crowd_labels_m=np.array([1], np.int32))
+
+
+def test_crowds_change_no_batch_and_are_gone_before_an_example_is_augmented() -> None:
+    seen: list[Example] = []
+
+    def augment(example: Example, random: np.random.Generator) -> Example:
+        seen.append(example)
+        return random_horizontal_flip(example, random, probability=1.0)
+
+    spec, augmentation = InputSpec(SHAPE, 3), Augmentation(augment)
+    crowded, plain = (BatchDataset(make_sampler(source(24)), spec, augmentation) for source in (Crowded, Numbered))
+    assert_same_batches([crowded[i] for i in range(3)], [plain[i] for i in range(3)])
+    assert len(seen) == 36
+    assert not any(len(example.crowd_labels_m) or len(example.crowd_boxes_mx4) for example in seen)
+    assert all(len(Crowded(24)[i].crowd_labels_m) for i in range(24))

@@ -53,6 +53,7 @@ def test_layout_of_coco(tmp_path: Path) -> None:
     a = annotated.images[-2]
     assert (a.names, a.width, a.height, a.where) == (("dog", "cat"), 50, 40, "annotations/instances_train2017.json images[0]")
     assert a.boxes_nx4.tolist() == [[1, 2.5, 31, 42.5], [0, 0, 10.25, 8]]
+    assert (a.crowd_boxes_mx4.tolist(), a.crowd_names, a.difficult) == ([[0, 0, 50, 40]], ("cat",), ())
     assert annotated.images[-1].boxes_nx4.shape == (0, 4)
 
 
@@ -153,7 +154,7 @@ def test_written_annotations_are_read_back(expected: AnnotatedFolder) -> None:
         coco.write(expected, Path(name))
         assert coco.recognise(Path(name))
         annotated = coco.read(Path(name))
-        assert_same(annotated, expected, within=1e-9)
+        assert_same(annotated, expected, within=1e-9, crowds=True)
         assert annotated.classes == expected.classes
 
 

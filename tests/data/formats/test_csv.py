@@ -149,7 +149,7 @@ def test_written_annotations_are_read_back(expected: AnnotatedFolder) -> None:
             touch(Path(name), *(entry.file for entry in expected.images))
             csv.write(expected, Path(name), convention=convention)
             assert csv.recognise(Path(name))
-            assert_same(csv.read(Path(name), convention=convention), expected, within=0 if convention == "edges" else 1e-9)
+            assert_same(csv.read(Path(name), convention=convention), expected, within=0 if convention == "edges" else 1e-9, crowds=True)
 
 
 @settings(max_examples=200)
@@ -167,3 +167,14 @@ def test_damaged_files_give_faults_and_open_nothing_outside(content: bytes) -> N
 
 def test_an_unknown_convention_is_refused(tmp_path: Path) -> None:
     assert_refused(lambda: csv.read(tmp_path, convention="inclusive_from1"), "did you mean 'inclusive_from_1'?")
+
+
+def test_boxes_of_groups_are_crowds(tmp_path: Path) -> None:
+    touch(tmp_path, "validation/a.jpg")
+    crowd = OPEN_IMAGES.splitlines()[1].replace("0.25", "0.125")[:-1] + "1\n"
+    put(tmp_path, validation_annotations_bbox_dot_csv=OPEN_IMAGES + crowd)
+    annotated = csv.read(tmp_path)
+    (entry,) = annotated.images
+    assert (entry.boxes_nx4.tolist(), entry.names) == ([[0.25, 0.125, 0.5, 1]], ("/m/01",))
+    assert (entry.crowd_boxes_mx4.tolist(), entry.crowd_names) == ([[0.125, 0.125, 0.5, 1]], ("/m/01",))
+    assert [fault.kind for fault in annotated.faults] == ["group_box"]

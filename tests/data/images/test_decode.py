@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from imgloc.data.images import decode, headers
 from imgloc.errors import UnreadableImage, UserError
@@ -316,3 +316,25 @@ def test_channels() -> None:
     assert grey.shape == (HEIGHT, WIDTH, 1)
     np.testing.assert_allclose(grey[..., 0], image @ np.array([0.299, 0.587, 0.114]), atol=1)  # ITU-R BT.601
     np.testing.assert_array_equal(decode.with_channels(grey, 3), np.repeat(grey, 3, axis=2))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_opacity_is_decoded_upright_and_its_pixels_are_not_composited(orientation: int) -> None:
+    pixels = np.zeros((6, 9, 4), np.uint8)
+    pixels[:2, :3] = (200, 100, 50, 128)
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(file, "PNG", exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file.getvalue()))))
+    color, alpha = decode.decode_with_alpha(file.getvalue())
+    np.testing.assert_array_equal(np.dstack([color, alpha]), expected)
+    assert_refused(lambda: decode.decode_with_alpha(file.getvalue()[:-40]), "damaged")
+
+
+def test_opacity_of_an_image_without_transparency_is_full() -> None:
+    file = io.BytesIO()
+    Image.new("L", (4, 3), 77).save(file, "PNG")
+    color, alpha = decode.decode_with_alpha(file.getvalue())
+    assert (color == 77).all()
+    assert (alpha == 255).all()
+    assert alpha.shape == (3, 4)

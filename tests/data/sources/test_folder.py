@@ -218,3 +218,53 @@ def test_raccoons(data_folder: Path) -> None:
     assert example.image_hxwxc.shape == (960, 720, 3)
     np.testing.assert_allclose(example.boxes_nx4 * [720, 960, 720, 960], [[250, 49, 714, 869]], atol=1e-3)
     assert_refused(lambda: source("train", seed=0, folder=str(folder)), "as csv and as voc")
+
+
+def test_crowds_are_never_among_the_objects_nor_in_the_label_and_change_the_fingerprint(tmp_path: Path) -> None:
+    def fingerprint(flag: int) -> str:
+        root = tmp_path / str(flag)
+        root.mkdir()
+        table = f"filename,class,xmin,ymin,xmax,ymax,iscrowd\na.png,cat,1,2,9,9,0\na.png,dog,0,0,20,20,{flag}\n"
+        (root / "labels.csv").write_text(table)
+        Image.new("RGB", (20, 20)).save(root / "a.png")
+        split = source("train", seed=0, folder=str(root), validation=0, test=0)
+        example = split[0]
+        if flag:
+            assert (example.labels_n.tolist(), example.label) == ([0], 0)
+            assert len(example.crowd_labels_m) == 0, "a class that only crowds have is no class"
+        else:
+            assert (example.labels_n.tolist(), example.label) == ([0, 1], 1)
+        return split.fingerprint
+
+    assert fingerprint(0) != fingerprint(1)
+
+
+def test_a_reduced_image_has_the_size_of_the_stored_one_in_its_truth(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("filename,class,xmin,ymin,xmax,ymax\na.jpg,cat,1,2,90,90\n")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (400, 200)).save(tmp_path / "a.jpg", exif=exif)
+    split = source("train", seed=0, folder=str(tmp_path), validation=0, test=0)
+    reduced = split.reduced(0, 50, 25)
+    assert reduced.image_hxwxc.shape[:2] == (50, 25), "decoded at an eighth"
+    assert (reduced.truth.width, reduced.truth.height) == (split.known(0).width, split.known(0).height) == (200, 400)
+
+
+def test_images_without_objects_are_kept_on_request(tmp_path: Path) -> None:
+    table = "filename,class,xmin,ymin,xmax,ymax\na.png,cat,1,2,9,9\nb.png,,,,,\nc.png,dog,1,2,9,9\n"
+    (tmp_path / "labels.csv").write_text(table)
+    for name in "abc":
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{name}.png")
+
+    def labels(**options: Any) -> dict[str, tuple[int, int]]:
+        split = source("train", seed=0, folder=str(tmp_path), validation=0, test=0, **options)
+        examples = [split[i] for i in range(len(split))]
+        assert split.object_counts().tolist() == [len(example.labels_n) for example in examples]
+        assert [split.known(i).label for i in range(len(split))] == [example.label for example in examples]
+        assert split.info.all_labelled == all(example.label >= 0 for example in examples)
+        return {example.id: (example.label, len(example.boxes_nx4)) for example in examples}
+
+    assert labels() == {"a.png": (0, 1), "c.png": (1, 1)}
+    assert labels(without_objects=True) == {"a.png": (0, 1), "b.png": (-1, 0), "c.png": (1, 1)}
+    # Of other classes than the chosen ones nothing is left.
+    assert labels(without_objects=True, classes=["cat"]) == {"a.png": (0, 1), "b.png": (-1, 0), "c.png": (-1, 0)}

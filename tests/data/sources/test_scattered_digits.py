@@ -224,7 +224,8 @@ def test_every_option_changes_the_fingerprint(options: dict[str, Any]) -> None:
         {"scale": (0.0, 1.0)}, {"scale": (1.2, 0.8)}, {"scale": (1.0, 3.0)}, {"canvas": 20}, {"contrast": (0.0, 1.0)},
         {"contrast": (0.5, 1.5)}, {"clutter_size": 29}, {"clutter_size": 0}, {"per_digit": 0}, {"digits": "mnist"},
         {"digits": "idx", "folder": "/nowhere"}, {"noise": -0.1}, {"clutter": -1}, {"scale": (0.5,)}, {"scale": (0.01, 0.02)},
-        {"canvas": 6, "scale": (0.1, 0.1)},
+        {"canvas": 6, "scale": (0.1, 0.1)}, {"objects": (2, 1)}, {"objects": (0, 101)}, {"objects": (-1, 1)}, {"objects": (0.5, 2)},
+        {"max_overlap": 1.1},
     ],
     ids=str,
 )  # fmt: skip
@@ -235,3 +236,74 @@ def test_invalid_options_raise_in_one_line(options: dict[str, Any]) -> None:
 def test_an_unknown_split_raises() -> None:
     with pytest.raises(UserError, match="unknown split 'valid'; did you mean 'validation'"):
         source("valid", seed=0)
+
+
+SEVERAL: dict[str, Any] = {"canvas": 128, "objects": (0, 5)}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_number_of_digits_is_uniform_and_their_boxes_are_those_of_their_ink(split: str) -> None:
+    counts = np.zeros(6, int)
+    canvases = source(split, seed=0, max_overlap=0.0, **SEVERAL, **CLEAN)
+    digits = load_digits(split)
+    for index in range(600):
+        example = canvases[index]
+        counts[len(example.labels_n)] += 1
+        ink = example.image_hxwxc[..., 0] >= INK
+        for x0, y0, x1, y1 in np.rint(example.boxes_nx4 * 128).astype(int):
+            inside = ink[y0:y1, x0:x1]
+            assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()  # noqa: PT018
+            ink[y0:y1, x0:x1] = False
+        assert not ink.any(), "ink outside all boxes"
+        areas = np.prod(example.boxes_nx4[:, 2:] - example.boxes_nx4[:, :2], axis=1)
+        assert example.label == (example.labels_n[areas.argmax()] if len(areas) else -1)
+        assert example.group in digits.groups
+    assert counts.min() > 60
+    assert not canvases.info.all_labelled
+    assert source(split, seed=0, objects=(1, 5)).info.all_labelled
+
+
+@settings(max_examples=25)
+@given(limit=st.sampled_from([0.0, 0.1, 0.5]), index=st.integers(0, 10**6), rotate=st.sampled_from([0.0, 40.0]))
+def test_no_two_boxes_share_more_than_the_limit(limit: float, index: int, rotate: float) -> None:
+    crowded = source("train", seed=0, canvas=64, objects=(8, 8), max_overlap=limit, train_rotate=rotate)[index]
+    pixels = crowded.boxes_nx4.astype(np.float64) * 64
+    assert 1 <= len(pixels) <= 8
+    for i, a in enumerate(pixels):
+        for b in pixels[:i]:
+            sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+            shared = np.prod(np.maximum(sides, 0)) / min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2]))
+            assert shared <= limit + 1e-6
+
+
+def test_the_limit_is_what_leaves_digits_out() -> None:
+    def total(limit: float) -> int:
+        canvases = source("train", seed=0, objects=(8, 8), max_overlap=limit)
+        return sum(len(canvases[i].labels_n) for i in range(40))
+
+    assert total(1.0) == 320
+    assert total(0.0) < total(0.25) < 320
+
+
+def test_many_digits_have_the_same_bits_twice_and_come_from_their_split_alone() -> None:
+    bright = load_digits("train")
+    canvases = source("train", seed=0, **SEVERAL)
+    assert digest_many(canvases) == digest_many(pickle.loads(pickle.dumps(canvases))) == digest_many(source("train", seed=0, **SEVERAL))
+    assert digest_many(canvases) != digest_many(source("train", seed=1, **SEVERAL))
+    assert canvases.fingerprint not in {source("train", seed=0, canvas=128, objects=pair).fingerprint for pair in ((1, 1), (1, 5))}
+    # Of a split whose digits are all gray squares, nothing else is drawn.
+    gray = Digits(np.full((3, 28, 28), 90, np.uint8), np.array([0, 1, 2], np.int32), ("a", "b", "c"))
+    squares = dataclasses.replace(source("train", seed=0, max_overlap=0.0, scale=(1.0, 1.0), **SEVERAL, **CLEAN), digits=gray)
+    assert {int(level) for i in range(30) for level in np.unique(squares[i].image_hxwxc)} <= set(range(91))
+    assert bright.images_nx28x28.max() > 90
+    single = source("test", seed=0, canvas=128)
+    several = source("test", seed=0, canvas=128, objects=(1, 3))
+    assert len(several) == len(single)
+    assert [several[i].group for i in range(9)] == [single[i].group for i in range(9)]
+
+
+def digest_many(canvases: ScatteredDigits) -> str:
+    content = hashlib.sha256()
+    for example in (canvases[i] for i in range(12)):
+        content.update(example.image_hxwxc.tobytes() + example.boxes_nx4.tobytes() + example.labels_n.tobytes() + example.group.encode())
+    return content.hexdigest()

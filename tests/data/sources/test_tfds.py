@@ -135,6 +135,11 @@ def test_each_layout_is_read_as_its_builder_writes_it(name: str, tmp_path: Path)
         boxes, labels, _, _ = candidates[0]
         np.testing.assert_allclose(example.boxes_nx4, np.array(boxes, np.float32).reshape(-1, 4), atol=1e-6)
         assert (example.labels_n.tolist(), example.boxes_nx4.dtype) == (labels, np.float32)
+    for example in examples:
+        crowds = {"coco/2017": [5], "open_images_v4": [7]}.get(name, [])
+        assert (example.crowd_labels_m.tolist(), example.crowd_boxes_mx4.tolist()) == (crowds, [list(ALL)] * len(crowds))
+        difficult = name.startswith("voc") and int(example.id[:6]) % 2 == 1
+        assert (None if example.difficult_n is None else example.difficult_n.tolist()) == ([True, True] if difficult else None)
     for source in sources.values():
         assert len(source.info.classes) == class_count
         assert source.info.channels == source[0].image_hxwxc.shape[2] == (1 if name == "mnist" else 3)

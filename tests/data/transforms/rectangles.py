@@ -12,13 +12,17 @@ from imgloc.types import Example
 SMALLEST = 3.0  # pixels: a side that stays above half of the full intensity after bilinear resampling
 
 
+DIFFICULT = np.array([True, False, True])  # of the labels 0, 1, 2
+
+
 def draw_example(size: tuple[int, int], pixel_boxes: Sequence[tuple[int, int, int, int]], *, channels: int = 3, label: int = 0) -> Example:
-    """An example on black whose object i is a filled rectangle in channel i with label i."""
+    """An example on black whose object i is a filled rectangle in channel i with label i; objects 0 and 2 are difficult."""
     image = np.zeros((*size, channels), np.uint8)
     for i, (x0, y0, x1, y1) in enumerate(pixel_boxes):
         image[y0:y1, x0:x1, i] = 255
     boxes = np.array(pixel_boxes, np.float64).reshape(-1, 4) / [size[1], size[0], size[1], size[0]]
-    return Example(image, boxes.astype(np.float32), np.arange(len(pixel_boxes)), label, "an id", "a group")
+    labels = np.arange(len(pixel_boxes))
+    return Example(image, boxes.astype(np.float32), labels, label, "an id", "a group", difficult_n=DIFFICULT[labels % len(DIFFICULT)])
 
 
 def bright_box(image_hxw: np.ndarray) -> np.ndarray:
@@ -40,6 +44,9 @@ def assert_valid(example: Example, like: Example) -> None:
     assert (boxes <= 1).all()
     assert (boxes[:, 2:] > boxes[:, :2]).all()
     assert set(example.labels_n.tolist()) <= set(like.labels_n.tolist())
+    if like.difficult_n is not None:
+        assert example.difficult_n is not None
+        assert example.difficult_n.tolist() == DIFFICULT[example.labels_n].tolist(), "each object keeps its flag"
     assert (example.label, example.id, example.group) == (like.label, like.id, like.group)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from imgloc.data.transforms.options import check_color, check_number, check_range, check_size
+from imgloc.errors import UserError
 from tests.refusals import assert_refused
 
 
@@ -36,3 +37,10 @@ def test_a_color_is_one_number_or_one_for_each_channel() -> None:
     assert check_color([1, 2, 3], 3) == (1, 2, 3)
     for color in (256, -1, (1, 2), (1, 2, 300), 0.5, "red"):
         assert_refused(lambda color=color: check_color(color, 3), "option 'color'", "0 to 255, or 3 of them")
+
+
+def test_a_name_with_dots_is_named_as_a_key_of_the_config() -> None:
+    key = "data.batch_transforms.mosaic.scale"
+    for check, value in ((check_number, 3), (check_range, (2, 1))):
+        with pytest.raises(UserError, match=rf"^{key} must be "):
+            check(key, value, 0.0, 1.0)
