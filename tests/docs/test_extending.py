@@ -54,24 +54,24 @@ def test_every_command_knows_the_task_of_the_examples(copy: Path, cache: Path) -
     run = copy / "runs" / "rectangles"
     results = json.loads((run / "results.json").read_text())
     assert set(results) == {"test", "test/mean_count"}
-    assert results["test"]["count_error"]["mean"] < results["test/mean_count"]["count_error"]["mean"]
-    assert "count_error/size/small" in results["test"]
+    assert results["test"]["counting_error"]["mean"] < results["test/mean_count"]["counting_error"]["mean"]
+    assert "counting_error/size/small" in results["test"]
     assert "mean count" in printed["evaluate"]
     exported = (run / "exports" / "test" / "answers" / "answers.jsonl").read_text().splitlines()
     assert set(json.loads(exported[0])) == {"image", "count"}
-    assert len(exported) == results["test"]["count_error"]["n"]
+    assert len(exported) == results["test"]["counting_error"]["n"]
     validations = [record for record in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if record["kind"] == "validation"]
-    best = min(validations, key=lambda record: record["count_error"])
-    assert len({record["count_error"] for record in validations}) == len(validations) == 4
+    best = min(validations, key=lambda record: record["counting_error"])
+    assert len({record["counting_error"] for record in validations}) == len(validations) == 4
     assert json.loads((run / "model" / "bundle.json").read_text())["step"] == best["step"], "the lowest error is the best"
     page = (run / "report.html").read_text()
-    for text in ("Count error", "predicts the number of objects in each image", "by the absolute error of the count"):
+    for text in ("Counting error", "predicts the number of objects in each image", "by the absolute error of the count"):
         assert text in page
     answer = json.loads(printed["locate"])
     assert set(answer) == {"path", "count"}
     assert answer["path"] == "runs/rectangles/thumbnails/test/test-0.png"
     assert isinstance(answer["count"], int)
-    assert "count_error" in printed["sweep"]
+    assert "counting_error" in printed["sweep"]
     assert "2 of 2 points finished" in printed["sweep"]
 
 

