@@ -23,5 +23,5 @@ def get_config() -> ConfigDict:
     config.optim.clip_norm = 5.0
     config.optim.ema = 0.995
     config.train.batch_size = 32
-    config.train.steps = 2000
+    config.train.steps = 4000
     return config

@@ -136,7 +136,7 @@ def test_locations_lie_in_and_around_objects() -> None:
 
 def test_an_unknown_rule_or_similarity_is_refused() -> None:
     outputs, batch = example()
-    assert_refused(lambda: dense_class.loss(outputs, batch, assignment="task_alinged"), "unknown assignment 'task_alinged'", "task_aligned")
+    assert_refused(lambda: dense_class.loss(outputs, batch, assignment="task_align"), "unknown assignment 'task_align'", "task_aligned")
     assert_refused(lambda: dense_box.loss(outputs, batch, similarity="diou"), "unknown similarity", "ciou, giou")
 
 

@@ -1,4 +1,4 @@
-"""Task-aligned assignment: the locations that already predict an object best learn it (TOOD; Feng et al., 2021, arXiv:2108.07755)."""
+"""Task-aligned assignment: the locations that already predict an object best learn it (Feng et al., 2021, arXiv:2108.07755)."""
 
 from __future__ import annotations
 
