@@ -14,12 +14,12 @@ PACKAGE = ROOT / "imgloc"
 
 #: The one rule: a file imports from its own room, from rooms before it in this line, and from the files in the package's root.
 ORDER = (
-    "config", "devices", "nn", "models", "losses", "data", "tasks", "runs", "inference", "evaluation", "training", "reporting", "sweeps",
-    "api", "cli",
+    "config", "devices", "nn", "models", "losses", "data", "detection", "tasks", "runs", "inference", "evaluation", "training", "reporting",
+    "sweeps", "api", "cli",
 )  # fmt: skip
 ROOT_FILES = ("types", "interfaces", "boxes", "errors", "files", "randomness", "draw")
 WITHOUT_JAX = (
-    *ROOT_FILES, "config.schema", "config.recipes", "config.registry", "tasks", "runs", "evaluation.metrics", "evaluation.detection",
+    *ROOT_FILES, "config.schema", "config.recipes", "config.registry", "detection", "tasks", "runs", "evaluation.metrics",
     "evaluation.statistics", "evaluation.scoring", "evaluation.coco_files", "reporting",
 )  # fmt: skip
 ACCELERATED = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "tensorflow_datasets"}
@@ -36,8 +36,13 @@ TESTED_ELSEWHERE = {
     "data/checks/boxes": "test_check", "data/checks/classes": "test_check", "data/checks/images": "test_check",
     "data/checks/folder": "test_check", "data/checks/dataset": "test_check", "data/images/headers": "test_decode",
     "data/images/picture": "test_decode", "inference/export": "test_exports", "inference/predictions": "test_python",
-    "evaluation/image_sizes": "test_exports", "evaluation/detection/objects": "test_average_precision",
-    "evaluation/detection/matching": "test_average_precision", "evaluation/detection/curves": "test_average_precision",
+    "evaluation/image_sizes": "test_exports", "detection/objects": "test_average_precision",
+    "detection/matching": "test_average_precision", "detection/curves": "test_average_precision",
+    "detection/at_threshold": "test_detection_at_threshold",
+    "losses/dense_class": "test_dense_losses", "losses/dense_box": "test_dense_losses",
+    "losses/geometry/dense_targets": "test_dense_losses", "losses/geometry/locations": "test_dense_losses",
+    "losses/assignments/task_aligned": "test_dense_losses", "losses/assignments/fcos": "test_dense_losses",
+    "losses/assignments/center": "test_dense_losses",
     "data/annotated/annotations": "test_faults", "data/annotated/assemble": "test_reader",
     "data/prepared/opening": "test_tfds", "data/prepared/parsing": "test_tfds", "data/prepared/classes": "test_tfds",
     "data/augmentations/none": "test_augmentations", "data/augmentations/photographs": "test_augmentations",

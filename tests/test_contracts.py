@@ -30,7 +30,7 @@ from imgloc.training.objective import WeightedLoss, batch_loss
 from imgloc.training.optim import make_optimizer
 from imgloc.training.step import init_state, step_key
 from imgloc.types import DICT_OUTPUTS, Batch, Example, InMemory, InputSpec, Reducible, Truth, TruthKnown
-from tests.evaluation.detection.coco_oracle import random_rows
+from tests.detection.coco_oracle import random_rows
 from tests.truths import truths_of
 
 CLASSES = 3

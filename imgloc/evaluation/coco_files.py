@@ -11,8 +11,8 @@ from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 
+from imgloc.detection.objects import COLUMNS
 from imgloc.errors import UserError
-from imgloc.evaluation.detection.objects import COLUMNS
 from imgloc.types import Row
 
 Id: TypeAlias = int | Annotated[float, msgspec.Meta(multiple_of=1)] | str

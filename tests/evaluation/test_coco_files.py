@@ -15,7 +15,7 @@ import pytest
 import imgloc
 from imgloc.cli.main import main
 from imgloc.evaluation.coco_files import read_rows, read_truth
-from tests.evaluation.detection.coco_oracle import NAMES, as_coco, coco_numbers, random_rows
+from tests.detection.coco_oracle import NAMES, as_coco, coco_numbers, random_rows
 from tests.refusals import assert_refused
 
 

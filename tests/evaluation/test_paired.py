@@ -11,7 +11,7 @@ from imgloc.evaluation import scoring
 from imgloc.evaluation.metrics import detection_at_threshold
 from imgloc.evaluation.paired import compare
 from imgloc.evaluation.statistics import bootstrap_weights
-from tests.evaluation.detection.coco_oracle import random_rows
+from tests.detection.coco_oracle import random_rows
 from tests.refusals import assert_refused
 
 CLASSES = ("a", "b", "c", "d")

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imgloc.evaluation.detection import curves
-from imgloc.evaluation.detection.matching import Matches, cells, greedy, rank_in_cell
-from imgloc.evaluation.detection.objects import COLUMNS, Objects, from_rows
+from imgloc.detection import curves
+from imgloc.detection.matching import Matches, cells, greedy, rank_in_cell
+from imgloc.detection.objects import COLUMNS, Objects, from_rows
 from imgloc.interfaces import Metric, MetricFamily, Weighted
 from imgloc.types import BoolArray, FloatArray, IntArray, Row
 

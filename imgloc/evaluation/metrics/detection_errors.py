@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imgloc.evaluation.detection import curves, matching
-from imgloc.evaluation.detection.objects import COLUMNS, Objects, from_rows
+from imgloc.detection import curves, matching
+from imgloc.detection.objects import COLUMNS, Objects, from_rows
 from imgloc.interfaces import Metric, MetricFamily, Weighted
 from imgloc.types import BoolArray, FloatArray, IntArray, Row
 

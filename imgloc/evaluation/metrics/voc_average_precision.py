@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from imgloc.evaluation.detection import curves, matching
-from imgloc.evaluation.detection.objects import COLUMNS, from_rows
+from imgloc.detection import curves, matching
+from imgloc.detection.objects import COLUMNS, from_rows
 from imgloc.interfaces import Metric, MetricFamily, Weighted
 from imgloc.types import FloatArray, Row
 

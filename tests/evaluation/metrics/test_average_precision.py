@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from imgloc.evaluation import scoring
 from imgloc.evaluation.metrics import average_precision
 from imgloc.evaluation.statistics import bootstrap_weights
-from tests.evaluation.detection.coco_oracle import NAMES, as_coco, coco_evaluation, coco_numbers, random_rows
+from tests.detection.coco_oracle import NAMES, as_coco, coco_evaluation, coco_numbers, random_rows
 
 
 def numbers(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imgloc.detection.at_threshold import best_threshold
 from imgloc.evaluation import scoring
-from imgloc.tasks.detect import choose_threshold
-from tests.evaluation.detection.coco_oracle import as_coco, coco_evaluation, random_rows
+from tests.detection.coco_oracle import as_coco, coco_evaluation, random_rows
 
 
 def counts(rows: list[dict[str, Any]]) -> list[tuple[float, bool]]:
@@ -59,7 +59,7 @@ def test_the_chosen_threshold_has_the_highest_f1(seed: int, images: int) -> None
     rows = random_rows(np.random.default_rng(seed), images, grid=32)
     counted = counts(rows)
     best = max({score for score, _ in counted}, key=lambda score: (values_at(counted, rows, score)[2], score), default=0.5)
-    assert choose_threshold(rows) == {"score_threshold": best if any(right for _, right in counted) else 0.5}
+    assert best_threshold(rows) == (best if any(right for _, right in counted) else 0.5)
 
 
 def test_many_detections_in_an_image_all_count() -> None:

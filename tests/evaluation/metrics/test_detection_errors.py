@@ -11,7 +11,7 @@ import pytest
 
 from imgloc.evaluation import scoring
 from imgloc.evaluation.metrics import detection_errors
-from tests.evaluation.detection.coco_oracle import random_rows
+from tests.detection.coco_oracle import random_rows
 
 CASES = json.loads(Path(__file__).with_name("tidecv_numbers.json").read_text())  # see tidecv_numbers.py
 NAMES = {"Cls": "class", "Loc": "localization", "Both": "both", "Dupe": "duplicate", "Bkg": "background", "Miss": "missed"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imgloc.evaluation import scoring
 from imgloc.evaluation.metrics import voc_average_precision
-from tests.evaluation.detection.coco_oracle import random_rows
+from tests.detection.coco_oracle import random_rows
 
 
 def overlap(a: list[float], b: list[float]) -> float:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imgloc.evaluation.detection.objects import Objects
+from imgloc.detection.objects import Objects
 from imgloc.types import BoolArray, FloatArray, IntArray
 
 MAX_PAIRS = 2**20  # of a detection and a true object that are compared at a time
