@@ -100,7 +100,7 @@ def card(row: Row, name: Callable[[int], str]) -> Card:
 
 def _counts(labels: Iterable[int], name: Callable[[int], str]) -> str:
     counts = collections.Counter(labels)
-    return ", ".join(f"{count} {name(label)}" for label, count in sorted(counts.items())) or "no objects"
+    return ", ".join(name(label) + f" \u00d7{count}" * (count > 1) for label, count in sorted(counts.items())) or "no objects"
 
 
 def gallery_score(rows: Sequence[Row]) -> FloatArray:
