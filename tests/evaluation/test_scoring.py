@@ -213,5 +213,6 @@ def test_images_are_divided_by_their_number_of_objects() -> None:
     parts = object_counts.parts([{"boxes": [[0, 0, 1, 1]] * count} for count in counts], [])
     found = {name: [counts[i] for i in np.flatnonzero(mask)] for name, mask in parts.items()}
     assert found == {
-        "0": [0], "1": [1], "5": [5], "6 to 10": [6, 10], "11 to 20": [11], "21 to 50": [50], "51 to 100": [51, 100], "above 100": [101, 1000],
+        "0": [0], "1": [1], "5": [5], "6 to 10": [6, 10], "11 to 20": [11], "21 to 50": [50], "51 to 100": [51, 100],
+        "above 100": [101, 1000],
     }  # fmt: skip
