@@ -7,30 +7,23 @@ import dataclasses
 import functools
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 import numpy as np
 
 from imgloc.config.registry import declared, names
 from imgloc.errors import UserError, reason
 from imgloc.evaluation.slicings.classes import part_names
-from imgloc.evaluation.statistics import Interval, bootstrap_weights, interval_of_sums, percentile_interval
+from imgloc.evaluation.statistics import BootstrapValues, Interval, bootstrap_weights, percentile_interval, values_of_sums
 from imgloc.interfaces import Metric, MetricFamily, Slicing, Task, Weighted
-from imgloc.types import FloatArray, IntArray, Row
+from imgloc.types import BoolArray, FloatArray, IntArray, Row
 
 BOOTSTRAP_SEED = 0
 MAX_WEIGHTS = 2**18  # of rows and samples that a thread computes at a time
 RESERVED = frozenset({"step", "kind", "images"})  # fields of metrics.jsonl
-
-
-class Drawn(NamedTuple):
-    """The value of a metric, its values in the samples of a bootstrap, and the number of rows that it is over."""
-
-    whole: float
-    value_r: FloatArray
-    n: int
+T = TypeVar("T")
 
 
 @functools.cache
@@ -80,19 +73,34 @@ def check_columns(row: Row, modules: Sequence[str]) -> None:
             raise UserError(f"metric '{module}' reads the column '{missing[0]}', which rows do not have; possible: {', '.join(row)}")
 
 
-def _computed(family: MetricFamily, rows: Sequence[Row]) -> Mapping[str, FloatArray]:
-    """What the function of a family returns. Raises UserError for anything but an array for each declared metric, with n rows."""
-    units = {metric.key: metric.unit for metric in family.metrics}
+def _result(family: MetricFamily, function: Callable[[], T]) -> T:
+    """What a function of a metric file returns. Raises UserError where it fails."""
     try:
-        function = family.per_row or family.statistics
-        assert function is not None
-        values = {key: np.asarray(value, np.float64) for key, value in function(rows).items()}
+        return function()
+    except UserError:
+        raise
     except Exception as error:  # a module of the user's own may raise anything
-        raise UserError(f"metric '{next(iter(units))}' fails: {reason(error)}") from error
+        raise UserError(f"metric '{family.metrics[0].key}' fails: {reason(error)}") from error
+
+
+def _arrays(family: MetricFamily, function: Callable[[T], Mapping[str, FloatArray]], argument: T) -> Mapping[str, FloatArray]:
+    """The arrays that a function of a metric file returns. Raises UserError where it fails, and for a metric that is not declared."""
+    keys = [metric.key for metric in family.metrics]
+    values = _result(family, lambda: {str(key): np.asarray(value, np.float64) for key, value in function(argument).items()})
+    for key in values:
+        if (key.partition("/class/")[0] if family.weighted else key) not in keys:
+            raise UserError(f"metric '{key}' is computed but not declared; declared by its file: {', '.join(keys)}")
+    return values
+
+
+def _of_rows(family: MetricFamily, rows: Sequence[Row]) -> Mapping[str, FloatArray]:
+    """The values or statistics of rows. Raises UserError for anything but an array for each declared metric, with n rows."""
+    function = family.per_row or family.statistics
+    assert function is not None
+    values = _arrays(family, function, rows)
+    units = {metric.key: metric.unit for metric in family.metrics}
     dimensions = 1 if family.per_row else 2
     for key, value in values.items():
-        if key not in units:
-            raise UserError(f"metric '{key}' is computed but not declared; declared by its file: {', '.join(units)}")
         if value.ndim != dimensions or len(value) != len(rows):
             raise UserError(f"metric '{key}' must have an array of {dimensions} dimensions and {len(rows)} rows, got {value.shape}")
         low, high = (0.0, 1.0) if dimensions == 1 and units[key] in ("share", "IoU") else (-np.inf, np.inf)
@@ -100,6 +108,25 @@ def _computed(family: MetricFamily, rows: Sequence[Row]) -> Mapping[str, FloatAr
         if len(outside):
             raise UserError(f"metric '{key}' must have finite values{' from 0 to 1' if high == 1 else ''}, got {outside[0]}")
     return values
+
+
+def _of_weights(family: MetricFamily, function: Callable[[Sequence[Row]], Weighted], rows: Sequence[Row]) -> Weighted:
+    """The metrics of rows as functions of weights, which raise UserError for anything but a value for each sample."""
+    own = _result(family, lambda: Weighted(*function(rows)))
+    counts = _result(family, lambda: dict(own.counts))
+
+    def values(weights_rxn: FloatArray) -> Mapping[str, FloatArray]:
+        found = _arrays(family, own.values, weights_rxn)
+        if one_sided := sorted(found.keys() ^ counts.keys()):
+            raise UserError(f"metric '{one_sided[0]}' must be in both the values and the counts of its file")
+        for key, value_r in found.items():
+            if value_r.shape != (len(weights_rxn),):
+                raise UserError(f"metric '{key}' must have a value for each of {len(weights_rxn)} samples, got the shape {value_r.shape}")
+            if np.isinf(value_r).any():
+                raise UserError(f"metric '{key}' must have finite values, got {value_r[np.isinf(value_r)][0]}")
+        return found
+
+    return Weighted(values, counts)
 
 
 def statistics(rows: Sequence[Row], modules: Sequence[str] = ()) -> dict[str, FloatArray]:
@@ -110,27 +137,18 @@ def statistics(rows: Sequence[Row], modules: Sequence[str] = ()) -> dict[str, Fl
         if family.weighted is not None:
             continue
         if family.per_row is not None:
-            for key, value_n in _computed(family, rows).items():
+            for key, value_n in _of_rows(family, rows).items():
                 applies_n = ~np.isnan(value_n)
                 counted_n = np.where(finite_n, value_n, metric_of(key, modules).worst or 0.0)
                 statistics_of_key[key] = np.stack([np.where(applies_n, counted_n, 0.0), applies_n.astype(np.float64)], axis=-1)
         if family.statistics is not None:
-            statistics_of_key |= _computed(family, rows)
+            statistics_of_key |= _of_rows(family, rows)
     return {key: values for key, values in statistics_of_key.items() if not np.isnan(metric_of(key, modules).value(values.sum(axis=0)))}
 
 
 def weighted(rows: Sequence[Row], modules: Sequence[str] = ()) -> list[Weighted]:
-    """The metrics of each file that are no functions of sums. Raises UserError where one fails."""
-    found = []
-    for family in _families(rows, modules):
-        if family.weighted is not None:
-            try:
-                found.append(family.weighted(rows))
-            except UserError:
-                raise
-            except Exception as error:  # a module of the user's own may raise anything
-                raise UserError(f"metric '{family.metrics[0].key}' fails: {reason(error)}") from error
-    return found
+    """The metrics of each file that are no functions of sums. They raise UserError where they fail."""
+    return [_of_weights(family, family.weighted, rows) for family in _families(rows, modules) if family.weighted is not None]
 
 
 def means(rows: Sequence[Row], modules: Sequence[str] = ()) -> dict[str, float]:
@@ -150,29 +168,39 @@ def intervals(rows: Sequence[Row], classes: Sequence[str], task: Task | None, *,
     """
     if not rows:
         return {}
-    modules = task.metrics if task else ()
-    weights_rxg, group_n = bootstrap_weights([row["group"] for row in rows], samples=samples, seed=BOOTSTRAP_SEED)
     masks = {"": np.ones(len(rows), np.bool_)}
     for slicing in slicings(task, rows[0]) if sliced and task else ():
         masks |= {f"/{slicing.key}/{part}": mask for part, mask in slicing.parts(rows, classes).items()}
-    computed = {
-        key + part: interval_of_sums(values[mask], weights_rxg, group_n[mask], metric.value, bounded=metric.unit in ("share", "IoU"))
-        for key, values in statistics(rows, modules).items()
-        for metric in (metric_of(key, modules),)
-        for part, mask in masks.items()
-    }
-    found = {key: interval for key, interval in computed.items() if interval is not None}
+    found = bootstrap_values(rows, classes, task.metrics if task else (), masks, samples=samples)
+    return {key: percentile_interval(values) for key, values in found if sliced or "/" not in key}
+
+
+def bootstrap_values(
+    rows: Sequence[Row], classes: Sequence[str], modules: Sequence[str], masks: Mapping[str, BoolArray], *, samples: int
+) -> Iterator[tuple[str, BootstrapValues]]:
+    """Every metric that applies to some row, with its values in the samples of a bootstrap over groups.
+
+    Each of the `masks` [n] selects rows; its name follows the keys of their metrics. Metrics that are computed for each class have
+    METRIC/class/NAME besides, where the name is empty.
+    """
+    weights_rxg, group_n = bootstrap_weights([row["group"] for row in rows], samples=samples, seed=BOOTSTRAP_SEED)
+    for key, statistics_nxs in statistics(rows, modules).items():
+        metric = metric_of(key, modules)
+        bounded = metric.unit in ("share", "IoU")
+        for part, mask in masks.items():
+            values = values_of_sums(statistics_nxs[mask], weights_rxg, group_n[mask], metric.value, bounded=bounded)
+            if values is not None:
+                yield key + part, values
     for part, mask in masks.items():
-        by_class = sliced and part == ""
-        for key, each in drawn(list(itertools.compress(rows, mask)), modules, weights_rxg, group_n[mask]).items():
-            if by_class or "/" not in key:
-                found[named(key, classes) if by_class else key + part] = percentile_interval(*each)
-    return found
+        for key, values in _values_of_weights(list(itertools.compress(rows, mask)), modules, weights_rxg, group_n[mask]):
+            if part == "" or "/" not in key:
+                yield with_class_name(key, classes) + part, values
 
 
-def drawn(rows: Sequence[Row], modules: Sequence[str], weights_rxg: FloatArray, group_n: IntArray) -> dict[str, Drawn]:
+def _values_of_weights(
+    rows: Sequence[Row], modules: Sequence[str], weights_rxg: FloatArray, group_n: IntArray
+) -> Iterator[tuple[str, BootstrapValues]]:
     """The metrics that are no functions of sums, of rows of the groups `group_n`; keys of classes have their labels."""
-    found: dict[str, Drawn] = {}
     for family in weighted(rows, modules):
         step = max(1, MAX_WEIGHTS // len(rows))
         weights = (weights_rxg[low : low + step][:, group_n] for low in range(0, len(weights_rxg), step))
@@ -180,14 +208,13 @@ def drawn(rows: Sequence[Row], modules: Sequence[str], weights_rxg: FloatArray, 
             chunks = list(threads.map(family.values, weights))
         for key, (whole,) in family.values(np.ones((1, len(rows)))).items():
             if not np.isnan(whole):
-                found[key] = Drawn(float(whole), np.concatenate([chunk[key] for chunk in chunks]), family.counts[key])
-    return found
+                yield key, BootstrapValues(float(whole), np.concatenate([chunk[key] for chunk in chunks]), family.counts[key])
 
 
-def named(key: str, classes: Sequence[str]) -> str:
+def with_class_name(key: str, classes: Sequence[str]) -> str:
     """METRIC/class/NAME for METRIC/class/LABEL; other keys as they are."""
     metric, _, label = key.partition("/class/")
-    return f"{metric}/class/{part_names(classes)[int(label)]}" if label and int(label) < len(classes) else key
+    return f"{metric}/class/{part_names(classes)[int(label)]}" if label.isdecimal() and int(label) < len(classes) else key
 
 
 def slicings(task: Task, row: Row | None = None) -> list[Slicing]:

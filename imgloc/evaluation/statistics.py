@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,50 +33,54 @@ def bootstrap_weights(groups: Sequence[str], *, samples: int, seed: int) -> tupl
     return weights_rxg.astype(np.float64), group_n  # as floats: a product of integers is slow
 
 
-def interval_of_sums(
+class BootstrapValues(NamedTuple):
+    """The value of a metric, its values in the samples of a bootstrap, and the number of examples that it is over."""
+
+    whole: float
+    value_r: FloatArray  # NaN in samples where it does not apply
+    n: int
+    groups_of_mean: int = 0  # of a mean of values in [0, 1]: the number of groups that it is over
+
+
+def values_of_sums(
     statistics_nxs: FloatArray,
     weights_rxg: FloatArray,
     group_n: IntArray,
     value: Callable[[FloatArray], FloatArray],
     *,
     bounded: bool = False,
-) -> Interval | None:
-    """A metric of n examples with its 95 % percentile interval; None where it does not apply to any of them.
+) -> BootstrapValues | None:
+    """A metric of sums over n examples in the samples of a bootstrap; None where it does not apply to any of them.
 
     `value` computes the metric [...] from sums [..., s] of the statistics, NaN where it does not apply. This is a cluster
-    bootstrap: the examples of one group are drawn together (Efron and Tibshirani, 1993, chapter 8). A sample in which the metric
-    does not apply, as with a small slice, does not count. Where all values of a mean of values in [0, 1] (`bounded`) are 0 or all are
-    1, as is common with few examples, no resample differs, and the interval is Wilson's for a share of the groups (1927, J. Am. Stat.
-    Assoc. 22:209). Other values that are all equal, or all of one group, have an interval of width 0.
+    bootstrap: the examples of one group are drawn together (Efron and Tibshirani, 1993, chapter 8). `bounded` means that the
+    values of a mean are in [0, 1].
     """
     whole = float(value(statistics_nxs.sum(axis=0)))
     if math.isnan(whole):
         return None
-    counted_n = (statistics_nxs != 0).any(axis=-1)
-    found = percentile_interval(whole, resampled(statistics_nxs, weights_rxg, group_n, value), int(counted_n.sum()))
-    if found.low == found.high == whole and bounded and value is mean and whole in (0.0, 1.0):
-        groups = len(np.unique(group_n[counted_n]))
-        low, high = (0.0, Z**2 / (groups + Z**2)) if whole == 0 else (groups / (groups + Z**2), 1.0)
-        return Interval(whole, low, high, found.n)
-    return found
-
-
-def resampled(
-    statistics_nxs: FloatArray, weights_rxg: FloatArray, group_n: IntArray, value: Callable[[FloatArray], FloatArray]
-) -> FloatArray:
-    """The value [r] of a metric of sums in each sample of the bootstrap, NaN where it does not apply."""
     present, index_n = np.unique(group_n, return_inverse=True)
     sums_gxs = np.zeros((len(present), statistics_nxs.shape[1]))
     np.add.at(sums_gxs, index_n, statistics_nxs)
     weights = weights_rxg if len(present) == weights_rxg.shape[1] else weights_rxg[:, present]
-    return value(weights @ sums_gxs)
+    counted_n = (statistics_nxs != 0).any(axis=-1)
+    groups_of_mean = len(np.unique(group_n[counted_n])) if bounded and value is mean else 0
+    return BootstrapValues(whole, value(weights @ sums_gxs), int(counted_n.sum()), groups_of_mean)
 
 
-def percentile_interval(whole: float, drawn_r: FloatArray, n: int) -> Interval:
-    """The 95 % percentile interval of a value over samples of the bootstrap; samples of NaN do not count."""
-    drawn_r = drawn_r[~np.isnan(drawn_r)]
-    low, high = np.percentile(drawn_r, [2.5, 97.5]) if len(drawn_r) else (whole, whole)
-    return Interval(mean=whole, low=float(low), high=float(high), n=n)
+def percentile_interval(values: BootstrapValues) -> Interval:
+    """The 95 % percentile interval of a metric.
+
+    A sample in which the metric does not apply, as with a small slice, does not count. Where all values of a mean of values in
+    [0, 1] are 0 or all are 1, as is common with few examples, no sample differs, and the interval is Wilson's for a share of the
+    groups (1927, J. Am. Stat. Assoc. 22:209). Other values that are all equal, or all of one group, have an interval of width 0.
+    """
+    value_r = values.value_r[~np.isnan(values.value_r)]
+    low, high = np.percentile(value_r, [2.5, 97.5]) if len(value_r) else (values.whole, values.whole)
+    if values.groups_of_mean and low == high == values.whole and values.whole in (0.0, 1.0):
+        groups = values.groups_of_mean
+        low, high = (0.0, Z**2 / (groups + Z**2)) if values.whole == 0 else (groups / (groups + Z**2), 1.0)
+    return Interval(values.whole, float(low), float(high), values.n)
 
 
 def t_interval(values: Sequence[float]) -> Interval:

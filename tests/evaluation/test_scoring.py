@@ -194,18 +194,66 @@ def test_only_shares_and_ious_have_wilsons_interval(monkeypatch: pytest.MonkeyPa
 def test_a_metric_of_ones_own_that_returns_anything_else_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, message: str
 ) -> None:
+    name = own_module(tmp_path, monkeypatch, f"per_row=lambda rows: {function}")
+    assert_refused(lambda: scoring.means(TWO, (name,)), message)
+    assert_refused(lambda: scoring.check_columns({"id": 0}, (name,)), "reads the column 'label'", "possible: id")
+
+
+@pytest.mark.parametrize(
+    ("values", "counts", "message"),
+    [
+        ("{'mine': np.ones(len(weights)), 'top1': np.ones(len(weights))}", "{'mine': 2, 'top1': 2}", "'top1' is computed but not declared"),
+        ("{'mine': np.ones(2)}", "{'mine': 2}", "must have a value for each of 1 samples, got the shape (2,)"),
+        ("{'mine': np.ones((len(weights), 1))}", "{'mine': 2}", "must have a value for each of 1 samples, got the shape (1, 1)"),
+        ("{'mine': np.full(len(weights), -np.inf)}", "{'mine': 2}", "finite values, got -inf"),
+        ("{'mine': np.ones(len(weights))}", "{}", "metric 'mine' must be in both the values and the counts"),
+        ("{'mine': np.ones(len(weights))}", "{'mine': 2, 'mine/class/0': 2}", "metric 'mine/class/0' must be in both"),
+        ("{'mine': np.ones(len(weights))}", "3", "metric 'mine' fails: TypeError"),
+        ("1 / 0", "{'mine': 2}", "metric 'mine' fails: ZeroDivisionError"),
+        ("None", "{'mine': 2}", "metric 'mine' fails: AttributeError"),
+    ],
+)
+def test_a_weighted_metric_of_ones_own_that_returns_anything_else_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: str, counts: str, message: str
+) -> None:
+    name = own_module(tmp_path, monkeypatch, f"weighted=lambda rows: Weighted(lambda weights: {values}, {counts})")
+    assert_refused(lambda: scoring.means(TWO, (name,)), message)
+    task = dataclasses.replace(classify.TASK, metrics=(name,))
+    assert_refused(lambda: scoring.intervals(TWO, CLASSES, task, samples=1), message)
+
+
+def test_a_weighted_metric_of_ones_own_must_have_the_same_keys_for_all_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = "{'mine': np.ones(len(weights))} if len(weights) == 1 else {}"
+    name = own_module(tmp_path, monkeypatch, f"weighted=lambda rows: Weighted(lambda weights: {values}, {{'mine': 2}})")
+    task = dataclasses.replace(classify.TASK, metrics=(name,))
+    assert scoring.intervals(TWO, CLASSES, task, samples=1)["mine"].n == 2
+    assert_refused(lambda: scoring.intervals(TWO, CLASSES, task, samples=3), "metric 'mine' must be in both")
+
+
+def test_a_weighted_metric_of_ones_own_may_have_one_of_each_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = ("mine", "mine/class/0", "mine/class/99", "mine/class/x")
+    text = f"weighted=lambda rows: Weighted(lambda weights: dict.fromkeys({keys}, weights.mean(axis=1)), dict.fromkeys({keys}, 2))"
+    task = dataclasses.replace(classify.TASK, metrics=(own_module(tmp_path, monkeypatch, text),))
+    found = scoring.intervals(TWO, CLASSES, task, samples=3)
+    assert set(found) >= {"mine", f"mine/class/{CLASSES[0]}", "mine/class/99", "mine/class/x"}
+    assert found["mine"].mean == 1
+
+
+TWO = [{"id": str(i), "group": "a", "label": 0, "top_labels": [0], "top_scores": [1.0]} for i in range(2)]
+
+
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str) -> str:
+    """The dotted name of a module of the metric `mine`."""
     name = f"metric_{abs(hash(function))}"
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / f"{name}.py").write_text(
-        "import numpy as np\nfrom imgloc.interfaces import Metric, MetricFamily\n"
-        f"METRICS = MetricFamily(('label',), (Metric('mine', 'Mine', 'x'),), per_row=lambda rows: {function})\n"
+        "import numpy as np\nfrom imgloc.interfaces import Metric, MetricFamily, Weighted\n"
+        f"METRICS = MetricFamily(('label',), (Metric('mine', 'Mine', 'x'),), {function})\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "own", raising=False)
-    rows = [{"id": str(i), "group": "a", "label": 0, "top_labels": [0], "top_scores": [1.0]} for i in range(2)]
-    assert_refused(lambda: scoring.means(rows, (f"own.{name}",)), message)
-    assert_refused(lambda: scoring.check_columns({"id": 0}, (f"own.{name}",)), "reads the column 'label'", "possible: id")
+    return f"own.{name}"
 
 
 def test_images_are_divided_by_their_number_of_objects() -> None:

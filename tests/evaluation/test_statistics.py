@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from imgloc.evaluation.statistics import Interval, bootstrap_weights, interval_of_sums, t_interval
+from imgloc.evaluation.statistics import Interval, bootstrap_weights, percentile_interval, t_interval, values_of_sums
 from imgloc.interfaces import mean
 
 
 def interval_or_none(values: np.ndarray, weights: np.ndarray, group_n: np.ndarray) -> Interval | None:
     """The interval of a mean, NaN values left out."""
     applies = ~np.isnan(values)
-    return interval_of_sums(
-        np.stack([np.where(applies, values, 0.0), applies.astype(float)], axis=-1), weights, group_n, mean, bounded=True
-    )
+    statistics_nx2 = np.stack([np.where(applies, values, 0.0), applies.astype(float)], axis=-1)
+    found = values_of_sums(statistics_nx2, weights, group_n, mean, bounded=True)
+    return None if found is None else percentile_interval(found)
 
 
 def interval(values: np.ndarray, groups: list[str], samples: int = 2000, seed: int = 0) -> Interval:
@@ -127,17 +127,18 @@ def test_a_metric_that_is_no_mean_has_the_interval_of_a_brute_force_bootstrap() 
     pairs = rng.random((60, 2)) + 0.1
     groups = np.repeat(alone(20), 3).tolist()
     weights, group_n = bootstrap_weights(groups, samples=300, seed=0)
-    found = interval_of_sums(pairs, weights, group_n, lambda sums: np.sqrt(sums[..., 0]) / sums[..., 1])
+    values = values_of_sums(pairs, weights, group_n, lambda sums: np.sqrt(sums[..., 0]) / sums[..., 1])
     drawn = []
     for weight in weights:
         repeated = np.concatenate([pairs[group_n == g] for g in range(20) for _ in range(int(weight[g]))])
         drawn.append(np.sqrt(repeated[:, 0].sum()) / repeated[:, 1].sum())
-    assert found is not None
+    assert values is not None
+    found = percentile_interval(values)
     assert found.mean == pytest.approx(np.sqrt(pairs[:, 0].sum()) / pairs[:, 1].sum())
     assert (found.low, found.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
     assert found.low < found.high
     assert found.n == 60
-    assert interval_of_sums(pairs, weights, group_n, lambda sums: np.full(sums.shape[:-1], np.nan)) is None
+    assert values_of_sums(pairs, weights, group_n, lambda sums: np.full(sums.shape[:-1], np.nan)) is None
 
 
 def test_an_interval_over_part_of_the_groups_is_that_of_all_with_the_others_at_zero() -> None:
