@@ -50,8 +50,8 @@ CAPTION = "value [95 % interval]"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.add_argument("run", metavar="RUN", nargs="?", help="a run folder")
-    parser.add_argument("--split", default="test", help="train, validation or test (default)")
-    parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
+    parser.add_argument("--split", help="train, validation or test (default)")
+    parser.add_argument("--checkpoint", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--name", default="", help="a name for this evaluation; required with --config.data... or --config.model...")
     text = "save the partial predictions of these examples for the report (models that read an image in several steps)"
     parser.add_argument("--partial-predictions", nargs="+", action="extend", default=[], metavar="ID", help=text)
@@ -82,18 +82,19 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     for form in parsed.export:  # before anything is computed
         check_format(form, config.task, make_task(config))
     keys, other = override_keys(rest), resolve(config, rest) if rest else None
-    target = named_target(folder, config, parsed.split, checkpoint=parsed.checkpoint, name=parsed.name, keys=keys, other=other)
+    split, which = "test" if parsed.split is None else parsed.split, "best" if parsed.checkpoint is None else parsed.checkpoint
+    target = named_target(folder, config, split, checkpoint=which, name=parsed.name, keys=keys, other=other)
     if parsed.distributed is not None:  # what can be refused without the other processes was
         connect_processes(parsed.distributed)
-    intervals = evaluate(folder, config, target, which=parsed.checkpoint, partial=parsed.partial_predictions)
+    intervals = evaluate(folder, config, target, which=which, partial=parsed.partial_predictions)
     if not intervals:  # of several processes only the first one prints
         return 0
-    results = Results(folder, config, target, target.name, parsed.checkpoint, intervals)
+    results = Results(folder, config, target, target.name, which, intervals)
     exports = {form: str(results.export(form)) for form in parsed.export}
     if parsed.json:
-        print(json.dumps(scores_json(folder, target.name, parsed.checkpoint, intervals) | {"exports": exports}))
+        print(json.dumps(scores_json(folder, target.name, which, intervals) | {"exports": exports}))
         return 0
-    print_scores(folder, config, target.name, parsed.checkpoint, intervals, hints=not parsed.quiet)
+    print_scores(folder, config, target.name, which, intervals, hints=not parsed.quiet)
     for form, path in exports.items():
         print(f"{form}: {path}")
     return 0

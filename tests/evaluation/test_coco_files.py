@@ -140,6 +140,34 @@ def test_the_score_threshold(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samples": 0}, "samples must be from 1 to 100000, got 0"),
+        ({"samples": 100_001}, "samples must be from 1 to 100000, got 100001"),
+        ({"score_threshold": float("nan")}, "score_threshold must be a finite number, got nan"),
+        ({"score_threshold": float("inf")}, "score_threshold must be a finite number, got inf"),
+    ],
+)
+def test_wrong_options(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    paths = written(tmp_path, *shuffled(4, images=4))
+    assert_refused(lambda: imgloc.evaluate_coco(*paths, **options), message)
+    assert_refused(lambda: imgloc.evaluate_coco(*paths, against=paths[0], **options), message)
+
+
+def test_a_file_named_difference_has_a_column_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth, results = shuffled(3)
+    written(tmp_path, truth, results)
+    monkeypatch.chdir(tmp_path)
+    Path("difference").write_text(json.dumps(results[::2]))
+    assert main(["evaluate", "--predictions", "results.json", "difference", "--truth", "instances.json", "--samples", "2"]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("recall ")]
+    found, other = (imgloc.evaluate_coco(path, "instances.json", samples=2)["recall"].mean for path in ("results.json", "difference"))
+    assert [float(cell.split()[-1]) for cell in row.split("[")[:3]] == [pytest.approx(v, abs=6e-4) for v in (found, other, other - found)]
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "RUN, or --predictions FILE with --truth FILE, is required"),
@@ -149,6 +177,13 @@ def test_the_score_threshold(tmp_path: Path) -> None:
         (["runs/a", "--truth", "b", "--predictions", "a"], "got 'runs/a'"),
         (["--truth", "b", "--predictions", "a", "--config.seed=1"], "got '--config.seed=1'"),
         (["--truth", "b", "--predictions", "a", "b", "c"], "one file, or two to compare, got 3"),
+        (["--truth", "b", "--predictions", "a", "./a"], "--predictions takes two different files, got a and ./a"),
+        (["--truth", "b", "--predictions", "a", "--split", "test"], "--predictions cannot be combined with --split"),
+        (["--truth", "b", "--predictions", "a", "--checkpoint", "best"], "--predictions cannot be combined with --checkpoint"),
+        (["--truth", "b", "--predictions", "a", "--name", "n"], "--predictions cannot be combined with --name"),
+        (["--truth", "b", "--predictions", "a", "--export", "coco"], "--predictions cannot be combined with --export"),
+        (["--truth", "b", "--predictions", "a", "--partial-predictions", "i"], "cannot be combined with --partial-predictions"),
+        (["--truth", "b", "--predictions", "a", "--distributed"], "--predictions cannot be combined with --distributed"),
         (["--truth", "b", "--predictions", "a", "--samples", "0"], "--samples must be from 1 to 100000, got 0"),
         (["--truth", "b", "--predictions", "a", "--score-threshold", "nan"], "--score-threshold must be a finite number, got nan"),
     ],
