@@ -1,9 +1,4 @@
-"""Which detection finds which true object: COCO's greedy rule, and the rule of Pascal VOC.
-
-hotcoco 1.3.0 (MIT) computes COCO's numbers faster, but hands its matches over as a list of Python dictionaries: for 5,000 images that
-takes 6 seconds, fifty times as long as matching here, and its bootstrap has no intervals of single runs, of classes or of errors.
-It and pycocotools are oracles of the tests and of experiments/detection_metrics.
-"""
+"""Which detection finds which true object: COCO's greedy rule, and the rule of Pascal VOC."""
 
 from __future__ import annotations
 
@@ -19,7 +14,7 @@ MAX_PAIRS = 2**20  # of a detection and a true object that are compared at a tim
 
 
 class Matches(NamedTuple):
-    """For true objects that are left out in some of a areas, at t thresholds of IoU."""
+    """For a ranges of area, in each of which some true objects are left out, at t thresholds of IoU."""
 
     matched_axtxd: BoolArray
     left_out_axtxd: BoolArray  # matched with an object that is left out: the detection does not count
