@@ -220,7 +220,7 @@ def test_a_run_without_its_model_is_refused_with_what_to_do(tiny_run: Path, tmp_
     ("arguments", "expected"),
     [
         (["locate", "run"], "imgloc locate: the following arguments are required: IMAGE; see imgloc locate --help"),
-        (["evaluate"], "arguments are required: RUN"),
+        (["evaluate"], "RUN, or --predictions FILE with --truth FILE, is required"),
         (["evaluate", "run", "--split"], "--split: expected one argument"),
         (["lokate"], "did you mean 'locate'?"),
     ],
