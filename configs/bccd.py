@@ -1,6 +1,6 @@
 """A dense detector of blood cells, trained from scratch on the 205 pictures of BCCD (github.com/Shenggan/BCCD_Dataset).
 
-imgloc train --config bccd --workdir runs/bccd --config.data.options.folder=FOLDER
+imgloc train --config bccd --workdir runs/bccd --config.data.options.folder=FOLDER --config.data.options.format=voc
 """
 
 from ml_collections import ConfigDict
@@ -12,7 +12,7 @@ def get_config() -> ConfigDict:
     config = base()
     config.task = "detect"
     config.data.source = "folder"
-    config.data.options.update(format="voc", without_objects=True)
+    config.data.options.update(without_objects=True)
     config.data.image_size = (240, 320)  # half of 480 x 640 pixels
     config.data.max_objects = 0
     config.data.augment.update(

@@ -58,7 +58,10 @@ def recipe() -> ConfigDict:
     return config
 
 
-FOLDERS = {"three_layer_cnn_imagenet": "imagenet_folder", "raccoon": "picture_folder", "tiny_imagenet": "tiny_imagenet_folder"}  # fixtures
+FOLDERS = {  # fixtures
+    "three_layer_cnn_imagenet": "imagenet_folder", "raccoon": "picture_folder", "bccd": "picture_folder",
+    "tiny_imagenet": "tiny_imagenet_folder",
+}  # fmt: skip
 
 
 def flags_for_data(path: Path, request: pytest.FixtureRequest) -> list[str]:
