@@ -78,7 +78,7 @@ def override(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
     _switch(recipe.data.augment, "data.augment.name", recipe.data.augment, arguments)
     config = complete(recipe)
     for field in PARTS:
-        if isinstance(config.model.get(field), ConfigDict):
+        if field in config.model and isinstance(config.model[field], ConfigDict):
             _switch(config.model[field], f"model.{field}.name", config.model[field], arguments)
     config = complete(config)
     config = complete(apply_flags(config, arguments))

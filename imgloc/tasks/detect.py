@@ -100,7 +100,7 @@ def card(row: Row, name: Callable[[int], str]) -> Card:
 
 def _counts(labels: Iterable[int], name: Callable[[int], str]) -> str:
     counts = collections.Counter(labels)
-    return ", ".join(f"{count} {name(label)}" for label, count in sorted(counts.items())) or "no objects"
+    return ", ".join(name(label) + f" \u00d7{count}" * (count > 1) for label, count in sorted(counts.items())) or "no objects"
 
 
 def gallery_score(rows: Sequence[Row]) -> FloatArray:
@@ -124,7 +124,7 @@ TASK = Task(
     gallery_score=gallery_score,
     headline_metrics=("ap", "ap50", "f1"),
     best_metric="ap",
-    slicings=("classes", "attributes"),
+    slicings=("classes", "object_counts", "attributes"),
     learns_all_objects=True,
     objects="learns up to data.max_objects of them, the largest ones",
     summary="the classes and the boxes of all objects in each image",

@@ -120,4 +120,4 @@ def test_the_report_ranks_images_by_their_mistakes(run: Path, cache: Path) -> No
 
 def test_losses_of_dense_detection_refuse_other_models() -> None:
     config = resolve(read_recipe("configs/digits_detector.py"), [*SMALL[1:6], "--config.model.name=localizer"])
-    assert_refused(lambda: set_up(config), "loss 'dense_class' needs the output 'dense_logits'; model 'localizer' returns")
+    assert_refused(lambda: set_up(config), "needs the output 'dense_logits'; model 'localizer' returns")

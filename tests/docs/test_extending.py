@@ -40,7 +40,8 @@ def test_there_is_an_example_of_each() -> None:
     rooms = {str(Path(path).parent) for path in example_files()}
     assert rooms == {
         "imgloc/models", "imgloc/losses", "imgloc/data/sources", "imgloc/data/batch_transforms", "imgloc/tasks",
-        "imgloc/evaluation/metrics", "imgloc/evaluation/baselines", "imgloc/inference/exports", "imgloc/nn/cells", "imgloc/models/backbones",
+        "imgloc/evaluation/metrics", "imgloc/evaluation/baselines", "imgloc/inference/exports", "imgloc/nn/cells",
+        "imgloc/models/backbones",
         "imgloc/losses/assignments", "configs",
     }  # fmt: skip
 

@@ -15,7 +15,7 @@ import pytest
 from imgloc import interfaces
 from imgloc.config.registry import declared
 from imgloc.evaluation import scoring
-from imgloc.evaluation.slicings import attributes, classes, sizes
+from imgloc.evaluation.slicings import attributes, classes, object_counts, sizes
 from imgloc.interfaces import Metric, Task
 from imgloc.tasks import classify, localize
 from tests.refusals import assert_refused
@@ -206,3 +206,13 @@ def test_a_metric_of_ones_own_that_returns_anything_else_is_one_line(
     rows = [{"id": str(i), "group": "a", "label": 0, "top_labels": [0], "top_scores": [1.0]} for i in range(2)]
     assert_refused(lambda: scoring.means(rows, (f"own.{name}",)), message)
     assert_refused(lambda: scoring.check_columns({"id": 0}, (f"own.{name}",)), "reads the column 'label'", "possible: id")
+
+
+def test_images_are_divided_by_their_number_of_objects() -> None:
+    counts = [0, 1, 5, 6, 10, 11, 50, 51, 100, 101, 1000]
+    parts = object_counts.parts([{"boxes": [[0, 0, 1, 1]] * count} for count in counts], [])
+    found = {name: [counts[i] for i in np.flatnonzero(mask)] for name, mask in parts.items()}
+    assert found == {
+        "0": [0], "1": [1], "5": [5], "6 to 10": [6, 10], "11 to 20": [11], "21 to 50": [50], "51 to 100": [51, 100],
+        "above 100": [101, 1000],
+    }  # fmt: skip

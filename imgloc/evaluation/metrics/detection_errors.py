@@ -1,9 +1,10 @@
 """Errors of detectors by their kind, as TIDE defines them (Bolya et al., 2020, arXiv:2008.08115, section 2.2).
 
-`error_KIND` is the AP50 that is gained where all errors of the kind are corrected, and `error_KIND_count` their number in an image.
-Numbers are those of tidecv 1.0.1 for boxes, with three of its details: the first 100 detections of an image count; detections
-in crowds and difficult objects have errors too, although they do not count in AP50; a gain is at least 0. Two details differ: a class
-without any object does not count with an AP of 0 but not at all, and of objects with equal IoUs the last one is matched, as in COCO.
+`error_KIND` is the AP50 that is gained where all errors of the kind are corrected, and `error_KIND_count` their number in an image among
+the detections from the score threshold of the row on, or among all where it has none. Numbers are those of tidecv 1.0.1 for boxes, with
+three of its details: the first 100 detections of an image count; detections in crowds and difficult objects have errors too, although
+they do not count in AP50; a gain is at least 0. Two details differ: a class without any object does not count with an AP of 0 but not
+at all, and of objects with equal IoUs the last one is matched, as in COCO.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imgloc.detection import curves, matching
-from imgloc.detection.objects import COLUMNS, Objects, from_rows
+from imgloc.detection.objects import COLUMNS, Detections, Objects, from_rows
 from imgloc.interfaces import Metric, MetricFamily, Weighted
 from imgloc.types import BoolArray, FloatArray, IntArray, Row
 
@@ -50,7 +51,10 @@ def weighted(rows: Sequence[Row]) -> Weighted:
     objects = _first_detections(from_rows(rows))
     errors = find_errors(objects)
     of_class = _class_curves(objects, errors)
-    places = [objects.detections.image_d[errors.kind_d == kind] for kind in range(5)] + [objects.truths.image_g[errors.missed_g]]
+    threshold_n = np.array([row.get("score_threshold", 0.0) for row in rows], np.float64)
+    used = _with_detections(objects, np.flatnonzero(objects.detections.score_d >= threshold_n[objects.detections.image_d]))
+    shown = find_errors(used)
+    places = [used.detections.image_d[shown.kind_d == kind] for kind in range(5)] + [objects.truths.image_g[shown.missed_g]]
     count_nxe = np.stack([np.bincount(place, minlength=objects.images) for place in places], axis=1).astype(np.float64)
 
     def values(weights_rxn: FloatArray) -> Mapping[str, FloatArray]:
@@ -143,11 +147,14 @@ def _first_detections(objects: Objects) -> Objects:
     """The objects with the `LIMIT` detections of the highest scores of each image."""
     found = objects.detections
     order_d = np.lexsort((-found.score_d, found.image_d))
-    kept = np.sort(order_d[matching.rank_in_cell(found.image_d) < LIMIT])
-    first = found._replace(
-        image_d=found.image_d[kept], class_d=found.class_d[kept], boxes_dx4=found.boxes_dx4[kept], score_d=found.score_d[kept]
-    )
-    return objects._replace(detections=first)
+    return _with_detections(objects, np.sort(order_d[matching.rank_in_cell(found.image_d) < LIMIT]))
+
+
+def _with_detections(objects: Objects, kept_k: IntArray) -> Objects:
+    """The objects with the detections of these indices."""
+    found = objects.detections
+    kept = Detections(found.image_d[kept_k], found.class_d[kept_k], found.boxes_dx4[kept_k], found.score_d[kept_k])
+    return objects._replace(detections=kept)
 
 
 _MEANINGS = {
@@ -167,7 +174,8 @@ METRICS = MetricFamily(
         ),
         *(
             Metric(
-                f"error_{kind}_count", f"Errors in an image: {kind}", f"mean number of errors of an image; each {what}",
+                f"error_{kind}_count", f"Errors in an image: {kind}",
+                f"mean number of errors of an image from the score threshold on; each {what}",
                 unit="errors", higher_is_better=False,
             )
             for kind, what in _MEANINGS.items()

@@ -74,3 +74,6 @@ def test_only_the_first_hundred_detections_of_an_image_count() -> None:
         "detected_boxes": [AWAY] * 150, "detected_labels": [0, 1] * 75, "detected_scores": np.linspace(0.9, 0.1, 150).tolist(),
     }  # fmt: skip
     assert scoring.means([row])["error_background_count"] == 100
+    above = scoring.means([{**row, "score_threshold": row["detected_scores"][9]}])
+    assert above["error_background_count"] == 10
+    assert above["error_background"] == scoring.means([row])["error_background"], "average precision reads all scores"
