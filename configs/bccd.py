@@ -12,9 +12,10 @@ def get_config() -> ConfigDict:
     config = base()
     config.task = "detect"
     config.data.source = "folder"
-    config.data.options.update(without_objects=True)
+    config.data.options.update(without_objects=True)  # they teach the background
     config.data.image_size = (240, 320)  # half of 480 x 640 pixels
-    config.data.max_objects = 0
+    config.data.max_objects = 0  # as many as the training image with the most has
+    # A crop may lose all objects (keep=False): it then teaches the background.
     config.data.augment.update(
         name="photographs", smallest=0.3, largest=1.0, aspect=(0.75, 1.333), keep=False, brightness=0.2, contrast=0.2, saturation=0.2
     )

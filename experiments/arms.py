@@ -7,17 +7,19 @@ runs. Tables show the runs of --workdir, also where results.json keeps more runs
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gathering import ROOT, Json, Runs, check_none_lost, errors_in_one_line, kept, options, step_times, validation_curve
+from gathering import MNIST, ROOT, Json, Runs, check_none_lost, errors_in_one_line, kept, options, step_times, validation_curve
 from ml_collections import ConfigDict
 
 from imgloc import files
 from imgloc.config.resolve import resolve
+from imgloc.errors import UserError
 
 SEEDS = (0, 1, 2)  # of every arm
 VALIDATIONS = 10  # of a run, evenly spaced: its steps are a multiple of this
@@ -38,7 +40,7 @@ class Task(NamedTuple):
 
     metrics: dict[str, str]  # key of each metric in the tables -> its column title
     splits: dict[str, str]  # name of each scored split in results.json -> its description in a table
-    mnist: bool  # whether its data are read from --folder
+    folder: bool  # whether its data are read from --folder
     best: bool = False  # whether the best checkpoint on validation is scored as well
 
 
@@ -50,17 +52,19 @@ class Plan(NamedTuple):
     arms: Mapping[str, Arm]
     extra: tuple[str, ...] = ()  # further splits to keep, where a run has them
     operations: bool = False  # whether --measure counts operations; for models without a recurrence
+    seeds: tuple[int, ...] = SEEDS  # that an arm may have
+    validations: int = VALIDATIONS  # of a run
+    data: tuple[str, str] = MNIST  # what --folder is: its default below $IMGLOC_DATA, and a description
 
 
 @errors_in_one_line()
 def command_line(about: str, plan: Plan, table: Callable[[str, Json], str], pictures: Callable[[Json], dict[str, str]]) -> None:
     """Times steps, or trains missing runs, collects results and draws; prints the tables. `pictures` returns file names with their text."""
-    parser = options(about, plan.name)
-    parser.add_argument(
-        "--only", nargs="+", default=list(plan.arms), choices=list(plan.arms), metavar="ARM", help="arms to train (default: all)"
-    )
-    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, choices=SEEDS, help="seeds to train (default: all three)")
+    parser = options(about, plan.name, plan.data)
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="ARM", help="arms to train, or patterns of them (default: all)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, choices=plan.seeds, help="seeds to train (default: 0 1 2)")
     arguments = parser.parse_args()
+    arguments.only = matching(plan, arguments.only)
     results = ROOT / "experiments" / plan.name / "results.json"
     if arguments.measure:
         steps = step_times({title: config_of(plan, title, arguments.folder) for title in arguments.only}, operations=plan.operations)
@@ -86,6 +90,15 @@ def command_line(about: str, plan: Plan, table: Callable[[str, Json], str], pict
         files.write_text(results.with_name(name), text)
 
 
+def matching(plan: Plan, patterns: Sequence[str]) -> list[str]:
+    """Returns the arms whose names match one of the patterns. Raises UserError for a pattern that none matches."""
+    found = [[title for title in plan.arms if title == pattern or fnmatch.fnmatchcase(title, pattern)] for pattern in patterns]
+    for pattern, titles in zip(patterns, found, strict=True):
+        if not titles:
+            raise UserError(f"--only is '{pattern}', which no arm matches; possible: {', '.join(plan.arms)}")
+    return [title for title in plan.arms if any(title in titles for titles in found)]
+
+
 def _count(arms: Mapping[str, Runs]) -> int:
     """Returns the number of finished runs."""
     return sum("results" in run for runs in arms.values() for run in runs)
@@ -96,7 +109,7 @@ def make(plan: Plan, arguments: argparse.Namespace) -> None:
     from imgloc.config import build
 
     for title in arguments.only:
-        if plan.tasks[plan.arms[title].task].mnist:
+        if plan.tasks[plan.arms[title].task].folder:
             build.make_source(config_of(plan, title, arguments.folder).data, "train", 0)
     for seed in arguments.seeds:
         for title in arguments.only:
@@ -110,7 +123,7 @@ def run_of(workdir: str | Path, title: str, seed: int) -> Path:
 
 def data_flags(plan: Plan, arm: Arm, folder: str) -> list[str]:
     """Returns the flags that name the data of an arm's task."""
-    return [f"--config.data.options.folder={folder}"] if plan.tasks[arm.task].mnist else []
+    return [f"--config.data.options.folder={folder}"] if plan.tasks[arm.task].folder else []
 
 
 def config_of(plan: Plan, title: str, folder: str) -> ConfigDict:
@@ -128,7 +141,7 @@ def train(plan: Plan, title: str, seed: int, run: Path, folder: str) -> None:
     if finished(run, task, arm):
         return
     command = [sys.executable, "-m", "imgloc"]
-    intervals = [f"--config.train.{key}={arm.steps // VALIDATIONS}" for key in ("eval_every", "save_every")]
+    intervals = [f"--config.train.{key}={arm.steps // plan.validations}" for key in ("eval_every", "save_every")]
     flags = [*arm.flags, *data_flags(plan, arm, folder), f"--config.seed={seed}", f"--config.train.steps={arm.steps}", *intervals]
     subprocess.run([*command, "train", "--config", f"configs/{arm.recipe}.py", "--workdir", str(run), *flags], cwd=ROOT, check=True)
     if not (run / "finished.json").exists():
@@ -148,12 +161,13 @@ def gathered(plan: Plan, title: str, workdir: Path, folder: str) -> Runs:
     """Returns what results.json keeps of an arm's runs; for unfinished ones, the validation curve so far."""
     arm = plan.arms[title]
     task, runs = plan.tasks[arm.task], []
-    for seed in SEEDS:
+    for seed in plan.seeds:
         run = run_of(workdir, title, seed)
         if finished(run, task, arm):
             runs.append({"seed": seed, **kept(run, [*task.splits, *plan.extra], list(task.metrics), folder)})
             continue
-        print(f"not finished: {title}, seed {seed}")
+        if run.exists():
+            print(f"not finished: {title}, seed {seed}")
         curve = validation_curve(run, list(task.metrics))
         if curve:
             runs.append({"seed": seed, "unfinished": curve[-1][0], "validation": curve})

@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 Json: TypeAlias = dict[str, Any]  # what a JSON file holds
 Runs: TypeAlias = list[Json]
+MNIST = ("mnist", "MNIST's four idx files")  # the default of --folder below $IMGLOC_DATA, and what it is
 
 
 @contextlib.contextmanager
@@ -62,13 +63,14 @@ def command_line(about: str, name: str, table: Callable[[Json], str], arm_name: 
     print(table(results))
 
 
-def options(about: str, name: str) -> argparse.ArgumentParser:
+def options(about: str, name: str, data: tuple[str, str] = MNIST) -> argparse.ArgumentParser:
     """Returns a parser of the options that all these experiments have."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the table of the saved results and stop")
     parser.add_argument("--gather", action="store_true", help="collect the finished runs without training")
     parser.add_argument("--measure", action="store_true", help="time the training step of each arm, in turns; nothing else should run")
-    parser.add_argument("--folder", default=os.path.join(os.environ.get("IMGLOC_DATA", "data"), "mnist"), help="MNIST's four idx files")
+    folder, what = data
+    parser.add_argument("--folder", default=os.path.join(os.environ.get("IMGLOC_DATA", "data"), folder), help=what)
     parser.add_argument("--workdir", default=str(ROOT / "runs" / name), help="the folder of the runs (default: runs/NAME of the checkout)")
     return parser
 

@@ -275,5 +275,5 @@ class Task:
 
     def shown(self, row: Row) -> list[Detection]:
         """The predicted objects of a row that are drawn: those whose score is at least its `score_threshold`, if it has one."""
-        least = row.get("score_threshold", 0.0)
+        least = row.get("score_threshold", self.calibration.get("score_threshold", 0.0))
         return [each for each in self.detections(row) if each.score >= least]

@@ -178,6 +178,14 @@ class ObjectsCounted(Protocol):
         """Returns the number of annotated objects (n,) of each example; a few may be left out of the example because they have no area."""
 
 
+@runtime_checkable
+class Selectable(Protocol):
+    """A source that is made of real images, and can be made of some of them."""
+
+    def selected(self, choose: Callable[[int], IntArray]) -> Source:
+        """Returns the source made of the images whose indices `choose` returns for the number of its real images."""
+
+
 #: Outputs (NumPy) for a batch, padding included.
 Predict: TypeAlias = Callable[[Batch], Outputs]
 

@@ -31,11 +31,11 @@ AVERAGED = ("--checkpoint", "last", "--name", "averaged", "--config.model.num_ro
 METRICS = {"top1": "error", "pointing_accuracy": "hit rate, last glimpse", "last_fixation_iou": "IoU, last glimpse"}
 SPLITS = {LAST: "one rollout", MEAN_OF_10: "mean of 10 rollouts"}
 TASKS = {
-    "28x28": Task({"top1": "error"}, SPLITS, mnist=True),
-    "60x60": Task(METRICS, SPLITS, mnist=True),
-    "shares": Task({**METRICS, "mean_iou": "IoU, box", "gt_known_loc_50": "box correct"}, {LAST: "one rollout"}, mnist=True),
-    "100x100": Task(METRICS, {LAST: "one rollout"}, mnist=True),
-    "pairs": Task({"sequence_accuracy": "error, the pair", "label_accuracy": "error, a label"}, {LAST: "one rollout"}, mnist=True),
+    "28x28": Task({"top1": "error"}, SPLITS, folder=True),
+    "60x60": Task(METRICS, SPLITS, folder=True),
+    "shares": Task({**METRICS, "mean_iou": "IoU, box", "gt_known_loc_50": "box correct"}, {LAST: "one rollout"}, folder=True),
+    "100x100": Task(METRICS, {LAST: "one rollout"}, folder=True),
+    "pairs": Task({"sequence_accuracy": "error, the pair", "label_accuracy": "error, a label"}, {LAST: "one rollout"}, folder=True),
 }
 ERRORS = ("top1", "sequence_accuracy", "label_accuracy")  # tables show 1 minus these, as the papers do
 SHARES = {f"RAM, {100 * share:g} % of boxes": share for share in (0.0, 0.01, 0.1, 1.0)}

@@ -40,8 +40,8 @@ def backbone(name: str, lr: float, ms: float) -> tuple[str, Arm]:
 
 FOUR = {"top1_loc_50": "both correct", "top1": "class correct", "mean_iou": "mean IoU", "gt_known_loc_50": "box correct"}
 TASKS = {
-    "digits": Task(FOUR, {"test": "test"}, mnist=False, best=True),
-    "mnist": Task({"top1": "class correct"}, {"test@last": "test, last step", "test": "test, best of validation"}, mnist=True, best=True),
+    "digits": Task(FOUR, {"test": "test"}, folder=False, best=True),
+    "mnist": Task({"top1": "class correct"}, {"test@last": "test, last step", "test": "test, best of validation"}, folder=True, best=True),
 }
 ARMS = dict((
     timed("CNN, two looks", "digits", "digits_cnn", 121),

@@ -12,6 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imgloc.config.registry import ROOMS, find, names
+from imgloc.config.train_images import few_images
 from imgloc.errors import UserError, reason
 from imgloc.randomness import generator
 from imgloc.types import Augmentation, Batch, Example, InputSpec, Source
@@ -72,10 +73,15 @@ def evaluation_fields(model: str) -> tuple[str, ...]:
 
 
 def make_source(data: ConfigDict, split: str, seed: int) -> Source:
-    """One split of the data set that a config names."""
-    make = member("data.sources", data.source, "source")
+    """One split of the data set that a config names; `data.train_images` of its images if it is the training split."""
+    function = member("data.sources", data.source, "source")
+
+    def make(seed: int) -> Source:
+        source: Source = function(split, seed=seed, **data.options)
+        return source
+
     try:
-        source: Source = make(split, seed=seed, **data.options)
+        source = few_images(make, seed, data.train_images) if split == "train" and data.train_images else make(seed)
         size = len(source)
     except UserError:
         raise

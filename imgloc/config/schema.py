@@ -22,7 +22,8 @@ from imgloc.errors import UserError
 POSITIVE = ("train.steps", "train.batch_size", "train.grad_accum_steps", "train.steps_per_call", "train.log_every", "train.save_every",
             "eval.batch_size", "eval.bootstrap_samples")  # fmt: skip
 NOT_NEGATIVE = ("seed", "train.epochs", "train.eval_every", "train.patience", "data.threads", "data.workers", "data.prefetch",
-                "data.max_objects", "eval.gallery", "optim.lr", "optim.warmup_steps", "optim.weight_decay", "optim.clip_norm")  # fmt: skip
+                "data.max_objects", "data.train_images", "eval.gallery", "optim.lr", "optim.warmup_steps", "optim.weight_decay",
+                "optim.clip_norm")  # fmt: skip
 RANGES = (  # keys, the lowest value, one that is too high, the condition as an error states it
     (POSITIVE, 1, math.inf, "at least 1"),
     (NOT_NEGATIVE, 0, math.inf, "at least 0"),
@@ -31,6 +32,7 @@ RANGES = (  # keys, the lowest value, one that is too high, the condition as an 
     (("seed", "train.steps"), 0, 2**31, "below 2147483648"),
     (("train.batch_size", "eval.batch_size"), 1, 10**6, "below 1000000"),
     (("data.max_objects",), 0, 100_001, "at most 100000"),
+    (("data.train_images",), 0, 10**7 + 1, "at most 10000000"),
     (("train.steps_per_call",), 1, 1001, "at most 1000"),
     (("data.threads", "data.workers"), 0, 1025, "at most 1024"),
     (("eval.bootstrap_samples",), 1, 100_001, "at most 100000"),
@@ -52,6 +54,7 @@ def base() -> ConfigDict:
     config.data = ConfigDict()
     config.data.source = "scattered_digits"  # a file in imgloc/data/sources, or a dotted module of your own
     config.data.options = ConfigDict()  # the source's keyword options
+    config.data.train_images = 0  # of the training split that are used, the same for every seed; 0: all of them
     config.data.image_size = (64, 64)  # height and width that images are resized to
     config.data.resize = "stretch"  # to that size: stretch, or letterbox (the aspect ratio is kept, the rest is black)
     config.data.augment = ConfigDict()  # augmentation of training images

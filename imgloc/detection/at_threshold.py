@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from imgloc.detection.matching import greedy
-from imgloc.detection.objects import Objects, from_rows
+from imgloc.detection.objects import DEFAULT_THRESHOLD, Objects, from_rows, score_threshold
 from imgloc.types import BoolArray, FloatArray, Row
 
 IOU = 0.5
-DEFAULT = 0.5  # score threshold of rows that have none
 
 
 class Counts(NamedTuple):
@@ -28,11 +27,11 @@ class Counts(NamedTuple):
 
 
 def count_at_threshold(rows: Sequence[Row]) -> Counts:
-    """Count at `score_threshold` of each row, DEFAULT where it has none."""
+    """Count at the score threshold of each row."""
     objects = from_rows(rows)
     right_d, counts_d = _matched(objects)
     image_d, images = objects.detections.image_d, objects.images
-    threshold_n = np.array([row.get("score_threshold", DEFAULT) for row in rows], np.float64)
+    threshold_n = np.array([score_threshold(row) for row in rows], np.float64)
     used_d = counts_d & (objects.detections.score_d >= threshold_n[image_d])
     image_g = objects.truths.image_g[~objects.truths.left_out_g]
     counts = (np.bincount(image_o, minlength=images) for image_o in (image_d[used_d & right_d], image_d[used_d], image_g))
@@ -40,7 +39,7 @@ def count_at_threshold(rows: Sequence[Row]) -> Counts:
 
 
 def best_threshold(rows: Sequence[Row]) -> float:
-    """Return the score threshold with the highest F1, the highest one of several; DEFAULT without any right detection.
+    """Return the score threshold with the highest F1, the highest one of several; DEFAULT_THRESHOLD without any right detection.
 
     F1 is 2 TP / (2 TP + FP + FN). Matches do not depend on the threshold, because detections choose in the order of their scores.
     """
@@ -48,7 +47,7 @@ def best_threshold(rows: Sequence[Row]) -> float:
     right_d, counts_d = _matched(objects)
     score_d, right_d = objects.detections.score_d[counts_d], right_d[counts_d]
     if not right_d.any():
-        return DEFAULT
+        return DEFAULT_THRESHOLD
     order_d = np.argsort(-score_d, kind="stable")
     score_d, right_d = score_d[order_d], right_d[order_d]
     f1_d = 2 * np.cumsum(right_d) / (np.arange(1, len(score_d) + 1) + np.count_nonzero(~objects.truths.left_out_g))

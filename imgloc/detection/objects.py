@@ -16,6 +16,7 @@ from imgloc.errors import UserError
 from imgloc.types import BoolArray, FloatArray, IntArray, Row
 
 #: The columns that rows need. Others are optional; see `from_rows`.
+DEFAULT_THRESHOLD = 0.5  # of the score, for rows that have none
 COLUMNS = ("boxes", "labels", "detected_boxes", "detected_labels", "detected_scores")
 
 
@@ -52,6 +53,11 @@ class Objects(NamedTuple):
     truths: Truths
     detections: Detections
     sized_n: BoolArray  # whether areas in pixels are known
+
+
+def score_threshold(row: Row) -> float:
+    """Return the score from which detections of a row are used: that of its column, or DEFAULT_THRESHOLD without it."""
+    return float(row.get("score_threshold", DEFAULT_THRESHOLD))
 
 
 def from_rows(rows: Sequence[Row]) -> Objects:

@@ -143,6 +143,8 @@ def _write_all_rows(evaluation: Evaluation) -> None:
         every, target.source, trained.task, target.name, threads=config.data.threads,
         batch_size=mesh.round_up(config.eval.batch_size, trained.devices), spec=trained.spec,
     )  # fmt: skip
+    for name in rows_of.keys() - {predictors.MODEL}:  # the calibration is that of the model
+        rows_of[name] = [{**row, **make_task(config).calibration} for row in rows_of[name]]
     examples.write_gallery(run, target, trained, evaluation.meta, evaluation.outputs, rows_of[predictors.MODEL], config.eval.gallery)
     if jax.process_index() > 0:
         return

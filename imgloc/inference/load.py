@@ -155,7 +155,7 @@ def load(path: str | Path, *, checkpoint: str = "best", allow_imports: Sequence[
 def with_score_threshold(trained: TrainedModel, score: float) -> TrainedModel:
     """The model with another lowest score of its objects. Raises UserError for one outside [0, 1], and for a task without a threshold."""
     if "score_threshold" not in trained.task.calibration:
-        raise UserError(f"a model of task '{trained.bundle.task}' has no score threshold; --score requires a model of task 'detect'")
+        raise UserError(f"--score requires a task with a score threshold, such as 'detect'; task '{trained.bundle.task}' has none")
     if not 0 <= score <= 1:
         raise UserError(f"--score must be from 0 to 1, got {score}")
     calibration = {**trained.task.calibration, "score_threshold": score}

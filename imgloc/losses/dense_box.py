@@ -24,7 +24,9 @@ def loss(outputs: Outputs, batch: Batch, *, assignment: str = "task_aligned", si
     measure = look_up("similarity of boxes (losses.dense_box.similarity)", similarity, SIMILARITIES)
     assigned = assigned_batch(outputs, batch, assignment)
     target_bxlx4 = jnp.take_along_axis(jnp.asarray(batch.boxes_bxnx4), assigned.object_l[..., None], axis=1)
-    distance_bxl = 1 - measure(outputs["dense_boxes"], target_bxlx4)
+    # In sides of a cell, which is a square in pixels: the complete IoU depends on the shape of the image in other units.
+    side_bxlx4 = jnp.tile(outputs["cells"][..., 2:] - outputs["cells"][..., :2], 2)
+    distance_bxl = 1 - measure(outputs["dense_boxes"] / side_bxlx4, target_bxlx4 / side_bxlx4)
     quality_bxl = assigned.quality_l
     return jnp.where(quality_bxl > 0, distance_bxl * quality_bxl, 0.0).sum(axis=1) / jnp.maximum(quality_bxl.sum(axis=1), 1.0)
 

@@ -12,7 +12,7 @@ from imgloc.types import Batch, Outputs
 
 
 def loss(outputs: Outputs, batch: Batch, *, assignment: str = "task_aligned", gamma: float = 2.0) -> jax.Array:
-    """[b]: |y - p|^gamma times the binary cross-entropy of p and y, over all locations and classes, per unit of quality.
+    """[b]: `|y - p|^gamma` times the binary cross-entropy of p and y, over all locations and classes, per unit of quality.
 
     p is the sigmoid of the logit, and y the quality that the assignment gives the class of a location's object, 0 for other classes.
     With qualities of 0 and 1 this is the focal loss (Lin et al., 2017, arXiv:1708.02002) without its weight alpha. The sum over an image

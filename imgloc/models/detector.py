@@ -66,7 +66,7 @@ class Model(nn.Module):
         how.check()
         settings = dict(self.backbone)
         backbone = part_class("backbone", settings.pop("name"))(**settings, name="backbone")
-        maps = maps_by_stride(backbone(images, train=train), images.shape[1])
+        maps = maps_by_stride(backbone(images, train=train), images)
         pyramid = FeaturePyramid(self.strides, self.channels, name="pyramid")(maps, train=train)
         head = DenseHead(self.num_classes, self.channels, self.head_layers, name="head")
         dense = head(pyramid, self.strides, images, train=train)

@@ -47,7 +47,7 @@ def select_detections(scores_bxlxk: jax.Array, boxes_bxlx4: jax.Array, how: Supp
         scores_bxc = soft_nms(scores_bxc, overlap_bxcxc, how.soft_nms_sigma, how.max_detections)
     else:
         scores_bxc = jnp.where(nms(overlap_bxcxc > how.nms_iou), scores_bxc, 0.0)
-    scores_bxc = jnp.where(scores_bxc >= how.min_score, scores_bxc, 0.0)
+    scores_bxc = jnp.where(scores_bxc < how.min_score, 0.0, scores_bxc)  # NaN stays, so that the image has no answer
     padding = ((0, 0), (0, max(0, how.max_detections - scores_bxc.shape[1])))
     scores_bxn, order_bxn = jax.lax.top_k(jnp.pad(scores_bxc, padding), how.max_detections)
     present_bxn = scores_bxn > 0

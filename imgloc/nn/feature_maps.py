@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import jax
@@ -11,11 +12,13 @@ import jax
 FeatureMaps: TypeAlias = tuple[jax.Array, ...]
 
 
-def maps_by_stride(maps: FeatureMaps, height: int) -> dict[int, jax.Array]:
-    """Returns the deepest maps (b, h', w', d) of each stride, those after the last pass, for images of this height."""
+def maps_by_stride(maps: FeatureMaps, images_bxhxwxc: jax.Array) -> dict[int, jax.Array]:
+    """Returns the deepest maps (b, h', w', d) of each stride, those after the last pass. Strides are powers of 2."""
     *finer, last_bxsxhxwxd = maps
-    deepest, stride, before = {}, 1, height
+    deepest, stride, before = {}, 1, images_bxhxwxc
     for each in (*finer, last_bxsxhxwxd[:, -1]):
-        stride *= max(1, round(before / each.shape[1]))  # the height of a map is rounded up, so that the stride is not the plain ratio
-        deepest[stride], before = each, each.shape[1]
+        # The sides of a map are rounded up or down, so that the ratio is near the stride.
+        ratio = max(before.shape[axis] / each.shape[axis] for axis in (1, 2))
+        stride *= 2 ** round(math.log2(ratio))
+        deepest[stride], before = each, each
     return deepest

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imgloc import boxes
-from imgloc.detection.at_threshold import DEFAULT, best_threshold, count_at_threshold
+from imgloc.detection.at_threshold import best_threshold, count_at_threshold
+from imgloc.detection.objects import DEFAULT_THRESHOLD, score_threshold
 from imgloc.interfaces import Card, Detection, Overlay, Task, ToPixels
 from imgloc.tasks.classify import Answer
 from imgloc.types import FloatArray, Outputs, Row, Truth
 
 
-class Objects(NamedTuple):
+class DetectedObjects(NamedTuple):
     """The answer for one image: its objects by falling score."""
 
     objects: tuple[Answer, ...]  # those whose score is at least the threshold
@@ -61,13 +62,13 @@ def detections(row: Row) -> tuple[Detection, ...]:
     return tuple(Detection(*each) for each in columns) if row.get("finite", True) else ()
 
 
-def answer(row: Row, classes: Sequence[str], to_pixels: ToPixels) -> Objects:
+def answer(row: Row, classes: Sequence[str], to_pixels: ToPixels) -> DetectedObjects:
     """The objects whose score is at least the threshold of the row."""
     shown = (Answer(classes[each.label], each.score, to_pixels(each.box)) for each in TASK.shown(row))
-    return Objects(tuple(shown), row["score_threshold"])
+    return DetectedObjects(tuple(shown), score_threshold(row))
 
 
-def answer_json(answer: Objects, upright: Objects | None) -> dict[str, Any]:
+def answer_json(answer: DetectedObjects, upright: DetectedObjects | None) -> dict[str, Any]:
     """`objects`, a list of `class`, `score` and `box`, with `box_upright` in a rotated image; and `score_threshold`."""
     listed = [{"class": each.label, "score": round(each.score, 6), "box": _rounded(each)} for each in answer.objects]
     if upright is not None:
@@ -115,7 +116,7 @@ TASK = Task(
     postprocess=postprocess,
     truth_columns=truth_columns,
     prediction_columns=prediction_columns,
-    calibration={"score_threshold": DEFAULT},
+    calibration={"score_threshold": DEFAULT_THRESHOLD},
     calibrate=lambda rows: {"score_threshold": best_threshold(rows)},
     answer=answer,
     answer_json=answer_json,

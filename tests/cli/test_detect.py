@@ -101,7 +101,8 @@ def test_a_wrong_score_is_refused(run: Path, tmp_path: Path, cache: Path) -> Non
     above = processes.run("locate", str(run), str(path), "--score", "1.5", cache=cache, code=2)
     assert "--score must be from 0 to 1, got 1.5" in above.stderr
     other = trained_model(None, InputSpec((8, 8, 1)), ("a",), variables={})
-    assert_refused(lambda: with_score_threshold(other, 0.5), "task 'localize' has no score threshold", "requires a model of task 'detect'")
+    expected = "--score requires a task with a score threshold, such as 'detect'; task 'localize' has none"
+    assert_refused(lambda: with_score_threshold(other, 0.5), expected)
 
 
 def test_settings_of_suppression_can_change_for_an_evaluation(run: Path, tmp_path: Path, cache: Path) -> None:

@@ -77,6 +77,22 @@ def test_losses_are_those_of_their_equations(rule: Any) -> None:
     assert classes[1] > 0, "its locations learn that they show nothing"
 
 
+def test_complete_iou_is_that_of_pixels_in_an_image_that_is_no_square() -> None:
+    height, width, stride = 32, 64, 8
+    y, x = np.mgrid[: height // stride, : width // stride].reshape(2, -1) * stride
+    every = np.stack([x, y, x + stride, y + stride], axis=-1)  # in pixels
+    truth, guess = np.float64([[[8, 8, 40, 24]]]), every + np.float64([-6, -2, 9, 5])
+    unit = np.float64([width, height, width, height])
+    outputs = {"dense_logits": np.zeros((1, len(every), 1), np.float32), "dense_boxes": np.float32(guess / unit)[None]}
+    outputs["cells"] = np.float32(every / unit)[None]
+    one = np.zeros(1, np.int32)
+    present, content = np.ones((1, 1), bool), np.zeros((1, 4), np.float32)
+    batch = Batch(np.zeros((1, 1, 1, 1), np.uint8), np.float32(truth / unit), one[None], present, one, one == 0, content)
+    loss = dense_box.loss(outputs, batch, assignment="tests.losses.fixed_assignment", similarity="ciou")
+    inside = np.asarray(contains_center(outputs["cells"][0], batch.boxes_bxnx4[0], np.array([True])))[0]
+    assert loss[0] == pytest.approx((1 - boxes.ciou(guess, np.broadcast_to(truth[0], guess.shape)))[inside].mean(), rel=1e-5)
+
+
 def test_gradients_are_those_of_finite_differences() -> None:
     outputs, batch = example(b=2)
     for loss in (dense_class.loss, dense_box.loss):  # with a rule that does not depend on the predictions, which are no constants here
@@ -110,6 +126,15 @@ def test_fcos_divides_sizes_among_maps() -> None:
         positive = np.flatnonzero(fcos.assign(dense, box, np.array([0]), np.array([True])).quality_l)
         assert len(positive)
         assert ((positive >= 32**2) == on_coarse).all()
+
+
+@pytest.mark.parametrize("rule", [task_aligned, fcos, center])
+@pytest.mark.parametrize("box", [(6.5, 6.5, 9.5, 9.5), (6, 4, 10, 104), (4, 6, 104, 10), (60, 60, 61, 61), (0, 0, 128, 128)])
+def test_every_object_has_a_location(rule: Any, box: tuple[float, ...]) -> None:
+    every = np.concatenate([cells(16), cells(8), cells(4)])  # strides 8, 16 and 32 of 128 pixels
+    dense = DensePredictions(every, np.full((len(every), 1), 0.5, np.float32), every + np.float32([-0.1, -0.1, 0.1, 0.1]))
+    given = rule.assign(dense, np.float32([box]) / 128, np.array([0]), np.array([True]))
+    assert np.asarray(given.quality_l).any()
 
 
 def test_the_center_rule_gives_each_object_one_location_and_ignores_those_around_it() -> None:

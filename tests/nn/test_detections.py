@@ -95,6 +95,14 @@ def test_there_are_always_as_many_places_as_asked_for() -> None:
     assert not any(np.asarray(value).any() for value in nothing.values())
 
 
+def test_a_score_that_is_not_finite_is_kept() -> None:
+    scores, corners = dense(0)
+    scores[0, 3, 1] = np.nan
+    found = select(scores, corners, Suppression(max_detections=7))
+    assert np.isnan(found["scores"][0]).any(), "the image would have no objects instead of no answer"
+    assert np.isfinite(found["scores"][1]).all()
+
+
 def test_ten_thousand_detections_cost_memory_for_candidates_alone() -> None:
     scores, corners = dense(0, b=1, locations=10_000, classes=1)
     found = select(scores, corners, Suppression(max_detections=10_000, candidates=100, nms_iou=1.0, min_score=0.0))

@@ -74,7 +74,7 @@ def recognise(folder: Path | Listing) -> bool:
 def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
     """Reads all such files of a folder. Classes are in the order of their numbers, or else in alphabetical order.
 
-    `convention` is what a bbox is: xywh (also ""), xyxy or cxcywh in pixels, or normalized_ and one of these. Raises UserError if the
+    `convention` is what a bbox is: xywh (also ""), xyxy or cxcywh in pixels, or `normalized_` and one of these. Raises UserError if the
     folder does not exist, for an unknown convention, and for Parquet files without pyarrow.
     """
     meaning, relative = assemble.choose_convention(convention, CONVENTIONS)

@@ -23,13 +23,13 @@ INVALID = 7  # the column of the mark
 
 
 def recognise(folder: Path | Listing) -> bool:
-    """Returns whether there is a file *_bbx_gt.txt that begins with the name of an image."""
+    """Returns whether there is a file `NAME_bbx_gt.txt` that begins with the name of an image."""
     listing = list_folder(folder)
     return any(_names_image(listing.head(name).partition("\n")[0]) for name in listing.with_suffix(SUFFIX))
 
 
 def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:
-    """Reads all files *_bbx_gt.txt of a folder; boxes are in pixels with continuous edges.
+    """Reads all files `NAME_bbx_gt.txt` of a folder; boxes are in pixels with continuous edges.
 
     Raises UserError if the folder does not exist, and for a convention other than edges.
     """

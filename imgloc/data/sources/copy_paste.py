@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,7 @@ from imgloc.data.sources.folder import Folder
 from imgloc.data.transforms.pixels import resize_image
 from imgloc.errors import UnreadableImage, UserError, listed
 from imgloc.randomness import generator, permutation
-from imgloc.types import NO_BOXES_0X4, NO_LABELS_0, Example, Info, Source, Uint8Array
+from imgloc.types import NO_BOXES_0X4, NO_LABELS_0, Example, Info, IntArray, Source, Uint8Array
 
 VERSION = 1  # of the made images: increase it when the same index gives other pixels
 DRAWS = 20  # of cut-outs until one is large enough
@@ -165,6 +165,15 @@ class CopyPaste:
     def reduced(self, index: int, height: int, width: int) -> Example:
         """See `imgloc.types.Reducible`: a made image is small as it is."""
         return self._example(index, (height, width))
+
+    def selected(self, choose: Callable[[int], IntArray]) -> CopyPaste:
+        """See `imgloc.types.Selectable`: made images, too, show objects of the selected images alone, except those of a folder."""
+        real, color, found = self.real.selected(choose), self.color.selected(choose), self.cutouts.cutouts
+        if isinstance(found, CutOutObjects):
+            found = dataclasses.replace(found, folder=color)
+        if not len(found):
+            raise UserError(f"none of {len(real)} training images has a box to cut out; set data.options.cutouts to a folder of cut-outs")
+        return dataclasses.replace(self, real=real, color=color, cutouts=Cached(found))
 
     def _example(self, index: int, at_least: tuple[int, int] | None) -> Example:
         rng, count = generator(self.seed, "copy-paste", index), len(self.real)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from imgloc import boxes as box_arithmetic
+from imgloc import files
 from imgloc.data.annotated import truth
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation, Fault
 from imgloc.data.annotated.listing import Listing, list_folder
@@ -95,9 +96,7 @@ def check_data(
     annotated = read_folder(listing, format=format, convention=convention, class_attribute=class_attribute)
     known_splits, shares = {entry.split for entry in annotated.images}, {"validation": validation, "test": test}
     numbers = {name: number for number, name in enumerate(annotated.classes)}
-    used = [
-        entry for entry in annotated.images if _class_of(entry, numbers) is not None or (without_objects and not entry.label)
-    ]
+    used = [entry for entry in annotated.images if _class_of(entry, numbers) is not None or (without_objects and not entry.label)]
     splits = {entry.file: assigned_split(entry, known_splits, shares) for entry in used}
     assigned = {file: split for file, split in splits.items() if split}
     findings = check_folder(annotated, listing, assigned, convention=convention, thorough=thorough)
@@ -186,6 +185,7 @@ class Folder:
     channels: int
     fingerprint: str
     all_labelled: bool = True
+    whole: tuple[Annotation, ...] = ()  # the entries of the split of which these are selected; empty: these
 
     @cached_property
     def info(self) -> Info:
@@ -222,6 +222,12 @@ class Folder:
         """See `imgloc.types.ObjectsCounted`."""
         return np.array([sum(name in self._numbers for name in entry.names) for entry in self.entries], np.int64)
 
+    def selected(self, choose: Callable[[int], IntArray]) -> Folder:
+        """See `imgloc.types.Selectable`."""
+        indices = choose(len(self.entries)).tolist()
+        entries, fingerprint = tuple(self.entries[i] for i in indices), files.fingerprint(["selected", self.fingerprint, indices])
+        return replace(self, entries=entries, fingerprint=fingerprint, whole=self.whole or self.entries)
+
     def _example(self, entry: Annotation, at_least: tuple[int, int] | None) -> Example:
         try:
             picture = decode.decode_image(read_file(self.root, entry.file), channels=self.channels, at_least=at_least)
@@ -251,7 +257,7 @@ class Folder:
     @cached_property
     def _stored_pixels(self) -> bool:
         """Whether boxes refer to stored pixels, by the first image that EXIF turns by 90 degrees and whose annotated size shows it."""
-        for entry in [entry for entry in self.entries if entry.width and not entry.relative][:MAX_HEADERS]:
+        for entry in [entry for entry in self.whole or self.entries if entry.width and not entry.relative][:MAX_HEADERS]:
             with contextlib.suppress(UnreadableImage):
                 refers = truth.refers_to_stored(entry, read_file_header(Path(self.root), entry.file))
                 if refers is not None:

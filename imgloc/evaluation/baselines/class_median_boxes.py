@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imgloc.boxes import from_window
 from imgloc.interfaces import Baseline
 from imgloc.types import Batch, Outputs, Truth
 
@@ -23,11 +24,11 @@ def fit(truths: Sequence[Truth], num_classes: int) -> dict[str, Any]:
 
 
 def predict(fitted: Mapping[str, Any], batch: Batch) -> Outputs:
-    """`boxes` (b, k, 4), `scores` (b, k) and `labels` (b, k), the same for each image."""
+    """`boxes` (b, k, 4) on the input, `scores` (b, k) and `labels` (b, k), the same for each image."""
     b, k = len(batch.label_b), len(fitted["scores"])
     boxes, scores = (np.asarray(fitted[name], np.float32) for name in ("boxes", "scores"))
     return {
-        "boxes": np.broadcast_to(boxes, (b, k, 4)),
+        "boxes": from_window(np.broadcast_to(boxes, (b, k, 4)), batch.content_bx4[:, None]),
         "scores": np.broadcast_to(scores, (b, k)),
         "labels": np.broadcast_to(np.arange(k), (b, k)),
     }

@@ -21,9 +21,9 @@ def fit(truths: Sequence[Truth], num_classes: int) -> dict[str, Any]:
 
 
 def predict(fitted: Mapping[str, Any], batch: Batch) -> Outputs:
-    """`logits` (b, k) and `box` (b, 4), the same for each image."""
+    """`logits` (b, k) and `box` (b, 4) on the input, the same for each image."""
     box = np.tile(np.asarray(fitted["box"], np.float32), (len(batch.label_b), 1))
-    return {**majority_class.predict(fitted["class_counts"], batch), "box": box}
+    return {**majority_class.predict(fitted["class_counts"], batch), "box": boxes.from_window(box, np.asarray(batch.content_bx4))}
 
 
 BASELINE = Baseline(

@@ -29,13 +29,13 @@ def statistics(rows: Sequence[Row]) -> Mapping[str, FloatArray]:
 METRICS = MetricFamily(
     columns=COLUMNS,
     metrics=(
-        Metric("precision", "Precision", "share of the detections from the score threshold on that find an object with an IoU of 50 %"),
-        Metric("recall", "Recall", "share of the objects that a detection from the score threshold on finds with an IoU of 50 %"),
+        Metric("precision", "Precision", "share of detections with at least the threshold score that match an object with an IoU of 50 %"),
+        Metric("recall", "Recall", "share of objects that a detection with at least the threshold score matches with an IoU of 50 %"),
         Metric("f1", "F1", "harmonic mean of precision and recall"),
         Metric(
             "count_error",
             "Count error",
-            "difference between the numbers of detections from the score threshold on and of objects, averaged over images",
+            "absolute difference between the numbers of detections with at least the threshold score and of objects, averaged over images",
             unit="objects",
             higher_is_better=False,
         ),

@@ -1,10 +1,10 @@
 """Errors of detectors by their kind, as TIDE defines them (Bolya et al., 2020, arXiv:2008.08115, section 2.2).
 
 `error_KIND` is the AP50 that is gained where all errors of the kind are corrected, and `error_KIND_count` their number in an image among
-the detections from the score threshold of the row on, or among all where it has none. Numbers are those of tidecv 1.0.1 for boxes, with
-three of its details: the first 100 detections of an image count; detections in crowds and difficult objects have errors too, although
-they do not count in AP50; a gain is at least 0. Two details differ: a class without any object does not count with an AP of 0 but not
-at all, and of objects with equal IoUs the last one is matched, as in COCO.
+the detections with at least the score threshold of the row. Numbers are those of tidecv 1.0.1 for boxes, with three of its details: the
+first 100 detections of an image count; detections in crowds and difficult objects have errors too, although they do not count in AP50;
+a gain is at least 0. Three details differ: tidecv counts errors at all scores; it counts a class without any object with an AP of 0,
+which is left out here; and of objects with equal IoUs the last one is matched, as in COCO.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imgloc.detection import curves, matching
-from imgloc.detection.objects import COLUMNS, Detections, Objects, from_rows
+from imgloc.detection.objects import COLUMNS, Detections, Objects, from_rows, score_threshold
 from imgloc.interfaces import Metric, MetricFamily, Weighted
 from imgloc.types import BoolArray, FloatArray, IntArray, Row
 
@@ -51,7 +51,7 @@ def weighted(rows: Sequence[Row]) -> Weighted:
     objects = _first_detections(from_rows(rows))
     errors = find_errors(objects)
     of_class = _class_curves(objects, errors)
-    threshold_n = np.array([row.get("score_threshold", 0.0) for row in rows], np.float64)
+    threshold_n = np.array([score_threshold(row) for row in rows], np.float64)
     used = _with_detections(objects, np.flatnonzero(objects.detections.score_d >= threshold_n[objects.detections.image_d]))
     shown = find_errors(used)
     places = [used.detections.image_d[shown.kind_d == kind] for kind in range(5)] + [objects.truths.image_g[shown.missed_g]]
@@ -158,24 +158,27 @@ def _with_detections(objects: Objects, kept_k: IntArray) -> Objects:
 
 
 _MEANINGS = {
-    "class": "has the wrong class on a box that is good enough",
-    "localization": "has the right class and an IoU of 10 % to 50 %",
-    "both": "has the wrong class and an IoU of 10 % to 50 %",
-    "duplicate": "finds an object that a detection of a higher score has found",
-    "background": "lies on no object, with an IoU of at most 10 %",
-    "missed": "is an object that no detection would find after correction",
+    "class": "detections with the wrong class and an IoU of at least 50 %",
+    "localization": "detections of the right class with an IoU of 10 % to 50 %",
+    "both": "detections of the wrong class with an IoU of 10 % to 50 %",
+    "duplicate": "detections of an object that a detection with a higher score matches",
+    "background": "detections with an IoU of at most 10 % with every object",
+    "missed": "objects that no detection matches, even after correction",
 }
 METRICS = MetricFamily(
     columns=COLUMNS,
     metrics=(
         *(
-            Metric(f"error_{kind}", f"AP50 lost to errors: {kind}", f"AP50 gained without each error that {what}", higher_is_better=False)
+            Metric(
+                f"error_{kind}", f"AP50 lost to errors: {kind}", f"gain in AP50 if these errors were corrected: {what}",
+                higher_is_better=False,
+            )
             for kind, what in _MEANINGS.items()
         ),
         *(
             Metric(
                 f"error_{kind}_count", f"Errors in an image: {kind}",
-                f"mean number of errors of an image from the score threshold on; each {what}",
+                f"mean number in an image, with at least the threshold score: {what}",
                 unit="errors", higher_is_better=False,
             )
             for kind, what in _MEANINGS.items()

@@ -26,7 +26,7 @@ def assign(predictions: DensePredictions, boxes_nx4: Array, labels_n: Array, mas
     suits_nxl = (is_finest_l | (reach_nxl > REACH / 2)) & (is_coarsest_l | (reach_nxl <= REACH))
     center_nx4 = jnp.tile((boxes_nx4[:, :2] + boxes_nx4[:, 2:]) / 2, 2)
     near_nxl = jnp.abs(distances_in_cells(cells_lx4, center_nx4)).max(axis=-1) < RADIUS
-    chosen_nxl = contains_center(cells_lx4, boxes_nx4, mask_n) & suits_nxl & near_nxl
+    chosen_nxl = contains_center(cells_lx4, boxes_nx4, mask_n, suits_nxl & near_nxl)
     area_nx1 = box_arithmetic.area(boxes_nx4)[:, None]
     object_l = jnp.argmin(jnp.where(chosen_nxl, area_nx1, jnp.inf), axis=0)
     iou_l = box_arithmetic.iou(boxes_nx4[object_l], predictions.boxes_lx4)

@@ -11,7 +11,7 @@ from imgloc.losses.geometry.locations import contains_center
 from imgloc.types import Array
 
 PER_OBJECT = 13  # locations that learn an object: m of the paper, section 3.2
-SCORE_POWER, IOU_POWER = 0.5, 6.0  # alpha and beta of equation 3; alpha 1 in the paper, 0.5 in PP-YOLOE (arXiv:2203.16250)
+SCORE_POWER, IOU_POWER = 0.5, 6.0  # alpha and beta of equation 3; alpha is 1 in the paper and 0.5 in Ultralytics' YOLOv8
 
 
 def assign(predictions: DensePredictions, boxes_nx4: Array, labels_n: Array, mask_n: Array) -> Assigned:

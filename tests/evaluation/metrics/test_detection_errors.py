@@ -19,7 +19,7 @@ NAMES = {"Cls": "class", "Loc": "localization", "Both": "both", "Dupe": "duplica
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_numbers_are_those_of_tidecv(case: dict[str, Any]) -> None:
-    found = scoring.means(case["rows"])
+    found = scoring.means([{**row, "score_threshold": 0.0} for row in case["rows"]])
     for short, kind in NAMES.items():
         assert found[f"error_{kind}"] == pytest.approx(case["gains"][short], abs=1e-9), kind
         assert found[f"error_{kind}_count"] * len(case["rows"]) == pytest.approx(case["counts"][short]), kind
@@ -73,7 +73,7 @@ def test_only_the_first_hundred_detections_of_an_image_count() -> None:
         "id": "a", "group": "a", "boxes": [BOX], "labels": [0],
         "detected_boxes": [AWAY] * 150, "detected_labels": [0, 1] * 75, "detected_scores": np.linspace(0.9, 0.1, 150).tolist(),
     }  # fmt: skip
-    assert scoring.means([row])["error_background_count"] == 100
+    assert scoring.means([{**row, "score_threshold": 0.0}])["error_background_count"] == 100
     above = scoring.means([{**row, "score_threshold": row["detected_scores"][9]}])
     assert above["error_background_count"] == 10
     assert above["error_background"] == scoring.means([row])["error_background"], "average precision reads all scores"
