@@ -122,7 +122,7 @@ class Batch(NamedTuple):
     label_b: Int32[Array, " b"]  # the image's own
     example_mask_b: Bool[Array, " b"]
     content_bx4: Float32[Array, "b 4"]  # the part of each image, a box in [0, 1], that shows the example's; all of it unless letterboxed
-    soft_label_bxk: Float32[Array, "b k"] | None = None  # rows that sum to 1, from batch transforms that mix images (CutMix, mixup)
+    soft_label_bxk: Float32[Array, "b k"] | None = None  # of mixed images; rows that sum to 1, or less where an image has no label
 
 
 @runtime_checkable

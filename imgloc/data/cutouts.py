@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import hashlib
 import math
 import threading
 from collections import OrderedDict
@@ -77,9 +78,15 @@ class CutOutObjects:
     side: int  # images may be decoded reduced, but no side below this
     outlines: Mapping[str, Outlines]  # by image file
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        return files.fingerprint([self.folder.fingerprint, self.side])
+        outlines = hashlib.sha256()
+        for file, by_box in sorted(self.outlines.items()):
+            for box, polygons in by_box.items():
+                outlines.update(repr((file, box, [len(points_px2) for points_px2 in polygons])).encode())
+                for points_px2 in polygons:
+                    outlines.update(points_px2.tobytes())
+        return files.fingerprint([self.folder.fingerprint, self.side, outlines.hexdigest()])
 
     @cached_property
     def _ends(self) -> list[int]:
@@ -104,14 +111,19 @@ class CutOutObjects:
         polygons = self._polygons(index, box)
         alpha = _draw_polygons([points_px2 * (width, height) - (x0, y0) for points_px2 in polygons], crop.shape[:2]) if polygons else None
         cut = trimmed(crop.copy(), alpha, label)
-        return None if cut is None else cut._replace(side=math.sqrt(cut.pixels_hxwx3[..., 0].size / (height * width)))
+        return None if cut is None else cut._replace(relative_size=math.sqrt(cut.pixels_hxwx3[..., 0].size / (height * width)))
 
     def _polygons(self, index: int, box: FloatArray) -> list[FloatArray]:
         """The polygons (p, 2) of the object with this box, in [0, 1] of the upright image."""
-        for stated, polygons in self.outlines.get(self.folder.entries[index].file, {}).items():
-            if np.allclose(self.folder.upright_boxes(index, np.array([stated])), box, atol=1e-6):
-                return [self.folder.upright_boxes(index, np.tile(points_px2, 2))[:, :2] for points_px2 in polygons]
-        return []
+        outlines = self.outlines.get(self.folder.entries[index].file)
+        if not outlines:
+            return []
+        matches_n = np.isclose(self.folder.upright_boxes(index, np.array(list(outlines))), box, atol=1e-6).all(axis=1)
+        if not matches_n.any():
+            return []
+        polygons = list(outlines.values())[int(matches_n.argmax())]
+        points_px2 = self.folder.upright_boxes(index, np.tile(np.concatenate(polygons), 2))[:, :2]
+        return np.split(points_px2, np.cumsum([len(points) for points in polygons])[:-1])
 
 
 def _draw_polygons(polygons: Sequence[FloatArray], size: tuple[int, int]) -> Uint8Array:

@@ -26,7 +26,7 @@ class CutOut(NamedTuple):
     pixels_hxwx3: Uint8Array
     alpha_hxw: Uint8Array | None  # its opacity; None: a rectangle, whose edges are feathered
     label: int
-    side: float = 1.0  # the square root of the share of its own image that it has; 1 where it is the whole image
+    relative_size: float = 1.0  # the square root of the share of its own image that it has; 1 where it is the whole image
 
 
 class Layer(NamedTuple):
@@ -69,7 +69,7 @@ def paste_objects(image_hxwx3: Uint8Array, draw: Callable[[np.random.Generator],
     labels: list[int] = []
     for _ in range(int(rng.integers(how.objects[0], how.objects[1] + 1))):
         cut = draw(rng)
-        side = log_uniform(rng, *how.scale) * math.sqrt(height * width) * (cut.side if how.own_size else 1.0)
+        side = log_uniform(rng, *how.scale) * math.sqrt(height * width) * (cut.relative_size if how.own_size else 1.0)
         layer = make_layer(cut, (height, width), side, flip=rng.random() < how.flip, feather=how.feather)
         if layer is None:
             continue
@@ -86,9 +86,10 @@ def paste_objects(image_hxwx3: Uint8Array, draw: Callable[[np.random.Generator],
 
 
 def make_layer(cut: CutOut, image_size: tuple[int, int], side: float, *, flip: bool, feather: float) -> Layer | None:
-    """Returns a cut-out scaled so that the square root of its area is `side` pixels, if it fits into an image and is not enlarged too much.
+    """Returns a cut-out scaled so that the square root of its area is `side` pixels.
 
-    Its aspect ratio is kept. Returns None if nothing of it is visible at that size.
+    The size is limited to that of the image and to MAX_ENLARGED times that of the cut-out. The aspect ratio is kept. Returns None
+    if nothing of it is visible at that size.
     """
     height, width = cut.pixels_hxwx3.shape[:2]
     factor = min(side / math.sqrt(height * width), MAX_ENLARGED, image_size[0] / height, image_size[1] / width)

@@ -60,13 +60,37 @@ def test_polygons_and_boxes_are_cut_from_the_upright_image(tmp_path: Path, orien
     assert abs(triangle.alpha_hxw.sum() / 255 - 40 * 30 / 2) < 40
     sides = (30, 40) if orientation < 5 else (40, 30)
     np.testing.assert_allclose(triangle.alpha_hxw.shape, sides, atol=1)
-    assert triangle.side == pytest.approx(np.sqrt(40 * 30 / (80 * 60)), abs=0.02)
+    assert triangle.relative_size == pytest.approx(np.sqrt(40 * 30 / (80 * 60)), abs=0.02)
     assert rectangle is not None
     assert rectangle.alpha_hxw is None
     assert rectangle.pixels_hxwx3.shape[:2] == ((16, 12) if orientation < 5 else (12, 16))
     assert (rectangle.pixels_hxwx3 == (0, 250, 0)).all()
     assert lengths is not None
     assert lengths.alpha_hxw is None
+
+
+def test_an_edited_polygon_changes_the_fingerprint(tmp_path: Path) -> None:
+    root = coco_folder(tmp_path / "data")
+    before = objects_of(root)
+    assert objects_of(root).fingerprint == before.fingerprint
+    content = json.loads((root / "train.json").read_text())
+    content["annotations"][0]["segmentation"][0][0] += 3.5
+    (root / "train.json").write_text(json.dumps(content))
+    after = objects_of(root)
+    assert after.folder.fingerprint == before.folder.fingerprint
+    assert after.fingerprint != before.fingerprint
+
+
+def test_an_object_of_several_polygons_is_their_union(tmp_path: Path) -> None:
+    root = coco_folder(tmp_path / "data")
+    content = json.loads((root / "train.json").read_text())
+    content["annotations"][0]["segmentation"] = [[10, 8, 20, 8, 20, 38, 10, 38], [40, 8, 50, 8, 50, 20, 45, 38, 40, 20]]
+    (root / "train.json").write_text(json.dumps(content))
+    cut = objects_of(root).read(0)
+    assert cut is not None
+    assert cut.alpha_hxw is not None
+    columns = (cut.alpha_hxw > 128).sum(axis=0)
+    assert columns.tolist() == pytest.approx([30] * 10 + [0] * 20 + [12, 16, 19, 23, 27, 27, 23, 19, 16, 12], abs=4)
 
 
 def test_files_keep_their_opacity_and_lose_their_margins(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_no_two_boxes_overlap_more_than_the_limit_and_only_the_limit_leaves_obje
 
 def test_numbers_and_sizes_span_their_ranges_and_a_small_object_is_not_blown_up() -> None:
     def pasted(side: int, how: Pasting, seed: int) -> np.ndarray:
-        cut = CutOut(np.zeros((side, 2 * side, 3), np.uint8), None, 0, side=0.1)
+        cut = CutOut(np.zeros((side, 2 * side, 3), np.uint8), None, 0, relative_size=0.1)
         boxes = paste_objects(np.zeros((200, 200, 3), np.uint8), lambda _: cut, how, np.random.default_rng(seed)).boxes_nx4
         return boxes[:, 2:] - boxes[:, :2]
 

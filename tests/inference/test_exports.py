@@ -13,15 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
+from imgloc.api.coco_results import evaluate_coco
 from imgloc.api.data import data_config
 from imgloc.config.build import make_source
 from imgloc.config.registry import declared
 from imgloc.data.formats import coco as coco_reader
 from imgloc.evaluation.image_sizes import image_sizes
+from imgloc.evaluation.scoring import intervals
 from imgloc.inference.export import check_format, export
 from imgloc.interfaces import Export, ImageRow, Task
-from imgloc.tasks import classify, localize
+from imgloc.tasks import classify, detect, localize
 from imgloc.types import Example
 from tests.data.checks.test_examples import Listed
 from tests.refusals import assert_refused
@@ -86,6 +90,33 @@ def test_the_ground_truth_is_read_back_as_a_coco_data_set(tmp_path: Path) -> Non
     (image,) = coco_reader.read(tmp_path).images
     assert (image.file, image.names) == ("a.png", ("dog",))
     np.testing.assert_allclose(image.boxes_nx4, [[10, 10, 30, 20]])
+
+
+def test_crowds_and_difficult_objects_count_in_the_files_as_in_the_run(tmp_path: Path) -> None:
+    def row(number: int, boxes: list[list[float]], found: list[list[float]], **others: Any) -> ImageRow:
+        row = {"id": f"{number}.png", "group": str(number), "width": 100, "height": 200, "boxes": boxes, "labels": [0] * len(boxes)}
+        detected = {"detected_boxes": found, "detected_labels": [0] * len(found), "detected_scores": [0.75, 0.625, 0.5][: len(found)]}
+        return ImageRow(row["id"], 100, 200, {**row, **detected, **others})
+
+    small, large, inside = [0.125, 0.125, 0.25, 0.25], [0.5, 0.5, 1.0, 1.0], [0.625, 0.625, 0.75, 0.75]
+    rows = [
+        row(0, [small], [inside, small], crowd_boxes=[large], crowd_labels=[0]),
+        row(1, [small, large], [large, small], difficult=[False, True]),
+        row(2, [small], [large, small]),
+    ]
+    for name, text in files("coco", rows, detect.TASK).items():
+        (tmp_path / name).write_text(text)
+    of_files = evaluate_coco(tmp_path / "results.json", tmp_path / "ground_truth.json", samples=10)
+    of_run = intervals([each.row for each in rows], CLASSES, None, samples=10)
+    assert 0 < of_run["ap"].mean < 1
+    for key in ("ap", "ap50", "ap75", "ap_small", "ar_100", "precision", "recall", "f1", "error_background"):
+        assert of_files[key] == of_run[key], key
+    truth = COCO(tmp_path / "ground_truth.json")
+    official = COCOeval(truth, truth.loadRes(str(tmp_path / "results.json")), "bbox")
+    official.evaluate()
+    official.accumulate()
+    official.summarize()
+    assert official.stats[0] == pytest.approx(of_run["ap"].mean)
 
 
 def test_answers_that_are_not_finite_and_names_that_leave_the_folder(tmp_path: Path) -> None:

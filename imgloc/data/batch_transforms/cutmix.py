@@ -23,7 +23,7 @@ def transform(
 
     The rectangle has the image's shape and the share 1 - Beta(alpha, alpha) of its area; its center is uniform in the image, which
     cuts it off (algorithm A1 of the paper). visible: an object with less than this share of its area left is dropped; see `pasted`.
-    Raises UserError for options out of range.
+    The only image of a batch does not change. Raises UserError for options out of range.
     """
     check_number(f"{KEY}.probability", probability, 0.0, 1.0)
     check_number(f"{KEY}.alpha", alpha, 0.01, 100.0)
@@ -36,7 +36,7 @@ def transform(
     rectangle_bx4 = jnp.concatenate([jnp.maximum(center_bx2 - half_bx2, 0), jnp.minimum(center_bx2 + half_bx2, shape_2)], axis=1)
     partner_b = partners(partner_key, batch.example_mask_b, 1)[:, 0]
     changed = pasted(batch, partner_b, rectangle_bx4, num_classes=num_classes, visible=visible)
-    return with_probability(apply_key, probability, changed, batch, num_classes)
+    return with_probability(apply_key, probability, changed, batch, num_classes, partner_b=partner_b)
 
 
 def pasted(batch: Batch, partner_b: Array, rectangle_bx4: Array, *, num_classes: int, visible: float) -> Batch:

@@ -20,8 +20,8 @@ def transform(
 ) -> Batch:
     """The batch with each image mixed with another one, with a probability; the weight of the first is Beta(alpha, alpha) distributed.
 
-    The objects of both images are kept, see `mixed`. visible: the objects of an image with a smaller weight are dropped.
-    Raises UserError for options out of range.
+    The objects of both images are kept, see `mixed`. visible: the objects of an image with a smaller weight are dropped. The only image
+    of a batch does not change. Raises UserError for options out of range.
     """
     check_number(f"{KEY}.probability", probability, 0.0, 1.0)
     check_number(f"{KEY}.alpha", alpha, 0.01, 100.0)
@@ -30,7 +30,7 @@ def transform(
     partner_b = partners(partner_key, batch.example_mask_b, 1)[:, 0]
     weight_b = jnp.round(UNIT * jax.random.beta(weight_key, alpha, alpha, batch.label_b.shape)).astype(jnp.int32)
     changed = mixed(batch, partner_b, weight_b, num_classes=num_classes, visible=visible)
-    return with_probability(apply_key, probability, changed, batch, num_classes)
+    return with_probability(apply_key, probability, changed, batch, num_classes, partner_b=partner_b)
 
 
 def mixed(batch: Batch, partner_b: Array, weight_b: Array, *, num_classes: int, visible: float) -> Batch:

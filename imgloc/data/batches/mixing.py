@@ -12,7 +12,7 @@ def partners(key: jax.Array, example_mask_b: Array, count: int) -> jax.Array:
     """The next `count` examples (b, count) of each example in one random cycle through all of them, without padding.
 
     So no image meets itself, and every image is as often a partner as any other. With too few examples the cycle repeats. The partner of
-    padding is itself.
+    padding, and of a single example, is itself.
     """
     mask_b = jnp.asarray(example_mask_b)
     order_b = jnp.argsort(jnp.where(mask_b, jax.random.uniform(key, mask_b.shape), 2.0))  # padding comes last
@@ -27,12 +27,17 @@ def soft_labels(batch: Batch, num_classes: int) -> jax.Array:
     return jax.nn.one_hot(batch.label_b, num_classes, dtype=jnp.float32)
 
 
-def with_probability(key: jax.Array, probability: float, changed: Batch, batch: Batch, num_classes: int = 0) -> Batch:
+def with_probability(
+    key: jax.Array, probability: float, changed: Batch, batch: Batch, num_classes: int = 0, *, partner_b: Array | None = None
+) -> Batch:
     """Each example of `changed` with a probability, else that of `batch`; padding is that of `batch`.
 
-    `num_classes` makes the soft labels that `changed` has and `batch` may not have.
+    `num_classes` makes the soft labels that `changed` has and `batch` may not have. With `partner_b`, an example that is its own partner
+    does not change.
     """
     change_b = jax.random.bernoulli(key, probability, batch.label_b.shape) & batch.example_mask_b
+    if partner_b is not None:
+        change_b &= partner_b != jnp.arange(len(partner_b))
     if num_classes:
         batch = batch._replace(soft_label_bxk=soft_labels(batch, num_classes))
 

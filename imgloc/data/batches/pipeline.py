@@ -60,12 +60,13 @@ class BatchDataset:
 
         It has no crowds, which transforms would not move.
         """
-        if self.augmentation is None:
-            return self.sampler.example(number, self.spec.size)
-        height, width = (math.ceil(side * self.augmentation.enlarges) for side in self.spec.size)
+        enlarges = 1.0 if self.augmentation is None else self.augmentation.enlarges
+        height, width = (math.ceil(side * enlarges) for side in self.spec.size)
         example = self.sampler.example(number, (height, width))
         if len(example.crowd_labels_m):
             example = dataclasses.replace(example, crowd_boxes_mx4=NO_BOXES_0X4, crowd_labels_m=NO_LABELS_0)
+        if self.augmentation is None:
+            return example
         return self.augmentation.augment(example, generator(self.sampler.seed, "augmentation", number))
 
 

@@ -13,6 +13,8 @@ A bbox is left, top, width and height in pixels, as in COCO; `convention` names 
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import csv
 import io
 import json
@@ -202,10 +204,10 @@ def _parse_cell(cell: str) -> object:
     """Returns the value of a cell that holds JSON or Python's form of it, else the text."""
     if not cell.lstrip().startswith(("{", "[")):
         return cell
-    try:
-        return json.loads(cell.replace("'", '"'))
-    except (ValueError, RecursionError):
-        return cell
+    for parse in (json.loads, ast.literal_eval):
+        with contextlib.suppress(ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # the errors of literal_eval
+            return parse(cell)
+    return cell
 
 
 def _image_file(row: _Row, listing: Listing, faults: list[Fault]) -> str | None:

@@ -75,7 +75,7 @@ def read(folder: Path | Listing, *, convention: str = "", class_attribute: str =
         entries.append(Annotation(image.file, assemble.box_array(boxes), tuple(names), split=image.split, where=image.where))
     if left_out:
         faults.append(Fault("unboxed_shape", left_out[0], f"{len(left_out):,} regions are points or lines"))
-    return assemble.merge_annotations("via", sorted({name for entry in entries for name in entry.names}), entries, faults)
+    return assemble.merge_annotations("via", sorted({name for entry in entries for name in entry.names}), entries, faults, meaning="xywh")
 
 
 def _has_keys(name: str, listing: Listing) -> bool:

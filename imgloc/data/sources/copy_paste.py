@@ -40,7 +40,7 @@ OUTSIDE = ("cutouts", "backgrounds")
 
 
 def source(
-    split: str, *, seed: int, folder: str = "", format: str = "", convention: str = "",  # noqa: A002
+    split: str, *, seed: int, folder: str = "", format: str = "", convention: str = "", class_attribute: str = "",  # noqa: A002
     validation: float = 0.1, test: float = 0.2, classes: Sequence[str] = (), channels: int = 3, follow_links: bool = False,
     share: float = 0.5, cutouts: str = "", backgrounds: str = "", objects: tuple[int, int] = (1, 5),
     scale: tuple[float, float] = (0.1, 0.5), max_overlap: float = 0.25, hidden: float = 0.7, flip: float = 0.5, feather: float = 2.0,
@@ -68,13 +68,13 @@ def source(
     if own_size and cutouts:
         raise UserError("data.options.own_size needs objects of the training images; set data.options.cutouts to ''")
     real = folders.source(
-        split, seed=seed, folder=folder, format=format, convention=convention, validation=validation, test=test, classes=classes,
-        channels=channels, follow_links=follow_links, without_objects=without_objects,
+        split, seed=seed, folder=folder, format=format, convention=convention, class_attribute=class_attribute,
+        validation=validation, test=test, classes=classes, channels=channels, follow_links=follow_links, without_objects=without_objects,
     )  # fmt: skip
     if split != "train":
         return real
     listing = list_folder(Path(folder), follow_links=follow_links)
-    annotated = read_folder(listing, format=format, convention=convention)
+    annotated = read_folder(listing, format=format, convention=convention, class_attribute=class_attribute)
     how = Pasting((int(objects[0]), int(objects[1])), (float(scale[0]), float(scale[1])), max_overlap, flip, feather, own_size)
     color = dataclasses.replace(real, channels=3)
     found = _cut_out_files(cutouts, real.classes, annotated, listing) if cutouts else _cut_out_objects(color, annotated, listing, side)
@@ -142,7 +142,7 @@ class CopyPaste:
 
     @property
     def info(self) -> Info:
-        labelled = self.real.all_labelled and (self.backgrounds is None or self.how.objects[0] > 0)
+        labelled = self.real.all_labelled and self.backgrounds is None  # a made image may show none of the objects
         return dataclasses.replace(self.real.info, endless=True, has_boxes=True, all_labelled=labelled)
 
     @cached_property

@@ -1,7 +1,8 @@
 """COCO: results.json as pycocotools reads it, with ground_truth.json where the rows have the truth, else image_info.json.
 
 Categories are numbered from 1 in the order of the classes, and images from 1 in the order of the rows; a box is x, y, width and
-height in pixels of the upright image (https://cocodataset.org/#format-results).
+height in pixels of the upright image (https://cocodataset.org/#format-results). Crowds and difficult objects have
+`iscrowd` 1: COCO has no mark of difficult objects, and without one a detection of them would be wrong.
 """
 
 from __future__ import annotations
@@ -42,10 +43,14 @@ def files(rows: Sequence[ImageRow], classes: Sequence[str], task: Task) -> dict[
 def _annotations(rows: Sequence[ImageRow]) -> list[dict[str, Any]]:
     annotations: list[dict[str, Any]] = []
     for number, each in enumerate(rows, start=1):
-        for box, label in zip(each.row["boxes"], each.row["labels"], strict=True):
+        boxes, labels = each.row["boxes"], each.row["labels"]
+        difficult, crowd_boxes = each.row.get("difficult") or [False] * len(boxes), each.row.get("crowd_boxes") or []
+        objects = list(zip(boxes, labels, difficult, strict=True))
+        objects += [(box, label, True) for box, label in zip(crowd_boxes, each.row.get("crowd_labels") or [], strict=True)]
+        for box, label, crowd in objects:
             bbox = _xywh(box, each)
             annotation = {"id": len(annotations) + 1, "image_id": number, "category_id": label + 1, "bbox": bbox}
-            annotations.append({**annotation, "area": round(bbox[2] * bbox[3], 3), "iscrowd": 0})
+            annotations.append({**annotation, "area": round(bbox[2] * bbox[3], 3), "iscrowd": int(crowd)})
     return annotations
 
 

@@ -59,6 +59,13 @@ def test_examples_change_with_a_probability_and_padding_never() -> None:
     assert_identical(soft, batch)
 
 
+def test_an_example_that_is_its_own_partner_does_not_change() -> None:
+    batch, changed, partner_b = random_batch(0, valid=4, size=5), random_batch(1, valid=4, size=5), np.array([1, 0, 2, 2, 4])
+    result = with_probability(jax.random.key(0), 1.0, changed, batch, partner_b=partner_b)
+    moved = (np.asarray(result.images_bxhxwxc) != batch.images_bxhxwxc).any(axis=(1, 2, 3))
+    assert moved.tolist() == [True, True, False, True, False]
+
+
 def test_the_enclosing_box_contains_both() -> None:
     np.testing.assert_array_equal(
         enclosing(np.array([0.1, 0.5, 0.4, 0.6]), np.array([0.2, 0.3, 0.3, 0.9])), np.float32([0.1, 0.3, 0.4, 0.9])

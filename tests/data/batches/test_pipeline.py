@@ -326,3 +326,4 @@ def test_crowds_change_no_batch_and_are_gone_before_an_example_is_augmented() ->
     assert len(seen) == 36
     assert not any(len(example.crowd_labels_m) or len(example.crowd_boxes_mx4) for example in seen)
     assert all(len(Crowded(24)[i].crowd_labels_m) for i in range(24))
+    assert not any(len(BatchDataset(make_sampler(Crowded(24)), spec).example(i).crowd_labels_m) for i in range(24))

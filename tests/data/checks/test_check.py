@@ -75,7 +75,7 @@ def test_a_quick_check_compares_files_of_equal_size_in_two_splits(tmp_path: Path
 def rewritten(folder: Path, form: str, numbers: str) -> None:
     """Writes a clean folder in which the numbers of all boxes are corners, xywh or middle, other than the format defines."""
     xywh, center = box_arithmetic.from_coco_xywh, box_arithmetic.from_yolo_cxcywh
-    meanings = dict.fromkeys(("coco", "wider_face", "mot", "huggingface"), xywh) | dict.fromkeys(("yolo", "createml"), center)
+    meanings = dict.fromkeys(("coco", "via", "wider_face", "mot", "huggingface"), xywh) | dict.fromkeys(("yolo", "createml"), center)
     to_boxes = meanings.get(form, lambda boxes: boxes)
     to = {"corners": lambda b: b, "xywh": box_arithmetic.to_coco_xywh, "middle": box_arithmetic.to_yolo_cxcywh}[numbers]
 
@@ -94,7 +94,8 @@ def rewritten(folder: Path, form: str, numbers: str) -> None:
     ("form", "numbers", "kind"),
     [("voc", "xywh", "xywh_box"), ("csv", "xywh", "xywh_box"), ("coco", "corners", "corner_box"), ("yolo", "corners", "corner_box"),
      ("yolo", "xywh", "xywh_box"), ("cvat", "xywh", "xywh_box"), ("createml", "corners", "corner_box"), ("createml", "xywh", "xywh_box"),
-     ("wider_face", "corners", "corner_box"), ("mot", "corners", "corner_box"), ("huggingface", "corners", "corner_box")],
+     ("via", "corners", "corner_box"), ("wider_face", "corners", "corner_box"), ("mot", "corners", "corner_box"),
+     ("huggingface", "corners", "corner_box")],
 )  # fmt: skip
 def test_numbers_with_another_meaning_are_reported_for_every_image(form: str, numbers: str, kind: str, tmp_path: Path) -> None:
     rewritten(tmp_path, form, numbers)

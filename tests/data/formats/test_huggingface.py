@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,25 @@ def test_columns_of_their_own_and_a_table(tmp_path: Path) -> None:
     assert (entry.names, entry.boxes_nx4.tolist()) == (("zebra", "cat"), BOXES)
     put(tmp_path, metadata_dot_csv="file_name,objects\na.jpg,\"{'bbox': [[1, 2, 3, 4]], 'category': ['dog']}\"\n")
     assert huggingface.read(tmp_path).images[0].names == ("dog",)
+
+
+@pytest.mark.parametrize("form", [json.dumps, repr])
+def test_a_cell_may_have_apostrophes_and_missing_values(form: Callable[[object], str], tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    objects = {"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "category": ["person's hat", 'a 5" disk'], "iscrowd": [False, None]}
+    cell = form(objects).replace('"', '""')
+    put(tmp_path, metadata_dot_csv=f'file_name,objects\na.jpg,"{cell}"\n')
+    annotated = huggingface.read(tmp_path)
+    assert (annotated.images[0].names, annotated.faults) == (("person's hat", 'a 5" disk'), ())
+
+
+@pytest.mark.parametrize("cell", ["[1, 2", "[1+2j]", "{1, 2}", "{'bbox': ((1, 2, 3, 4),)}", "[b'x']", "{[]: 1}", "[" * 3000])
+def test_a_cell_in_no_form_is_a_fault(cell: str, tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    put(tmp_path, metadata_dot_csv=f'file_name,objects\na.jpg,"{cell}"\n')
+    annotated = huggingface.read(tmp_path)
+    assert sum(len(entry.names) for entry in annotated.images) == 0
+    assert [fault.kind for fault in annotated.faults] == ["bad_annotation"]
 
 
 @pytest.mark.parametrize(

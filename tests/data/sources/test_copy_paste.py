@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,38 @@ def test_boxes_are_those_of_the_alpha_on_a_background_without_objects(annotated:
     empty = train(annotated, **{**options, "objects": (0, 1)})
     assert not empty.info.all_labelled
     assert {empty[i].label for i in range(40)} == {-1, 0, 1}
+
+
+def test_a_background_may_show_no_object_although_at_least_one_is_pasted(annotated: Path, outside: Path, tmp_path: Path) -> None:
+    thin = np.full((60, 60, 4), 255, np.uint8)
+    thin[1:, 1:, 3] = 0  # nothing of it is visible once it is reduced
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(thin).save(tmp_path / name / "thin.png")
+    options = {"cutouts": str(tmp_path), "share": 1.0, "objects": (1, 1), "scale": (0.02, 0.03)}
+    source = train(annotated, backgrounds=str(outside / "backgrounds"), **options)
+    assert {source[i].label for i in range(20)} == {-1}
+    assert not source.info.all_labelled
+    real = train(annotated, **options)
+    assert {real[i].label for i in range(20)} == {0, 1}
+    assert real.info.all_labelled
+
+
+def test_every_option_of_a_folder_is_an_option(tmp_path: Path) -> None:
+    ours, theirs = (inspect.signature(module.source).parameters for module in (copy_paste, folder))
+    assert {name: ours[name].default for name in theirs} == {name: theirs[name].default for name in theirs}
+    shape = {"name": "rect", "x": 10, "y": 10, "width": 20, "height": 20}
+    images = {}
+    for i in range(4):
+        Image.new("RGB", (60, 40)).save(tmp_path / f"{i}.png")
+        attributes = {"kind": ("cat", "dog")[i % 2], "color": "red"}
+        regions = [{"shape_attributes": shape, "region_attributes": attributes}]
+        images[str(i)] = {"filename": f"{i}.png", "size": 1, "regions": regions, "file_attributes": {}}
+    (tmp_path / "via_region_data.json").write_text(json.dumps(images))
+    assert_refused(lambda: train(tmp_path), "set data.options.class_attribute")
+    source = train(tmp_path, class_attribute="kind", validation=0, test=0, share=1.0)
+    assert source.info.classes == ("cat", "dog")
+    assert len(source[0].boxes_nx4)
 
 
 def test_objects_of_a_background_stay_unless_they_are_hidden(annotated: Path, outside: Path) -> None:
