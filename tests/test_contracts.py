@@ -573,6 +573,21 @@ def test_a_baseline_gives_the_outputs_of_its_tasks_from_what_json_holds(name: st
     assert baseline.meaning
 
 
+@pytest.mark.parametrize("name", registry.names("evaluation.baselines"))
+def test_a_baseline_does_not_depend_on_how_images_are_resized(name: str) -> None:
+    baseline = declared("evaluation.baselines", name, Baseline)
+    batch = some_batch(4, objects=2)
+    letterboxed = batch._replace(content_bx4=np.tile(np.array([0, 0.25, 1, 0.75], np.float32), (4, 1)))
+    truths = truths_of(batch)
+    fitted = baseline.fit(truths, CLASSES)
+    for key in baseline.tasks:
+        rows, others = (task_rows(tasks()[key], baseline.predict(fitted, each), each, truths) for each in (batch, letterboxed))
+        assert len(rows) == len(others) == 4
+        for row, other in zip(rows, others, strict=True):
+            for column in row:
+                np.testing.assert_allclose(np.asarray(row[column], np.float64), np.asarray(other[column], np.float64), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", registry.names("data.batch_transforms"))
 def test_a_batch_transform_is_a_pure_function_of_batch_and_key(name: str) -> None:
     transform = registry.find("data.batch_transforms", name).transform
