@@ -9,7 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from imgloc.models.efficientnet_lite import TINY, Block, Model, scaled_channels
+from imgloc.models.backbones.efficientnet_lite import Block, scaled_channels
+from imgloc.models.efficientnet_lite import TINY, Model
 from tests.models.randomized import count, randomized, shapes
 from tests.refusals import assert_refused
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from imgloc.errors import UserError
-from imgloc.models.resnet import BOTTLENECK, STAGES, Model
+from imgloc.models.backbones.resnet import BOTTLENECK, STAGES
+from imgloc.models.resnet import Model
 from tests.models.randomized import count, randomized, shapes
 from tests.refusals import assert_refused
 
