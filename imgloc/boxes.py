@@ -83,7 +83,7 @@ def ciou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, 
 
     This is the IoU, minus the squared distance of the centers over that of the corners of the smallest enclosing box, minus a term for
     different aspect ratios. Its gradient also passes through the weight of that term, which the paper keeps constant. Unlike the IoU, it
-    depends on the unit: boxes in [0, 1] of an image that is no square give another value than boxes in pixels.
+    depends on the unit: unless the image is square, boxes in [0, 1] give another value than boxes in pixels.
     """
     xp = a.__array_namespace__()
     enclosing = _maximum(a[..., 2:], b[..., 2:]) - _minimum(a[..., :2], b[..., :2])

@@ -264,7 +264,7 @@ class Task:
     confusion: Callable[[Row], tuple[int, int]] | None = None  # (true, predicted) class of a row, for a confusion matrix
     #: What the task does with several objects in an image; completes "the task ...".
     objects: str = "reads all of them"
-    learns_all_objects: bool = False  # those beyond data.max_objects, which are lost, are worth a warning
+    learns_all_objects: bool = False  # of an image; training then warns of objects beyond data.max_objects
     summary: str = "the answer for each image"  # completes "predicts ..."
     gallery_order: str = "from the best to the worst"  # completes "Ordered ..."
 

@@ -26,7 +26,7 @@ class CutOut(NamedTuple):
     pixels_hxwx3: Uint8Array
     alpha_hxw: Uint8Array | None  # its opacity; None: a rectangle, whose edges are feathered
     label: int
-    relative_size: float = 1.0  # the square root of the share of its own image that it has; 1 where it is the whole image
+    relative_size: float = 1.0  # square root of its area over that of the image it was cut from; 1: the whole image
 
 
 class Layer(NamedTuple):

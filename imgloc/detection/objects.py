@@ -27,7 +27,7 @@ class Truths(NamedTuple):
     class_g: IntArray  # an index of `Objects.labels_k`
     boxes_gx4: FloatArray
     area_g: FloatArray  # in pixels
-    crowd_g: BoolArray  # one box for many objects (COCO's iscrowd): it is no object, and detections in it do not count
+    crowd_g: BoolArray  # one box for many objects (COCO's iscrowd): it is not expected, and detections in it do not count
     difficult_g: BoolArray  # neither expected nor wrong (VOC)
 
     @property

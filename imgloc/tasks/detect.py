@@ -57,7 +57,7 @@ def _as_lists(boxes_nx4: FloatArray) -> list[list[float]]:
 
 
 def detections(row: Row) -> tuple[Detection, ...]:
-    """All detections, whatever their score; none where the answer is not finite."""
+    """All detections, also those below the score threshold; none where the answer is not finite."""
     columns = zip(row["detected_labels"], row["detected_scores"], row["detected_boxes"], strict=True)
     return tuple(Detection(*each) for each in columns) if row.get("finite", True) else ()
 

@@ -32,7 +32,7 @@ TO_CORNERS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "center": box_arithmetic.from_yolo_cxcywh, "xywh": box_arithmetic.from_coco_xywh,
 }  # fmt: skip
 BEGINNING = re.compile(r"\s*\[\s*(?=\{)")
-DAMAGED = re.compile(r'"label".*"coordinates"|"coordinates".*"label"', re.DOTALL)  # a first object that is no JSON, or a long one
+DAMAGED = re.compile(r'"label".*"coordinates"|"coordinates".*"label"', re.DOTALL)  # a first object that is not valid JSON, or is long
 
 
 def recognise(folder: Path | Listing) -> bool:

@@ -155,10 +155,10 @@ def _rows_of_parquet(name: str, listing: Listing, readme: Mapping[int, str]) -> 
     image = _first(dict.fromkeys(schema.names), IMAGE)
     kind = str(schema.field(image).type) if image else ""
     embedded = "binary" in kind and not _is_empty(file, f"{image}.bytes")
-    wanted = [column for column in schema.names if column in (*FILE, *OBJECTS, *BBOX, *CATEGORY, *CROWD, "width", "height")]
-    wanted += [] if embedded or not image else [f"{image}.path" if kind.startswith("struct") else image]
+    needed = [column for column in schema.names if column in (*FILE, *OBJECTS, *BBOX, *CATEGORY, *CROWD, "width", "height")]
+    needed += [] if embedded or not image else [f"{image}.path" if kind.startswith("struct") else image]
     count = 0
-    for batch in file.iter_batches(batch_size=BATCH, columns=wanted, use_threads=False):
+    for batch in file.iter_batches(batch_size=BATCH, columns=needed, use_threads=False):
         for values in batch.to_pylist():
             where = f"{name} rows[{count}]"
             yield _Row(where, name, parquet_images.member(name, image, count) if embedded else "", values, names)

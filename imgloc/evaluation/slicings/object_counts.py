@@ -9,7 +9,7 @@ import numpy as np
 from imgloc.interfaces import Slicing
 from imgloc.types import BoolArray, Row
 
-EACH = 5  # up to this number each has a part of its own
+EACH = 5  # the highest number of objects that has a separate part
 HIGHEST = (10, 20, 50, 100)  # numbers of the next parts; the last part has those above
 
 

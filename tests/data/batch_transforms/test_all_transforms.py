@@ -27,7 +27,7 @@ from imgloc.training import step
 from imgloc.training.objective import make_losses
 from imgloc.types import Batch
 from tests import processes
-from tests.drawn_batches import CLASSES, assert_identical, random_batch
+from tests.drawn_batches import CLASSES, assert_identical, drawn_batch, random_batch
 from tests.sharded_batch_transforms import checksums
 
 NAMES = registry.names("data.batch_transforms")
@@ -55,6 +55,15 @@ def assert_valid(batch: Batch) -> None:
         soft = np.asarray(batch.soft_label_bxk)
         assert soft.min() >= 0
         np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])  # a mosaic tiles an image with itself
+def test_the_only_image_of_a_batch_does_not_change(name: str) -> None:
+    for seed in range(5):
+        batch = drawn_batch(seed, valid=1, size=1)
+        result = compiled(name)(batch, jax.random.key(seed))
+        assert_identical(result, batch)
+        np.testing.assert_array_equal(result.soft_label_bxk, np.eye(CLASSES)[batch.label_b])
 
 
 @pytest.mark.parametrize("name", NAMES)

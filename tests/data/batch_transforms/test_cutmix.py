@@ -17,7 +17,6 @@ from tests.drawn_batches import (
     BRIGHT,
     CLASSES,
     assert_boxes_follow_pixels,
-    assert_identical,
     assert_same,
     bright_box,
     copies,
@@ -109,14 +108,6 @@ def test_the_share_of_an_image_that_is_pasted_is_that_of_its_soft_label() -> Non
     s = np.sqrt(np.linspace(0, 1, 10_001))
     mean = ((s - s**2 / 4) ** 2).mean() / 2  # half of the images meet one of the other color
     assert abs(share[::2].mean() - mean) < 0.02
-
-
-def test_the_only_image_of_a_batch_does_not_change() -> None:
-    for seed in range(5):
-        batch = drawn_batch(seed, valid=1, size=1)
-        result = compiled_transform(batch, jax.random.key(seed), num_classes=2)
-        assert_identical(result, batch)
-        np.testing.assert_array_equal(result.soft_label_bxk, np.eye(2)[batch.label_b])
 
 
 @pytest.mark.parametrize("option", ["probability", "visible"])

@@ -16,7 +16,6 @@ from tests.drawn_batches import (
     BRIGHT,
     CLASSES,
     assert_boxes_follow_pixels,
-    assert_identical,
     assert_same,
     copies,
     drawn_batch,
@@ -84,14 +83,6 @@ def test_weights_are_those_of_the_beta_distribution_and_the_label_is_that_of_the
         spread = np.sqrt(0.5 * (1 - soft[met]) @ (1 - soft[met]) / met.sum() * 2)
         second_moment = 0.5 * (0.25 + 0.25 / (2 * alpha + 1))  # of 1 - weight, half of the time
         assert abs(spread**2 - second_moment) < 0.03
-
-
-def test_the_only_image_of_a_batch_does_not_change() -> None:
-    for seed in range(5):
-        batch = drawn_batch(seed, valid=1, size=1)
-        result = compiled_transform(batch, jax.random.key(seed), num_classes=2)
-        assert_identical(result, batch)
-        np.testing.assert_array_equal(result.soft_label_bxk, np.eye(2)[batch.label_b])
 
 
 @pytest.mark.parametrize("option", ["probability", "visible"])
