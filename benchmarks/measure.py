@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from benchmarks.steadiness import unsteady
+
 SECONDS = 3.0  # duration of the repeats
 MIN_REPEATS, MAX_REPEATS = 5, 300
 WARM_UP = 3  # the first call compiles; in the next ones allocators still grow and kernels are chosen
@@ -49,7 +51,13 @@ def repeat(call: Callable[[], object], *, steps: int = 1, quick: bool = False) -
     return times
 
 
-def over_processes(medians_ms: Sequence[float]) -> Row:
-    """Returns the median, lowest and highest of the medians of several processes, and their number `n`."""
+def over_processes(medians_ms: Sequence[float], other_shares: Sequence[float] = ()) -> Row:
+    """Returns the median, lowest and highest of the medians of several processes, their number `n`, and why they are `unsteady` or ""."""
     values = {"median_ms": statistics.median(medians_ms), "low_ms": min(medians_ms), "high_ms": max(medians_ms)}
-    return {**{name: round(value, 4) for name, value in values.items()}, "n": len(medians_ms)}
+    row: Row = {name: round(value, 4) for name, value in values.items()}
+    return {**row, "n": len(medians_ms), "unsteady": unsteady(medians_ms, values["median_ms"], other_shares)}
+
+
+def comparable_ms(row: Row | None) -> float | None:
+    """Returns the median time of a row, or None where the row has no time or an unsteady one. Ratios use steady times alone."""
+    return row["median_ms"] if row and not row.get("unsteady") else None

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from benchmarks.decoding import BATCH, IMPLEMENTATIONS, READINGS, make_folder
-from benchmarks.measure import Row, over_processes
+from benchmarks.measure import Row, comparable_ms, over_processes
 from benchmarks.settings import cores, environment
+from benchmarks.steadiness import watch_others
 from benchmarks.works import IMPLEMENTATIONS as PACKAGES
 from benchmarks.works import WORKS, Work, for_platform, is_distinct, unavailable
 from imgloc.errors import UserError
@@ -41,10 +42,13 @@ class Side:
 
 
 def run_worker(spec: Spec, setting: str) -> Row:
-    """Runs a task in a new process; returns its result, or {"reason": ...} if it fails."""
+    """Runs a task in a new process; returns its result with `other_shares`, or {"reason": ...} if it fails."""
     command = [sys.executable, "-m", "benchmarks.worker", json.dumps(spec)]
     try:
-        done = subprocess.run(command, env=environment(setting, os.environ), capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        with watch_others() as others:
+            done = subprocess.run(
+                command, env=environment(setting, os.environ), capture_output=True, text=True, timeout=TIMEOUT, check=False
+            )
     except subprocess.TimeoutExpired:
         return {"reason": f"took longer than {TIMEOUT} s"}
     lines = done.stdout.strip().splitlines()
@@ -52,7 +56,12 @@ def run_worker(spec: Spec, setting: str) -> Row:
         errors = done.stderr.strip().splitlines()
         return {"reason": f"exit code {done.returncode}: {errors[-1][:300] if errors else 'no message'}"}
     result: Row = json.loads(lines[-1])
-    return result
+    return result if "reason" in result else {**result, "other_shares": others}
+
+
+def others(results: Sequence[Row]) -> list[float]:
+    """Returns the shares of the cores that other programs used during processes, where they were measured."""
+    return [share for result in results for share in result.get("other_shares", ())]
 
 
 def take_turns(
@@ -137,7 +146,7 @@ def _row(work: Work, side: Side, results: Sequence[Row], reason: str | None, pla
     row: Row = {"work": work.name, "implementation": side.implementation, "setting": side.setting}
     row |= {"median_ms": None, "low_ms": None, "high_ms": None, "n": 0, "ratio": None}
     if reason is None:
-        row |= over_processes([result["median_ms"] for result in results])
+        row |= over_processes([result["median_ms"] for result in results], others(results))
         row |= {"repeats": [result["repeats"] for result in results], "parameters": results[0]["parameters"]}
         row["peak_mib"] = max(result["peak_mib"] for result in results)
     else:
@@ -152,11 +161,14 @@ def _row(work: Work, side: Side, results: Sequence[Row], reason: str | None, pla
 
 
 def with_ratios(rows: Sequence[Row]) -> list[Row]:
-    """Adds to rows of one work `ratio`: imgloc's time divided by the row's in the same setting; below 1, imgloc is faster."""
-    imgloc_ms = {row["setting"]: row["median_ms"] for row in rows if row["implementation"] == "imgloc"}
+    """Adds to rows of one work `ratio`: imgloc's time divided by the row's in the same setting; below 1, imgloc is faster.
+
+    It is None where one of the two times is missing or unsteady.
+    """
+    imgloc_ms = {row["setting"]: comparable_ms(row) for row in rows if row["implementation"] == "imgloc"}
     for row in rows:
-        reference = imgloc_ms.get(row["setting"])
-        row["ratio"] = round(reference / row["median_ms"], 4) if reference and row["median_ms"] else None
+        reference, own = imgloc_ms.get(row["setting"]), comparable_ms(row)
+        row["ratio"] = round(reference / own, 4) if reference and own else None
     return list(rows)
 
 
@@ -181,11 +193,13 @@ def feeding(platform: str, processes: int, *, quick: bool, say: Say, worker: Wor
         if "reason" in results[-1]:
             raise UserError(f"the input pipeline cannot be timed here: {results[-1]['reason']}")
     rows = []
-    for name, first in results[0].items():
-        row = {"work": name, "implementation": "imgloc", "setting": "box", **over_processes([r[name]["median_ms"] for r in results])}
-        step_ms = over_processes([r[name]["against_ms"] for r in results])["median_ms"] if first["against_ms"] else None
+    for name, first in ((name, value) for name, value in results[0].items() if name != "other_shares"):
+        times = over_processes([r[name]["median_ms"] for r in results], others(results))
+        row = {"work": name, "implementation": "imgloc", "setting": "box", **times}
+        steps = over_processes([r[name]["against_ms"] for r in results]) if first["against_ms"] else None
+        step_ms, own, steady_step_ms = steps["median_ms"] if steps else None, comparable_ms(row), comparable_ms(steps)
         row |= {
-            "ratio": round(row["median_ms"] / step_ms, 4) if step_ms else None,
+            "ratio": round(own / steady_step_ms, 4) if own and steady_step_ms else None,
             "images_per_second": round(first["images"] / row["median_ms"] * 1e3, 1),
             "against": first["against"],
             "needed_images_per_second": round(first["images"] / step_ms * 1e3, 1) if step_ms else None,
@@ -216,9 +230,11 @@ def reading(folder: Path, processes: int, *, quick: bool, say: Say, worker: Work
 
 
 def _reading_rows(work: str, results: Mapping[str, Sequence[Row]], failed: Mapping[str, str]) -> list[Row]:
-    times = {name: over_processes([row["median_ms"] for row in rows]) for name, rows in results.items() if rows and name not in failed}
-    fastest = min((times[name]["median_ms"] for name in times if name.startswith("imgloc")), default=None)
-    decoder = times["decode_imgloc"]["median_ms"] if "decode_imgloc" in times else None
+    timed = {name: rows for name, rows in results.items() if rows and name not in failed}
+    times = {name: over_processes([row["median_ms"] for row in rows], others(rows)) for name, rows in timed.items()}
+    steady = {name: ms for name in times if (ms := comparable_ms(times[name])) is not None}
+    fastest = min((steady[name] for name in steady if name.startswith("imgloc")), default=None)
+    decoder = steady.get("decode_imgloc")
     rows: list[Row] = []
     for name in results:
         row: Row = {"work": work, "implementation": name, "setting": "box", "median_ms": None, "ratio": None}
@@ -228,6 +244,6 @@ def _reading_rows(work: str, results: Mapping[str, Sequence[Row]], failed: Mappi
             median = times[name]["median_ms"]
             reference = decoder if name.startswith("decode") else fastest
             row |= times[name] | {"images_per_second": round(BATCH / median * 1e3, 1)}
-            row["ratio"] = round(median / reference, 4) if reference else None
+            row["ratio"] = round(median / reference, 4) if reference and name in steady else None
         rows.append(row)
     return rows

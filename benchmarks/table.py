@@ -10,6 +10,8 @@ from rich.table import Table
 from benchmarks.measure import Row
 from benchmarks.works import NO_SUCH_CELL, NO_SUCH_MODEL
 
+UNSTEADY = """\
+busy: other programs used more than 15 % of the cores; spread: the processes differ by more than a third; such times have no ratio"""
 COLUMNS = ("work", "implementation", "setting", "median ms", "lowest to highest", "ratio", "of peak")
 CAPTION = """\
 median over processes of their medians; lowest to highest of these
@@ -35,7 +37,7 @@ def milliseconds(value: float | None) -> str:
 
 def step_table(rows: Sequence[Row], title: str) -> Table:
     """Returns the table of time, range, ratio and share of the peak of every row, or the reason why it has no time."""
-    table = _empty(title, CAPTION, COLUMNS)
+    table = _empty(title, f"{CAPTION}\n{UNSTEADY}", COLUMNS)
     for i, row in enumerate(rows):
         if "reason" in row:
             missing = row["reason"] in (NO_SUCH_CELL, NO_SUCH_MODEL)
@@ -67,7 +69,7 @@ def floor_table(rows: Sequence[Row], peak_gflops: float) -> Table:
 def feeding_table(rows: Sequence[Row], title: str) -> Table:
     """Returns the table of time, images per second, the step that needs them, and the share of a step spent waiting."""
     columns = ("work", "median ms", "lowest to highest", "images/s", "needed by", "images/s needed", "ratio", "waiting")
-    table = _empty(title, FEEDING_CAPTION, columns)
+    table = _empty(title, f"{FEEDING_CAPTION}\n{UNSTEADY}", columns)
     for row in rows:
         needed, waiting = row["needed_images_per_second"], row.get("waiting_share")
         cells = [milliseconds(row["median_ms"]), spread(row), f"{row['images_per_second']:,.0f}", row["against"]]
@@ -78,7 +80,8 @@ def feeding_table(rows: Sequence[Row], title: str) -> Table:
 
 def reading_table(rows: Sequence[Row], title: str) -> Table:
     """Returns the table of images per second of each implementation and imgloc's ratio to it."""
-    table = _empty(title, READING_CAPTION, ("work", "implementation", "ms per batch", "lowest to highest", "images/s", "ratio"))
+    columns = ("work", "implementation", "ms per batch", "lowest to highest", "images/s", "ratio")
+    table = _empty(title, f"{READING_CAPTION}\n{UNSTEADY}", columns)
     for i, row in enumerate(rows):
         if "reason" in row:
             cells = ["-", "does not run: " + row["reason"][:60], "-", "-"]
@@ -108,8 +111,8 @@ def spread(row: Row) -> str:
 
 
 def ratio(row: Row) -> str:
-    """Returns the ratio of a row with two decimals."""
-    return "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
+    """Returns the ratio of a row with two decimals, or why its time is not compared."""
+    return row.get("unsteady") or "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
 
 
 def _is_last_of_work(rows: Sequence[Row], i: int) -> bool:

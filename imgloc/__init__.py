@@ -22,9 +22,15 @@ from imgloc.errors import UserError
 
 if TYPE_CHECKING:
     from imgloc.api.coco_results import evaluate_coco
+    from imgloc.api.comparing import ComparisonResults, compare
     from imgloc.api.data import check_data, show_data, summarize_data
     from imgloc.api.evaluating import Results, evaluate
+    from imgloc.api.explaining import Explanation, explain, write_explanations
+    from imgloc.api.explanation_scores import evaluate_explanations
+    from imgloc.api.exporting import ExportResults, export
     from imgloc.api.reporting import report
+    from imgloc.api.score_maps import ScoreMapResults, evaluate_wsol
+    from imgloc.api.showing import show_features
     from imgloc.api.sweeping import sweep
     from imgloc.api.training import train
     from imgloc.config.resolve import load_config
@@ -32,8 +38,10 @@ if TYPE_CHECKING:
     from imgloc.inference.predictions import Prediction, Predictions
 
 __all__ = [
-    "load_config", "train", "evaluate", "evaluate_coco", "report", "load", "sweep", "check_data", "summarize_data", "show_data",
-    "tune_process", "Results", "TrainedModel", "Prediction", "Predictions", "UserError", "__version__",
+    "load_config", "train", "evaluate", "evaluate_coco", "evaluate_wsol", "evaluate_explanations", "report", "compare", "load", "explain",
+    "write_explanations", "export", "sweep", "check_data", "summarize_data", "show_data", "show_features", "tune_process",
+    "Results", "ScoreMapResults", "ComparisonResults", "TrainedModel", "Prediction", "Predictions", "Explanation", "ExportResults",
+    "UserError", "__version__",
 ]  # fmt: skip
 __version__ = importlib.metadata.version("imgloc")
 
@@ -45,6 +53,10 @@ def __getattr__(name: str) -> object:
         from imgloc.api.coco_results import evaluate_coco
 
         return evaluate_coco
+    if name in ("evaluate_wsol", "ScoreMapResults"):  # also without JAX
+        from imgloc.api import score_maps
+
+        return getattr(score_maps, name)
     from imgloc.api import functions
 
     return getattr(functions, name)

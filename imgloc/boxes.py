@@ -78,11 +78,10 @@ def giou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, 
     return iou(a, b) - uncovered
 
 
-def ciou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "*n"]:
-    """Return the complete IoU of each pair of boxes, at most 1 (Zheng et al., 2020, arXiv:1911.08287, equations 8 to 11).
+def diou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, "*n"]:
+    """Return the distance IoU of each pair of boxes, in [-1, 1] (Zheng et al., 2020, arXiv:1911.08287, equations 5 to 7).
 
-    This is the IoU, minus the squared distance of the centers over that of the corners of the smallest enclosing box, minus a term for
-    different aspect ratios. Its gradient also passes through the weight of that term, which the paper keeps constant. Unlike the IoU, it
+    This is the IoU minus the squared distance of the centers over that of the corners of the smallest enclosing box. Unlike the IoU, it
     depends on the unit: unless the image is square, boxes in [0, 1] give another value than boxes in pixels.
     """
     xp = a.__array_namespace__()
@@ -90,13 +89,24 @@ def ciou(a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"]) -> Float[ArrayT, 
     diagonal = enclosing[..., 0] * enclosing[..., 0] + enclosing[..., 1] * enclosing[..., 1]
     offset = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2
     distance = offset[..., 0] * offset[..., 0] + offset[..., 1] * offset[..., 1]
-    angle = _aspect_angle(a) - _aspect_angle(b)
-    aspect = angle * angle * (4 / np.pi**2)
-    overlap = iou(a, b)
-    weighted = aspect * aspect / (aspect - overlap + (1 + 1e-7))
     empty = diagonal <= 0
     ratio: ArrayT = xp.where(empty, xp.zeros_like(diagonal), distance / xp.where(empty, xp.ones_like(diagonal), diagonal))
-    return overlap - ratio - weighted
+    return iou(a, b) - ratio
+
+
+def ciou(
+    a: Float[ArrayT, "*#n 4"], b: Float[ArrayT, "*#n 4"], constant: Callable[[ArrayT], ArrayT] = lambda weight: weight
+) -> Float[ArrayT, "*n"]:
+    """Return the complete IoU of each pair of boxes, at most 1 (Zheng et al., 2020, arXiv:1911.08287, equations 8 to 11).
+
+    This is the distance IoU minus a term for different aspect ratios, and it depends on the unit as well. The paper passes no gradient
+    through the weight of that term: `constant` is the function of the library of the array that stops it, such as
+    `jax.lax.stop_gradient`.
+    """
+    angle = _aspect_angle(a) - _aspect_angle(b)
+    aspect = angle * angle * (4 / np.pi**2)
+    weight = constant(aspect / (aspect - iou(a, b) + (1 + 1e-7)))
+    return diou(a, b) - aspect * weight
 
 
 def _aspect_angle(boxes: ArrayT) -> ArrayT:
@@ -134,6 +144,15 @@ def from_pixels(boxes: Float[ArrayT, "... 4"], width: int, height: int) -> Float
 def to_pixels(boxes: Float[ArrayT, "... 4"], width: int, height: int) -> Float[ArrayT, "... 4"]:
     """Convert boxes in [0, 1] to pixels of an image."""
     return boxes * _constant([width, height, width, height], boxes)
+
+
+def squares_around(boxes: Float[ArrayT, "... 4"], height: int, width: int, context: float) -> Float[ArrayT, "... 4"]:
+    """Return the squares in pixels around boxes in [0, 1], `context` times as large as their longer side; they may reach beyond [0, 1]."""
+    pixels = to_pixels(boxes, width, height)
+    a, b = pixels[..., :2], pixels[..., 2:]
+    sides, center = b - a, (a + b) / 2
+    half = _maximum(sides[..., :1], sides[..., 1:]) * (context / 2)
+    return from_pixels(_concat(center - half, center + half), width, height)
 
 
 def area_order(boxes: FloatArray) -> IntArray:

@@ -1,4 +1,4 @@
-"""Drawing boxes on images, and thumbnails."""
+"""Drawing boxes on images, thumbnails, and images of maps."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from PIL import Image, ImageDraw
 
 from imgloc.boxes import to_pixels
 from imgloc.interfaces import Detection
+from imgloc.types import FloatArray
 
 THUMBNAIL = 224  # pixels of the longer side of an image in the gallery
+BRIGHTEST = 0.99  # quantile of the values that a picture of maps shows as white: a few extreme ones would make all others dark
 TRUE_COLOR, PREDICTED_COLOR = (0, 158, 115), (213, 94, 0)  # green and vermilion of Okabe and Ito, distinct to color-blind readers
 
 
@@ -59,3 +61,31 @@ def thumbnail_png(image_hxwxc: UInt8[np.ndarray, "h w c"]) -> bytes:
     picture.thumbnail((THUMBNAIL, THUMBNAIL))  # only ever reduces
     picture.save(content, "PNG")
     return content.getvalue()
+
+
+def scaled(picture: Image.Image, side: int) -> Image.Image:
+    """Return the picture with its longer side `side` pixels long."""
+    scale = side / max(picture.size)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return picture.resize(size, Image.Resampling.NEAREST if scale > 2 else Image.Resampling.LANCZOS)
+
+
+def show_pixels(maps_hxwxk: FloatArray) -> FloatArray:
+    """Return an image (h, w, 1 or 3) of maps in [0, 1]: in color of three maps, else of their mean. Other values are clipped."""
+    maps = np.clip(np.asarray(maps_hxwxk, np.float32), 0, 1)
+    return maps if maps.shape[2] == 3 else maps.mean(axis=2, keepdims=True)
+
+
+def show_range(maps_hxwxk: FloatArray) -> FloatArray:
+    """Return an image of maps of any range: black for the lowest value, white for the 99th percentile and above."""
+    maps = np.asarray(maps_hxwxk, np.float32)
+    low, high = float(maps.min()), float(np.quantile(maps, BRIGHTEST))
+    high = high if high > low else float(maps.max())
+    return show_pixels((maps - low) / (high - low or 1.0))
+
+
+def show_signed(maps_hxwxk: FloatArray) -> FloatArray:
+    """Return an image of maps around 0: gray for 0, white or black for the 99th percentile of magnitudes and above."""
+    maps = np.asarray(maps_hxwxk, np.float32)
+    scale = float(np.quantile(np.abs(maps), BRIGHTEST)) or float(np.abs(maps).max()) or 1.0
+    return show_pixels(0.5 + 0.5 * maps / scale)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -13,6 +15,16 @@ T = TypeVar("T")
 
 class UserError(Exception):
     """A mistake that the user can fix. Commands print its message, which is one line, and exit with code 2."""
+
+
+@contextlib.contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """End the program with one line on stderr and exit code 2 for a mistake of the user; for programs beside the package."""
+    try:
+        yield
+    except UserError as error:
+        sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {one_line(error)}\n")
+        sys.exit(2)
 
 
 class WorkerError(Exception):
@@ -138,12 +150,6 @@ def check_at_least(least: int, **numbers: int | tuple[int, ...]) -> None:
     for name, value in numbers.items():
         if min(value, default=least) < least if isinstance(value, tuple) else value < least:
             raise UserError(f"model.{name} is {value}; possible: at least {least}{' each' if isinstance(value, tuple) else ''}")
-
-
-def check_dropout(rate: float) -> None:
-    """Raise UserError for a dropout rate outside [0, 1)."""
-    if not 0 <= rate < 1:
-        raise UserError(f"dropout (model.dropout) must be at least 0 and less than 1, got {rate}")
 
 
 def look_up(what: str, name: str, possible: Mapping[str, T]) -> T:

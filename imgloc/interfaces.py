@@ -1,19 +1,20 @@
-"""Declarations of tasks, metrics, slicings, losses and baselines.
+"""Declarations of tasks, metrics, slicings, losses, baselines and operations.
 
-Each is one frozen object under a fixed name (`TASK`, `METRICS`, `SLICING`, `LOSS`, `BASELINE`) in a separate file. Its fields
+Each is one frozen object under a fixed name (`TASK`, `METRICS`, `SLICING`, `LOSS`, `BASELINE`, `OPERATION`) in a separate file. Its fields
 contain everything that other files need to know about it, so that a new one requires no change to other files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from imgloc.types import Array, Batch, BoolArray, FloatArray, Outputs, Row, Truth
+from imgloc.types import Batch, BoolArray, FloatArray, Outputs, Row, Truth
 
 #: The shape of an output: numbers, and letters for axes of any length. The same letter means the same length everywhere;
 #: `b` is the batch and `k` the number of classes.
@@ -111,8 +112,7 @@ class Loss:
     """A training loss (`LOSS`): `function(outputs, batch, **options)` returns one value for each example, [b].
 
     `outputs` names what the loss reads of the model, with shapes; `features/NAME` is an entry of the output `features`. A name
-    in braces is the value of that option: `{output}`. `truths` names the fields of the batch that it reads. The contract test
-    (tests/test_contracts.py) checks `truths` and `may_be_negative`.
+    in braces is the value of that option: `{output}`. `truths` names the fields of the batch that it reads; a contract test checks them.
     """
 
     function: Callable[..., Any]
@@ -120,6 +120,8 @@ class Loss:
     truths: tuple[str, ...]
     may_be_negative: bool = False
     optional_outputs: Mapping[str, AxisNames] = field(default_factory=dict)  # that it reads where a model has them
+    inputs: tuple[str, ...] = ()  # options that are numbers the compiled step may receive as arrays, so that runs share a program
+    shared_options: tuple[str, ...] = ()  # which must have the same value in all losses of a config that name them here
 
     @property
     def needs_objects(self) -> bool:
@@ -130,27 +132,6 @@ class Loss:
     def needs_labels(self) -> bool:
         """Whether it learns from the class of an image, which an image without objects may not have."""
         return "label_b" in self.truths
-
-
-class DensePredictions(NamedTuple):
-    """What a dense detector predicts for one image, at l locations."""
-
-    cells_lx4: Array  # the part of the image that each location stands for, xyxy in [0, 1]
-    scores_lxk: Array  # in [0, 1]
-    boxes_lx4: Array
-
-
-class Assigned(NamedTuple):
-    """What each location of an image learns."""
-
-    object_l: Array  # the index of its object
-    quality_l: Array  # the target of the score of that object's class, in [0, 1]; 0: no object
-    ignored_l: Array  # whether it learns nothing at all
-
-
-#: A rule that assigns objects to locations (`assign` of a file in imgloc/losses/assignments): predictions, boxes_nx4, labels_n and
-#: object_mask_n of one image -> what its locations learn. It is pure, its shapes are static, and no gradient passes through it.
-Assign: TypeAlias = Callable[[DensePredictions, Array, Array, Array], Assigned]
 
 
 @dataclass(frozen=True)
@@ -168,6 +149,21 @@ class Baseline:
     predict: Callable[[Any, Batch], Outputs]
 
 
+@dataclass(frozen=True)
+class Operation:
+    """An operation on images (`OPERATION`): `function(images_bxhxwxc, **options)` returns maps (b, h, w, k) of the same height and width.
+
+    The images are float32, photographs in [0, 1]. The options are the keyword-only parameters of the function, with defaults. It is
+    pure and compiled. `picture` makes an image (h, w, 1 or 3) in [0, 1] of the maps (h, w, k) of one image, for display. Its keyword-only
+    parameters are options of the function, and get their values.
+    """
+
+    function: Callable[..., Any]
+    meaning: str  # one sentence
+    picture: Callable[..., FloatArray]
+    channels: tuple[int, ...] = ()  # the numbers of channels that images may have; (): any number
+
+
 class Detection(NamedTuple):
     """A predicted object."""
 
@@ -179,6 +175,27 @@ class Detection(NamedTuple):
 def no_detections(row: Row) -> tuple[Detection, ...]:
     """The predicted objects of a task without boxes."""
     return ()
+
+
+class Fitted(NamedTuple):
+    """What a fit returns: the variables of a model, arrays by name, and the fields of the model on which their shapes depend."""
+
+    variables: Mapping[str, Any]  # of the collection `fitted`
+    fields: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the variables of a model are computed from the training split without gradients (`FIT`, beside `Model`).
+
+    Each combination of the values of the fields in `search`, which are tuples, is a candidate: it is fitted, scored on validation, and
+    the best one is the trained model. A candidate has tuples of one value. Both functions are pure; the same inputs give the same bits.
+    """
+
+    prepare: Callable[[Any, Iterator[Batch]], Any]  # (model, training batches) -> what all candidates are fitted on
+    fit: Callable[[Any, Any, np.random.Generator], Fitted]  # (the model of a candidate, what `prepare` returned, generator)
+    search: tuple[str, ...] = ()
+    decides: tuple[str, ...] = ()  # the fields that `Fitted.fields` has; a config keeps their defaults
 
 
 class Overlay(NamedTuple):
@@ -219,10 +236,7 @@ class ImageRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Export:
-    """A file format of predictions (`EXPORT`).
-
-    `files` returns the path and the text of each file that is to be written, for rows, the names of the classes, and the task.
-    """
+    """A file format of predictions (`EXPORT`): `files` returns the text of each file by its path, for rows, class names and the task."""
 
     meaning: str  # one sentence
     files: Callable[[Sequence[ImageRow], Sequence[str], Task], Mapping[str, str]]
@@ -256,10 +270,16 @@ class Task:
     #: Columns of every row that validation chooses for a trained model, such as a score threshold, with their values without validation.
     calibration: Mapping[str, float] = field(default_factory=dict)
     calibrate: Callable[[Sequence[Row]], Mapping[str, float]] = lambda _: {}  # chooses them from the rows of validation
+    with_calibration: Callable[[Row, Mapping[str, float]], Row] = lambda row, calibration: {**row, **calibration}  # and what depends on it
+    #: Columns of example i of the predictions that depend on its true class as well, for scores that presuppose the class.
+    true_class_columns: Callable[[Mapping[str, Any], int, int], Row] = lambda *_: {}
+    baseline_outputs: Mapping[str, AxisNames] | None = None  # of baselines, where they are not those of a model
     #: (partial predictions, content_bx4) -> those of them that are positions, mapped back to the images; see `postprocess`.
     partial_to_image: Callable[[Outputs, FloatArray], Outputs] = lambda *_: {}
     #: Shapes of partial predictions that are not those of the output with an axis s after b.
     partial_outputs: Mapping[str, AxisNames] = field(default_factory=dict)
+    #: The score map (h, w) in [0, 1] of the predicted class of example i of the predictions, over the model's input, if there are maps.
+    score_map: Callable[[Mapping[str, Any], int], FloatArray] | None = None
     curves: tuple[Curve, ...] = ()
     confusion: Callable[[Row], tuple[int, int]] | None = None  # (true, predicted) class of a row, for a confusion matrix
     #: What the task does with several objects in an image; completes "the task ...".

@@ -30,7 +30,9 @@ Shape: TypeAlias = tuple[int, int, int]  # h, w, c of the images of a batch
 
 #: The outputs of a model for a batch: arrays with a leading axis b. Reserved names: `logits` (b, k); `box` (b, 4); `sequence` (b, n, k),
 #: a label for each object from left to right; `boxes` (b, n, 4), `scores` (b, n) and `labels` (b, n), the detected objects, where a
-#: score of 0 stands for none; `fixations` (b, g, 4), the windows that a model with attention has read, in order;
+#: score of 0 stands for none; `tracks` (b, t, n, 4) and `track_scores` (b, t, n), the boxes of objects in each frame of a video, where a
+#: score of 0 stands for none; `score_maps` (b, h', w', k), for each class a map of the evidence that each part of the input gives, whose
+#: values are comparable within a map only; `fixations` (b, g, 4), the windows that a model with attention has read, in order;
 #: `features`, a dict of named intermediates; `partial_predictions`, for a model that reads an image in several steps s: its
 #: predictions had it stopped at each of them. That is a dict with `logits` (b, s, k), other outputs such as `box` (b, s, 4) and
 #: `fixations` (b, s, 4), the window of the step, and `seen` (b, s, h', w'), the share of each cell of a grid over the image that has
@@ -59,14 +61,34 @@ class Info:
     all_labelled: bool = True  # every image has a class; if not, images without objects have the label -1
 
 
+class Tracks(NamedTuple):
+    """The boxes of n objects in the t frames of a video, with a leading axis b in a batch. Absent boxes are zeros."""
+
+    boxes: Float32[Array, "*b t n 4"]
+    present: Bool[Array, "*b t n"]  # whether the object has a box in the frame, seen or hidden
+    visible: Float32[Array, "*b t n"]  # the share of the object that can be seen
+
+
+class Video(NamedTuple):
+    """What a model reads of videos: their frames and the boxes of n objects in the first of them.
+
+    `truth` is given in training alone, in which a model may start from the true box of a frame again.
+    """
+
+    frames_bxtxhxwxc: Array
+    start_bxnx4: Array
+    truth: Tracks | None = None
+
+
 @dataclass(frozen=True)
 class Example:
-    """One image and its truth.
+    """One image and its truth, or a video: its image is the first frame, and its truth that of the first frame.
 
     `group` names what must not be torn apart by a split or a bootstrap (the digit, the clip);
     sources that share digits give a digit the same group; else groups are a data set's own.
     A crowd is a region with many objects of a class, none of which is in `boxes_nx4`. Only scoring reads crowds; examples of training
     lose them before they are augmented, so that transforms need not move them.
+    The first tracks of a video are those of `boxes_nx4`, in this order; those of objects that are absent from the first frame follow.
     """
 
     image_hxwxc: Uint8Array
@@ -80,6 +102,8 @@ class Example:
     crowd_boxes_mx4: FloatArray = field(default_factory=lambda: NO_BOXES_0X4)  # float32, in [0, 1] of the source's image
     crowd_labels_m: IntArray = field(default_factory=lambda: NO_LABELS_0)
     upright_size: tuple[int, int] | None = None  # width and height of the stored picture; None: those of `image_hxwxc`
+    frames_txhxwxc: Uint8Array | None = None  # of a video
+    tracks: Tracks | None = None  # of a video
 
     @property
     def truth(self) -> Truth:
@@ -87,7 +111,7 @@ class Example:
         height, width = self.image_hxwxc.shape[:2]
         width, height = self.upright_size or (width, height)
         crowds = self.crowd_boxes_mx4, self.crowd_labels_m
-        return Truth(self.boxes_nx4, self.labels_n, self.label, self.id, width, height, self.difficult_n, *crowds)
+        return Truth(self.boxes_nx4, self.labels_n, self.label, self.id, width, height, self.difficult_n, *crowds, self.tracks)
 
 
 class Source(Protocol):
@@ -123,6 +147,8 @@ class Batch(NamedTuple):
     example_mask_b: Bool[Array, " b"]
     content_bx4: Float32[Array, "b 4"]  # the part of each image, a box in [0, 1], that shows the example's; all of it unless letterboxed
     soft_label_bxk: Float32[Array, "b k"] | None = None  # of mixed images; rows that sum to 1, or less where an image has no label
+    frames_bxtxhxwxc: UInt8[Array, "b t h w c"] | None = None  # of videos, whose first frames are the images; padded with zeros
+    tracks: Tracks | None = None  # of the objects of the first frames, in their order; padding of frames and objects is absent
 
 
 @runtime_checkable
@@ -160,6 +186,7 @@ class Truth:
     difficult_n: BoolArray | None = None  # as those of the Example
     crowd_boxes_mx4: FloatArray = field(default_factory=lambda: NO_BOXES_0X4)
     crowd_labels_m: IntArray = field(default_factory=lambda: NO_LABELS_0)
+    tracks: Tracks | None = None  # of a video
 
 
 @runtime_checkable
@@ -190,7 +217,7 @@ class Selectable(Protocol):
 Predict: TypeAlias = Callable[[Batch], Outputs]
 
 
-RESIZES = ("stretch", "letterbox")
+RESIZES = ("stretch", "letterbox")  # of training
 
 
 @dataclass(frozen=True)
@@ -199,7 +226,7 @@ class InputSpec:
 
     shape: Shape  # of the images
     max_objects: int = 1  # boxes kept for an image; see `collate`
-    resize: str = "stretch"  # to `shape`; or letterbox: sides keep their ratio, and the rest is black
+    resize: str = "stretch"  # to `shape`; letterbox: sides keep their ratio, the rest is black; or crop (prediction alone): the center
 
     @property
     def size(self) -> tuple[int, int]:

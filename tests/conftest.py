@@ -19,6 +19,7 @@ install_import_hook(["imgloc.draw", "imgloc.nn.apply", "imgloc.data.images"], "b
 
 from tests import imagenet_shaped, picture_folders, tiny_imagenet_shaped
 from tests.run_fixtures import cache, evaluated_run, made_once, tiny_run  # noqa: F401  (fixtures)
+from tests.video_folders import write_split_folder
 
 # What is compiled once in a session serves its workers, their tests and the processes that these start. Set before jax is imported.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -28,7 +29,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Folders and files whose tests hold formulas, shapes and refusals, whatever a compiler makes of them.
 LITTLE_OPTIMIZED = {
     "nn", "models", "losses", "cells", "benchmarks", "test_step", "test_contracts", "test_recipes", "test_non_finite", "test_setup",
-    "test_loop", "test_fixations",
+    "test_loop", "test_fixations", "explanation", "image", "test_originals", "test_warm_start", "test_published",
+    "test_distillation", "test_pruning",
 }  # fmt: skip
 # Files that take longest, in this order: handed out first, so that no worker is left alone with one at the end.
 DEAREST = (
@@ -90,6 +92,12 @@ def imagenet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_imagenet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A TFDS folder with a `tiny_imagenet` of three classes. Not to be changed by tests."""
     return made_once(tmp_path_factory, "tiny_imagenet", tiny_imagenet_shaped.prepare)
+
+
+@pytest.fixture(scope="session")
+def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven videos in each split; see `tests.video_folders`."""
+    return write_split_folder(tmp_path_factory.mktemp("videos"))
 
 
 @pytest.fixture(scope="session")

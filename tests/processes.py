@@ -64,8 +64,8 @@ def train_here(*arguments: str, workdir: Path, stop: Any = None) -> str:
     """What `imgloc train` does, with the same bits but in this process: cheaper, where no signal, exit code or line is at stake."""
     from imgloc.config.recipes import read_recipe
     from imgloc.config.resolve import resolve
-    from imgloc.training import loop
+    from imgloc.training import start
 
     recipe, *overrides = arguments
     config = resolve(read_recipe(str(ROOT / recipe.removeprefix("--config="))), overrides)
-    return loop.train(config, str(workdir), stop=stop or SimpleNamespace(requested=False))
+    return start.train(config, str(workdir), stop=stop or SimpleNamespace(requested=False))

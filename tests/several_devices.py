@@ -67,9 +67,10 @@ def train_steps(*overrides: str) -> dict[str, Any]:
     for index in range(STEPS):
         (batch,) = next(batches)
         if index == 0:
-            compiled = parts.train_step.lower(state, batch).compile()
+            numbers = parts.train_step.args[0]
+            compiled = parts.train_step.func.lower(numbers, state, batch).compile()
             memory = compiled.memory_analysis()
-        state, metrics = compiled(state, batch)
+        state, metrics = compiled(numbers, state, batch)
         losses.append(float(metrics["loss"]))  # blocks
     leaves = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
     return {

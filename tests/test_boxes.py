@@ -61,7 +61,7 @@ def test_jax_agrees_with_numpy_under_jit_and_vmap() -> None:
     np.testing.assert_allclose(jax.jit(boxes.area)(a), boxes.area(a), atol=1e-7)
 
 
-@pytest.mark.parametrize("function", [boxes.iou, boxes.giou])
+@pytest.mark.parametrize("function", [boxes.iou, boxes.giou, boxes.diou])
 def test_gradients_are_finite_everywhere_and_correct_where_smooth(function) -> None:
     rng = np.random.default_rng(1)
     a, b = rng.integers(0, 9, (2, 400, 4)) / np.float32(8)
@@ -95,6 +95,9 @@ def test_special_boxes() -> None:
     assert boxes.giou(left, right) == 0
     corners = np.array([0.0, 0.0, 0.1, 0.1]), np.array([0.9, 0.9, 1.0, 1.0])
     assert boxes.giou(*corners) == pytest.approx(-0.98)
+    assert boxes.diou(*corners) == pytest.approx(-0.81)  # centers 0.9 apart along each axis, corners 1.0
+    assert boxes.diou(empty, empty) == 0
+    assert boxes.diou(unit, unit) == boxes.ciou(unit, unit) == 1
 
 
 def test_functions_are_elementwise_over_any_leading_axes() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgloc import draw
 from imgloc.draw import PREDICTED_COLOR, TRUE_COLOR, draw_box, to_picture
 
 
@@ -55,3 +56,22 @@ def test_pictures_of_gray_and_rgb_pixels() -> None:
     rgb = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
     np.testing.assert_array_equal(np.asarray(to_picture(rgb)), rgb)
     assert TRUE_COLOR != PREDICTED_COLOR
+
+
+def test_maps_are_shown_in_the_range_that_most_of_them_have() -> None:
+    maps = np.linspace(-1, 2, 1000, dtype=np.float32).reshape(20, 50, 1)
+    ranged, signed = draw.show_range(maps), draw.show_signed(maps)
+    np.testing.assert_allclose(ranged, np.clip((maps + 1) / (np.quantile(maps, 0.99) + 1), 0, 1), atol=1e-6)
+    np.testing.assert_allclose(signed, np.clip(0.5 + 0.5 * maps / np.quantile(np.abs(maps), 0.99), 0, 1), atol=1e-6)
+    spot = np.zeros((20, 20, 1), np.float32)
+    spot[0, 0] = 3
+    assert draw.show_range(spot).max() == draw.show_signed(spot).max() == 1
+    for flat in (np.zeros((4, 4, 3)), np.ones((4, 4, 2))):
+        assert np.isfinite(draw.show_range(flat)).all()
+        assert np.isfinite(draw.show_signed(flat)).all()
+
+
+def test_three_maps_are_colors_and_others_are_averaged() -> None:
+    maps = np.stack([np.full((2, 3), value, np.float32) for value in (0.2, 0.4, 1.5)], axis=-1)
+    np.testing.assert_array_equal(draw.show_pixels(maps), np.minimum(maps, 1))
+    np.testing.assert_allclose(draw.show_pixels(maps[..., :2]), np.full((2, 3, 1), 0.3), atol=1e-6)

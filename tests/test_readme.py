@@ -25,9 +25,9 @@ def test_every_file_and_folder_that_it_links_to_is_there() -> None:
 
 
 def test_its_table_is_printed_by_the_command_below_it() -> None:
-    (command,) = re.findall(r"`python (experiments/\S+) --table` prints this table", README)
+    (folder,) = re.findall(r"`imgloc experiment (experiments/\S+) --table` prints this table", README)
     printed = subprocess.run(
-        [sys.executable, command, "--table"], cwd=processes.ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "imgloc", "experiment", folder, "--table"], cwd=processes.ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     assert len(printed) > 4
     assert "\n".join(printed) in README

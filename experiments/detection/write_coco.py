@@ -9,13 +9,9 @@ returns, before resizing and augmentation. A split that is endless needs a numbe
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 import numpy as np
-from gathering import errors_in_one_line
 from PIL import Image
 
 from imgloc import boxes
@@ -24,7 +20,7 @@ from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import override
 from imgloc.data.annotated.annotations import AnnotatedFolder, Annotation
 from imgloc.data.formats import coco
-from imgloc.errors import UserError
+from imgloc.errors import UserError, errors_in_one_line
 from imgloc.types import Source
 
 FOLDER_OF_SPLIT = {"train": "train", "validation": "val", "test": "test"}

@@ -11,19 +11,15 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from gathering import errors_in_one_line
-
 from imgloc.data import canvases
 from imgloc.data.digits import SIDE, load_digits
+from imgloc.errors import errors_in_one_line
 from imgloc.randomness import generator
 from imgloc.types import Uint8Array
 

@@ -1,8 +1,8 @@
 """Times every form of a convolution and of an LSTM on this machine's CPU, for the choices in imgloc/nn.
 
-python experiments/operation_forms/run.py               # all cases, about five minutes; writes results.json
+python experiments/operation_forms/run.py --name amd    # all cases, about five minutes; writes results_amd.json
 python experiments/operation_forms/run.py --programs    # populations and compiler options, a minute; writes programs.json
-python experiments/operation_forms/run.py --table       # prints both
+python experiments/operation_forms/run.py --table       # prints the saved results of all machines
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from imgloc import files
 from imgloc.devices import runtime
 from imgloc.runs.provenance import describe_environment, git_commit
 
-RESULTS, PROGRAMS = (Path(__file__).parent / name for name in ("results.json", "programs.json"))
+FOLDER = Path(__file__).parent
+PROGRAMS = FOLDER / "programs.json"
 REPEATS, SECONDS = 25, 0.25  # limits for each form: number of repeats, and seconds after which it is not repeated
 
 # batch, size, channels, features, kernel, stride, dilation, groups
@@ -92,7 +93,7 @@ def time_convolution(case: tuple[int, ...]) -> list[dict[str, Any]]:
 
 
 def case_of(row: Mapping[str, Any]) -> tuple[int, ...]:
-    """Returns the case that a row of results.json is about."""
+    """Returns the case that a row of the results is about."""
     return tuple(row[key] for key in CONVOLUTION_KEYS)
 
 
@@ -171,14 +172,14 @@ def measure_programs() -> None:
     files.write_json(PROGRAMS, {**around(), "populations": populations, "options": options})
 
 
-def measure() -> None:
-    """Times all convolutions and LSTMs and writes results.json."""
+def measure(name: str) -> None:
+    """Times all convolutions and LSTMs and writes results_NAME.json."""
     convolutions = []
     for number, case in enumerate(CONVOLUTIONS, start=1):
         convolutions += time_convolution(case)
         print(f"{number} of {len(CONVOLUTIONS)}  {case}", flush=True)
     lstms = [time_lstm(case) for case in LSTMS]
-    files.write_json(RESULTS, {**around(), "convolutions": convolutions, "lstms": lstms})
+    files.write_json(FOLDER / f"results_{name}.json", {**around(), "convolutions": convolutions, "lstms": lstms})
 
 
 def title(results: Mapping[str, Any]) -> str:
@@ -186,11 +187,10 @@ def title(results: Mapping[str, Any]) -> str:
     return f"{results['machine']}, jaxlib {results['jaxlib']}, Python {results['python']}, commit {results['commit'][:8]}"
 
 
-def table() -> None:
+def print_forms(results: Mapping[str, Any]) -> None:
     """Prints the times of each row's forms and marks the chosen one."""
     from imgloc.nn.conv_choice import choose
 
-    results = json.loads(RESULTS.read_text())
     print(f"{title(results)}; ms, * chosen\n")
     for row in results["convolutions"]:
         case = case_of(row)
@@ -199,7 +199,10 @@ def table() -> None:
         print(f"{' '.join(f'{value:4d}' for value in case)}  {row['role']:<16}{forms}")
     for row in results["lstms"]:
         print(" ".join(f"{row[key]:4d}" for key in LSTM_KEYS), "  lstm  ", "  ".join(f"{name} {ms:.2f}" for name, ms in row["ms"].items()))
-    programs = json.loads(PROGRAMS.read_text())
+
+
+def print_programs(programs: Mapping[str, Any]) -> None:
+    """Prints the times of populations and of compiler options."""
     print(f"\n{title(programs)}; ms\n")
     for row in (*programs["populations"], *programs["options"]):
         times = "  ".join(f"{name} {ms:.2f}" for name, ms in row["ms"].items())
@@ -209,10 +212,13 @@ def table() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the saved results")
+    parser.add_argument("--name", default="new", help="of the machine: results_NAME.json is written (default: new)")
     parser.add_argument("--programs", action="store_true", help="measure only populations and compiler options")
     parsed = parser.parse_args()
     if parsed.table:
-        table()
+        for path in sorted(FOLDER.glob("results_*.json")):
+            print_forms(json.loads(path.read_text()))
+        print_programs(json.loads(PROGRAMS.read_text()))
     else:
         runtime.prepare()
-        (measure_programs if parsed.programs else measure)()
+        measure_programs() if parsed.programs else measure(parsed.name)

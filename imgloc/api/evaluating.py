@@ -15,9 +15,11 @@ from imgloc.config import saved
 from imgloc.config.overrides import flat
 from imgloc.config.resolve import resolve_values
 from imgloc.config.task import make_task
+from imgloc.deployment.exported import open_exported
 from imgloc.errors import as_names
 from imgloc.evaluation import scoring
 from imgloc.evaluation.evaluate import evaluate as evaluate_target
+from imgloc.evaluation.exported import named_after
 from imgloc.evaluation.image_sizes import image_sizes
 from imgloc.evaluation.predictors import MODEL
 from imgloc.evaluation.statistics import Interval
@@ -108,6 +110,8 @@ def evaluate(
     *,
     checkpoint: str = "best",
     name: str = "",
+    predictor: str | Path | None = None,
+    allow_native_code: bool = False,
     partial_predictions: Sequence[str] = (),
     allow_imports: Sequence[str] = (),
     **overrides: Any,
@@ -117,7 +121,8 @@ def evaluate(
     `checkpoint` is `best` (on validation) or `last`. Overrides of `data.source`, `data.options` and of fields of the model that change
     none of its variables score the run on other data or with other fields, under a `name`:
     `imgloc.evaluate("runs/a", name="full", **{"data.options.digits": "idx"})`. `partial_predictions` are the ids of examples whose
-    partial predictions are saved for the report. Rows that are up to date are reused.
+    partial predictions are saved for the report. Rows that are up to date are reused. `predictor` is a file that `imgloc.export` has
+    written from the model of the run: its rows and results are SPLIT@FILE. `allow_native_code` allows a file that is machine code.
 
     Raises UserError for a folder without a trained model, for another split or other data that shares examples with the training or
     validation data of the run, and for classes that it does not know.
@@ -126,5 +131,9 @@ def evaluate(
     folder, config = open_run(str(run))
     other = resolve_values(config, overrides) if overrides else None
     target = named_target(folder, config, split, checkpoint=checkpoint, name=name, keys=tuple(flat(overrides)), other=other)
-    intervals = evaluate_target(folder, config, target, which=checkpoint, partial=as_names(partial_predictions))
+    exported = None
+    if predictor is not None:
+        exported = open_exported(Path(predictor), allow_native_code=allow_native_code)
+        target = named_after(target, exported)
+    intervals = evaluate_target(folder, config, target, which=checkpoint, partial=as_names(partial_predictions), exported=exported)
     return Results(folder, config, target, target.name, checkpoint, intervals)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,19 @@ from rich.console import Console
 from imgloc import files
 from imgloc.config.overrides import as_arguments
 from imgloc.config.recipes import read_recipe
+from imgloc.config.registry import declared
 from imgloc.config.resolve import override_values
 from imgloc.errors import UserError
-from imgloc.sweeps import folder, points, table
+from imgloc.sweeps import folder, live, points, table
+from imgloc.sweeps import search as searching
+from imgloc.sweeps.claims import Claims
+from imgloc.sweeps.executor import Executor, SweepStop, read_options
 from imgloc.sweeps.folder import SweepDir
 from imgloc.sweeps.points import Point
-from imgloc.sweeps.run import Plan, run_points
+from imgloc.sweeps.run import run_points
+from imgloc.sweeps.spaces import Search
+from imgloc.sweeps.subprocesses import run_process
+from imgloc.sweeps.work import ClaimedStop, Plan
 from imgloc.training.preemption import StopRequest
 
 NAME = "imgloc sweep: "  # before the messages of the command
@@ -34,13 +41,47 @@ class Swept:
     unfinished: bool  # some point was stopped
 
 
-def sweep(recipe: str | Path, workdir: str | Path, *, split: str = "test", quiet: bool = False, **overrides: Any) -> dict[str, Any]:
-    """Train and evaluate every point that `sweep()` of a recipe yields, each in new processes; the same call resumes.
+@dataclass(frozen=True)
+class Execution:
+    """Where and when the points of a sweep run: the executor, the number of jobs (0: its own number), and its options."""
 
-    `overrides` apply to all points. Returns the content of `workdir/sweep.json`: the state and the results of each point, and the
-    means over seeds. After Ctrl-C the running point is saved and KeyboardInterrupt is raised. `quiet` prints no progress. Raises
-    UserError for a point that cannot be trained, before the first one runs.
+    executor: Executor
+    jobs: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_execution(name: str, jobs: int | None, options: Sequence[str]) -> Execution:
+    """Return how points run. `jobs` is None for the executor's own number; `options` are KEY=VALUE.
+
+    Raises UserError for an unknown executor, one whose package is not installed, and a number of jobs or options that it refuses.
     """
+    executor = declared("sweeps.executors", name, Executor)
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs must be at least 1, got {jobs}")
+    execution = Execution(executor, jobs or 0, read_options(executor, name, options))
+    executor.check(execution.jobs or executor.jobs, execution.options)
+    return execution
+
+
+def sweep(
+    recipe: str | Path,
+    workdir: str | Path,
+    *,
+    split: str = "test",
+    executor: str = "processes",
+    jobs: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    quiet: bool = False,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Train and evaluate every point that `sweep()` of a recipe yields; the same call resumes.
+
+    `executor` (in_process, processes, ray or slurm) decides where the points run, with `jobs` of them at the same time, and has
+    `options`. `overrides` apply to all points. Returns the content of `workdir/sweep.json`: the state and the results of each point,
+    and the means over seeds. After Ctrl-C the running points are saved and KeyboardInterrupt is raised. `quiet` prints no progress.
+    Raises UserError for a point that cannot be trained, before the first one runs.
+    """
+    execution = open_execution(executor, jobs, [f"{key}={value}" for key, value in (options or {}).items()])
     override_values(read_recipe(str(recipe)), overrides)  # checks their types
     arguments = as_arguments(overrides)
     sweep_dir, expanded, todo = open_points(str(recipe), str(workdir), split, arguments)
@@ -49,7 +90,7 @@ def sweep(recipe: str | Path, workdir: str | Path, *, split: str = "test", quiet
         if check.returncode:
             raise UserError(check.stderr.strip().splitlines()[-1].removeprefix(NAME))
     with StopRequest() as stop:
-        swept = run(sweep_dir, str(recipe), split, expanded, todo, stop, Console(stderr=True, quiet=quiet))
+        swept = run(sweep_dir, str(recipe), split, expanded, todo, stop, Console(stderr=True, quiet=quiet), execution)
     if stop.interrupted and swept.unfinished:
         raise KeyboardInterrupt
     return swept.summary
@@ -69,11 +110,50 @@ def check_in_a_process(recipe: str, workdir: str, split: str, arguments: Sequenc
 
 
 def run(
-    sweep_dir: SweepDir, recipe: str, split: str, expanded: Sequence[Point], todo: Sequence[Point], stop: StopRequest, console: Console
+    sweep_dir: SweepDir,
+    recipe: str,
+    split: str,
+    expanded: Sequence[Point],
+    todo: Sequence[Point],
+    stop: StopRequest,
+    console: Console,
+    execution: Execution,
 ) -> Swept:
     """Run the points that are not scored yet and write sweep.json; `console` shows the progress."""
-    with table.Live(console, todo, len(expanded) - len(todo)) as show:
-        failed = run_points(Plan(sweep_dir, recipe, split), todo, stop, show)
+    with live.Live(console, sweep_dir, todo, len(expanded) - len(todo)) as show:
+        how = execution.executor, execution.jobs, execution.options
+        failed = run_points(Plan(sweep_dir, recipe, split), todo, stop, show, *how)
     summary: dict[str, Any] = table.summary(sweep_dir, expanded, split, failed)
     files.write_json(sweep_dir.summary, summary)
     return Swept(summary, bool(failed), stop.requested and any(point["state"] == "unfinished" for point in summary["points"]))
+
+
+def watch(sweep_dir: SweepDir, split: str, expanded: Sequence[Point], todo: Sequence[Point], console: Console) -> Swept:
+    """Show the progress of points that other processes run, until all have ended; writes nothing."""
+    with live.Live(console, sweep_dir, todo, len(expanded) - len(todo)) as show:
+        failed = live.watch(sweep_dir, todo, split, show)
+    return Swept(table.summary(sweep_dir, expanded, split, failed), bool(failed), False)
+
+
+def run_search(search: Search, recipe: str, workdir: str, arguments: Sequence[str], stop: StopRequest, console: Console) -> Swept:
+    """Run `search()` of a recipe and write sweep.json. Raises UserError where another process searches in the same folder."""
+    sweep_dir = folder.open_sweep(workdir)
+    folder.begin(sweep_dir)
+    with Claims(sweep_dir.notes).hold("search") as claim:
+        if claim is None:
+            raise UserError(f"another process searches in '{workdir}'; wait until it has ended, or choose another --workdir")
+
+        def train(point: Point, step: int) -> str:
+            flags = ["--stop-after", str(step)] if step else []
+            command = ["train", "--config", recipe, "--workdir", str(folder.run_of(sweep_dir, point).path), *flags, *point.arguments]
+            held = ClaimedStop(SweepStop(stop), claim)
+            return run_process(command, sweep_dir.log(point), claim.handle, held, {}) if not held.requested else ""
+
+        def show(line: str) -> None:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        summary = searching.run_search(search, recipe, sweep_dir, arguments, train, show)
+    if summary is None:
+        return Swept({}, failed=False, unfinished=True)
+    files.write_json(sweep_dir.summary, summary)
+    return Swept(summary, any(point["state"] == "failed" for point in summary["points"]), unfinished=False)

@@ -16,7 +16,7 @@ from imgloc.evaluation.evaluate import evaluate
 from imgloc.evaluation.statistics import Interval
 from imgloc.evaluation.target import after_training
 from imgloc.runs.run_dir import RunDir, open_run, run_state
-from imgloc.training import loop
+from imgloc.training import start
 from imgloc.training.data_faults import training_notes
 from imgloc.training.preemption import StopRequest
 
@@ -65,6 +65,7 @@ def run(
     quiet: bool,
     note: Callable[[str], None],
     check_command: str,
+    stop_after: int = 0,
     connect: Callable[[], None] = lambda: None,
 ) -> Trained:
     """Train and score a complete config.
@@ -78,8 +79,8 @@ def run(
     for line in training_notes(config, workdir, allow_faults=allow_faults, command=check_command):
         if jax.process_index() == 0:
             note(line)
-    outcome = loop.train(config, str(workdir), stop=stop, profile=profile, quiet=quiet)
-    if scoring is None or stop.requested:
+    outcome = start.train(config, str(workdir), stop=stop, profile=profile, quiet=quiet, stop_after=stop_after)
+    if scoring is None or outcome == "stopped" or stop.requested:
         return Trained(outcome)
     stop.release()  # scoring has no state to save: a signal ends it
     target, which = scoring

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imgloc.errors import UserError
+from imgloc.cli.parsers import check_rest
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -38,8 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     """Prepares a data set, or checks an existing one."""
-    if rest:
-        raise UserError(f"unexpected argument '{rest[0]}'; see imgloc data prepare --help")
+    check_rest(rest, "data prepare")
     from imgloc.data.prepared.writer import prepare
 
     progress = Progress(parsed.name)

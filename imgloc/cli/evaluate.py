@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgloc.cli import evaluate_files
@@ -38,6 +39,7 @@ examples:
   imgloc evaluate runs/lstm --partial-predictions test-00012 test-00731 && imgloc report runs/lstm
   imgloc evaluate runs/a --name full --config.data.options.digits=idx --config.data.options.folder=MNIST
   imgloc evaluate runs/a --export coco yolo
+  imgloc evaluate runs/a --predictor runs/a/deployment/model.onnx
   imgloc evaluate runs/ram --name averaged --config.model.num_rollouts=10
   imgloc evaluate --predictions results.json --truth instances_val2017.json
   imgloc evaluate --predictions before.json after.json --truth instances_val2017.json --json
@@ -53,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="train, validation or test (default)")
     parser.add_argument("--checkpoint", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--name", default="", help="a name for this evaluation; required with --config.data... or --config.model...")
+    text = "a file that imgloc export has written from the run: it predicts instead of the model, under the name SPLIT@FILE"
+    parser.add_argument("--predictor", default="", metavar="FILE", help=text)
+    parser.add_argument("--allow-native-code", action="store_true", help="run a --predictor that is machine code (iree): trust it first")
     text = "save the partial predictions of these examples for the report (models that read an image in several steps)"
     parser.add_argument("--partial-predictions", nargs="+", action="extend", default=[], metavar="ID", help=text)
     text = "also write the predictions in a format of other tools: coco, yolo or csv (to RUN/exports/SPLIT/FORMAT)"
@@ -74,8 +79,10 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     from imgloc.api.evaluating import Results
     from imgloc.config.overrides import override_keys
+    from imgloc.deployment.exported import open_exported
     from imgloc.devices.multihost import connect_processes
     from imgloc.evaluation.evaluate import evaluate
+    from imgloc.evaluation.exported import named_after
     from imgloc.evaluation.target import named_target
     from imgloc.inference.export import check_format
 
@@ -84,9 +91,11 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     keys, other = override_keys(rest), resolve(config, rest) if rest else None
     split, which = "test" if parsed.split is None else parsed.split, "best" if parsed.checkpoint is None else parsed.checkpoint
     target = named_target(folder, config, split, checkpoint=which, name=parsed.name, keys=keys, other=other)
+    exported = open_exported(Path(parsed.predictor), allow_native_code=parsed.allow_native_code) if parsed.predictor else None
+    target = target if exported is None else named_after(target, exported)
     if parsed.distributed is not None:  # what can be refused without the other processes was
         connect_processes(parsed.distributed)
-    intervals = evaluate(folder, config, target, which=which, partial=parsed.partial_predictions)
+    intervals = evaluate(folder, config, target, which=which, partial=parsed.partial_predictions, exported=exported)
     if not intervals:  # of several processes only the first one prints
         return 0
     results = Results(folder, config, target, target.name, which, intervals)

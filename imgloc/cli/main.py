@@ -11,13 +11,34 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
-from imgloc.cli import data, evaluate, locate, report, sweep, train
+from imgloc.cli import (
+    compare,
+    compress,
+    data,
+    evaluate,
+    experiment,
+    explain,
+    export,
+    locate,
+    report,
+    reproduce,
+    serve,
+    show_features,
+    sweep,
+    track,
+    train,
+    wsol,
+)
 from imgloc.cli.parsers import add_commands, check_options, report_errors_in_one_line
 from imgloc.config.saved import allow_imports
 from imgloc.errors import UserError, one_line, storage_message
 
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # the beginning of the message of a JaxRuntimeError where an array does not fit into memory
-COMMANDS = {"train": train, "sweep": sweep, "evaluate": evaluate, "locate": locate, "report": report, "data": data}
+COMMANDS = {
+    "train": train, "sweep": sweep, "evaluate": evaluate, "locate": locate, "track": track, "explain": explain, "report": report,
+    "compare": compare, "compress": compress, "export": export, "serve": serve, "data": data, "show-features": show_features,
+    "wsol": wsol, "experiment": experiment, "reproduce": reproduce,
+}  # fmt: skip
 
 DESCRIPTION = """\
 Image localization with JAX: train a model, score it with intervals beside trivial baselines,

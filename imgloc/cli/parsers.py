@@ -54,6 +54,13 @@ def add_allow_import(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_rest(rest: Sequence[str], command: str) -> None:
+    """Raises UserError if arguments are left that the parser of a command does not know."""
+    if rest:
+        kind = "unknown option" if rest[0].startswith("-") else "unexpected argument"
+        raise UserError(f"{kind} '{rest[0]}'; see imgloc {command} --help")
+
+
 def check_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     """Raise UserError, with the nearest name, for the first option that the command in the arguments does not have."""
     for argument in arguments:
@@ -80,7 +87,7 @@ def report_errors_in_one_line(parser: argparse.ArgumentParser) -> None:
     def error(message: str) -> NoReturn:
         choice = re.match(r"argument (\w+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if choice:
-            names = re.findall(r"[a-z_]+", choice[3])
+            names = re.findall(r"[a-z_-]+", choice[3])
             raise UserError(f"{parser.prog}: {unknown(choice[1].lower(), choice[2], names)}; see {parser.prog} --help")
         raise UserError(f"{parser.prog}: {message}; see {parser.prog} --help")
 

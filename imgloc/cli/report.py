@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from imgloc.cli.parsers import add_output_flags
 from imgloc.errors import UserError
 
-HELP = "write a web page with the results of one run, or of several runs side by side"
+HELP = "write a web page with the results of one run, of several runs side by side, or of a sweep"
 EXAMPLES = """\
 Run imgloc evaluate first: the page shows its saved predictions. The page is one file that loads nothing from the network.
 
 examples:
   imgloc report runs/a
   imgloc report runs/a runs/b --out compare.html
-  imgloc report runs/sweep               # every run of a sweep
+  imgloc report runs/sweep               # a sweep: its points, importance of keys, curves
+  imgloc report runs/sweep/*/ --out compare.html   # every run of a sweep side by side
   imgloc report runs/lstm --pictures pictures/   # SVG files, for a README or for slides
 
 exit codes: 0 written; 1 a file cannot be read or written; 2 a mistake in the command or the runs

@@ -6,7 +6,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from imgloc.api.training import Trained
+    from imgloc.training.preemption import StopRequest
 
 HELP = "train a config in a run folder; the same command resumes an unfinished run"
 EXAMPLES = """\
@@ -44,23 +45,39 @@ exit codes: 0 finished, or stopped by SIGTERM; 1 training failed; 2 a mistake in
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.add_argument("--config", required=True, metavar="RECIPE", help="a Python file with get_config(), or a recipe's name (see below)")
+    add_training_flags(parser)
+
+
+def add_training_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of commands that train a run."""
     parser.add_argument("--workdir", required=True, metavar="DIR", help="the run folder: a new one, or that of this run")
     parser.add_argument("--allow-faults", action="store_true", help="train although more annotations are unusable than data.max_unusable")
+    parser.add_argument("--stop-after", type=int, default=0, metavar="STEP", help="stop after this step, with the state saved")
     parser.add_argument("--profile", action="store_true", help="write a trace of 10 steps to DIR/profile")
     add_output_flags(parser)
     add_distributed(parser)
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Train. Returns 0, also after SIGTERM; 130 after Ctrl-C (the state is saved in both cases); 1 for an error of the run."""
+    """Train a recipe; see `train`."""
     from imgloc.devices import runtime
     from imgloc.training.preemption import StopRequest
 
-    if not parsed.workdir:
-        raise UserError("--workdir is empty, expected a folder")
     stop = StopRequest()
     recipe = read_recipe(parsed.config)
     runtime.prepare()
+    data_flags = [argument for argument in rest if argument.startswith("--config.data.")]
+    check_command = shlex.join(["imgloc", "data", "check", "--config", parsed.config, *data_flags])
+    return train(parsed, lambda: resolve(recipe, rest), stop, check_command)
+
+
+def train(parsed: argparse.Namespace, make_config: Callable[[], ConfigDict], stop: StopRequest, check_command: str) -> int:
+    """Train a config in --workdir. `check_command` checks its data.
+
+    Returns 0, also after SIGTERM; 130 after Ctrl-C (the state is saved in both cases); 1 for an error of the run.
+    """
+    if not parsed.workdir:
+        raise UserError("--workdir is empty, expected a folder")
 
     import jax
 
@@ -68,23 +85,23 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from imgloc.devices.multihost import connect_processes
     from imgloc.training.metric_queue import NonFiniteError
 
-    config, folder, place = resolve(recipe, rest), parsed.workdir, parsed.distributed
-    data_flags = [argument for argument in rest if argument.startswith("--config.data.")]
+    name = f"imgloc {parsed.command}"
+    config, folder, place = make_config(), parsed.workdir, parsed.distributed
     try:
         trained = training.run(
             config, Path(folder), stop=stop, allow_faults=parsed.allow_faults, profile=parsed.profile, quiet=parsed.quiet,
-            note=lambda line: print(f"imgloc train: {line}", file=sys.stderr),
-            check_command=shlex.join(["imgloc", "data", "check", "--config", parsed.config, *data_flags]),
+            stop_after=parsed.stop_after, note=lambda line: print(f"{name}: {line}", file=sys.stderr),
+            check_command=check_command,
             connect=(lambda: None) if place is None else lambda: connect_processes(place),
         )  # fmt: skip
     except NonFiniteError as error:
-        print(f"imgloc train: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 1
     except WorkerError as error:
-        print(f"imgloc train: {error}. The same command resumes from the latest checkpoint", file=sys.stderr)
+        print(f"{name}: {error}. The same command resumes from the latest checkpoint", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"imgloc train: {storage_message(error)}; then the same command resumes from the latest checkpoint", file=sys.stderr)
+        print(f"{name}: {storage_message(error)}; then the same command resumes from the latest checkpoint", file=sys.stderr)
         return 1
     if jax.process_index() == 0:
         report(parsed, config, trained)

@@ -6,21 +6,32 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from imgloc.config.registry import ROOMS, find, names
+from imgloc.config.registry import ROOMS, declared, find, names
 from imgloc.config.train_images import few_images
 from imgloc.errors import UserError, reason
+from imgloc.interfaces import Fit, Operation
 from imgloc.randomness import generator
-from imgloc.types import Augmentation, Batch, Example, InputSpec, Source
+from imgloc.types import Augmentation, Batch, Example, FloatArray, InputSpec, Source
 
 if TYPE_CHECKING:
     from flax import linen as nn
 
 CALLER_FIELDS = ("num_classes", "parent", "name")  # fields of a model that no config sets
+
+
+class Step(NamedTuple):
+    """An operation of `data.preprocess` with its options bound."""
+
+    name: str
+    operation: Operation
+    function: Callable[[Any], Any]  # images_bxhxwxc -> maps (b, h, w, k)
+    picture: Callable[[FloatArray], FloatArray]  # maps (h, w, k) of one image -> (h, w, 1 or 3)
+    keep: bool = False  # the maps are added to the channels so far, and the next operation reads what this one has read
 
 
 def member(room: str, name: str, member: str) -> Callable[..., Any]:
@@ -58,7 +69,7 @@ def model_class(name: str) -> type[nn.Module]:
 
 def make_model(model: ConfigDict, num_classes: int) -> nn.Module:
     """The linen module that a config names, for a number of classes. Raises UserError for fields that the model does not have."""
-    fields = {key: value for key, value in model.to_dict().items() if key != "name"}
+    fields = {key: value for key, value in model.to_dict().items() if key not in ("name", "pretrained")}
     module = model_class(model.name)
     unknown_fields = sorted(set(fields) - set(model_fields(module)))
     if unknown_fields:  # in a recipe, `complete` has refused them
@@ -70,6 +81,19 @@ def make_model(model: ConfigDict, num_classes: int) -> nn.Module:
 def evaluation_fields(model: str) -> tuple[str, ...]:
     """Fields of a model that change none of its variables: a trained one may be scored with other values of them."""
     return tuple(getattr(find("models", model), "EVALUATION_FIELDS", ()))
+
+
+def input_fields(model: str) -> tuple[str, ...]:
+    """Fields of a model that are inputs of its compiled training step: numbers that only a layer such as `nn.dropout.Dropout` reads."""
+    return tuple(getattr(find("models", model), "INPUT_FIELDS", ()))
+
+
+def fit_of(name: str) -> Fit | None:
+    """How the variables of a model are fitted; None where it is trained by gradients. Raises UserError for another object named `FIT`."""
+    fit = getattr(find("models", name), "FIT", None)
+    if fit is not None and not isinstance(fit, Fit):
+        raise UserError(f"model '{name}' has a FIT that is not an imgloc.interfaces.Fit; see docs/extending")
+    return fit
 
 
 def make_source(data: ConfigDict, split: str, seed: int) -> Source:
@@ -121,4 +145,16 @@ def make_batch_transforms(entries: Sequence[Mapping[str, Any]], num_classes: int
         if "num_classes" in keyword_options(function):
             options["num_classes"] = num_classes
         made.append(functools.partial(function, **options))
+    return tuple(made)
+
+
+def make_steps(entries: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
+    """The operations of `data.preprocess` of a complete config, in order, with their options bound."""
+    made = []
+    for entry in entries:
+        operation = declared("operations", entry["name"], Operation)
+        options = {key: value for key, value in entry.items() if key not in ("name", "keep")}
+        shown = {key: options[key] for key in keyword_options(operation.picture)}
+        function, picture = functools.partial(operation.function, **options), functools.partial(operation.picture, **shown)
+        made.append(Step(entry["name"], operation, function, picture, entry["keep"]))
     return tuple(made)

@@ -1,4 +1,4 @@
-"""Sections of `model` in a config that name a part of the model and its settings: `model.cell` and `model.backbone`."""
+"""Sections of `model` in a config that name a part of the model and its settings: such as `model.cell` or `model.backbone`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,13 @@ class Part(NamedTuple):
 
 
 #: By the field of the model that holds the section.
-PARTS = {"cell": Part("nn.cells", "Layer", "gru", ("features",)), "backbone": Part("models.backbones", "Backbone", "cnn")}
+PARTS = {
+    "cell": Part("nn.cells", "Layer", "gru", ("features",)),
+    "backbone": Part("models.backbones", "Backbone", "cnn"),
+    "descriptor": Part("models.descriptors", "Descriptor", "hog"),
+    "decoder": Part("models.set_decoders", "Decoder", "recurrent"),
+    "head": Part("models.score_map_heads", "Head", "cam"),
+}
 
 
 def part_class(field: str, name: str) -> type[nn.Module]:

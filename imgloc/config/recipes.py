@@ -43,15 +43,20 @@ def find_recipe(name_or_path: str) -> Path:
 
 def load_recipe(recipe: str) -> ModuleType:
     """Return the module of a recipe, given its path or name; each call executes the file. Raises UserError where that fails."""
-    path = find_recipe(recipe)
-    spec = importlib.util.spec_from_file_location(f"imgloc_recipe_{path.stem}", path)
+    return execute_file(find_recipe(recipe), "recipe", recipe)
+
+
+def execute_file(path: Path, what: str, name: str = "") -> ModuleType:
+    """Return the module of a Python file, which is executed. `what` it is, and its name, are for messages (UserError)."""
+    name = name or str(path)
+    spec = importlib.util.spec_from_file_location(f"imgloc_{what}_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise UserError(f"recipe '{recipe}' is not a Python file; expected a file NAME.py with get_config()")
+        raise UserError(f"{what} '{name}' is not a Python file; expected a file NAME.py with get_config()")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise UserError(f"recipe '{recipe}' cannot be executed: {reason(error)}; correct the file") from error
+        raise UserError(f"{what} '{name}' cannot be executed: {reason(error)}; correct the file") from error
     return module
 
 

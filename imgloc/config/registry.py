@@ -17,11 +17,15 @@ ROOMS = {
     "models": "model", "losses": "loss", "data.sources": "source", "data.augmentations": "augmentation", "data.formats": "format",
     "data.builders": "data set", "data.batch_transforms": "batch transform", "tasks": "task", "evaluation.metrics": "metric",
     "evaluation.slicings": "slicing", "evaluation.baselines": "baseline", "inference.exports": "export format", "nn.cells": "cell",
-    "models.backbones": "backbone", "losses.assignments": "assignment",
+    "models.backbones": "backbone", "models.score_map_heads": "score map head", "losses.assignments": "assignment",
+    "losses.matchings": "matching", "models.set_decoders": "set decoder", "explanation.methods": "explanation method",
+    "pretrained": "pretrained weights", "models.descriptors": "descriptor", "operations": "operation", "training.loggers": "logger",
+    "sweeps.executors": "executor", "deployment.formats": "model format",
 }  # fmt: skip
 OBJECTS = {  # the object that a file of these rooms declares
     "losses": "LOSS", "tasks": "TASK", "evaluation.metrics": "METRICS", "evaluation.slicings": "SLICING",
-    "evaluation.baselines": "BASELINE", "inference.exports": "EXPORT",
+    "evaluation.baselines": "BASELINE", "inference.exports": "EXPORT", "explanation.methods": "METHOD", "pretrained": "PRETRAINED",
+    "operations": "OPERATION", "sweeps.executors": "EXECUTOR", "deployment.formats": "FORMAT",
 }  # fmt: skip
 
 

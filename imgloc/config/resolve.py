@@ -13,18 +13,21 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from imgloc.config import schema as configs
-from imgloc.config.build import keyword_options, make_source, member, model_class, model_fields
+from imgloc.config.build import fit_of, keyword_options, make_source, member, model_class, model_fields
 from imgloc.config.model_sections import PARTS, part_section, part_settings
 from imgloc.config.object_counts import count_objects
 from imgloc.config.overrides import apply_flags, as_arguments, flag_value, flat, override_keys, plain
+from imgloc.config.pretrained_fields import fill_fields
 from imgloc.config.recipes import read_recipe
 from imgloc.config.registry import declared, names
 from imgloc.config.renames import unknown_name
 from imgloc.config.saved import allow_imports, dotted_names
 from imgloc.config.task import make_task
 from imgloc.errors import UserError
-from imgloc.interfaces import Loss
+from imgloc.interfaces import Loss, Operation
 from imgloc.types import RESIZES
+
+COMPLETED = ("data.batch_transforms", "data.preprocess")  # keys whose entries come out with all of their options
 
 
 def resolve(recipe: ConfigDict, arguments: Sequence[str] = ()) -> ConfigDict:
@@ -57,7 +60,7 @@ def override_values(recipe: ConfigDict, overrides: Mapping[str, Any], arguments:
     for key, value in values.items():
         resolved = functools.reduce(getattr, key.split("."), config)
         configs.check_type(key, value, resolved)
-        if plain(resolved) != value and value != "":  # an empty name stands for one that is chosen
+        if plain(resolved) != value and value != "" and key not in COMPLETED:  # an empty name stands for one that is chosen
             raise UserError(f"config key '{key}' is {value!r} in the overrides, but {resolved!r} in its config")
     return config
 
@@ -95,7 +98,7 @@ def _switch(section: ConfigDict, key: str, options: ConfigDict, arguments: Seque
     """If a flag sets the name at `key` to another one, sets it in its section and drops the options of the previous one."""
     name, leaf = flag_value(arguments, key), key.rpartition(".")[2]
     if name is not None and name != section[leaf]:
-        for option in [option for option in options if option != leaf]:
+        for option in [option for option in options if option not in (leaf, "pretrained")]:
             del options[option]
         section[leaf] = name
 
@@ -123,28 +126,50 @@ def resolve_from_data(config: ConfigDict) -> ConfigDict:
 
 
 def complete(config: ConfigDict) -> ConfigDict:
-    """The config with every option of its model, source, augmentation, losses and batch transforms filled in."""
+    """The config with every option of its model, source, augmentation, losses, batch transforms and operations filled in."""
     config = configs.copied(config)
     fields = model_fields(model_class(config.model.name))
+    if config.model.pretrained:
+        fill_fields(config.model)
     for field in PARTS:
         if isinstance(fields.get(field), Mapping):
             section = config.model[field] = fields[field] = part_section(field, config.model, fields[field])
             _fill(f"model.{field}", section, part_settings(field, section.name) if section.name else {}, also=("name",))
-    _fill("model", config.model, fields, also=("name",))
+    _fill("model", config.model, fields, also=("name", "pretrained"))
     source = member("data.sources", config.data.source, "source")
     _fill("data.options", config.data.options, keyword_options(source, but="seed"), also=())
     augment = member("data.augmentations", config.data.augment.name, "augment")
     _fill("data.augment", config.data.augment, keyword_options(augment, but="size"), also=("name",))
     if config.data.resize not in RESIZES:
         raise unknown_name("resize (data.resize)", config.data.resize, RESIZES)
-    if not config.losses:
+    if fit_of(config.model.name) is not None:
+        _check_fitted(config)
+    elif not config.losses:
         raise UserError(f"losses is empty; possible entries: {', '.join(names('losses'))}")
     for key in config.losses:
         entry = _entry(config.losses, "losses", key)
         options = keyword_options(declared("losses", entry.name, Loss).function)
         _fill(f"losses.{key}", entry, {"weight": 1.0, **options}, also=("name",))
     config.data.batch_transforms = tuple(_batch_transform(entry) for entry in config.data.batch_transforms)
+    config.data.preprocess = tuple(complete_operation(entry) for entry in config.data.preprocess)
     return config
+
+
+def _check_fitted(config: ConfigDict) -> None:
+    """Raises UserError for keys that have no meaning for a model that is fitted without gradients."""
+    reads = f"model '{config.model.name}' reads the images themselves"
+    if config.data.preprocess:
+        raise UserError(f"data.preprocess must be empty, got {config.data.preprocess}: {reads}; use a recipe without it, or another model")
+    given = {
+        "losses": ", ".join(config.losses), "data.batch_transforms": config.data.batch_transforms,
+        "model.pretrained": config.model.pretrained, "train.init_from": config.train.init_from,
+        "compression.teacher": config.compression.teacher, "compression.sparsity": config.compression.sparsity,
+        "compression.int8": config.compression.int8,
+    }  # fmt: skip
+    for key, value in given.items():
+        if value:
+            fitted = f"model '{config.model.name}' is fitted without losses and gradients"
+            raise UserError(f"{key} must be empty, got {value}: {fitted}; use a recipe without {key}, or another model")
 
 
 def _entry(section: ConfigDict, where: str, key: str) -> ConfigDict:
@@ -159,15 +184,29 @@ def _entry(section: ConfigDict, where: str, key: str) -> ConfigDict:
 
 def _batch_transform(entry: Any) -> dict[str, Any]:
     """An entry of `data.batch_transforms`, a name or a dict of a name and options, with every option."""
-    where = "data.batch_transforms"
+    section = _named("data.batch_transforms", entry)
+    options = keyword_options(member("data.batch_transforms", section.name, "transform"), but="num_classes")
+    return _filled("data.batch_transforms", section, options)
+
+
+def complete_operation(entry: Any, where: str = "data.preprocess") -> dict[str, Any]:
+    """An entry of `data.preprocess`, a name or a dict of a name, options and `keep`, with every option. Raises UserError for wrong ones."""
+    section = _named(where, entry)
+    options = keyword_options(declared("operations", section.name, Operation).function)
+    return _filled(where, section, {"keep": False, **options})
+
+
+def _named(where: str, entry: Any) -> ConfigDict:
     entry = {"name": entry} if isinstance(entry, str) else entry
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         raise UserError(f"an entry of {where} must be a name, or a dict with a name and options, got {entry!r}")
-    section = ConfigDict(dict(entry))
-    options = keyword_options(member("data.batch_transforms", section.name, "transform"), but="num_classes")
+    return ConfigDict(dict(entry))
+
+
+def _filled(where: str, section: ConfigDict, options: Mapping[str, Any]) -> dict[str, Any]:
     _fill(f"{where} ({section.name})", section, options, also=("name",))
-    complete_entry: dict[str, Any] = section.to_dict()
-    return complete_entry
+    entry: dict[str, Any] = section.to_dict()
+    return entry
 
 
 def _fill(where: str, section: ConfigDict, defaults: Mapping[str, Any], also: Sequence[str]) -> None:

@@ -18,17 +18,27 @@ def allow_imports(*names: str) -> None:
 
 
 def dotted_names(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the modules outside imgloc that a config, as plain values, names in any of its sections."""
+    """Yields the modules outside imgloc that a config, as plain values, may import.
+
+    These are all texts with a dot in `task`, `model`, `losses` and `data`, and the metrics, without the options of a source, which name
+    files. Numbers and paths of weights are no modules: a name has letters, digits and _ between its dots.
+    """
     sections = ("model", "data", "losses", "eval")
     model, data, losses, evaluation = (section if isinstance(section := values.get(key), Mapping) else {} for key in sections)
-    entries: list[object] = [values.get("task"), model, model.get("cell"), data.get("source"), data.get("augment"), *losses.values()]
-    transforms = data.get("batch_transforms")
-    for several in (transforms, evaluation.get("metrics")):
-        entries += several if isinstance(several, (list, tuple)) else []
-    for entry in entries:
-        name = entry.get("name") if isinstance(entry, Mapping) else entry
-        if isinstance(name, str) and "." in name:
-            yield name
+    weights = str(model.get("pretrained", "")).partition(":")[0]
+    rest = {key: value for key, value in data.items() if key != "options"}
+    for text in _texts([values.get("task"), weights, {**model, "pretrained": ""}, rest, losses, evaluation.get("metrics")]):
+        if "." in text and all(part.isidentifier() for part in text.split(".")):
+            yield text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yields every text within a plain value, except keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
 
 
 def check_imports(values: Mapping[str, Any], where: str) -> None:

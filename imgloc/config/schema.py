@@ -20,6 +20,7 @@ from imgloc.config.renames import unknown_name
 from imgloc.errors import UserError
 
 POSITIVE = ("train.steps", "train.batch_size", "train.grad_accum_steps", "train.steps_per_call", "train.log_every", "train.save_every",
+            "compression.prune_every",
             "eval.batch_size", "eval.bootstrap_samples")  # fmt: skip
 NOT_NEGATIVE = ("seed", "train.epochs", "train.eval_every", "train.patience", "data.threads", "data.workers", "data.prefetch",
                 "data.max_objects", "data.train_images", "eval.gallery", "optim.lr", "optim.warmup_steps", "optim.weight_decay",
@@ -27,7 +28,8 @@ NOT_NEGATIVE = ("seed", "train.epochs", "train.eval_every", "train.patience", "d
 RANGES = (  # keys, the lowest value, one that is too high, the condition as an error states it
     (POSITIVE, 1, math.inf, "at least 1"),
     (NOT_NEGATIVE, 0, math.inf, "at least 0"),
-    (("data.max_unusable",), 0, 1.000001, "from 0 to 1"),
+    (("data.max_unusable", "compression.teacher_weight"), 0, 1.000001, "from 0 to 1"),
+    (("compression.sparsity",), 0, 1, "at least 0 and below 1"),
     (("optim.ema", "optim.b1", "optim.b2"), 0, 1, "at least 0 and below 1"),
     (("seed", "train.steps"), 0, 2**31, "below 2147483648"),
     (("train.batch_size", "eval.batch_size"), 1, 10**6, "below 1000000"),
@@ -37,6 +39,9 @@ RANGES = (  # keys, the lowest value, one that is too high, the condition as an 
     (("data.threads", "data.workers"), 0, 1025, "at most 1024"),
     (("eval.bootstrap_samples",), 1, 100_001, "at most 100000"),
 )
+CALIBRATIONS = ("max", "percentile", "mse")  # of imgloc/nn/quantization.py
+# Inputs of the compiled training step, so that runs that differ only in these share a program; see imgloc/training/hyperparameters.py.
+INPUTS = ("optim.lr", "optim.b1", "optim.b2", "optim.eps", "optim.weight_decay", "optim.clip_norm", "optim.ema")
 SCORED_AFTER_TRAINING = ("", *(split + which for split in ("test", "validation", "train") for which in ("", "@last")))
 
 
@@ -51,6 +56,10 @@ def base() -> ConfigDict:
     config.devices.data = -1  # groups of devices, each with a copy of all parameters; -1: as many as the devices allow
     config.devices.fsdp = 1  # devices of a group: parameters, averages and optimizer state are split over them to save memory
 
+    # Services that the log of training is also sent to: files in imgloc/training/loggers, or dotted modules of your own. Like
+    # `devices`, they are not part of a run's identity: a run may be resumed with others.
+    config.loggers = ()  # names, such as ("wandb",); TensorBoard's files are always written
+
     config.data = ConfigDict()
     config.data.source = "scattered_digits"  # a file in imgloc/data/sources, or a dotted module of your own
     config.data.options = ConfigDict()  # the source's keyword options
@@ -61,6 +70,9 @@ def base() -> ConfigDict:
     config.data.augment.name = "none"  # a file in imgloc/data/augmentations, or a dotted module of your own; the rest: its options
     # Transforms of training batches on the device, in this order: files in imgloc/data/batch_transforms, or dotted modules of your own.
     config.data.batch_transforms = ()  # each is a name, or a dict of a name and options: {"name": "horizontal_flip", "probability": 0.5}
+    # Operations between images and the model, on the device: files in imgloc/operations, or dotted modules of your own. The maps of an
+    # operation replace the channels so far, or are added to them with `keep`.
+    config.data.preprocess = ()  # each is a name, or a dict of a name and options: {"name": "canny", "sigma": 2.0, "keep": True}
     config.data.max_unusable = 0.1  # highest share of images, or of boxes, that may be unusable; 1: files without any use too
     # Boxes kept of an image: first those of the image's own class, then by size; 0: as many as the training image with the most has.
     config.data.max_objects = 1  # a resolved config has that number
@@ -70,6 +82,10 @@ def base() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.name = ""  # a file in imgloc/models, or a dotted module of your own; the rest: its fields
+
+    # Published weights that training starts from: a file in imgloc/pretrained, or a dotted module of your own; NAME:FILE or
+    # NAME:hf://OWNER/REPOSITORY for other files with the same tensors; "": none. See docs/pretrained.md.
+    config.model.pretrained = ""  # the fields of the model that they need are set
 
     # name of an entry -> weight, the loss's keyword options, and `name` where the entry is called otherwise
     config.losses = ConfigDict()
@@ -84,6 +100,8 @@ def base() -> ConfigDict:
     config.optim.eps = 1e-8
     config.optim.weight_decay = 0.0  # decoupled from the gradient
     config.optim.weight_decay_exclude = ("bias$", "scale$")  # patterns of parameters (a/b/c) without weight decay
+    config.optim.frozen = ()  # patterns of variables (a/b/c) that keep their values; batch normalization then uses its stored statistics
+    config.optim.lr_scale = ()  # pairs of a pattern of parameters and a factor of their learning rate; the first that matches holds
     config.optim.clip_norm = 0.0  # largest global norm of the gradient; 0: off
     config.optim.ema = 0.0  # decay of the moving average of parameters that evaluation uses; 0: off
 
@@ -101,6 +119,17 @@ def base() -> ConfigDict:
     config.train.patience = 0  # evaluations without improvement before training stops; 0: off
     config.train.init_from = ""  # a run folder whose best model training starts from
     config.train.init_skip = ()  # patterns of parameters (a/b/c) that keep their initial values
+
+    # What makes a model smaller, during a training that mostly starts from another run (imgloc compress). See docs/compression.md.
+    config.compression = ConfigDict()
+    config.compression.sparsity = 0.0  # share of the weights of each kernel that is 0 at the end; 0: no pruning
+    config.compression.prune_during = (0.0, 0.5)  # shares of the steps between which weights are pruned; equal ones: all at once
+    config.compression.prune_every = 20  # steps between two choices of the weights that stay
+    config.compression.int8 = False  # kernels as 8-bit integers with a scale for each output; training rounds them, too
+    config.compression.calibration = "max"  # what a scale is chosen by: max, percentile (99.9) or mse, of the weights of its output
+    config.compression.exclude = ()  # patterns of kernels (a/b/c) that stay as they are, besides those with fewer than 16 outputs
+    config.compression.teacher = ""  # a run folder whose best model's answers are mixed into the truth
+    config.compression.teacher_weight = 0.5  # their share
 
     config.eval = ConfigDict()
     config.eval.batch_size = 100
@@ -150,6 +179,11 @@ def check_ranges(config: ConfigDict) -> None:
     size = config.data.image_size
     if len(size) != 2 or not all(isinstance(side, int) and 0 < side <= 16_384 for side in size):
         raise UserError(f"data.image_size must be (height, width) in pixels, each from 1 to 16384, got {size}")
+    during = config.compression.prune_during
+    if len(during) != 2 or not 0 <= during[0] <= during[1] <= 1:
+        raise UserError(f"compression.prune_during must be two shares of the steps from 0 to 1, in order, got {during}")
+    if config.compression.calibration not in CALIBRATIONS:
+        raise unknown_name("calibration (compression.calibration)", config.compression.calibration, CALIBRATIONS)
     if config.eval.after_training not in SCORED_AFTER_TRAINING:
         raise unknown_name("split (eval.after_training)", config.eval.after_training, filter(None, SCORED_AFTER_TRAINING))
 
@@ -163,7 +197,9 @@ def check_type(key: str, value: Any, default: Any) -> None:
     elif isinstance(default, (tuple, list)):
         right = isinstance(value, (tuple, list))
         kind = default[0] if default else ""  # an empty default is a tuple of text
-        for item in value if right and not key.endswith("batch_transforms") else ():  # whose entries `resolve` checks
+        for item in (
+            value if right and not key.endswith(("batch_transforms", "preprocess", "lr_scale")) else ()
+        ):  # checked where they are used
             check_type(f"{key} (an entry)", item, kind)
     else:
         right = isinstance(value, type(default))
@@ -200,14 +236,21 @@ def from_json(values: Mapping[str, Any]) -> ConfigDict:
             return {key: tuples(item) for key, item in value.items()}
         return tuple(tuples(item) for item in value) if isinstance(value, list) else value
 
-    return ConfigDict(tuples(values))
+    return ConfigDict({"loggers": (), **tuples(values)})  # runs from before there were loggers have no such key
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of `to_json` without `devices`, which do not change the numbers of a run."""
-    return {key: value for key, value in values.items() if key != "devices"}
+    """The values of `to_json` without `devices` and `loggers`, which do not change the numbers of a run."""
+    return {key: value for key, value in values.items() if key not in ("devices", "loggers")}
 
 
 def fingerprint(config: ConfigDict) -> str:
     """16 hex digits that identify the config: a hash of every key and value of its `identity`."""
     return files.fingerprint(identity(to_json(config)))
+
+
+def fingerprint_without_seed(config: ConfigDict) -> str:
+    """Return a fingerprint of a config without its seed, the same for the runs of one config with several seeds."""
+    values = identity(to_json(config))
+    del values["seed"]
+    return files.fingerprint(values)

@@ -7,11 +7,14 @@ stands there twice. Scores are sorted once, and only ranks with a true positive 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from imgloc.types import BoolArray, FloatArray, IntArray
+
+Numbers: TypeAlias = npt.NDArray[Any]  # floats, or integers: NumPy sums integers several times faster
 
 #: From recalls to the share of the points of the recall axis that they reach, of the same shape.
 Reached: TypeAlias = Callable[[FloatArray], FloatArray]
@@ -23,10 +26,11 @@ def at_points(points_m: FloatArray) -> Reached:
     last = len(points_m) - 1
 
     def reached(recall: FloatArray) -> FloatArray:
-        index = np.minimum(recall * last + 1e-9, last).astype(np.intp)  # of the last point, or of the one after it
-        index += 1
-        index -= points_m[index - 1] > recall
-        return np.asarray(index / len(points_m))
+        place = recall * last
+        place += 1e-9
+        index = np.minimum(place, last, out=place).astype(np.intp)  # of the last point that is reached, or of the one after it
+        count = np.add(index, points_m.take(index, out=place, mode="clip") <= recall, out=place)
+        return np.asarray(np.divide(count, len(points_m), out=count))
 
     return reached
 
@@ -49,50 +53,47 @@ def average_precision(
     weights of the objects to be found; where they are 0 the result is NaN. Precision at a recall is the highest precision at that
     recall or a higher one; it is 0 at recalls that are not reached.
     """
-    variants, end = hit_txd.shape
-    result_rxt = np.where(np.broadcast_to(expected_rxt, (len(weight_rxd), variants)) > 0, 0.0, np.nan)
+    expected_rxt = np.broadcast_to(expected_rxt, (len(weight_rxd), len(hit_txd)))
+    result_rxt = np.where(expected_rxt > 0, 0.0, np.nan)
     counted_d = counted_txd.any(axis=0)
-    dropped_txd = counted_d & ~counted_txd
-    event_txd = hit_txd | dropped_txd  # the ranks between them change no curve
-    length = int(event_txd.sum(axis=1).max(initial=0))
-    if not hit_txd.any():
-        return result_rxt
-    # Variants have different numbers of events: the place behind the last detection, of weight 0, fills them up.
-    place_txe = np.sort(np.where(event_txd, np.arange(end), end), axis=1)[:, :length]
-    hit_txe, drop_txe = (np.where(_at(mask_txd, place_txe), place_txe, end) for mask_txd in (hit_txd, dropped_txd))
-    before_txe = np.append(np.cumsum(counted_d), counted_d.sum())[place_txe]  # detections up to there that some variant counts
-    rows = max(1, CHUNK // place_txe.size)
-    for part in (slice(low, low + rows) for low in range(0, len(weight_rxd), rows)):
-        weight = np.pad(weight_rxd[part], ((0, 0), (0, 1)))
-        total = np.pad(np.cumsum(weight[:, :-1][:, counted_d], axis=1), ((0, 0), (1, 0)))
-        hits, ranked = _summed(weight, hit_txe), total.take(before_txe, axis=1)
-        if dropped_txd.any():
-            ranked -= _summed(weight, drop_txe)
-        area_rxt = _area(hits, ranked, expected_rxt[part, :, None], reached)
-        result_rxt[part] = np.where(np.isnan(result_rxt[part]), np.nan, area_rxt)
+    # Precision falls between hits, so no other rank changes a result. Variants share a sum over all detections that one of them counts.
+    places_t = [(np.flatnonzero(hit_d), np.flatnonzero(counted_d & ~own_d)) for hit_d, own_d in zip(hit_txd, counted_txd, strict=True)]
+    number_rxd = _as_integers(weight_rxd)
+    rows = max(1, CHUNK // max(1, hit_txd.shape[1]))
+    for part in (slice(low, low + rows) for low in range(0, len(number_rxd), rows)) if hit_txd.any() else ():
+        total = np.cumsum(number_rxd[part] * counted_d, axis=1)
+        for t, (hit_e, dropped_o) in enumerate(places_t):
+            ranked = total.take(hit_e, axis=1)
+            if len(dropped_o):
+                dropped = np.pad(_summed(number_rxd[part], dropped_o), ((0, 0), (1, 0)))
+                ranked -= dropped.take(np.searchsorted(dropped_o, hit_e), axis=1)
+            hits, expected_r = _summed(number_rxd[part], hit_e), expected_rxt[part, t]
+            result_rxt[part, t] = np.where(expected_r > 0, _area(hits, ranked, expected_r, reached), np.nan)
     return result_rxt
 
 
-def _at(mask_txd: BoolArray, place_txe: IntArray) -> BoolArray:
-    """The mask at places; False behind its end."""
-    return np.take_along_axis(np.pad(mask_txd, ((0, 0), (0, 1))), place_txe, axis=1)
+def _as_integers(weight_rxd: FloatArray) -> Numbers:
+    """Weights that are whole numbers, as those of a bootstrap are, as integers; others as they are."""
+    whole_rxd = weight_rxd.astype(np.int64)
+    return whole_rxd if (whole_rxd == weight_rxd).all() else weight_rxd
 
 
-def _summed(weight: FloatArray, place_txe: IntArray) -> FloatArray:
-    """The sums [r, t, e] of the weights at the places up to each of them."""
-    each = weight.take(place_txe, axis=1)
-    return np.cumsum(each, axis=2, out=each)
+def _summed(weight_rxd: Numbers, place_e: IntArray) -> Numbers:
+    """The sums [r, e] of the weights at the places up to each of them."""
+    each_rxe: Numbers = weight_rxd.take(place_e, axis=1)
+    return np.cumsum(each_rxe, axis=1, out=each_rxe)
 
 
-def _area(hits: FloatArray, ranked: FloatArray, expected: FloatArray, reached: Reached) -> FloatArray:
-    """[r, t] from the weights [r, t, e] of hits and of all detections up to each rank; overwrites them."""
-    ranked += np.spacing(1)  # as pycocotools: precision is 0 where there is nothing yet
-    precision = np.divide(hits, ranked, out=ranked)
-    backward = precision[..., ::-1]
-    np.maximum.accumulate(backward, axis=2, out=backward)
-    recall = np.divide(hits, np.where(expected > 0, expected, 1.0), out=hits)
-    precision[..., :-1] -= precision[..., 1:]
-    return np.asarray(np.einsum("rte,rte->rt", precision, reached(recall)))
+def _area(hits_rxe: Numbers, ranked_rxe: Numbers, expected_r: FloatArray, reached: Reached) -> FloatArray:
+    """The average precision [r] from the weights of hits and of all detections up to each hit."""
+    hits_rxe = hits_rxe.astype(np.float64, copy=False)
+    precision_rxe = ranked_rxe + np.spacing(1)  # as pycocotools: it is 0 where there is nothing yet
+    np.divide(hits_rxe, precision_rxe, out=precision_rxe)
+    backward_rxe = precision_rxe[:, ::-1].view(np.int64)  # the bits of numbers that are not negative have their order, and are faster
+    np.maximum.accumulate(backward_rxe, axis=1, out=backward_rxe)
+    recall_rxe = np.divide(hits_rxe, np.where(expected_r > 0, expected_r, 1.0)[:, None], out=hits_rxe)
+    precision_rxe[:, :-1] -= precision_rxe[:, 1:]
+    return np.asarray(np.einsum("re,re->r", precision_rxe, reached(recall_rxe)))
 
 
 def mean_over_classes(value_kxrxm: FloatArray) -> FloatArray:

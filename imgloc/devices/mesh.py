@@ -106,6 +106,11 @@ def put_batches(batches: PyTree[np.ndarray], mesh: Mesh) -> PyTree[jax.Array]:
     return _put(batches, NamedSharding(mesh, PartitionSpec(None, AXES)))
 
 
+def put_everywhere(tree: PyTree[np.ndarray], mesh: Mesh) -> PyTree[jax.Array]:
+    """Return arrays or numbers, which are the same in all processes, with a full copy on each device."""
+    return _put(jax.tree.map(np.asarray, tree), replicated_sharding(mesh))
+
+
 def _put(tree: PyTree[np.ndarray], sharding: NamedSharding) -> PyTree[jax.Array]:
     return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), tree)
 

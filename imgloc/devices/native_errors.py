@@ -7,6 +7,7 @@ process 0 of two fails.
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,8 @@ from collections.abc import Iterable, Iterator
 # Parts of the first line that JAX writes when a process is lost; it differs between the threads that write it.
 FIRST_LINE = ("coordination_service", "coordination service", "rendezvous.cc")
 FATAL = "Terminating process because the JAX distributed service detected fatal errors"
-CONNECTED = "[Gloo] Rank "  # written for each connection
+# The line for each connection. Gloo writes it in pieces, which several threads mix: a line may consist of any of them, such as a number.
+CONNECTED = re.compile(r"(\[Gloo\] Rank |\d+| is connected to | ?peer ranks\. |Expected number of connected peer ranks is : )+\n?")
 REPORTED = "\x1d"  # written by the process when it has reported its end itself
 
 
@@ -27,7 +29,7 @@ def filtered(lines: Iterable[str], place: str) -> Iterator[str]:
     buffered: list[str] = []
     reported = fatal = False
     for line in lines:
-        if line.startswith(CONNECTED):
+        if CONNECTED.fullmatch(line):
             continue
         reported, fatal = reported or REPORTED in line, fatal or FATAL in line
         if buffered or fatal or REPORTED in line or any(part in line for part in FIRST_LINE):

@@ -1,6 +1,6 @@
 """Rows of detections from files of COCO: an instances file, and a file of results (https://cocodataset.org/#format-data, #format-results).
 
-Areas and boxes are those of the files, so that scores have the values of pycocotools.
+Areas and boxes are those of the files, so that scores have the values of pycocotools. Files may begin with a byte order mark.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 
+from imgloc.data.annotated.assemble import quoted
+from imgloc.data.annotated.encoding import MARKS, decode_text
 from imgloc.detection.objects import COLUMNS
 from imgloc.errors import UserError
 from imgloc.types import Row
@@ -18,6 +20,7 @@ from imgloc.types import Row
 Id: TypeAlias = int | Annotated[float, msgspec.Meta(multiple_of=1)] | str
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, width, height in pixels
 T = TypeVar("T")
+MAX_COORDINATE = 1e100  # in pixels: areas, and sums of them, are finite
 
 
 class _Image(msgspec.Struct):
@@ -70,7 +73,8 @@ def read_truth(path: Path) -> Truth:
     labels = {number: label for label, number in enumerate(sorted(names, key=_order))}
     empty = dict.fromkeys(COLUMNS, ())
     rows: dict[Id, Row] = {
-        number: {"id": str(number), "group": str(number), **empty, "annotations": [], "results": ()}
+        # Not str: 1 and "1" are two images.
+        number: {"id": repr(number), "group": repr(number), **empty, "annotations": [], "results": ()}
         for number in sorted((image.id for image in content.images), key=_order)
     }
     for index, each in enumerate(content.annotations):
@@ -96,15 +100,17 @@ def read_rows(path: Path, truth: Truth, score_threshold: float | None = None) ->
 def _decoded(path: Path, kind: type[T], expected: str) -> T:
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"there is no file {path}") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; expected a JSON file") from None
     try:
+        if content.startswith(tuple(mark for mark, _ in MARKS)):
+            content = decode_text(content)[0].encode()
         return msgspec.json.decode(content, type=kind)
     except msgspec.ValidationError as error:
         raise UserError(f"{path}: {error}; expected {expected}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         hint = "; NaN and Infinity are no JSON values" if b"NaN" in content or b"Infinity" in content else ""
         raise UserError(f"{path} is not JSON: {error}{hint}") from error
 
@@ -113,17 +119,19 @@ def _check_unique(path: Path, name: str, ids: Sequence[Id]) -> None:
     if len(set(ids)) < len(ids):
         seen: set[Id] = set()
         twice = next(number for number in ids if number in seen or seen.add(number))  # type: ignore[func-returns-value]
-        raise UserError(f"{path} has two {name} with the id {twice!r}; ids must be unique")
+        raise UserError(f"{path} has two {name} with the id {quoted(twice)}; ids must be unique")
 
 
 def _check_object(each: _Annotation | _Result, where: str, labels: Mapping[Id, int], images: Iterable[Id]) -> int:
     """Returns the label of an object."""
     if each.image_id not in images:
-        raise UserError(f"{where} has the image_id {each.image_id!r}, which no image of the truth has")
+        raise UserError(f"{where} has the image_id {quoted(each.image_id)}, which no image of the truth has")
     if each.category_id not in labels:
-        raise UserError(f"{where} has the category_id {each.category_id!r}, which no category of the truth has")
+        raise UserError(f"{where} has the category_id {quoted(each.category_id)}, which no category of the truth has")
     if min(each.bbox[2:]) < 0:
         raise UserError(f"{where} has the bbox {list(each.bbox)}; width and height must be at least 0")
+    if max(map(abs, each.bbox)) > MAX_COORDINATE:
+        raise UserError(f"{where} has the bbox {list(each.bbox)}; numbers must be at most {MAX_COORDINATE:g}")
     return labels[each.category_id]
 
 

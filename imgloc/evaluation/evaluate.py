@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from imgloc.config.task import make_task
 from imgloc.data import summary as summaries
 from imgloc.data.batches import pipeline
 from imgloc.data.relabelled import match_classes
+from imgloc.deployment.exported import ExportedModel
 from imgloc.devices import mesh
 from imgloc.devices.multihost import exiting_on_error
 from imgloc.errors import UserError
 from imgloc.evaluation import examples, predictors, scoring
+from imgloc.evaluation.exported import check_belongs
 from imgloc.evaluation.statistics import Interval
 from imgloc.evaluation.target import Target
 from imgloc.inference import predict
@@ -30,7 +33,7 @@ from imgloc.runs.prediction_table import read_meta, read_rows, write_rows
 from imgloc.runs.provenance import command_line, git_commit
 from imgloc.runs.recorded_data import read_data
 from imgloc.runs.run_dir import RunDir
-from imgloc.types import DICT_OUTPUTS
+from imgloc.types import DICT_OUTPUTS, Predict
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Evaluation:
     target: Target
     trained: TrainedModel
     meta: dict[str, Any]
+    exported: ExportedModel | None = None  # the file that predicts instead of the model
+    compiled: predict.Compiled | None = None  # the prediction of the model, where the process has compiled it already
 
     @property
     def predictor_names(self) -> tuple[str, ...]:
@@ -55,17 +60,25 @@ class Evaluation:
 
 
 def evaluate(
-    run: RunDir, config: ConfigDict, target: Target, *, which: str = "best", partial: Sequence[str] = ()
+    run: RunDir,
+    config: ConfigDict,
+    target: Target,
+    *,
+    which: str = "best",
+    partial: Sequence[str] = (),
+    compiled: predict.Compiled | None = None,
+    exported: ExportedModel | None = None,
 ) -> dict[str, dict[str, Interval]]:
-    """Score the model of a run and the baselines on a target; rows that are up to date are reused.
+    """Score the model of a run, or a file exported from it, and the baselines on a target; rows that are up to date are reused.
 
     Writes the rows, the images of the gallery and results.json. For a model with partial predictions it writes those of some
-    examples of the gallery, and of the examples with the ids `partial`. Returns {predictor: {metric: interval}}.
+    examples of the gallery, and of the examples with the ids `partial`. Returns {predictor: {metric: interval}}. `compiled` is the
+    function of `predict.compiled_predict` for the model of the run, where the process has one already.
     Of several processes each predicts its share, and the first one writes and returns; the others return {}.
     """
     files.check_writable(run.path)
     run_dir.refuse_links(run)
-    evaluation = _open(run, config, target, which)
+    evaluation = dataclasses.replace(_open(run, config, target, which, exported), compiled=compiled)
     chosen = examples.find(evaluation.target, evaluation.outputs, evaluation.trained.name, partial) if partial else {}
     current = {name: _is_current(evaluation, name) for name in evaluation.predictor_names}
     mesh.barrier("rows were read")  # before the first process writes new ones
@@ -90,9 +103,11 @@ def evaluate(
     return intervals
 
 
-def _open(run: RunDir, config: ConfigDict, target: Target, which: str) -> Evaluation:
+def _open(run: RunDir, config: ConfigDict, target: Target, which: str, exported: ExportedModel | None) -> Evaluation:
     devices = mesh.evaluation_mesh(config.devices.fsdp)
     trained = load_model(find_bundle(run.path, which), devices, dict(target.fields))
+    if exported is not None:
+        check_belongs(exported, trained)
     meta = {
         "config": configs.fingerprint(config),
         "checkpoint": which,
@@ -101,7 +116,9 @@ def _open(run: RunDir, config: ConfigDict, target: Target, which: str) -> Evalua
         "split": target.name,
         "fields": dict(target.fields) or None,  # None is compared too: rows with other fields are not the rows of the run
     }
-    return Evaluation(run, config, target, trained, meta)
+    if exported is not None:
+        meta["predictor"] = exported.description.sha256
+    return Evaluation(run, config, target, trained, meta, exported)
 
 
 def _key(target: Target, predictor: str) -> str:
@@ -134,17 +151,17 @@ def _row_outputs(evaluation: Evaluation) -> list[str]:
 
 def _write_all_rows(evaluation: Evaluation) -> None:
     run, config, target, trained = evaluation.run, evaluation.config, evaluation.target, evaluation.trained
-    compiled = predict.compiled_predict(trained.module, trained.task, trained.devices, trained.dtype)
     every = {
-        predictors.MODEL: predict.model_predict(trained.variables, compiled, trained.devices),
+        predictors.MODEL: _predictor(evaluation),
         **predictors.baseline_predictors(trained.bundle.task, _fitted_baselines(run, config)),
     }
     rows_of = predict.predict_rows(
         every, target.source, trained.task, target.name, threads=config.data.threads,
         batch_size=mesh.round_up(config.eval.batch_size, trained.devices), spec=trained.spec,
     )  # fmt: skip
+    task = make_task(config)
     for name in rows_of.keys() - {predictors.MODEL}:  # the calibration is that of the model
-        rows_of[name] = [{**row, **make_task(config).calibration} for row in rows_of[name]]
+        rows_of[name] = [task.with_calibration(row, task.calibration) for row in rows_of[name]]
     examples.write_gallery(run, target, trained, evaluation.meta, evaluation.outputs, rows_of[predictors.MODEL], config.eval.gallery)
     if jax.process_index() > 0:
         return
@@ -153,6 +170,15 @@ def _write_all_rows(evaluation: Evaluation) -> None:
         own = {"outputs": _row_outputs(evaluation)} if name == predictors.MODEL else {}
         meta = {**evaluation.meta, **own, "skipped": skipped, "command": command_line(), **git_commit()}
         write_rows(run.rows(target.name, name), rows, meta)
+
+
+def _predictor(evaluation: Evaluation) -> Predict:
+    """The model, or the exported file."""
+    trained = evaluation.trained
+    if evaluation.exported is not None:
+        return evaluation.exported.predict()
+    compiled = evaluation.compiled or predict.compiled_predict(trained.module, trained.task, trained.devices, trained.dtype)
+    return predict.model_predict(trained.variables, compiled, trained.devices)
 
 
 def _fitted_baselines(run: RunDir, config: ConfigDict) -> Mapping[str, Any]:

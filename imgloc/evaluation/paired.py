@@ -29,18 +29,21 @@ def compare(first: Sequence[Row], second: Sequence[Row], classes: Sequence[str],
     examples have in common cancels. The `n` of a difference is the smaller number of examples. Raises UserError for rows of
     different examples.
     """
+    second = aligned(first, second)
+    masks = {"": np.ones(len(first), np.bool_)}
+    a, b = (dict(bootstrap_values(rows, classes, task.metrics if task else (), masks, samples=samples)) for rows in (first, second))
+    differences = {
+        key: BootstrapValues(b[key].whole - a[key].whole, b[key].value_r - a[key].value_r, min(a[key].n, b[key].n)) for key in a if key in b
+    }
+    return Comparison(*({key: percentile_interval(values) for key, values in each.items()} for each in (a, b, differences)))
+
+
+def aligned(first: Sequence[Row], second: Sequence[Row]) -> list[Row]:
+    """Returns the second rows in the order of the first ones. Raises UserError for rows of different examples."""
     by_id = {row["id"]: row for row in second}
     if len(by_id) != len(first) or not first:
         raise UserError(f"paired rows must be of the same examples, got {len(first)} and {len(by_id)} of them")
     for row in first:
         if by_id.get(row["id"], {}).get("group") != row["group"]:
             raise UserError(f"paired rows must be of the same examples in the same groups; '{row['id']}' is not")
-    masks = {"": np.ones(len(first), np.bool_)}
-    a, b = (
-        dict(bootstrap_values(rows, classes, task.metrics if task else (), masks, samples=samples))
-        for rows in (first, [by_id[row["id"]] for row in first])
-    )
-    differences = {
-        key: BootstrapValues(b[key].whole - a[key].whole, b[key].value_r - a[key].value_r, min(a[key].n, b[key].n)) for key in a if key in b
-    }
-    return Comparison(*({key: percentile_interval(values) for key, values in each.items()} for each in (a, b, differences)))
+    return [by_id[row["id"]] for row in first]

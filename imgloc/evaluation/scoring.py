@@ -29,7 +29,7 @@ T = TypeVar("T")
 @functools.cache
 def known_metrics(modules: tuple[str, ...] = ()) -> dict[str, Metric]:
     """Every metric by its key: those of imgloc, then those of further modules. Raises UserError if two files declare one."""
-    every = [metric for family in _all_families(modules) for metric in family.metrics]
+    every = [metric for family in _families_of(tuple(modules)) for metric in family.metrics]
     for key in (metric.key for metric in every):
         if key in RESERVED or "/" in key:
             raise UserError(f"metric '{key}' has the name of another field of metrics.jsonl, or of a slice; rename it")
@@ -47,7 +47,7 @@ def metric_of(key: str, modules: Sequence[str] = ()) -> Metric:
 
 def in_order(keys: Iterable[str], task: Task | None) -> list[str]:
     """Keys of whole metrics in the order of a table: families with a headline of the task first, each as its file declares it."""
-    families = [[metric.key for metric in family.metrics] for family in _all_families(task.metrics if task else ())]
+    families = [[metric.key for metric in family.metrics] for family in _families_of(tuple(task.metrics) if task else ())]
     headlines = task.headline_metrics if task else ()
     families.sort(key=lambda own: min((headlines.index(key) for key in own if key in headlines), default=len(headlines)))
     order = [key for own in families for key in own]
@@ -55,14 +55,15 @@ def in_order(keys: Iterable[str], task: Task | None) -> list[str]:
     return sorted(whole, key=lambda key: (order.index(key) if key in order else len(order), key))
 
 
-def _all_families(modules: Sequence[str]) -> list[MetricFamily]:
+@functools.cache
+def _families_of(modules: tuple[str, ...]) -> list[MetricFamily]:
     """What the files of imgloc/evaluation/metrics declare, and further modules by their dotted names."""
     return [declared("evaluation.metrics", name, MetricFamily) for name in (*names("evaluation.metrics"), *modules)]
 
 
 def _families(rows: Sequence[Row], modules: Sequence[str]) -> list[MetricFamily]:
     """The metric files whose columns these rows have."""
-    return [family for family in _all_families(modules) if all(column in rows[0] for column in family.columns)]
+    return [family for family in _families_of(tuple(modules)) if all(column in rows[0] for column in family.columns)]
 
 
 def check_columns(row: Row, modules: Sequence[str]) -> None:
@@ -178,12 +179,24 @@ def intervals(rows: Sequence[Row], classes: Sequence[str], task: Task | None, *,
 def bootstrap_values(
     rows: Sequence[Row], classes: Sequence[str], modules: Sequence[str], masks: Mapping[str, BoolArray], *, samples: int
 ) -> Iterator[tuple[str, BootstrapValues]]:
-    """Every metric that applies to some row, with its values in the samples of a bootstrap over groups.
+    """Every metric that applies to some row, with its values in the samples of a bootstrap over groups; see `weighted_values`."""
+    weights_rxg, group_n = bootstrap_weights([row["group"] for row in rows], samples=samples, seed=BOOTSTRAP_SEED)
+    return weighted_values(rows, classes, modules, masks, weights_rxg, group_n)
+
+
+def weighted_values(
+    rows: Sequence[Row],
+    classes: Sequence[str],
+    modules: Sequence[str],
+    masks: Mapping[str, BoolArray],
+    weights_rxg: FloatArray | BoolArray,
+    group_n: IntArray,
+) -> Iterator[tuple[str, BootstrapValues]]:
+    """Every metric that applies to some row, with its values under weights of the groups of rows.
 
     Each of the `masks` [n] selects rows; its name follows the keys of their metrics. Metrics that are computed for each class have
     METRIC/class/NAME besides, where the name is empty.
     """
-    weights_rxg, group_n = bootstrap_weights([row["group"] for row in rows], samples=samples, seed=BOOTSTRAP_SEED)
     for key, statistics_nxs in statistics(rows, modules).items():
         metric = metric_of(key, modules)
         bounded = metric.unit in ("share", "IoU")
@@ -198,12 +211,12 @@ def bootstrap_values(
 
 
 def _values_of_weights(
-    rows: Sequence[Row], modules: Sequence[str], weights_rxg: FloatArray, group_n: IntArray
+    rows: Sequence[Row], modules: Sequence[str], weights_rxg: FloatArray | BoolArray, group_n: IntArray
 ) -> Iterator[tuple[str, BootstrapValues]]:
     """The metrics that are no functions of sums, of rows of the groups `group_n`; keys of classes have their labels."""
     for family in weighted(rows, modules):
         step = max(1, MAX_WEIGHTS // len(rows))
-        weights = (weights_rxg[low : low + step][:, group_n] for low in range(0, len(weights_rxg), step))
+        weights = (np.asarray(weights_rxg[low : low + step], np.float64)[:, group_n] for low in range(0, len(weights_rxg), step))
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy computes without Python's lock
             chunks = list(threads.map(family.values, weights))
         for key, (whole,) in family.values(np.ones((1, len(rows)))).items():

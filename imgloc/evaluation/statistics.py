@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from imgloc.interfaces import mean
-from imgloc.types import FloatArray, IntArray
+from imgloc.types import BoolArray, FloatArray, IntArray
 
 Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
+MAX_CONVERTED = 2**20  # weights that are converted to floats at once
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class BootstrapValues(NamedTuple):
 
 def values_of_sums(
     statistics_nxs: FloatArray,
-    weights_rxg: FloatArray,
+    weights_rxg: FloatArray | BoolArray,
     group_n: IntArray,
     value: Callable[[FloatArray], FloatArray],
     *,
@@ -65,7 +66,15 @@ def values_of_sums(
     weights = weights_rxg if len(present) == weights_rxg.shape[1] else weights_rxg[:, present]
     counted_n = (statistics_nxs != 0).any(axis=-1)
     groups_of_mean = len(np.unique(group_n[counted_n])) if bounded and value is mean else 0
-    return BootstrapValues(whole, value(weights @ sums_gxs), int(counted_n.sum()), groups_of_mean)
+    return BootstrapValues(whole, value(_weighted_sums(weights, sums_gxs)), int(counted_n.sum()), groups_of_mean)
+
+
+def _weighted_sums(weights_rxg: FloatArray | BoolArray, sums_gxs: FloatArray) -> FloatArray:
+    """The sums [r, s]. Weights of 0 and 1 are converted in parts, so that they need an eighth of the memory."""
+    if weights_rxg.dtype != np.bool_:
+        return np.asarray(weights_rxg @ sums_gxs)
+    step = max(1, MAX_CONVERTED // weights_rxg.shape[1])
+    return np.concatenate([weights_rxg[low : low + step].astype(np.float64) @ sums_gxs for low in range(0, len(weights_rxg), step)])
 
 
 def percentile_interval(values: BootstrapValues) -> Interval:

@@ -1,7 +1,7 @@
 """A trained model as a bundle: a folder of two files that prediction needs, and nothing else.
 
     bundle.json            what the model is: task, classes, input, step and the config of its run
-    variables.safetensors  its parameters, averages applied, and its other variables, by path
+    variables.safetensors  its parameters, averages applied, and its other variables, by path; see `imgloc.inference.packed`
 
 Nothing in a bundle is executable. It can be copied and used without its run.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import zlib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ from imgloc.config import schema
 from imgloc.config.saved import check_imports
 from imgloc.devices import mesh
 from imgloc.errors import UserError, one_line
+from imgloc.inference import packed
 
-FORMAT = 1
+FORMAT, PACKED = 1, 2  # PACKED: some arrays are in few bytes
 HEADER, VARIABLES = "bundle.json", "variables.safetensors"
 
 
@@ -37,7 +39,7 @@ class Input(msgspec.Struct, frozen=True):
     height: int
     width: int
     channels: int
-    resize: str  # stretch or letterbox
+    resize: str  # stretch, letterbox or crop
 
 
 class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,9 +73,11 @@ def write_bundle(
 ) -> None:  # fmt: skip
     """Write a bundle of variables (NumPy arrays) over an earlier one. Raises OSError where the folder cannot be written."""
     height, width = config.data.image_size
-    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in named(variables).items()}
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in named(variables).items()}  # `ascontiguousarray` adds an axis to none
+    tensors = packed.pack(arrays, config.compression)
+    arrays = {name: packed.unpack(name, tensors, tensors.__getitem__, array.shape) for name, array in arrays.items()}
     bundle = Bundle(
-        format=FORMAT,
+        format=FORMAT if tensors.keys() == arrays.keys() else PACKED,
         imgloc=importlib.metadata.version("imgloc"),
         task=config.task,
         classes=classes,
@@ -86,7 +90,7 @@ def write_bundle(
     )
     bundle = msgspec.structs.replace(bundle, fingerprint=_fingerprint(bundle))
     # Both files contain the step: after a crash between the two renames they disagree, and are refused.
-    files.write_bytes(folder / VARIABLES, save(arrays, metadata={"step": str(step)}))
+    files.write_bytes(folder / VARIABLES, save(tensors, metadata={"step": str(step)}))
     files.write_bytes(folder / HEADER, msgspec.json.format(msgspec.json.encode(bundle), indent=2) + b"\n")
 
 
@@ -100,8 +104,8 @@ def read_bundle(folder: Path) -> Bundle:
         raise UserError(f"cannot read '{folder / HEADER}': {one_line(error)}; copy the model again, or train the run again") from error
     except RecursionError:
         raise UserError(f"cannot read '{folder / HEADER}': it is nested too deeply; copy the model again, or train the run again") from None
-    if bundle.format != FORMAT:
-        raise UserError(f"'{folder}' is a bundle of format {bundle.format}, expected {FORMAT}; use imgloc {bundle.imgloc}")
+    if bundle.format not in (FORMAT, PACKED):
+        raise UserError(f"'{folder}' is a bundle of format {bundle.format}, expected {FORMAT} or {PACKED}; use imgloc {bundle.imgloc}")
     if bundle.fingerprint != _fingerprint(bundle):
         raise UserError(f"'{folder / HEADER}' is damaged or was changed; copy the bundle again, or train the run again")
     check_imports({**bundle.config, "task": bundle.task}, str(folder / HEADER))
@@ -129,21 +133,22 @@ def load_variables(folder: Path, bundle: Bundle, expected: Any, devices: Mesh) -
         with safe_open(path, framework="numpy") as file:
             if file.metadata() != {"step": str(bundle.step)}:
                 raise UserError(f"'{folder}' mixes the files of two steps; copy both files of one model again, or resume the run")
-            stored = set(file.keys())
+            keys = set(file.keys())
+        stored = packed.names(keys)
         if stored != set(arrays):
             name = min(stored ^ set(arrays))
             which, model = "lacks" if name in arrays else "has an unknown", bundle.resolved.model.name
             raise UserError(f"'{path}' {which} array '{name}'; expected the arrays of model '{model}'")
-        loaded = {name: _put(_read(path, name), name, arrays[name], devices, bundle) for name in arrays}
+        loaded = {name: _put(_read(path, name, keys, arrays[name].shape), name, arrays[name], devices, bundle) for name in arrays}
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read '{path}': {one_line(error)}; copy the model again, or train the run again") from error
-    return jax.tree_util.tree_map_with_path(lambda path, _: loaded[_name(path)], expected)
+    return unnamed(loaded, expected)
 
 
-def _read(path: Path, name: str) -> Any:
+def _read(path: Path, name: str, keys: Collection[str], shape: tuple[int, ...]) -> Any:
     """One array. The file is opened for each: the pages that safetensors maps of it stay in memory until it is closed."""
     with safe_open(path, framework="numpy") as file:
-        return file.get_tensor(name)
+        return packed.unpack(name, keys, file.get_tensor, shape)
 
 
 def _put(array: Any, name: str, like: Any, devices: Mesh, bundle: Bundle) -> jax.Array:
@@ -158,6 +163,11 @@ def _put(array: Any, name: str, like: Any, devices: Mesh, bundle: Bundle) -> jax
 def named(tree: Any) -> dict[str, Any]:
     """The leaves of a tree by their path, `params/a/b`."""
     return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def unnamed(leaves: Mapping[str, Any], like: Any) -> Any:
+    """The tree of the structure of `like` with leaves by their path; the inverse of `named`."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: leaves[_name(path)], like)
 
 
 def _name(path: Any) -> str:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from flax import linen as nn
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from PIL import Image
 
 from imgloc import boxes
 from imgloc.config import build, saved
-from imgloc.config.registry import declared
+from imgloc.config.registry import declared, names
 from imgloc.data.annotated.listing import list_folder
 from imgloc.data.batches.collate import resize_example
 from imgloc.data.images.picture import Picture
@@ -29,8 +28,10 @@ from imgloc.inference import bundle as bundles
 from imgloc.inference import predict
 from imgloc.inference.bundle import Bundle
 from imgloc.inference.predictions import ImageLike, Prediction, Predictions, as_picture
+from imgloc.inference.published import is_published, published_bundle
 from imgloc.interfaces import Task
 from imgloc.nn.apply import compute_dtype
+from imgloc.nn.preprocess import AnyModel, with_steps
 from imgloc.runs.run_dir import RunDir
 from imgloc.types import Example, FloatArray, InputSpec, Row, Uint8Array
 
@@ -50,7 +51,7 @@ class TrainedModel:
     bundle: Bundle = field(repr=False)
     config: ConfigDict = field(repr=False)  # of the run that trained it
     task: Task = field(repr=False)  # with the calibration of the model
-    module: nn.Module
+    module: AnyModel
     variables: Any = field(repr=False)
     devices: Mesh = field(repr=False)
     dtype: Any  # of the computation
@@ -118,7 +119,8 @@ def find_bundle(path: Path, checkpoint: str) -> Path:
     if run.finished.is_file():
         raise UserError(f"the trained model of '{path}', a finished run, is missing; remove that folder and train again")
     if not path.exists():
-        raise UserError(f"there is no folder '{path}'; expected a folder that imgloc train has written, or its folder model")
+        published = f"published weights ({', '.join(names('pretrained'))})"
+        raise UserError(f"there is no folder '{path}'; expected a folder that imgloc train has written, its folder model, or {published}")
     what = "has no trained model yet; run imgloc train" if run.config.is_file() else NOT_A_MODEL
     raise UserError(f"'{path}' {what}")
 
@@ -126,24 +128,35 @@ def find_bundle(path: Path, checkpoint: str) -> Path:
 def load_model(folder: Path, devices: Mesh, fields: dict[str, Any] | None = None) -> TrainedModel:
     """The trained model of a bundle on devices. `fields` replace fields of the model that change none of its variables."""
     bundle = bundles.read_bundle(folder)
+    return _assembled(bundle, devices, lambda expected: bundles.load_variables(folder, bundle, expected, devices), fields or {})
+
+
+def _assembled(bundle: Bundle, devices: Mesh, load_variables: Callable[[Any], Any], fields: Mapping[str, Any]) -> TrainedModel:
+    """The trained model of a bundle; `load_variables` returns the variables for their shapes and dtypes."""
     config = bundle.resolved
     spec = build.make_input_spec(config.data, bundle.input.channels)
-    module = build.make_model(ConfigDict({**config.model, **(fields or {})}), len(bundle.classes))
-    expected = predict.abstract_variables(module, spec.shape, config.model.name)
-    variables = bundles.load_variables(folder, bundle, expected, devices)
+    module = with_steps(
+        build.make_model(ConfigDict({**config.model, **fields}), len(bundle.classes)), build.make_steps(config.data.preprocess)
+    )
+    variables = load_variables(predict.abstract_variables(module, spec.shape, config.model.name))
     task = declared("tasks", bundle.task, Task)
     task = dataclasses.replace(task, calibration={**task.calibration, **bundle.calibration})
     return TrainedModel(bundle, config, task, module, variables, devices, compute_dtype(config.train.dtype), spec)
 
 
 def open_model(path: str | Path, *, checkpoint: str = "best") -> TrainedModel:
-    """The trained model of a run folder or a bundle, on one device. Raises UserError where there is none."""
+    """The trained model of a run folder or a bundle, or of published weights, on one device. Raises UserError where there is none."""
     one_device = mesh.make_mesh(jax.local_devices()[:1])
+    if is_published(path):
+        bundle, load_variables = published_bundle(str(path), one_device)
+        return _assembled(bundle, one_device, load_variables, {})
     return load_model(find_bundle(Path(path), checkpoint), one_device)
 
 
 def load(path: str | Path, *, checkpoint: str = "best", allow_imports: Sequence[str] = ()) -> TrainedModel:
-    """Load a trained model from a run folder, or from a bundle: `RUN/model` or a copy of it.
+    """Load a trained model from a run folder, from a bundle: `RUN/model` or a copy of it, or from published weights.
+
+    Published weights are `NAME`, such as `efficientnet_lite0`, `NAME:FILE` or `NAME:hf://OWNER/REPOSITORY`; a folder NAME takes precedence.
 
     `checkpoint` is `best` (on validation) or `last`; `allow_imports` names the modules outside imgloc that the saved config may import,
     such as a model of your own. Raises UserError for a path without a trained model.
@@ -238,6 +251,10 @@ def column_predictor(trained: TrainedModel) -> Callable[[Sequence[Prepared], int
         with np.errstate(invalid="ignore"):  # of those that are not finite
             predictions = trained.task.postprocess(outputs, np.stack([each.content_4 for each in prepared]))
         task = trained.task
-        return [{**task.prediction_columns(predictions, i), **task.calibration} if finite[i] else None for i in range(len(prepared))]
+
+        def row(i: int) -> Row:
+            return task.with_calibration(task.prediction_columns(predictions, i), task.calibration)
+
+        return [row(i) if finite[i] else None for i in range(len(prepared))]
 
     return columns

@@ -29,7 +29,8 @@ def _check_partial_predictions(task: Task, outputs: Mapping[str, Any], model: st
     """Every output of the task has partial predictions, with an axis s of steps after b; other outputs may have some."""
     partial = outputs["partial_predictions"]
     own = [name for name in outputs if name not in DICT_OUTPUTS]
-    needed = [*dict.fromkeys(("logits", *task.outputs)), "seen"]  # the report shows the probabilities of classes
+    shown = () if "boxes" in task.outputs else ("logits",)  # the report shows detected objects, or the probabilities of classes
+    needed = [*dict.fromkeys((*shown, *task.outputs)), "seen"]
     if not isinstance(partial, Mapping) or not set(needed) <= set(partial) <= {*own, "seen"}:
         got = ", ".join(partial) if isinstance(partial, Mapping) else type(partial).__name__
         raise UserError(f"output 'partial_predictions' of model '{model}' has {got}; expected a dict with {', '.join(needed)}")

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from jax.sharding import Mesh
 
 from imgloc.data.batches import pipeline
@@ -18,19 +17,20 @@ from imgloc.data.batches.collate import WHOLE_IMAGE, collate, ordered_truth
 from imgloc.devices import mesh, runtime
 from imgloc.errors import UserError, reason
 from imgloc.interfaces import Task
-from imgloc.nn.apply import predict_step
+from imgloc.nn.apply import blank_input, input_of, predict_step
+from imgloc.nn.preprocess import AnyModel
 from imgloc.types import DICT_OUTPUTS, Batch, Example, FloatArray, InputSpec, Outputs, Predict, Row, Shape, Source, Truth
 
 Compiled = Callable[[Any, Any], Any]  # (variables, images) -> outputs on the devices
 
 
-def abstract_variables(model: nn.Module, shape: Shape, name: str) -> Any:
+def abstract_variables(model: AnyModel, shape: Shape, name: str) -> Any:
     """Shapes and dtypes of the variables of a model for images of a shape (h, w, c); nothing is computed.
 
     Raises UserError where the model cannot be built.
     """
     keys = {"params": jax.random.key(0), "dropout": jax.random.key(0)}
-    images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    images = jax.eval_shape(lambda: blank_input(model, 1, shape, jnp.float32))
     try:
         return jax.eval_shape(functools.partial(model.init, train=False), keys, images)
     except UserError:
@@ -39,24 +39,28 @@ def abstract_variables(model: nn.Module, shape: Shape, name: str) -> Any:
         raise UserError(f"model '{name}' cannot be built for images {shape}: {reason(error, lines=1)}") from error
 
 
-def abstract_outputs(model: nn.Module, variables: Any, shape: Shape, batch_size: int = 1) -> Mapping[str, Any]:
+def abstract_outputs(model: AnyModel, variables: Any, shape: Shape, batch_size: int = 1) -> Mapping[str, Any]:
     """Shapes and dtypes of the outputs of a model; nothing is computed."""
-    images = jax.ShapeDtypeStruct((batch_size, *shape), np.uint8)
+    images = jax.eval_shape(lambda: blank_input(model, batch_size, shape, jnp.uint8))
     outputs: Mapping[str, Any] = jax.eval_shape(functools.partial(predict_step, model=model), variables, images)
     return outputs
 
 
-def compiled_predict(model: nn.Module, task: Task, devices: Mesh, dtype: Any) -> Compiled:
-    """A compiled function that returns the outputs that the task uses; others are not computed."""
+def compiled_predict(model: AnyModel, task: Task, devices: Mesh, dtype: Any, *, everywhere: bool = False) -> Compiled:
+    """A compiled function that returns the outputs that the task uses; others are not computed.
+
+    With `everywhere`, every process has the outputs of all images, and not only those of its share.
+    """
 
     def step(variables: Any, images: Any) -> Any:
         outputs = predict_step(variables, images, model=model, dtype=dtype)
         return {name: value for name, value in outputs.items() if name in task.outputs or name in task.optional_outputs}
 
-    return jax.jit(step, out_shardings=mesh.batch_sharding(devices), compiler_options=runtime.compiler_options())
+    sharding = mesh.replicated_sharding(devices) if everywhere else mesh.batch_sharding(devices)
+    return jax.jit(step, out_shardings=sharding, compiler_options=runtime.compiler_options())
 
 
-def compiled_partial_predictions(model: nn.Module, devices: Mesh, dtype: Any) -> Compiled:
+def compiled_partial_predictions(model: AnyModel, devices: Mesh, dtype: Any) -> Compiled:
     """A compiled function that returns the output `partial_predictions`, all of it in every process."""
 
     def step(variables: Any, images: Any) -> Any:
@@ -69,7 +73,7 @@ def model_predict(variables: Any, compiled: Compiled, devices: Mesh) -> Predict:
     """A predictor of variables that lie on the devices, for each process's share of a batch."""
 
     def predict(batch: Batch) -> Outputs:
-        outputs: Outputs = mesh.local_part(compiled(variables, mesh.put_batch(batch.images_bxhxwxc, devices)))
+        outputs: Outputs = mesh.local_part(compiled(variables, mesh.put_batch(input_of(batch), devices)))
         return outputs
 
     return predict
@@ -90,7 +94,8 @@ def task_rows(task: Task, outputs: Outputs, batch: Batch, truths: Sequence[Truth
     predictions = task.postprocess(arrays, content_bx4)
     rows = []
     for i, truth in zip(np.flatnonzero(batch.example_mask_b).tolist(), truths, strict=True):
-        row = {**task.truth_columns(truth), **task.prediction_columns(predictions, i), **task.calibration}
+        row = {**task.truth_columns(truth), **task.prediction_columns(predictions, i)}
+        row = task.with_calibration({**row, **task.true_class_columns(predictions, i, truth.label)}, task.calibration)
         rows.append(row if finite_b[i] else {**row, "finite": False})
     return rows
 

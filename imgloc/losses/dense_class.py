@@ -28,4 +28,4 @@ def loss(outputs: Outputs, batch: Batch, *, assignment: str = "task_aligned", ga
     return sum_b / jnp.maximum(assigned.quality_l.sum(axis=1), 1.0)
 
 
-LOSS = Loss(loss, outputs=DENSE_OUTPUTS, truths=("boxes_bxnx4", "labels_bxn", "object_mask_bxn"))
+LOSS = Loss(loss, outputs=DENSE_OUTPUTS, truths=("boxes_bxnx4", "labels_bxn", "object_mask_bxn"), shared_options=("assignment",))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 
-from imgloc import boxes
 from imgloc.interfaces import Loss
+from imgloc.losses.geometry.similarities import BOX_OUTPUTS, BOX_TRUTHS, largest_object_loss
 from imgloc.types import Batch, Outputs
 
 
@@ -15,8 +14,7 @@ def loss(outputs: Outputs, batch: Batch, *, output: str = "box") -> jax.Array:
 
     `output` names the predicted boxes (b, 4).
     """
-    similarity_b = boxes.giou(outputs[output], batch.boxes_bxnx4[:, 0])
-    return jnp.where(batch.object_mask_bxn[:, 0], 1.0 - similarity_b, 0.0)
+    return largest_object_loss("giou", outputs[output], batch)
 
 
-LOSS = Loss(loss, outputs={"{output}": ("b", 4)}, truths=("boxes_bxnx4", "object_mask_bxn"))
+LOSS = Loss(loss, outputs=BOX_OUTPUTS, truths=BOX_TRUTHS)

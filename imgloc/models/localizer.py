@@ -17,12 +17,13 @@ from flax import linen as nn
 from flax.core import freeze
 from jaxtyping import Array, Float
 
-from imgloc.errors import UserError, check_at_least, check_dropout, look_up
+from imgloc.errors import UserError, check_at_least, look_up
 from imgloc.models.backbones import cnn, conv_lstm, renet
 from imgloc.models.backbones.cnn import conv_norm_relu
 from imgloc.models.heads.class_and_box import class_and_box, class_and_edges
 from imgloc.nn.cell import Cell, cell_name, freeze_cell
 from imgloc.nn.conv import Conv
+from imgloc.nn.dropout import Dropout
 from imgloc.nn.partial_predictions import with_final_prediction
 from imgloc.nn.pool import global_max_pool
 from imgloc.nn.spatial_rnn import IRNN
@@ -33,6 +34,8 @@ TINY = {
     "renet_patches": (4, 1), "hidden": 8,
 }  # fmt: skip
 VARIANTS = {backbone: {**TINY, "backbone": backbone} for backbone in ("renet", "cnn_irnn", "conv_lstm")}  # also covered by contract tests
+
+INPUT_FIELDS = ("dropout",)  # inputs of the compiled training step
 
 DEFAULT_CELLS: dict[str, Cell] = {"renet": "gru", "cnn_irnn": IRNN}  # the papers', of backbones with a choice of cells
 POOLINGS: dict[str, Callable[[jax.Array], jax.Array]] = {"max": global_max_pool, "flatten": lambda maps: maps.reshape(maps.shape[0], -1)}
@@ -68,7 +71,6 @@ class Model(nn.Module):
     def __call__(self, images: Float[Array, "b h w c"], *, train: bool) -> Outputs:
         """Returns the outputs for images in [0, 1]."""
         check_at_least(1, stem=self.stem, middle=self.middle, deep=self.deep, hidden=self.hidden)
-        check_dropout(self.dropout)
         *finer, last_bxsxhxwxd = self._make_backbone()(images, train=train)
         fine = finer[-1] if finer else None  # the last maps are fine enough to find edges on
         head = Head(self.num_classes, self.locate, self.middle, self.pooling, self.hidden, self.dropout)
@@ -113,13 +115,13 @@ class Head(nn.Module):
     middle: int
     pooling: str
     hidden: int
-    dropout: float
+    dropout: float | jax.Array
 
     @nn.compact
     def __call__(self, fine_bxhxwxc: jax.Array | None, last_bxhxwxd: jax.Array, *, train: bool) -> dict[str, Any]:
         """Returns the outputs for the fine maps and the last maps of a backbone."""
         pool = look_up("pooling (model.pooling)", self.pooling, POOLINGS)
-        dropout = nn.Dropout(self.dropout, deterministic=not train)
+        dropout = Dropout(self.dropout, deterministic=not train)
         dense = dropout(nn.relu(nn.Dense(self.hidden, name="dense")(dropout(pool(last_bxhxwxd)))))
         if not self.locate:
             return {**class_and_box(dense, None, num_classes=self.num_classes), "features": {"last": last_bxhxwxd}}

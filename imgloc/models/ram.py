@@ -68,7 +68,7 @@ class Model(nn.Module):
         rollouts = 1 if train else max(self.num_rollouts, 1)
         repeated = jnp.repeat(images, rollouts, axis=0)  # the rollouts of an image are adjacent in the batch
         key = self.make_rng("dropout") if train else jax.random.key(0)
-        seeds_b = jnp.arange(len(repeated)) if train else _seeds_from_pixels(images, rollouts)
+        seeds_b = jnp.arange(repeated.shape[0]) if train else _seeds_from_pixels(images, rollouts)
         keys_b = jax.vmap(lambda seed: jax.random.fold_in(key, seed))(seeds_b)
         network = Network(
             num_classes=self.num_classes, size=self.size, scales=self.scales, units=self.units, glimpse_hidden=self.glimpse_hidden,
@@ -143,7 +143,7 @@ class Network(nn.Module):
         """One rollout on each image (b, h, w, c); places are sampled unless `location_std` is 0."""
         dense = {name: nn.Dense(units, name=name) for name, units in self._layers().items()}
         uniform_bxgx2, normal_bxgx2 = _random_numbers(keys_b, glimpses)
-        state = jnp.zeros((len(images), self.units), images.dtype)
+        state = jnp.zeros((images.shape[0], self.units), images.dtype)
         policy_state = nn.relu(dense["context"](_coarse_view(images, self.context))) if self.context else state
         sensor = self.policy.make_sensor(images, self.size, self.scales)
         collected: dict[str, list[jax.Array]] = {}
@@ -177,8 +177,8 @@ class Network(nn.Module):
 
 def _coarse_view(images: jax.Array, side: int) -> jax.Array:
     """Each whole image resized to `side` pixels a side, (b, side side c)."""
-    shape = (len(images), side, side, images.shape[-1])
-    view: jax.Array = jax.image.resize(images, shape, "linear").reshape(len(images), -1)
+    shape = (images.shape[0], side, side, images.shape[-1])
+    view: jax.Array = jax.image.resize(images, shape, "linear").reshape(images.shape[0], -1)
     return view
 
 
@@ -195,7 +195,7 @@ def _random_numbers(keys_b: jax.Array, glimpses: int) -> tuple[jax.Array, jax.Ar
 
 def _seeds_from_pixels(images: jax.Array, rollouts: int) -> jax.Array:
     """A seed for each rollout of each image, (b rollouts,): a hash of its pixels, so that it does not depend on the batch."""
-    pixels = jnp.round(images.astype(jnp.float32) * 255).astype(jnp.uint32).reshape(len(images), -1)
+    pixels = jnp.round(images.astype(jnp.float32) * 255).astype(jnp.uint32).reshape(images.shape[0], -1)
     odd = 2 * jnp.arange(pixels.shape[1], dtype=jnp.uint32) + 1
     hash_b = ((pixels * (odd * jnp.uint32(2654435761))) ^ (pixels << 7)).sum(axis=-1, dtype=jnp.uint32)  # Knuth's multiplicative hash
     seeds: jax.Array = (hash_b[:, None] + jnp.uint32(0x9E3779B9) * jnp.arange(rollouts, dtype=jnp.uint32)).reshape(-1)

@@ -17,13 +17,15 @@ from flax.core import freeze
 from jaxtyping import Array, Float
 
 from imgloc import boxes
-from imgloc.errors import check_at_least, check_dropout
+from imgloc.errors import check_at_least
 from imgloc.nn.cell import Cell, check_states, freeze_cell, make_layer
+from imgloc.nn.dropout import Dropout
 from imgloc.nn.partial_predictions import broadcast_to_batch, evenly_spaced_steps, seen_by_step, with_final_prediction
 from imgloc.nn.scan_order import columns, rows
 from imgloc.types import Outputs
 
 TINY = {"features": 8, "hidden": 8}
+INPUT_FIELDS = ("dropout",)  # inputs of the compiled training step
 MAX_PARTIAL_PREDICTIONS = 16  # of each pass
 
 
@@ -47,13 +49,12 @@ class Model(nn.Module):
     def __call__(self, images: Float[Array, "b h w c"], *, train: bool) -> Outputs:
         """Returns the outputs for images in [0, 1]."""
         check_at_least(1, hidden=self.hidden)
-        check_dropout(self.dropout)
         row_states = self._states(rows(images), "rows")
         context = jnp.broadcast_to(row_states[:, -1:], (images.shape[0], images.shape[2], self.features))
         column_states = self._states(jnp.concatenate([columns(images), context], axis=-1), "columns")
 
         row_scores, column_scores = nn.Dense(2, name="row_edges")(row_states), nn.Dense(2, name="column_edges")(column_states)
-        hidden, drop = nn.Dense(self.hidden), nn.Dropout(self.dropout, deterministic=not train)
+        hidden, drop = nn.Dense(self.hidden), Dropout(self.dropout, deterministic=not train)
         shift, classes = nn.Dense(4, kernel_init=nn.initializers.zeros, name="shift"), nn.Dense(self.num_classes, name="classes")
 
         def predict(y: Pass, x: Pass) -> dict[str, jax.Array]:
@@ -70,7 +71,7 @@ class Model(nn.Module):
             return {**outputs, "features": features}
         partial = predict(*_join_moments(_summarize_by_step(row_scores, row_states), _summarize_by_step(column_scores, column_states)))
         partial = {name: with_final_prediction(partial[name], outputs[name]) for name in outputs}
-        seen = broadcast_to_batch(_seen(*images.shape[1:3]), len(images))
+        seen = broadcast_to_batch(_seen(*images.shape[1:3]), images.shape[0])
         return {**outputs, "features": features, "partial_predictions": {**partial, "seen": seen}}
 
     def _states(self, sequence_bxtxf: jax.Array, name: str) -> jax.Array:
@@ -90,7 +91,7 @@ def _summarize(scores_bxtx2: jax.Array, states_bxtxd: jax.Array) -> Pass:
     probability = jax.nn.softmax(scores_bxtx2.astype(jnp.float32), axis=1)
     positions = jnp.linspace(0.0, 1.0, scores_bxtx2.shape[1])
     at_edges = jnp.einsum("bte,btd->bed", probability.astype(states_bxtxd.dtype), states_bxtxd)
-    return Pass(jnp.einsum("bte,t->be", probability, positions), at_edges.reshape(len(at_edges), -1), states_bxtxd[:, -1])
+    return Pass(jnp.einsum("bte,t->be", probability, positions), at_edges.reshape(at_edges.shape[0], -1), states_bxtxd[:, -1])
 
 
 def _summarize_by_step(scores_bxtx2: jax.Array, states_bxtxd: jax.Array) -> Pass:

@@ -11,31 +11,39 @@ from imgloc.models.heads.class_and_box import class_and_box, class_and_edges
 from imgloc.types import Outputs
 
 TINY = {"width": 8}
+VARIANTS = {name: {**TINY, "score_maps": True, "box_from": name} for name in ("pooled", "maps")}
 
 
 class Model(nn.Module):
-    """Outputs: logits; box with `locate`; features: stem (stride 2), stage1 (4) to stage4 (`output_stride`), pooled (b, c), edges."""
+    """Outputs: logits; box with `locate`; score_maps if set; features.
+
+    These are stem (stride 2), stage1 (4) to stage4 (`output_stride`), pooled (b, c) and edges.
+    """
 
     num_classes: int
     depth: int = 18  # or 50
     width: int = 64  # channels of the stem; each stage has twice as many as the one before
     output_stride: int = 32  # image pixels per cell of the last feature map: 8, 16 or 32
+    mean: tuple[float, ...] = (0.0,)  # subtracted from the images: one number, or one for each channel
+    std: tuple[float, ...] = (1.0,)  # that the images are divided by then
     locate: bool = True  # adds a box head
     box_from: str = "pooled"  # features; or maps: one heat map for each edge, finer with a smaller output_stride
+    score_maps: bool = False  # adds class activation maps
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
         if self.box_from not in ("pooled", "maps"):
             raise unknown("source of the box (model.box_from)", self.box_from, ("pooled", "maps"))
-        backbone = Backbone(self.depth, self.width, self.output_stride)
+        backbone = Backbone(self.depth, self.width, self.output_stride, self.mean, self.std)
         nn.share_scope(self, backbone)
         *finer, last_bxsxhxwxd = backbone(images, train=train)
         x = last_bxsxhxwxd[:, 0]
         features = dict(zip(("stem", "stage1", "stage2", "stage3", "stage4"), (*finer, x), strict=True))
         features["pooled"] = pooled = x.mean(axis=(1, 2))
         if self.locate and self.box_from == "maps":
-            outputs, features["edges"] = class_and_edges(x, pooled, num_classes=self.num_classes)
+            outputs, features["edges"] = class_and_edges(x, pooled, num_classes=self.num_classes, score_maps=self.score_maps)
         else:
-            outputs = class_and_box(pooled, pooled if self.locate else None, num_classes=self.num_classes)
+            box_features, maps = pooled if self.locate else None, x if self.score_maps else None
+            outputs = class_and_box(pooled, box_features, num_classes=self.num_classes, maps_bxhxwxc=maps)
         return {**outputs, "features": features}

@@ -8,6 +8,8 @@ needs a loss on `first_box` as well.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -16,14 +18,18 @@ from imgloc import boxes
 from imgloc.models.heads.class_and_box import soft_argmax_edges
 from imgloc.nn import glimpse
 from imgloc.nn.conv import Conv
+from imgloc.nn.dropout import Dropout
 from imgloc.nn.pool import global_max_pool, max_pool
 from imgloc.types import Outputs
 
 TINY = {"stem": (4, 4), "middle": 4, "deep": 8, "look": (4, 4, 4), "hidden": 8, "crop": 8}
+INPUT_FIELDS = ("dropout",)  # inputs of the compiled training step
 
 
 class Model(nn.Module):
-    """Outputs: logits, box, first_logits, first_box; features: edges (b, h, w, 4), crop (b, s, s, c)."""
+    """Outputs: logits, box, first_logits, first_box; features: deep (b, h, w, c), edges (b, h, w, 4), crop (b, s, s, c)."""
+
+    explained_layer: ClassVar[str] = "deep"  # of methods that explain by a layer, where all of the score passes through none
 
     num_classes: int
     stem: tuple[int, ...] = (16, 32)  # channels of the two stride-2 convolutions
@@ -39,7 +45,9 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        edges, first_box, first_logits = FirstStage(self.stem, self.middle, self.deep, self.num_classes, name="first")(images, train=train)
+        deep, edges, first_box, first_logits = FirstStage(self.stem, self.middle, self.deep, self.num_classes, name="first")(
+            images, train=train
+        )
         second = SecondStage(self.look, self.hidden, self.dropout, self.num_classes, name="second")
         window = self._window(first_box, 4 / images.shape[1], train)
         crop = glimpse.read_window(images, glimpse.bilinear_weights(window, self.crop, *images.shape[1:3]))
@@ -48,7 +56,7 @@ class Model(nn.Module):
         center, side = jnp.tile(window[:, :2], (1, 2)), jnp.tile(window[:, 2:], (1, 2))
         box = boxes.from_edges(center + (edges_in_crop - 0.5) * side)
         outputs = {"logits": first_logits + logits_correction, "box": box, "first_logits": first_logits, "first_box": first_box}
-        return {**outputs, "features": {"edges": edges, "crop": crop}}
+        return {**outputs, "features": {"deep": deep, "edges": edges, "crop": crop}}
 
     def _window(self, box: jax.Array, min_side: float, train: bool) -> jax.Array:
         """Center and sides (b, 4) of the crop: the box with a margin, randomly shifted and scaled in training."""
@@ -61,7 +69,7 @@ class Model(nn.Module):
 
 
 class FirstStage(nn.Module):
-    """The first stage: heat maps of the edges, box and class logits from the whole image."""
+    """The first stage: the last maps, heat maps of the edges, box and class logits from the whole image."""
 
     stem: tuple[int, ...]
     middle: int
@@ -69,7 +77,7 @@ class FirstStage(nn.Module):
     num_classes: int
 
     @nn.compact
-    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         x = images
         for features in self.stem:
             x = _conv_norm_relu(x, features, train, strides=2)
@@ -84,7 +92,7 @@ class FirstStage(nn.Module):
         x = _conv_norm_relu(jnp.concatenate([x, context], axis=-1), self.middle, train)
         edges = Conv(4, (3, 3))(x)
         shift = nn.Dense(4, kernel_init=nn.initializers.zeros)(y.mean(axis=(1, 2)))
-        return edges, boxes.from_edges(soft_argmax_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))), logits
+        return y, edges, boxes.from_edges(soft_argmax_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))), logits
 
 
 class SecondStage(nn.Module):
@@ -92,7 +100,7 @@ class SecondStage(nn.Module):
 
     channels: tuple[int, ...]
     hidden: int
-    dropout: float
+    dropout: float | jax.Array
     num_classes: int
 
     @nn.compact
@@ -106,9 +114,9 @@ class SecondStage(nn.Module):
                 fine = x
         edges = soft_argmax_edges(Conv(4, (3, 3))(_conv_norm_relu(fine, self.channels[0] // 2, train)))
         x = x.reshape(x.shape[0], -1)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = Dropout(self.dropout, deterministic=not train)(x)
         x = nn.relu(nn.Dense(self.hidden)(x))
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = Dropout(self.dropout, deterministic=not train)(x)
         shift = nn.Dense(4, kernel_init=nn.initializers.zeros)(x)
         return nn.Dense(self.num_classes)(x), edges + 0.1 * jnp.tanh(shift.astype(jnp.float32))
 

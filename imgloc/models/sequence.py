@@ -20,6 +20,7 @@ from imgloc.nn.stack import Stack
 from imgloc.types import IntArray, Outputs
 
 TINY = {"features": 8}
+INPUT_FIELDS = ("dropout",)  # inputs of the compiled training step
 MAX_PARTIAL_PREDICTIONS = 28  # of MNIST's pixels one for each row
 
 
@@ -64,7 +65,7 @@ class Model(nn.Module):
         steps = evenly_spaced_steps(states.shape[1], MAX_PARTIAL_PREDICTIONS)
         seen = seen_by_step(scan_steps(self.scan_order, images.shape[1], images.shape[2], self.permutation_seed), steps)
         partial = with_final_prediction(classes(pool_by_step(states, steps)), logits)
-        return {**outputs, "partial_predictions": {"logits": partial, "seen": broadcast_to_batch(seen, len(images))}}
+        return {**outputs, "partial_predictions": {"logits": partial, "seen": broadcast_to_batch(seen, images.shape[0])}}
 
 
 def _last(states_bxtxd: jax.Array) -> jax.Array:

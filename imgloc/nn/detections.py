@@ -87,7 +87,7 @@ def soft_nms(scores_bxc: jax.Array, overlap_bxcxc: jax.Array, sigma: float, coun
     The candidate with the highest score is taken, and the scores of those left are multiplied by exp(-IoU^2 / sigma); then again.
     """
     decay_bxcxc = jnp.exp(-jnp.square(overlap_bxcxc) / sigma)
-    rows_b = jnp.arange(len(scores_bxc))
+    rows_b = jnp.arange(scores_bxc.shape[0])
 
     def take_best(_: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         left_bxc, taken_bxc = carry

@@ -19,6 +19,14 @@ def maps_by_stride(maps: FeatureMaps, images_bxhxwxc: jax.Array) -> dict[int, ja
     for each in (*finer, last_bxsxhxwxd[:, -1]):
         # The sides of a map are rounded up or down, so that the ratio is near the stride.
         ratio = max(before.shape[axis] / each.shape[axis] for axis in (1, 2))
-        stride *= 2 ** round(math.log2(ratio))
+        stride = _possible_stride(stride * 2 ** round(math.log2(ratio)), each, images_bxhxwxc)
         deepest[stride], before = each, each
     return deepest
+
+
+def _possible_stride(estimate: int, maps: jax.Array, images: jax.Array) -> int:
+    """Returns the power of 2 nearest to the estimate whose rounded quotients are the sides of the maps; the estimate if none is."""
+    sides = [(images.shape[axis], maps.shape[axis]) for axis in (1, 2)]
+    powers = [1 << exponent for exponent in range(max(images.shape[1:3]).bit_length() + 1)]
+    possible = [power for power in powers if all(side // power <= length <= -(-side // power) for side, length in sides)]
+    return min(possible, key=lambda power: abs(power - estimate), default=estimate)

@@ -63,10 +63,10 @@ def read_crops(levels: Sequence[jax.Array], center_bx2: jax.Array, size: int) ->
             for first, n in ((y, level.shape[1]), (x, level.shape[2]))
         )
         # Indexes elements of a flat image, because loops over slices take XLA several times as long on a CPU.
-        index = (rows[:, :, None] * level.shape[2] + columns[:, None]).reshape(len(level), -1, 1)
-        values = jnp.take_along_axis(level.reshape(len(level), -1, level.shape[3]), index, axis=1, mode="promise_in_bounds")
+        index = (rows[:, :, None] * level.shape[2] + columns[:, None]).reshape(level.shape[0], -1, 1)
+        values = jnp.take_along_axis(level.reshape(level.shape[0], -1, level.shape[3]), index, axis=1, mode="promise_in_bounds")
         is_inside = row_is_inside_bxs[:, :, None, None] & column_is_inside_bxs[:, None, :, None]
-        return jnp.where(is_inside, values.reshape(len(level), size, size, -1), 0)
+        return jnp.where(is_inside, values.reshape(level.shape[0], size, size, -1), 0)
 
     return [crop(level, 2**i) for i, level in enumerate(levels)]
 

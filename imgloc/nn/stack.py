@@ -8,6 +8,7 @@ from flax import linen as nn
 
 from imgloc.errors import UserError
 from imgloc.nn.cell import Cell, check_layers, check_states, freeze_cell, make_layer
+from imgloc.nn.dropout import Dropout
 from imgloc.nn.masking import hold_last, zero_masked
 
 
@@ -37,7 +38,7 @@ class Stack(nn.Module):
     layers: int = 1
     bidirectional: bool = False
     residual: bool = False
-    dropout: float = 0.0  # of the states of every layer
+    dropout: float | jax.Array = 0.0  # of the states of every layer
 
     def __post_init__(self) -> None:
         self.cell = freeze_cell(self.cell)
@@ -55,7 +56,7 @@ class Stack(nn.Module):
             layer = both or make_layer(self.cell, self.features, name=name)
             inputs = nn.LayerNorm(dtype=x.dtype, name=f"norm{i}")(x) if self.residual else x
             states = check_states(self.cell, layer(inputs, mask_bxt), inputs, self.features)
-            states = nn.Dropout(self.dropout, deterministic=not train)(states)
+            states = Dropout(self.dropout, deterministic=not train)(states)
             x = x + states if self.residual else states
         if not self.residual:
             return x  # the states of a layer are constant at masked steps; their sums with its inputs are not
@@ -69,5 +70,3 @@ class Stack(nn.Module):
         if self.features < 1 or (self.bidirectional and self.features % 2):
             possible = "an even number of at least 2, shared by two directions" if self.bidirectional else "at least 1"
             raise UserError(f"the layers of a stack have {self.features} features; possible: {possible}")
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"the dropout of a stack must be at least 0 and less than 1, got {self.dropout}")

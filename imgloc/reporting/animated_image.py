@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from imgloc.reporting.animation import Part, Timeline, join_parts, stepped_css, visibility_css
 from imgloc.reporting.gallery import SMALL
-from imgloc.reporting.outlines import box_outlines, fixation_path, rect_attributes, static_fixation_path
+from imgloc.reporting.outlines import box_outlines, fixation_path, object_outlines, rect_attributes, static_fixation_path
 from imgloc.runs.partial_predictions import READ, SavedPartialPredictions
 from imgloc.types import Row
 
@@ -32,6 +32,17 @@ class AnimatedExample:
         """Width and height of the image file."""
         width, height = struct.unpack(">II", self.png[16:24])
         return width, height
+
+    @property
+    def true_labels(self) -> list[int]:
+        """The true class of the image, or those of its objects for a task that detects them."""
+        labels = [self.row["label"]] if "label" in self.row else self.row.get("labels", ())
+        return [label for label in labels if label >= 0]
+
+    @property
+    def is_shown(self) -> list[list[bool]]:
+        """Whether each detected object is shown at each step, (s, n)."""
+        return [[score > 0 for score in scores] for scores in self.partial.probabilities]
 
     @property
     def size(self) -> tuple[float, float]:
@@ -112,16 +123,19 @@ def _cells_path(partial: SavedPartialPredictions, cells: list[int]) -> str:
 
 
 def outlines(example: AnimatedExample) -> Part:
-    """The true boxes, the moving predicted box, and the fixations."""
+    """The true boxes, the moving predicted box or the detected objects, and the fixations."""
     size, partial, timeline = example.size, example.partial, example.timeline
     true_boxes = example.row.get("boxes", []) if "true" in outline_kinds(example) else []
-    return join_parts([box_outlines(true_boxes, partial.boxes, size, timeline), fixation_path(partial.fixations, size, timeline)])
+    return join_parts([
+        box_outlines(true_boxes, partial.boxes, size, timeline), object_outlines(partial.objects, example.is_shown, size, timeline),
+        fixation_path(partial.fixations, size, timeline),
+    ])  # fmt: skip
 
 
 def outline_kinds(example: AnimatedExample) -> frozenset[str]:
     """The kinds of outlines for the legend: true, predicted, fixation. True boxes are drawn only if the model predicts positions."""
     partial = example.partial
-    kinds = {kind for kind, values in (("predicted", partial.boxes), ("fixation", partial.fixations)) if values}
+    kinds = {kind for kind, values in (("predicted", [*partial.boxes, *partial.objects]), ("fixation", partial.fixations)) if values}
     return frozenset(kinds | {"true"} if kinds and example.row.get("boxes") else kinds)
 
 
@@ -134,6 +148,8 @@ def static_frame(example: AnimatedExample, step: int) -> str:
     masked = [(_opacity(digit), cells) for digit, cells in groups.items() if _opacity(digit)]
     mask = "".join(f'<path class="v" opacity="{opacity:g}" d="{_cells_path(partial, cells)}"/>' for opacity, cells in masked)
     style = 'style="stroke-width:1.4;stroke-dasharray:none"'
-    box = f'<rect class="p" {style} {rect_attributes(partial.boxes[step], example.size)}/>' if partial.boxes else ""
+    objects = [box for box, is_shown in zip(partial.objects, example.is_shown[step], strict=False) if is_shown]  # boxes of detected objects
+    drawn = [*partial.boxes[step : step + 1], *objects]
+    box = "".join(f'<rect class="p" {style} {rect_attributes(each, example.size)}/>' for each in drawn)
     path = static_fixation_path(partial.fixations[: step + 1], example.size)
     return f'<use href="#{example.timeline.name}-image"/>{_over_image(example, mask)}{box}{path}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -35,6 +35,8 @@ class Line:
     style: Style
     x: Sequence[float]
     y: Sequence[float]
+    band: tuple[Sequence[float], Sequence[float]] | None = None  # its lower and upper edge
+    steps: bool = False  # keeps each value until the next point
 
 
 def line_chart(
@@ -58,10 +60,14 @@ def line_chart(
         axes = figure.add_subplot()
         _set_style(axes)
         for number, line in enumerate(lines):
+            form = "steps-post" if line.steps else "default"
+            if line.band is not None:
+                shade: dict[str, Any] = {"color": color(line.style.color), "alpha": 0.18, "linewidth": 0}
+                axes.fill_between(line.x, *line.band, step="post" if line.steps else None, **shade)
             axes.plot(
                 line.x, line.y, color=color(line.style.color), linestyle=line.style.dash, linewidth=1.4,
                 marker=line.style.marker, markersize=4, markeredgewidth=0, markevery=_marked(lines, number, every_point),
-                solid_capstyle="round", dash_capstyle="round", clip_on=log,
+                solid_capstyle="round", dash_capstyle="round", clip_on=log, drawstyle=form,
             )  # fmt: skip
         axes.set_xlabel(x_label, color=color("muted"))
         if y_label:
@@ -79,10 +85,11 @@ def line_chart(
             axes.yaxis.set_minor_formatter(NullFormatter())
             axes.tick_params(which="minor", length=0)
         elif not unit_square:
-            if share:
+            lowest = min((value for line in lines for value in line.y if np.isfinite(value)), default=-1)
+            if share and lowest >= 0:  # MOTA is a share that may be negative
                 axes.set_ylim(*_share_limits(*axes.get_ylim()))
             axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-            if min((value for line in lines for value in line.y if np.isfinite(value)), default=-1) >= 0:
+            if lowest >= 0:
                 axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))  # no negative ticks, as for a line that is 0 everywhere
     return figure
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -79,19 +80,56 @@ def unique_labels(paths: Sequence[str]) -> list[str]:
     return [label if label not in labels[:i] else f"{label} ({labels[:i].count(label) + 1})" for i, label in enumerate(labels)]
 
 
+class RunRows(NamedTuple):
+    """A run folder, its config, and the rows of its model on a split with their provenance. `split` is SPLIT, or SPLIT@NAME.
+
+    `path` is how it was named: the folder, or FOLDER@NAME.
+    """
+
+    path: str
+    run: RunDir
+    config: ConfigDict
+    split: str
+    rows: list[Row]
+    meta: Mapping[str, object]
+
+    @property
+    def named(self) -> str:
+        """NAME of FOLDER@NAME; empty for a folder."""
+        return "" if os.path.isdir(self.path) else self.path.rpartition("@")[2]
+
+
+def folder_and_split(path: str, split: str) -> tuple[str, str]:
+    """The run folder and the name of the rows that a path stands for: FOLDER@NAME are the rows SPLIT@NAME of a folder."""
+    folder, _, name = path.rpartition("@")
+    return (path, split) if not folder or os.path.isdir(path) else (folder, f"{split}@{name}")
+
+
+def load_rows(path: str, split: str) -> RunRows:
+    """Load the rows of the model of a run folder. Raises UserError if they are missing, empty or outdated.
+
+    Of a run that was scored by its last model alone they are those of that model. FOLDER@NAME are the rows SPLIT@NAME.
+    """
+    folder, split = folder_and_split(path, split)
+    run, config = open_run(folder)
+    if not run.rows(split).is_file() and run.rows(f"{split}@last").is_file():
+        split = f"{split}@last"
+    rows, meta = _load_rows(run, config, split, MODEL)
+    _check_step(run, meta)
+    return RunRows(path, run, config, split, rows, meta)
+
+
 def load_run(path: str, label: str, split: str) -> RunReport:
     """Load one run folder. Raises UserError if rows are missing, empty, outdated or of different data.
 
     A run that was scored by its last model alone is reported by that model.
     """
-    run, config = open_run(path)
-    if not run.rows(split).is_file() and run.rows(f"{split}@last").is_file():
-        split = f"{split}@last"
+    _, run, config, split, model_rows, model_meta = load_rows(path, split)
     task = make_task(config)
     classes = read_data(run).classes
     scored = {}
     for predictor in predictor_names(config.task):
-        rows, meta = _load_rows(run, config, split, predictor)
+        rows, meta = (model_rows, model_meta) if predictor == MODEL else _load_rows(run, config, split, predictor)
         sliced = predictor == MODEL  # the page shows no slices of baselines, and each costs a bootstrap
         intervals = scoring.intervals(rows, classes, task, samples=config.eval.bootstrap_samples, sliced=sliced)
         scored[predictor] = Scored(rows, meta, intervals)
@@ -99,7 +137,6 @@ def load_run(path: str, label: str, split: str) -> RunReport:
             raise UserError(
                 f"rows of '{predictor}' in {run.path} were made from other data than those of the model; run: imgloc evaluate {run.path}"
             )
-    _check_step(run, scored[MODEL].meta)
     provenance = run.read(run.provenance) if run.provenance.is_file() else {}
     return RunReport(label, split, run, config, task, classes, scored, read_metrics(run.metrics), provenance)
 

@@ -59,6 +59,16 @@ def box_outlines(true_boxes: Sequence[Box], predicted_boxes: Sequence[Box], size
     return Part(true + predicted, interpolated_css(timeline, "b", [rect_css(box, size) for box in predicted_boxes]))
 
 
+def object_outlines(objects: Sequence[Box], is_shown: Sequence[Sequence[bool]], size: Size, timeline: Timeline) -> Part:
+    """The detected objects, each at the steps that `is_shown` (s, n) names."""
+    parts = []
+    for i, box in enumerate(objects):
+        steps = [visibility_css(shown[i]) for shown in is_shown]
+        rects = "".join(f'<rect class="{kind} {timeline.name}-o{i}" {rect_attributes(box, size)}/>' for kind in "hp")
+        parts.append(Part(rects, stepped_css(timeline, f"o{i}", steps)))
+    return join_parts(parts)
+
+
 def fixation_path(fixations: Sequence[Box], size: Size, timeline: Timeline) -> Part:
     """The window of each fixation, its center and the path to it. They jump: the model sees nothing between two fixations."""
     if not fixations:

@@ -12,6 +12,9 @@ from imgloc.errors import UserError
 from imgloc.interfaces import Metric
 from imgloc.reporting import curves, partial_predictions, tables
 from imgloc.reporting.confusion import MAX_CLASSES, confusion
+from imgloc.reporting.differences import differences, signed_cell
+from imgloc.reporting.explanations import explanation_table
+from imgloc.reporting.film_strips import films
 from imgloc.reporting.gallery import gallery
 from imgloc.reporting.load import RunReport, load_run, unique_labels
 from imgloc.reporting.templates import render
@@ -74,8 +77,10 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, object]:
     losses, others = curves.training_charts(reports)
     thresholds = curves.threshold_charts(reports, baselines)
     figures = [(report.label, partial_predictions.figures(report, index)) for index, report in enumerate(reports)]
+    videos = [(report.label, films(report, index)) for index, report in enumerate(reports)]
     galleries = [(report.label, gallery(report)) for report in reports]
     results = tables.result_rows(reports, columns)
+    paired = differences(reports) if same_data else {}
     return {
         "split": reports[0].split if len({report.split for report in reports}) == 1 else split,
         "several": len(reports) > 1,
@@ -83,6 +88,7 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, object]:
         "rankings": list(dict.fromkeys(report.task.gallery_order for report in reports)),
         "comparison": [_summary(report, headlines, {key for key, labels in best.items() if report.label in labels}) for report in reports],
         "same_data": same_data,
+        "differences": [(label, [signed_cell(metric, found.get(metric.key)) for metric in headlines]) for label, found in paired.items()],
         "bootstrap_samples": sorted({report.config.eval.bootstrap_samples for report in reports}),
         "columns": columns,
         "results": results,
@@ -97,8 +103,11 @@ def _content(reports: Sequence[RunReport], split: str) -> dict[str, object]:
         "confusions": [matrix for matrix in map(confusion, reports, range(len(reports))) if matrix is not None],
         "max_classes": MAX_CLASSES,
         "galleries": galleries,
+        "heat_maps": any(each.heat_map for _, shown in galleries for examples in shown.values() for each in examples),
         "box_kinds": {box.kind for _, shown in galleries for examples in shown.values() for each in examples for box in each.boxes},
+        "explanations": [table for table in map(explanation_table, reports) if table is not None],
         "partial_predictions": [(label, shown) for label, shown in figures if shown],
+        "videos": [(label, shown) for label, shown in videos if shown],
         "outlines": {kind for _, shown in figures for figure in shown for kind in figure.outlines},
         "configs": tables.settings([configs.to_json(report.config) for report in reports]),
         "provenances": tables.settings([report.provenance for report in reports]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 import urllib.parse
 from collections.abc import Sequence
@@ -78,8 +79,9 @@ def _examples(report: RunReport, number: int) -> list[AnimatedExample]:
         png = path.read_bytes() if path.is_file() else b""
         if png.startswith(PNG) and len(png) > 24 and all(struct.unpack(">II", png[16:24])):
             row = rows[partial.id]
-            names = {label: report.class_name(label) for label in (*partial.labels, *partial.top_labels, row["label"])}
-            examples.append(AnimatedExample(partial, row, png, names, Timeline(f"partial-{number}-{i}", len(partial.seen))))
+            example = AnimatedExample(partial, row, png, {}, Timeline(f"partial-{number}-{i}", len(partial.seen)))
+            names = {label: report.class_name(label) for label in (*partial.labels, *partial.top_labels, *example.true_labels)}
+            examples.append(dataclasses.replace(example, names=names))
     return examples
 
 
@@ -129,14 +131,20 @@ def _text_alternative(example: AnimatedExample) -> tuple[str, str]:
     """Title and description for readers who do not see the animation."""
     partial, count, row = example.partial, len(example.partial.seen), example.row
     steps = ", ".join(
-        f"after {i + 1} of {count} steps {example.names[partial.top_labels[i]]} with {100 * partial.top_scores[i]:.0f} %"
-        for i in _frames(example)
+        f"after {i + 1} of {count} steps {_name(example, partial.top_labels[i])}"
+        + (f" with {100 * partial.top_scores[i]:.0f} %" if partial.top_labels[i] != saved.NO_OBJECT else "")
+        for i in (range(count) if partial.objects else _frames(example))
     )
     iou = ""
     if row.get("boxes") and partial.boxes:
         iou = f"; its box then has IoU {float(boxes.iou(np.asarray(row['boxes']), np.asarray(partial.boxes[-1])).max()):.2f}"
-    true = f", true class {example.names[row['label']]}" if row["label"] in example.names else ""
+    known = [example.names[label] for label in example.true_labels if label in example.names]
+    true = f", true {'objects' if 'label' not in row else 'class'} {', '.join(known)}" if known else ""
     return f"{partial.id}{true}: partial predictions", f"{steps}{iou}{_last_fixation(example)}"
+
+
+def _name(example: AnimatedExample, label: int) -> str:
+    return "no object" if label == saved.NO_OBJECT else example.names[label]
 
 
 def _last_fixation(example: AnimatedExample) -> str:
@@ -160,11 +168,14 @@ def _frames(example: AnimatedExample) -> list[int]:
 
 def _prediction(example: AnimatedExample) -> Part:
     """To the right of the image: the predicted class of each step, bars of class probabilities, and the number of the step."""
-    partial, names, timeline = example.partial, example.names, example.timeline
+    partial, timeline = example.partial, example.timeline
     count = len(partial.seen)
-    headings = [f"{_short(names[k], 12)} <tspan class='m' font-size='12' font-weight='400'>{100 * p:.0f} %</tspan>"
-                for k, p in zip(partial.top_labels, partial.top_scores, strict=True)]  # fmt: skip
-    size = 22 if max(len(names[k]) for k in partial.top_labels) < 4 else 15
+    per_cent = "<tspan class='m' font-size='12' font-weight='400'>{:.0f} %</tspan>"
+    headings = [
+        f"{_short(_name(example, k), 12)} {per_cent.format(100 * p) if k != saved.NO_OBJECT else ''}"
+        for k, p in zip(partial.top_labels, partial.top_scores, strict=True)
+    ]
+    size = 22 if max(len(_name(example, k)) for k in partial.top_labels) < 4 else 15
     parts = [
         _changing_text(timeline, "a", headings, f'y="18" font-size="{size}" font-weight="600"'),
         _changing_text(timeline, "n", [f"step {i + 1} of {count}" for i in range(count)], f'y="{IMAGE_SIZE - 1}" font-size="11"', "m"),
@@ -178,7 +189,7 @@ def _bar(example: AnimatedExample, number: int, label: int) -> Part:
     """The name of a class and the bar of its probability; beside each other for short names, else below each other."""
     partial, names, timeline = example.partial, example.names, example.timeline
     y = 34 + number * (IMAGE_SIZE - 50) / len(partial.labels)
-    is_short, is_true = max(len(names[k]) for k in partial.labels) < 4, label == example.row["label"]
+    is_short, is_true = max(len(names[k]) for k in partial.labels) < 4, label in example.true_labels
     style = ' style="fill:var(--true);font-weight:600"' if is_true else ""
     text = f'<text y="{y + 9:g}" font-size="{11 if is_short else 9.5:g}"{style}>{_short(names[label], 24)}</text>'
     room = WIDTH - IMAGE_SIZE - GAP
@@ -224,10 +235,10 @@ def _strip(example: AnimatedExample) -> Part:
 def _frame(example: AnimatedExample, step: int, width: float, height: float) -> str:
     """A small static image of one step, and the class predicted at that step."""
     label = example.partial.top_labels[step]
-    style = 'style="fill:var(--true);font-weight:600"' if label == example.row["label"] else 'class="m"'
+    style = 'style="fill:var(--true);font-weight:600"' if label in example.true_labels else 'class="m"'
     attributes = f'x="{width / 2:g}" y="{height + 13:g}" font-size="10.5" text-anchor="middle"'
     frame = f'<g transform="scale({width / example.size[0]:.4g})">{static_frame(example, step)}</g>'
-    return f"{frame}<text {attributes} {style}>{_short(example.names[label], 8)}</text>"
+    return f"{frame}<text {attributes} {style}>{_short(_name(example, label), 9)}</text>"
 
 
 def _short(name: str, limit: int) -> str:

@@ -24,6 +24,8 @@ from imgloc.types import MAX_PARTIAL_STEPS, FloatArray, IntArray, Outputs
 
 CHECKSUMS = "checksums"  # no example has a file of this name: theirs have suffixes
 BARS = 6  # classes whose probabilities are saved
+MAX_OBJECTS = 12  # detected objects that are saved
+NO_OBJECT = -1
 READ = 9  # the digit of a cell that has been read completely; 0: not at all
 UNKNOWN_TRUTH = (np.zeros((0, 4), np.float32), np.zeros(0, np.int32), -1)  # boxes, labels and label of an image without annotations
 
@@ -38,15 +40,16 @@ class SavedPartialPredictions(msgspec.Struct, frozen=True, kw_only=True, forbid_
 
     id: str
     why: str  # best, median, worst or chosen
-    labels: Annotated[list[int], msgspec.Meta(min_length=1)]  # in order of their probability at the last step
+    labels: list[int]  # in order of their probability at the last step; of detected objects, in the order in which they are named
     probabilities: Annotated[list[list[Number]], Steps]  # (s, labels)
-    top_labels: Annotated[list[int], Steps]
+    top_labels: Annotated[list[int], Steps]  # of detected objects, the one that the step names; NO_OBJECT: none
     top_scores: Annotated[list[Number], Steps]
     boxes: list[Box]  # xyxy in [0, 1] of the image; empty for a model without boxes
     x: list[int]  # the edges of the columns of a grid over the model's input, from 0 to its width
     y: list[int]  # the edges of its rows
     seen: Annotated[list[Digits], Steps]  # a digit from 0 to READ for each cell, row by row: how much of it has been read
     content: Box  # the part of the model's input that the image fills, a box in [0, 1]
+    objects: list[Box] = []  # the box of each of `labels` for a model that detects objects; drawn where its probability is above 0
     fixations: list[Box] = []  # windows, which may extend outside of the image; empty for a model without attention
     made_of: dict[str, object] = {}  # the provenance of the rows, as in `prediction_table`
 
@@ -57,6 +60,8 @@ class SavedPartialPredictions(msgspec.Struct, frozen=True, kw_only=True, forbid_
         optional = {len(self.boxes), len(self.fixations)} - {0}
         if lengths | optional != {steps} or any(len(row) != len(self.labels) for row in self.probabilities):
             raise ValueError("lists have different lengths")
+        if len(self.objects) not in (0, len(self.labels)):
+            raise ValueError("there is not one box for each object")
         if cells < 1 or any(len(digits) != cells for digits in self.seen):
             raise ValueError("cells do not fill the grid")
         if any(edges[0] != 0 or any(a >= b for a, b in itertools.pairwise(edges)) for edges in (self.x, self.y)):
@@ -75,28 +80,25 @@ def folder(run: RunDir, split: str) -> Path:
     return run.path / "partial_predictions" / split
 
 
-def summarize(example_id: str, why: str, partial: Outputs, content_4: FloatArray, label: int) -> SavedPartialPredictions:
+def summarize(
+    example_id: str, why: str, partial: Outputs, content_4: FloatArray, label: int, *, least_score: float = 0.0
+) -> SavedPartialPredictions:
     """The entry for one example from its output `partial_predictions`: NumPy arrays without the axis b, boxes in [0, 1] of the image.
 
-    The true class `label` is among the classes. Raises UserError if an array contains NaN or infinity.
+    The true class `label` is among the classes. Of detected objects, those are kept whose score reaches `least_score`. Raises UserError
+    if an array contains NaN or infinity.
     """
     with np.errstate(invalid="ignore"):  # an error is raised below
-        probabilities_sxk = softmax(partial["logits"])
-    for name, value in {**partial, "logits": probabilities_sxk}.items():
+        checked = {**partial, "logits": softmax(partial["logits"])} if "logits" in partial else partial
+    for name, value in checked.items():
         if not np.isfinite(np.asarray(value, np.float64)).all():
             raise UserError(f"the partial predictions for '{example_id}' contain NaN or infinity: partial_predictions/{name}")
-    top_s = probabilities_sxk.argmax(axis=-1)
-    likely = np.argsort(-probabilities_sxk.max(axis=0), kind="stable").tolist()
-    candidates = [k for k in dict.fromkeys([int(top_s[-1]), label, *likely]) if 0 <= k < probabilities_sxk.shape[1]][:BARS]
-    labels = sorted(candidates, key=lambda k: -probabilities_sxk[-1, k])
     x, y, seen = _grid(np.asarray(partial["seen"]))
+    predicted = _detected(partial, least_score) if "scores" in partial else _classified(checked["logits"], label)
     return SavedPartialPredictions(
         id=example_id,
         why=why,
-        labels=labels,
-        probabilities=probabilities_sxk[:, labels].round(4).tolist(),
-        top_labels=top_s.tolist(),
-        top_scores=probabilities_sxk.max(axis=-1).round(4).tolist(),
+        **predicted,
         boxes=_boxes(partial, "box"),
         x=x,
         y=y,
@@ -104,6 +106,37 @@ def summarize(example_id: str, why: str, partial: Outputs, content_4: FloatArray
         content=tuple(np.asarray(content_4, np.float64).round(6).tolist()),
         fixations=_boxes(partial, "fixations"),
     )
+
+
+def _classified(probabilities_sxk: FloatArray, label: int) -> dict[str, Any]:
+    """The most probable classes, with the true one, and their probabilities at each step."""
+    top_s = probabilities_sxk.argmax(axis=-1)
+    likely = np.argsort(-probabilities_sxk.max(axis=0), kind="stable").tolist()
+    candidates = [k for k in dict.fromkeys([int(top_s[-1]), label, *likely]) if 0 <= k < probabilities_sxk.shape[1]][:BARS]
+    labels = sorted(candidates, key=lambda k: -probabilities_sxk[-1, k])
+    return {
+        "labels": labels,
+        "probabilities": probabilities_sxk[:, labels].round(4).tolist(),
+        "top_labels": top_s.tolist(),
+        "top_scores": probabilities_sxk.max(axis=-1).round(4).tolist(),
+    }
+
+
+def _detected(partial: Outputs, least_score: float) -> dict[str, Any]:
+    """The objects detected at the last step in the order of the output, their scores at each step, and the first one new at each step."""
+    score_sxn = np.asarray(partial["scores"], np.float64)
+    score_sxn = np.where(score_sxn >= least_score, score_sxn, 0.0)
+    kept = np.flatnonzero(score_sxn[-1])[:MAX_OBJECTS]
+    labels, scores_sxm = np.asarray(partial["labels"])[-1, kept].tolist(), score_sxn[:, kept].round(4)
+    is_new_sxm = np.diff(scores_sxm > 0, axis=0, prepend=False) & (scores_sxm > 0)
+    first = [int(np.argmax(new)) if new.any() else None for new in is_new_sxm]
+    return {
+        "labels": labels,
+        "probabilities": scores_sxm.tolist(),
+        "top_labels": [NO_OBJECT if i is None else labels[i] for i in first],
+        "top_scores": [0.0 if i is None else float(scores[i]) for i, scores in zip(first, scores_sxm, strict=True)],
+        "objects": [tuple(box) for box in np.asarray(partial["boxes"], np.float64)[-1, kept].round(5).tolist()],
+    }
 
 
 def _boxes(partial: Outputs, name: str) -> list[Box]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import functools
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -18,7 +20,10 @@ from imgloc.errors import UserError
 from imgloc.runs.run_dir import RunDir
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "ml-collections", "numpy", "pillow", "mlxtend",
-            "opencv-python-headless", "simplejpeg", "tensorflow-datasets", "array-record", "safetensors", "msgspec", "imgloc")  # fmt: skip
+            "opencv-python-headless", "simplejpeg", "tensorflow-datasets", "array-record", "safetensors", "scikit-learn", "msgspec",
+            "imgloc")  # fmt: skip
+#: Parts of this package that cannot change the results of a run: they start runs, show them and compare them.
+ABOVE = ("reporting", "serving", "sweeps", "experiments", "api", "cli", "errors.py", "files.py", "draw.py", "__init__.py", "__main__.py")
 SETTINGS = ("IMGLOC_TUNE", "XLA_FLAGS", "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES")  # environment variables that change results or speed
 
 
@@ -29,6 +34,7 @@ def begin_session(run: RunDir, first_step: int, devices: list[str], layout: dict
     session = {
         "command": command_line(),
         **git_commit(),
+        "code": code_fingerprint(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "from_step": first_step,
         **{key: value for key, value in current.items() if value != stored.get(key)},
@@ -101,17 +107,27 @@ def command_line() -> str:
     return shlex.join(["imgloc", *sys.argv[1:]])
 
 
+@functools.cache
+def code_fingerprint() -> str:
+    """Return a fingerprint of the files of this package that can change the results of a run: all but those in `ABOVE`."""
+    package = Path(__file__).parents[1]
+    names = [path.relative_to(package) for path in sorted(package.rglob("*.py"))]
+    kept = [name for name in names if name.parts[0] not in ABOVE]
+    return files.fingerprint([[name.as_posix(), hashlib.sha256((package / name).read_bytes()).hexdigest()] for name in kept])
+
+
+def git_output(*arguments: str) -> str:
+    """Return what a git command prints in the checkout of this package. Raises OSError or SubprocessError where it fails."""
+    # An installed package may be inside another repository, so this file must be tracked.
+    command = ["git", "-C", str(Path(__file__).parents[2])]
+    for words in (["ls-files", "--error-unmatch", str(Path(__file__))], arguments):
+        done = subprocess.run([*command, *words], capture_output=True, text=True, check=True, timeout=20)
+    return done.stdout.strip()
+
+
 def git_commit() -> dict[str, str | bool]:
     """Return the commit of the working tree of this package (`unknown` without one), and whether it has uncommitted changes."""
-    root = Path(__file__).parents[2]
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20)
-        return done.stdout.strip()
-
     try:
-        # An installed package may be inside another repository, so this file must be tracked.
-        git("ls-files", "--error-unmatch", str(Path(__file__)))
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", "imgloc", "configs"))}
+        return {"commit": git_output("rev-parse", "HEAD"), "dirty": bool(git_output("status", "--porcelain", "--", "imgloc", "configs"))}
     except (OSError, subprocess.SubprocessError):
         return {"commit": "unknown", "dirty": False}

@@ -4,14 +4,17 @@ config.json       every value of the config; its fingerprint identifies the run
 provenance.json   commit, package versions, devices, commands, wall times, fingerprints of the data
 data.json         classes and image channels;  groups.npy  hashes of the groups that it is trained or selected on
 metrics.jsonl     training losses and validation metrics;  events/ the same for TensorBoard
+loggers.json      the identity of the run for the loggers of its config, such as Weights & Biases
 checkpoints/      the last training states, by step
 model/            the best model;  last_model/ the last one, where it is not the best
 not_finite/       the batch of the step at which the loss became NaN or infinite
 finished.json     written when training has finished: last and best step
 rows/             a table of per-example rows for each split and predictor
-thumbnails/       images of the gallery;  partial_predictions/ answers after each step of reading;  profile/ a trace
+thumbnails/       images of the gallery;  score_maps/ their score maps, 0 to 255, for tasks with score maps
+partial_predictions/  answers after each step of reading;  film_strips/ frames of videos;  profile/ a trace
 baselines.json    what the baselines learn from the training split, and its fingerprint
-results.json      metrics with intervals;  report.html;  exports/ predictions in formats of other tools
+results.json      metrics with intervals;  explanations.json  those of explanations by split
+report.html       exports/ predictions in formats of other tools
 """
 
 from __future__ import annotations
@@ -63,6 +66,10 @@ class RunDir:
         return self.path / "metrics.jsonl"
 
     @property
+    def loggers(self) -> Path:
+        return self.path / "loggers.json"
+
+    @property
     def events(self) -> Path:
         return self.path / "events"
 
@@ -98,6 +105,10 @@ class RunDir:
         return self.path / "results.json"
 
     @property
+    def explanations(self) -> Path:
+        return self.path / "explanations.json"
+
+    @property
     def results_lock(self) -> Path:
         return self.path / ".results.lock"
 
@@ -117,10 +128,10 @@ class RunDir:
         return values
 
     def evaluate_command(self, name: str) -> str:
-        """The command that writes the rows of a name: SPLIT, SPLIT@last, or the --name of other data or fields."""
-        split, _, last = name.partition("@")
+        """The command that writes the rows of a name: SPLIT, SPLIT@last, SPLIT@FILE of an exported model, or --name of other data."""
+        split, _, which = name.partition("@")
         options = "" if split == "test" else f" --split {split}" if split in ("train", "validation") else f" --name {split} ..."
-        return f"imgloc evaluate {self.path}{options}" + (" --checkpoint last" if last else "")
+        return f"imgloc evaluate {self.path}{options}" + {"": "", "last": " --checkpoint last"}.get(which, " --predictor FILE")
 
     def known_results(self) -> dict[str, Any]:
         """Return the valid entries of results.json; {} where it is missing or damaged, because it can be computed again from rows."""
@@ -134,8 +145,17 @@ class RunDir:
     def exports(self, split: str, form: str) -> Path:
         return self.path / "exports" / split / form
 
+    def film_strip(self, split: str, example_id: str) -> Path:
+        return self.path / "film_strips" / split / self.thumbnail(split, example_id).with_suffix(".webp").name
+
     def thumbnails(self, split: str) -> Path:
         return self.path / "thumbnails" / split
+
+    def score_maps(self, split: str) -> Path:
+        return self.path / "score_maps" / split
+
+    def score_map(self, split: str, example_id: str) -> Path:
+        return self.score_maps(split) / self.thumbnail(split, example_id).name
 
     def thumbnail(self, split: str, example_id: str) -> Path:
         name = urllib.parse.quote(example_id, safe="")  # may be long: a quoted letter can have six characters

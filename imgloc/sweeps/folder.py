@@ -1,8 +1,8 @@
-"""The folder of a sweep: its files, the state of each point, and the locks by which several sweeps share the points.
+"""The folder of a sweep: its files, and the state of each point.
 
     NAME/             the run folder of a point, written by `imgloc train` and `imgloc evaluate`
     sweep.json        the metrics of every point, and their means over seeds with 95 % intervals
-    .sweep/           NAME.log: output of the processes of a point; ID.lock: its lock; ID.failed: its last error
+    .sweep/           NAME.log: output of a point's processes; ID.claim.N: who works on it; ID.failed: its error
 
 A run folder belongs to the point with the same config, even if it has another name.
 """
@@ -10,9 +10,8 @@ A run folder belongs to the point with the same config, even if it has another n
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +40,6 @@ class SweepDir:
 
     def log(self, point: Point) -> Path:
         return self.notes / f"{point.name}.log"
-
-    def lock(self, point: Point) -> Path:
-        return self.notes / f"{point.identity}.lock"
 
     def failed(self, point: Point) -> Path:
         return self.notes / f"{point.identity}.failed"
@@ -108,24 +104,6 @@ def is_scored(run: RunDir, point: Point, split: str) -> bool:
     return all(meta.get(key) == value for key, value in expected.items())
 
 
-@contextlib.contextmanager
-def claim(lock: Path) -> Iterator[int | None]:
-    """Lock a point: yields the file descriptor of the lock for child processes to inherit, or None where another sweep holds it.
-
-    The kernel releases the lock when the last process that has it open ends. So a killed sweep releases it, but only after its
-    training process has ended too. Raises UserError where the file system does not support locks.
-    """
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_locked = True
-        except BlockingIOError:
-            is_locked = False
-        except OSError as error:
-            raise UserError(f"the file system of '{lock}' does not support locks, which a sweep needs: {error.strerror}") from error
-        yield file.fileno() if is_locked else None
-
-
 def note_failure(sweep: SweepDir, point: Point, error: str) -> None:
     """Store the error of a point for the other sweeps that share this folder."""
     files.write_json(sweep.failed(point), {"error": error})
@@ -138,6 +116,14 @@ def failure_since(sweep: SweepDir, point: Point, begun: int) -> str | None:
         if path.stat().st_mtime_ns > begun:
             return str(files.read_json(path)["error"])
     return None
+
+
+def forget_failures(sweep: SweepDir, points: Sequence[Point], begun: int) -> None:
+    """Remove the errors of points that failed before a sweep began, which tries them again."""
+    for point in points:
+        with contextlib.suppress(OSError):
+            if sweep.failed(point).stat().st_mtime_ns <= begun:
+                sweep.failed(point).unlink()
 
 
 def unscored(sweep: SweepDir, points: Sequence[Point], split: str) -> list[Point]:

@@ -19,7 +19,6 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from imgloc import files
 from imgloc.config import schema as configs
 from imgloc.config.overrides import as_arguments, flat, override_keys, plain
 from imgloc.config.recipes import load_recipe
@@ -29,8 +28,6 @@ from imgloc.evaluation.target import after_training, open_target
 
 MAX_POINTS = 10_000  # more points come from a generator that does not end
 MAX_NAME_LENGTH = 100  # characters; file systems accept 255 bytes
-# Options of the optimizer that change no shape: only whether they are above 0 changes the traced program.
-SCALARS = ("lr", "b1", "b2", "eps", "weight_decay", "clip_norm", "ema")
 EXAMPLE = '{"optim.lr": 1e-3, "seed": 0}'
 
 
@@ -150,39 +147,21 @@ def _with_unique_names(points: Sequence[Point]) -> list[Point]:
 def check(points: Sequence[Point], split: str, report: Callable[[str], None]) -> None:
     """Make the checks of `imgloc train` and `imgloc evaluate` for each point; nothing is computed or written.
 
-    Points whose configs differ only in seed, strengths and rates are traced once. Raises UserError with the title of the point.
+    Points that share a compiled program are traced once. Raises UserError with the title of the point.
     """
-    from imgloc.training import setup
+    from imgloc.training import start
+    from imgloc.training.hyperparameters import program_fingerprint
 
     traced: set[str] = set()
     for number, point in enumerate(points, start=1):
-        key = files.fingerprint(_traced_values(point.config))
+        key = program_fingerprint(point.config)
         if key in traced:
             continue
         report(f"checking point {number} of {len(points)}: {point.name}")
         try:
-            parts = setup.set_up(point.config)
-            if point.config.train.init_from:
-                setup.initial_state(point.config, parts)
+            start.check(point.config)
             open_target(point.config, split)
             after_training(point.config)
         except UserError as error:
             raise UserError(f"{point.title}: {error}") from error
         traced.add(key)
-
-
-def _traced_values(config: ConfigDict) -> dict[str, Any]:
-    """Return the values of a config that the traced program can depend on."""
-    values = configs.to_json(config)
-    del values["seed"]
-    values["optim"] |= {key: values["optim"][key] > 0 for key in SCALARS}
-    for entry in values["losses"].values():
-        entry["weight"] = entry["weight"] > 0
-    return values
-
-
-def without_seed(config: ConfigDict) -> str:
-    """Return a fingerprint of a config without its seed, the same for the runs of one config with several seeds."""
-    values = configs.identity(configs.to_json(config))
-    del values["seed"]
-    return files.fingerprint(values)

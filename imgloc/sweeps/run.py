@@ -1,180 +1,150 @@
-"""Running the points of a sweep one after another in new processes; several sweeps may share a folder."""
+"""Running the points of a sweep: submits them to an executor, watches them, and takes up again what a job has left unfinished."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import signal
-import subprocess
-import sys
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from imgloc import files
-from imgloc.config import schema as configs
-from imgloc.config.recipes import read_recipe
-from imgloc.config.resolve import resolve
-from imgloc.config.saved import dotted_names
-from imgloc.errors import UserError, reason
+from imgloc.errors import UserError
 from imgloc.sweeps import folder
-from imgloc.sweeps.folder import SweepDir
+from imgloc.sweeps.claims import Claims
+from imgloc.sweeps.executor import Executor, Job, Session, StopFlag, Submit, SweepStop
 from imgloc.sweeps.points import Point
-from imgloc.training.preemption import FOLLOW_STDIN, StopRequest
+from imgloc.sweeps.progress import latest_step, state
+from imgloc.sweeps.work import Plan, check_recipe
 
-POLL_SECONDS = 0.5  # between checks of a process, and of points that other sweeps run
-Show = Callable[[Point, str, str], None]  # reports a point, its state (a name in table.STATES) and a note
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The arguments of a sweep."""
-
-    sweep: SweepDir
-    recipe: str  # path of the file
-    split: str
+POLL_SECONDS = 0.5  # between looks at jobs, and at points that other sweeps run
+MAX_LOSSES = 3  # of the job of a point in a row without a new checkpoint; then the point has failed
+Show = Callable[[Point, str, str], None]  # reports a point, its state (a name in live.STATES) and a note
 
 
-def run_points(plan: Plan, points: Sequence[Point], stop: StopRequest, show: Show) -> dict[str, str]:
+@dataclass
+class Schedule:
+    """The points of a sweep that have not ended."""
+
+    session: Session
+    show: Show
+    waiting: list[Point]
+    running: list[tuple[Job, Sequence[Point]]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    losses: dict[str, tuple[int, int]] = field(default_factory=dict)  # the latest checkpoint at the last loss, and the losses since
+
+
+def run_points(
+    plan: Plan,
+    points: Sequence[Point],
+    stop: StopFlag,
+    show: Show,
+    executor: Executor,
+    jobs: int = 0,
+    options: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Train and score each point that is unfinished; returns {name: error} of those that failed.
 
     Waits for points that other sweeps run, and takes them over when such a sweep is killed. Ends early, with the state of the
-    running point saved, when `stop` is requested. Raises UserError where the folder cannot be written or the recipe has changed.
+    running points saved, when `stop` is requested. Raises UserError where the folder cannot be written or the recipe has changed.
     """
-    begun = folder.begin(plan.sweep)
-    failed: dict[str, str] = {}
-    waiting = list(points)
-    while waiting and not stop.requested:
-        unfinished = []
-        for point in waiting:
-            state, note = _finish(plan, point, begun, stop, show) if not stop.requested else ("waiting", "")
-            show(point, state, note)
-            if state == "failed":
-                failed[point.name] = note
-            elif state != "finished":
-                unfinished.append(point)
-        if len(unfinished) == len(waiting) and not stop.requested:
-            time.sleep(POLL_SECONDS)
-        waiting = unfinished
-    return failed
+    plan = replace(plan, begun=folder.begin(plan.sweep))
+    folder.forget_failures(plan.sweep, points, plan.begun)
+    session = Session(plan, Claims(plan.sweep.notes), SweepStop(stop), jobs or executor.jobs, options or {})
+    schedule, stopped = Schedule(session, show, list(points)), False
+    with executor.open(session) as submit, _immediately_on_error(session):
+        while schedule.running or (schedule.waiting and not stop.requested):
+            if not stop.requested:
+                _submit(schedule, executor, submit)
+            elif not stopped:
+                stopped = True
+                for job, _ in schedule.running:
+                    job.stop()
+            if not _collect(schedule):
+                time.sleep(POLL_SECONDS)
+    return schedule.failed
 
 
-def _finish(plan: Plan, point: Point, begun: int, stop: StopRequest, show: Show) -> tuple[str, str]:
-    """Finish a point that no other sweep holds; returns its state and a note."""
-    with folder.claim(plan.sweep.lock(point)) as lock:
-        if lock is None:
-            return "elsewhere", ""
-        error = folder.failure_since(plan.sweep, point, begun)
-        if error is not None:
-            return "failed", error
-        check_recipe(plan.recipe, point)
-        try:
-            error = _train_and_score(plan, point, lock, stop, show)
-        except UserError as refusal:  # its folder has changed since the sweep began
-            error = str(refusal)
-        if error and not stop.requested:
-            folder.note_failure(plan.sweep, point, error)
-            return "failed", error
-        if error:
-            return "waiting", "stopped, its state is saved"
-        plan.sweep.failed(point).unlink(missing_ok=True)
-        return "finished", ""
-
-
-def _train_and_score(plan: Plan, point: Point, lock: int, stop: StopRequest, show: Show) -> str:
-    """Return why a point did not finish, or "". Raises UserError where its folder contains another run or other files."""
-    run, log = folder.run_of(plan.sweep, point), plan.sweep.log(point)
-    if folder.is_scored(run, point, plan.split):
-        return ""
-    if not folder.is_trained(run, point):
-        command = ["train", "--config", plan.recipe, "--workdir", str(run.path), *point.arguments]
-        show(point, "training", "")
-        error = run_process(command, log, lock, stop, lambda note: show(point, "training", note))
-        if error or not folder.is_trained(run, point):
-            return error or "ended before its last step, its state is saved"
-    if folder.is_scored(run, point, plan.split):  # by the evaluation after training that its config requests
-        return ""
-    if stop.requested:
-        return "stopped"
-    show(point, "scoring", "")
-    own_modules = [f"--allow-import={name}" for name in dotted_names(point.config.to_dict())]  # which the recipe or a flag named
-    command = ["evaluate", str(run.path), "--split", plan.split, *own_modules]
-    error = run_process(command, log, lock, stop)
-    return error or ("" if folder.is_scored(run, point, plan.split) else "imgloc evaluate wrote no results")
-
-
-def check_recipe(recipe: str, point: Point) -> None:
-    """Raise UserError where the recipe no longer has the config that was checked when the sweep began."""
-    changed = f"'{recipe}' has changed since this sweep began"
+@contextlib.contextmanager
+def _immediately_on_error(session: Session) -> Iterator[None]:
+    """Let the processes of a session end at once where an error is raised inside, such as by a second Ctrl-C."""
     try:
-        identity = configs.fingerprint(resolve(read_recipe(recipe), point.arguments))
-    except UserError as error:
-        raise UserError(f"{changed}: {error}") from error
-    if identity != point.identity:
-        raise UserError(f"{changed}, so that '{point.name}' would be another run; start the sweep again, or undo the change")
-
-
-def run_process(arguments: Sequence[str], log: Path, lock: int, stop: StopRequest, tick: Callable[[str], None] | None = None) -> str:
-    """Run `imgloc ARGUMENTS` and append its output to a log; returns its error in one line, or "".
-
-    `tick` is called with the last line of output every POLL_SECONDS. The process inherits the lock and has its own process group,
-    so that Ctrl-C does not reach it. To stop training, its standard input is closed; this also happens when this process is killed.
-    """
-    environment = {**os.environ, FOLLOW_STDIN: "1"}
-    with files.errors_naming(log), log.open("ab") as output:
-        output.write(f"$ imgloc {shlex.join(arguments)}\n".encode())
-        output.flush()
-        start = output.tell()
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "imgloc", *arguments], env=environment, pass_fds=(lock,), process_group=0,
-                stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        except (OSError, ValueError) as error:
-            return f"cannot start: {reason(error)}"
-    try:
-        code = _wait(process, arguments[0], stop, lambda: tick(_last_line(log, start)) if tick else None)
+        yield
     except BaseException:
-        process.kill()
-        process.wait()
+        session.stop.immediately = True
         raise
-    finally:
-        if process.stdin:
-            process.stdin.close()
-    return "" if code == 0 else error_line(log.read_bytes()[start:].decode(errors="replace"), code)
 
 
-def _wait(process: subprocess.Popen[bytes], command: str, stop: StopRequest, tick: Callable[[], None]) -> int:
-    stopping = False
-    while True:
-        try:
-            return process.wait(POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            tick()
-        if stop.requested and not stopping:
-            stopping = True
-            if process.stdin:
-                process.stdin.close()
-            if command != "train":  # which has no state to save
-                process.terminate()
+def _submit(schedule: Schedule, executor: Executor, submit: Submit) -> None:
+    """Submit points that no process holds, as long as fewer than `jobs` jobs run."""
+    session, held = schedule.session, []
+    if _is_full(schedule):
+        return
+    for point in schedule.waiting:
+        if session.claims.next(point.identity) is None:
+            held.append(point.name)
+            schedule.show(point, "elsewhere", f"on {session.claims.holder(point.identity)}")
+    free = [point for point in schedule.waiting if point.name not in held]
+    for group in executor.groups(free) if free else ():
+        if _is_full(schedule) or session.stop.requested:
+            return
+        todo = [point for point in group if not _has_ended(schedule, point)]
+        schedule.waiting = [point for point in schedule.waiting if point not in group]
+        for point in todo:
+            check_recipe(session.plan.recipe, point)
+        if todo:
+            schedule.running.append((submit(todo), todo))
 
 
-def _last_line(log: Path, start: int) -> str:
-    with log.open("rb") as file:
-        file.seek(max(start, file.seek(0, os.SEEK_END) - 2000))
-        lines = file.read().decode(errors="replace").splitlines()
-    return lines[-1] if lines else ""
+def _is_full(schedule: Schedule) -> bool:
+    return 0 < schedule.session.jobs <= len(schedule.running)
 
 
-def error_line(printed: str, code: int) -> str:
-    """Return the error of a process that failed: the error of its last traceback, or else its last line of output."""
-    if code < 0:
-        return f"ended by {signal.Signals(-code).name}"
-    lines = [line for line in printed.splitlines() if line.strip()]
-    starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (")]
-    if starts:
-        errors = [line for line in lines[starts[-1] + 1 :] if not line.startswith(" ")]
-        lines = errors[:1] or lines
-    last = lines[-1] if lines else f"ended with exit code {code}"
-    return last.split(": ", 1)[1] if last.startswith("imgloc ") and ": " in last else last
+def _has_ended(schedule: Schedule, point: Point) -> bool:
+    """Return whether a point is finished or has failed in this sweep or in another one, and show it."""
+    plan = schedule.session.plan
+    error = folder.failure_since(plan.sweep, point, plan.begun)
+    try:
+        is_finished = error is None and folder.is_scored(folder.run_of(plan.sweep, point), point, plan.split)
+    except UserError as refusal:  # its folder has changed since the sweep began
+        error, is_finished = str(refusal), False
+    if is_finished:
+        schedule.show(point, "finished", "")
+    elif error is not None:
+        schedule.failed[point.name] = error
+        schedule.show(point, "failed", error)
+    return is_finished or error is not None
+
+
+def _collect(schedule: Schedule) -> bool:
+    """Sort the points of jobs that have ended into finished, failed and waiting ones; returns whether a job has ended."""
+    plan, stop = schedule.session.plan, schedule.session.stop
+    before, running = len(schedule.running), []
+    for job, points in schedule.running:
+        if not job.ended():
+            running.append((job, points))
+            for point in points:
+                now, note = state(plan.sweep, point, plan.split, schedule.session.claims)
+                if now in ("training", "scoring"):
+                    schedule.show(point, now, note)
+            continue
+        for point in points:
+            if not _has_ended(schedule, point):
+                schedule.show(point, "waiting", "stopped, its state is saved" if stop.requested else "")
+                schedule.waiting.append(point)
+                if not stop.requested:
+                    _count_loss(schedule, point)
+    schedule.running = running
+    return len(running) < before
+
+
+def _count_loss(schedule: Schedule, point: Point) -> None:
+    """Note that a point has failed, after too many jobs that ended without a result, an error or a new checkpoint."""
+    session = schedule.session
+    if session.claims.next(point.identity) is None:  # another sweep was faster
+        return
+    step = latest_step(folder.run_of(session.plan.sweep, point))
+    before, count = schedule.losses.get(point.name, (step, 0))
+    count = count + 1 if step == before else 1
+    schedule.losses[point.name] = (step, count)
+    if count >= MAX_LOSSES:
+        error = f"its job ended {count} times without a result, an error or a new checkpoint; see its log"
+        folder.note_failure(session.plan.sweep, point, error)

@@ -1,85 +1,23 @@
-"""The output of a sweep: its progress, and at its end the means over seeds."""
+"""The results of a sweep: its summary, and a table of means over seeds."""
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import math
-import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from imgloc.config.registry import declared
+from imgloc.config.schema import fingerprint_without_seed
 from imgloc.evaluation.statistics import t_interval
 from imgloc.interfaces import Task
 from imgloc.sweeps import folder
 from imgloc.sweeps.folder import SweepDir
-from imgloc.sweeps.points import Point, without_seed
+from imgloc.sweeps.points import Point
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
-STATES = {"training": "cyan", "scoring": "cyan", "elsewhere": "blue", "failed": "red", "waiting": "dim", "finished": "green"}
-MAX_LIVE_ROWS = 20  # points in the live table; the others are counted
 CAPTION = "mean over seeds ± half of its 95 % t interval; a single seed has no interval"
-
-
-class Live:
-    """Shows the progress of the points: a live table on a terminal, else a line for each change of state. Call it as `run.Show`."""
-
-    def __init__(self, console: Console, todo: Sequence[Point], finished: int) -> None:
-        from rich.live import Live
-
-        self._console = console
-        self._states = {point.name: ("waiting", "") for point in todo}
-        self._finished_before, self._count = finished, finished + len(todo)
-        self._started = {point.name: math.nan for point in todo}
-        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=2) if console.is_terminal else None
-
-    def __call__(self, point: Point, state: str, note: str = "") -> None:
-        """Report the state of a point, or a new note for the same state."""
-        previous, _ = self._states[point.name]
-        if previous not in ("training", "scoring") and state in ("training", "scoring"):
-            self._started[point.name] = time.monotonic()
-        if not math.isnan(self._started[point.name]) and state in ("finished", "failed"):
-            seconds = time.monotonic() - self._started[point.name]
-            note = f"{note}  " * bool(note) + f"after {seconds:,.0f} s"
-        self._states[point.name] = (state, note)
-        if self._live is None and state != previous:
-            done = self._finished_before + sum(state == "finished" for state, _ in self._states.values())
-            text = f"{state}: {note}" if note else state
-            self._console.print(f"{done}/{self._count} finished  {point.name}  {text}", markup=False, highlight=False, soft_wrap=True)
-
-    def _table(self) -> Table:
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        ordered = sorted(
-            self._states.items(), key=lambda item: list(STATES).index(item[1][0])
-        )  # running points come first; the sort is stable
-        longest = max((len(name) for name, _ in ordered[:MAX_LIVE_ROWS]), default=0)
-        for column, width in (("point", min(longest, 40)), ("", max(map(len, STATES))), ("", None)):  # notes are cut before names
-            table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=width)
-        for name, (state, note) in ordered[:MAX_LIVE_ROWS]:
-            table.add_row(Text(name), Text(state, STATES[state]), Text(note))
-        counts = collections.Counter(state for state, _ in self._states.values())
-        counts["finished"] += self._finished_before
-        table.caption = "  ".join(f"{count} {state}" for state, count in counts.items() if count)
-        table.caption_justify = "left"
-        return table
-
-    def __enter__(self) -> Live:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        if self._live is not None:
-            self._live.stop()
 
 
 def summary(sweep: SweepDir, points: Sequence[Point], split: str, failed: Mapping[str, str]) -> dict[str, Any]:
@@ -102,7 +40,7 @@ def summary(sweep: SweepDir, points: Sequence[Point], split: str, failed: Mappin
         else:
             entry["state"] = "unfinished"
         entries.append(entry)
-        groups.setdefault(without_seed(point.config), []).append((point, means))
+        groups.setdefault(fingerprint_without_seed(point.config), []).append((point, means))
     return {"split": split, "points": entries, "groups": [_group(members) for members in groups.values()]}
 
 

@@ -30,6 +30,11 @@ def postprocess(outputs: Outputs, content_bx4: FloatArray) -> dict[str, Any]:
     return {"boxes": boxes_bxnx4, "scores": scores_bxn, "labels": np.asarray(outputs["labels"]).astype(np.int64)}
 
 
+def partial_to_image(outputs: Outputs, content_bx4: FloatArray) -> dict[str, Any]:
+    """`boxes` (b, s, n, 4), cut at the edges of the image, for a model that detects objects one by one."""
+    return {"boxes": boxes.from_input(np.asarray(outputs["boxes"], np.float32), content_bx4, clip=True)}
+
+
 def truth_columns(truth: Truth) -> Row:
     """`width` and `height` in pixels, `boxes` and `labels`; where there are any, `difficult`, `crowd_boxes` and `crowd_labels`."""
     row: Row = {"width": truth.width, "height": truth.height, "boxes": _as_lists(truth.boxes_nx4), "labels": truth.labels_n.tolist()}
@@ -114,6 +119,7 @@ TASK = Task(
     outputs={"boxes": ("b", "n", 4), "scores": ("b", "n"), "labels": ("b", "n")},
     optional_outputs={},
     postprocess=postprocess,
+    partial_to_image=partial_to_image,
     truth_columns=truth_columns,
     prediction_columns=prediction_columns,
     calibration={"score_threshold": DEFAULT_THRESHOLD},

@@ -45,24 +45,29 @@ def card(row: Row, name: Callable[[int], str]) -> Card:
     return dataclasses.replace(base, notes=notes, overlays=(*base.overlays, Overlay(row["pred_box"])))
 
 
-def best_iou(row: Row) -> float:
-    """IoU of the predicted box with the box of the image's class that it overlaps most.
+def best_iou(row: Row, column: str = "pred_box") -> float:
+    """IoU of the box of a column with the box of the image's class that it overlaps most; `pred_box` replaces a missing column.
 
     It is NaN where the image has no such box, and 0 for an answer that is not finite.
     """
-    own = [box for box, label in zip(row["boxes"], row["labels"], strict=True) if label == row["label"]]
-    truth = np.asarray(own, dtype=np.float64).reshape(-1, 4)
+    truth = boxes_of_own_class(row)
     if not len(truth):
         return float("nan")
     if not row.get("finite", True):
         return 0.0
-    prediction = np.broadcast_to(np.asarray(row["pred_box"], dtype=np.float64), truth.shape)
+    prediction = np.broadcast_to(np.asarray(row.get(column, row["pred_box"]), dtype=np.float64), truth.shape)
     return float(np.max(boxes.iou(prediction, truth)))
 
 
-def ious(rows: Sequence[Row]) -> FloatArray:
+def boxes_of_own_class(row: Row) -> FloatArray:
+    """The true boxes (n, 4) of the image's class."""
+    own = [box for box, label in zip(row["boxes"], row["labels"], strict=True) if label == row["label"]]
+    return np.asarray(own, dtype=np.float64).reshape(-1, 4)
+
+
+def ious(rows: Sequence[Row], column: str = "pred_box") -> FloatArray:
     """[n]: `best_iou` of each row."""
-    return np.array([best_iou(row) for row in rows])
+    return np.array([best_iou(row, column) for row in rows])
 
 
 def ious_with_class(rows: Sequence[Row]) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -11,12 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding
-from jaxtyping import PyTree
 
 from imgloc.devices import mesh
 from imgloc.errors import UserError, reason, storage_error
 from imgloc.inference.bundle import checksum, named
-from imgloc.training.optim import compile_patterns
 from imgloc.training.step import TrainState
 
 
@@ -132,25 +130,3 @@ def _check_fits(manager: ocp.CheckpointManager, step: int, target: TrainState) -
                 f"checkpoint {step} in {manager.directory} has '{name}' of shape {shape} {dtype}, "
                 f"expected {expected}; choose another --workdir"
             )
-
-
-def warm_start(params: PyTree, donor: PyTree, skip: Sequence[str]) -> PyTree:
-    """`params` with the values of `donor`, except those whose path matches a pattern of `skip`.
-
-    Raises UserError where the donor lacks a parameter or has another shape.
-    """
-    patterns = compile_patterns(skip, "train.init_skip")
-    donated: dict[str, jax.Array] = named(donor)
-
-    def pick(name: str, leaf: jax.Array) -> jax.Array:
-        if any(pattern.search(name) for pattern in patterns):
-            return leaf
-        if name not in donated or np.shape(donated[name]) != np.shape(leaf):
-            got = np.shape(donated[name]) if name in donated else "none"
-            raise UserError(
-                f"train.init_from: parameter '{name}' must have shape {np.shape(leaf)}, got {got} in that run; "
-                "add it to train.init_skip to initialize it at random"
-            )
-        return donated[name]
-
-    return jax.tree.unflatten(jax.tree.structure(params), [pick(name, leaf) for name, leaf in named(params).items()])

@@ -1,13 +1,14 @@
-"""The training loop: `train` shows what happens at which step."""
+"""The training loop: `training_steps` shows what happens at which step."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import numpy as np
@@ -21,22 +22,22 @@ from imgloc.devices import mesh
 from imgloc.devices.multihost import exiting_on_error
 from imgloc.errors import UserError
 from imgloc.evaluation import scoring
-from imgloc.evaluation.predictors import MODEL
-from imgloc.inference import predict
 from imgloc.inference.load import find_bundle
-from imgloc.interfaces import Task
 from imgloc.runs import run_dir
 from imgloc.runs.provenance import begin_session, update_session
 from imgloc.runs.run_dir import RunDir
 from imgloc.training import checkpoint
 from imgloc.training.best_model import best_step, is_out_of_patience, write_model
+from imgloc.training.distillation import check_same_teacher
 from imgloc.training.metric_queue import MetricQueue, NonFiniteError
 from imgloc.training.metric_writer import MetricWriter
 from imgloc.training.non_finite import check_finite, reporting_non_finite
 from imgloc.training.preemption import StopRequest
 from imgloc.training.profiler import Profiler
 from imgloc.training.progress import Progress
+from imgloc.training.pruning import last_pruning_step
 from imgloc.training.setup import (
+    Opened,
     TrainingSetup,
     begin_run,
     check_same_data,
@@ -47,17 +48,77 @@ from imgloc.training.setup import (
     set_up,
 )
 from imgloc.training.step import TrainState, all_finite, eval_variables
+from imgloc.training.validation import in_brief, validate
+from imgloc.training.warm_start import check_same_weights
 
+T = TypeVar("T")
+Outcome: TypeAlias = Literal["already finished", "finished", "stopped"]
+State: TypeAlias = TrainState | Callable[[], TrainState]  # or a function that returns it: states of several runs may be in one array
+Result: TypeAlias = tuple[State, Mapping[str, Any]]  # of a compiled call: the state and the metrics
+Steps: TypeAlias = Generator["Call", Result, T]
 MAX_PENDING_CALLS = 64  # with unchecked metrics: a loss that is not finite is detected within twice as many
 
 
+class Call(NamedTuple):
+    """A compiled call that a run is about to make."""
+
+    setup: TrainingSetup
+    state: State
+    arguments: tuple[Any, ...]  # after the state
+
+
 def train(
-    config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool = False, quiet: bool = False
-) -> Literal["already finished", "finished", "stopped"]:
+    config: ConfigDict,
+    workdir: str,
+    *,
+    stop: StopRequest,
+    profile: bool = False,
+    quiet: bool = False,
+    stop_after: int = 0,
+    opened: Opened | None = None,
+) -> Outcome:
     """Train a config in a run folder, from the start or from the latest checkpoint.
 
-    Returns 'stopped' where `stop` was requested; the state is then saved. `quiet` prints no progress.
+    Returns 'stopped' where `stop` was requested, and after the step `stop_after` unless it is 0; the state is then saved. `quiet` prints
+    no progress. `opened` shares programs and data with other runs of this process.
     Raises UserError for a folder that contains anything else, and NonFiniteError where the loss is not finite.
+    """
+    run = training_steps(config, workdir, alone, stop=stop, profile=profile, quiet=quiet, stop_after=stop_after, opened=opened)
+    try:
+        while True:
+            next(run)
+    except StopIteration as end:
+        outcome: Outcome = end.value
+        return outcome
+
+
+def alone(call: Call) -> Steps[Result]:
+    """Make a compiled call at once."""
+    yield from ()
+    result: Result = call.setup.train_step(call.state, *call.arguments)
+    return result
+
+
+def whole(state: State) -> TrainState:
+    """The state itself, where it is a function that returns it."""
+    return state() if callable(state) else state
+
+
+def training_steps(
+    config: ConfigDict,
+    workdir: str,
+    advance: Callable[[Call], Steps[Result]],
+    *,
+    stop: StopRequest,
+    profile: bool = False,
+    quiet: bool = False,
+    stop_after: int = 0,
+    opened: Opened | None = None,
+    place: Mapping[str, int] = MappingProxyType({}),
+) -> Steps[Outcome]:
+    """The loop of `train`, as a generator that yields what `advance` yields, so that several runs can be trained together.
+
+    `advance` makes a compiled call. `place` is recorded beside the layout of the devices.
     """
     start_time = time.monotonic()
     run = RunDir(Path(workdir))
@@ -67,12 +128,13 @@ def train(
     if run_state == "finished":
         find_bundle(run.path, "best")
         return "already finished"
-    setup = set_up(config)
+    setup = set_up(config, opened)
     is_writer = jax.process_index() == 0  # only the first of several processes writes files
     # Before anything is written, because a warm start may not fit.
     new_state = initial_state(config, setup) if run_state == "new" else None
     if new_state is None:
         check_same_data(run, setup)
+        check_same_teacher(run, config)
 
     training = config.train
     with contextlib.ExitStack() as stack:
@@ -85,29 +147,34 @@ def train(
             begin_run(run, config, setup)
         manager = stack.enter_context(checkpoint.open_manager(run.checkpoints))
         stack.enter_context(exiting_on_error(NonFiniteError))  # inside the manager, whose exit would wait for the other processes
-        state = last_state(config, setup, manager) if new_state is None else new_state
-        first = int(state.step)
+        if new_state is None and manager.latest_step() is None:
+            check_same_weights(run, config)
+        current = last_state(config, setup, manager) if new_state is None else new_state
+        state: State = current
+        first = int(current.step)
         if is_writer:
-            begin_session(run, first, device_names(), mesh_layout(setup.devices))
+            begin_session(run, first, device_names(), {**mesh_layout(setup.devices), **place})
         stack.enter_context(reporting_non_finite(config, run, setup, manager))
         batches = stack.enter_context(contextlib.closing(open_batches(config, setup, first)))
         intervals = {"train": training.log_every, "validation": training.eval_every}
-        writer = stack.enter_context(MetricWriter(run, first, intervals=intervals, write=is_writer))
+        writer = stack.enter_context(MetricWriter(run, first, intervals=intervals, write=is_writer, loggers=config.loggers))
         progress = stack.enter_context(Progress(first, training.steps, training.batch_size, show=is_writer and not quiet))
         profiler = stack.enter_context(Profiler(run.profile if profile else None))
         queue = MetricQueue(writer, progress, training.log_every)
         compiled_all_finite = jax.jit(all_finite)
         best_metric = scoring.metric_of(training.best_metric, setup.task.metrics)
         must_wait = mesh.must_block(setup.devices)
-        out_of_patience = is_out_of_patience(writer.records, best_metric, training.patience)
+        pruned = last_pruning_step(config)  # earlier models do not have their final sparsity
+        is_over = functools.partial(is_out_of_patience, metric=best_metric, patience=training.patience, after=pruned)
+        out_of_patience = is_over(writer.records)
         progress.write(f"from step {first} of {training.steps}; the first step compiles, which may take a minute")
 
         done = saved = first
         for number in call_ends(first, training):
-            if out_of_patience or mesh.should_stop(stop.requested, number):
+            if out_of_patience or 0 < stop_after <= done or mesh.should_stop(stop.requested, number):
                 break
             profiler.before_step(number - first, state)
-            state, metrics = setup.train_step(state, *next(batches))
+            state, metrics = yield from advance(Call(setup, state, next(batches)))
             if must_wait:
                 jax.block_until_ready(metrics)
 
@@ -123,36 +190,38 @@ def train(
                 queue.drain(wait=saving or first_call)
                 checkpoint.check_for_errors(manager)
             if saving:
-                check_finite(compiled_all_finite, state)
+                state = current = whole(state)
+                check_finite(compiled_all_finite, current)
             if evaluating:
-                means = validate(config, setup, state)
+                means = validate(config, setup, setup.predict, eval_variables(current))
                 writer.add(number, "validation", means)
-                progress.write(f"step {number}  validation  {_brief(means, setup.task, training.best_metric)}")
+                progress.write(f"step {number}  validation  {in_brief(means, setup.task, training.best_metric)}")
                 if means.get("non_finite"):
                     share = f"{means['non_finite']:.1%} of the validation images"
                     progress.write(f"step {number}  the outputs for {share} contain NaN or infinity; they count as wrong")
-                out_of_patience = is_out_of_patience(writer.records, best_metric, training.patience)
+                out_of_patience = is_over(writer.records)
             if saving:
                 writer.flush()
-                write_model(run, config, setup, state, writer.records)  # before the checkpoint: a resume then writes it again
-                checkpoint.save(manager, state)
+                write_model(run, config, setup, current, writer.records)  # before the checkpoint: a resume then writes it again
+                checkpoint.save(manager, current)
                 saved = number
                 if is_writer:
                     update_session(run, number, time.monotonic() - start_time)
             progress.advance(number)
 
         queue.drain(wait=True)
-        check_finite(compiled_all_finite, state)
+        current = whole(state)
+        check_finite(compiled_all_finite, current)
         writer.flush()
         if done != saved:
-            write_model(run, config, setup, state, writer.records)
-        checkpoint.save(manager, state)
+            write_model(run, config, setup, current, writer.records)
+        checkpoint.save(manager, current)
         checkpoint.wait_until_saved(manager)
         is_finished = done == training.steps or out_of_patience
         if is_writer:
             update_session(run, done, time.monotonic() - start_time)
         if is_writer and is_finished:
-            files.write_json(run.finished, {"last_step": done, "best_step": best_step(writer.records, best_metric) or done})
+            files.write_json(run.finished, {"last_step": done, "best_step": best_step(writer.records, best_metric, after=pruned) or done})
     return "finished" if is_finished else "stopped"
 
 
@@ -179,21 +248,3 @@ def open_batches(config: ConfigDict, setup: TrainingSetup, first: int) -> Genera
     ends = [first, *call_ends(first, training)]
     calls = pipeline.group_calls(batches, np.diff(ends).tolist(), training.steps_per_call)
     return pipeline.prefetch(calls, lambda call: (mesh.put_batches(call[0], setup.devices), call[1]), data.prefetch)
-
-
-def validate(config: ConfigDict, setup: TrainingSetup, state: TrainState) -> dict[str, float]:
-    """The value of every metric on the validation split, `images`, how many there are, and the calibration that the task chooses."""
-    predictor = predict.model_predict(eval_variables(state), setup.predict, setup.devices)
-    batch_size = mesh.round_up(config.eval.batch_size, setup.devices)
-    rows = predict.predict_rows(
-        {MODEL: predictor}, setup.validation, setup.task, "validation",
-        batch_size=batch_size, spec=setup.spec, threads=config.data.threads,
-    )  # fmt: skip
-    calibration = setup.task.calibrate(rows[MODEL])
-    calibrated = [{**row, **calibration} for row in rows[MODEL]]
-    return {**scoring.means(calibrated, setup.task.metrics), "images": len(calibrated), **calibration}
-
-
-def _brief(means: dict[str, float], task: Task, best_metric: str) -> str:
-    names = [name for name in dict.fromkeys((*task.headline_metrics[:2], best_metric)) if name in means]
-    return "  ".join(f"{name} {means[name]:.4f}" for name in names)

@@ -1,4 +1,4 @@
-"""Writes the log of a run: metrics.jsonl, and TensorBoard event files with the same values."""
+"""Writes the log of a run: metrics.jsonl, TensorBoard event files with the same values, and the loggers of the config."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import math
 import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO, TypeAlias
+from typing import TextIO
 
 from imgloc import files
 from imgloc.errors import UserError
 from imgloc.runs.metrics_log import read_metrics
 from imgloc.runs.run_dir import RunDir
-
-#: A line of metrics.jsonl: `step`, `kind` ("train" or "validation") and the value of each metric, None where it is not finite.
-Record: TypeAlias = Mapping[str, Any]
+from imgloc.training.run_loggers import Record, open_loggers, values
 
 
 class MetricWriter:
@@ -27,8 +25,13 @@ class MetricWriter:
     Opening it at a step removes the records of later steps, so that after a resume the files contain each step once.
     """
 
-    def __init__(self, run: RunDir, step: int, *, intervals: Mapping[str, int] | None = None, write: bool = True) -> None:
-        """`intervals` has the steps between records of each kind up to `step`; a missing record raises UserError."""
+    def __init__(
+        self, run: RunDir, step: int, *, intervals: Mapping[str, int] | None = None, write: bool = True, loggers: Sequence[str] = ()
+    ) -> None:
+        """`intervals` has the steps between records of each kind up to `step`; a missing record raises UserError.
+
+        `loggers` are names of files in imgloc/training/loggers; every record is also sent to them.
+        """
         self._path = run.metrics
         self.records: list[Record] = [record for record in read_metrics(self._path) if record["step"] <= step]
         self._check_complete(intervals, step)
@@ -39,10 +42,12 @@ class MetricWriter:
         # Records cannot be removed from event files, so these are written again.
         shutil.rmtree(run.events, ignore_errors=True)
         self._events = EventFile(run.events)
-        for record in self.records:
-            self._events.add(record)
         with files.errors_naming(self._path):
             self._file: TextIO = self._path.open("a")
+        self._loggers = open_loggers(loggers, run)
+        for record in self.records:
+            self._events.add(record)
+            self._loggers.add(record)
 
     def _check_complete(self, intervals: Mapping[str, int] | None, step: int) -> None:
         """Early stopping and the best model depend on every validation, and a curve with a gap would be another one."""
@@ -55,9 +60,9 @@ class MetricWriter:
                         "restore the file, or train again with another --workdir"
                     )
 
-    def add(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+    def add(self, step: int, kind: str, metrics: Mapping[str, float]) -> None:
         """Append one record; values that are not finite become null."""
-        finite = {key: float(value) if math.isfinite(value) else None for key, value in values.items()}
+        finite = {key: float(value) if math.isfinite(value) else None for key, value in metrics.items()}
         record = {"step": step, "kind": kind, **finite}
         self.records.append(record)
         if not self._write:
@@ -65,6 +70,7 @@ class MetricWriter:
         with files.errors_naming(self._path):
             self._file.write(json.dumps(record) + "\n")
         self._events.add(record)
+        self._loggers.add(record)
 
     def flush(self) -> None:
         """Write everything added so far to the files. Raises OSError with the name of the file, as all writing does."""
@@ -72,6 +78,7 @@ class MetricWriter:
             with files.errors_naming(self._path):
                 self._file.flush()
             self._events.flush()
+            self._loggers.flush()
 
     def __enter__(self) -> MetricWriter:
         return self
@@ -79,6 +86,7 @@ class MetricWriter:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         if not self._write:
             return
+        self._loggers.close()
         failed: OSError | None = None
         for close in (self._file.close, self._events.close):
             try:
@@ -106,9 +114,8 @@ class EventFile:
 
     def add(self, record: Record) -> None:
         """Write the values of a record under the tags `kind/name`."""
-        for key, value in record.items():
-            if key not in ("step", "kind") and value is not None:
-                self._write(step=record["step"], summary=self._scalar(f"{record['kind']}/{key}", value))
+        for name, value in values(record).items():
+            self._write(step=record["step"], summary=self._scalar(name, value))
 
     def _write(self, **fields: object) -> None:
         with files.errors_naming(self._path):

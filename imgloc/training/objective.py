@@ -16,6 +16,7 @@ from imgloc.config.registry import declared
 from imgloc.errors import UserError
 from imgloc.inference.outputs import fits
 from imgloc.interfaces import AxisNames, Loss
+from imgloc.training.hyperparameters import is_on
 from imgloc.types import DICT_OUTPUTS, Batch, Info, Outputs
 
 LossFunction: TypeAlias = Callable[[Outputs, Batch], jax.Array]
@@ -27,7 +28,7 @@ class WeightedLoss:
     """One entry of `config.losses`: `function(outputs, batch)` returns [b], one value for each example."""
 
     name: str
-    weight: float
+    weight: float | jax.Array
     function: LossFunction
     outputs: Mapping[str, AxisNames] = field(default_factory=dict)  # that the function reads, with their shapes
     optional_outputs: Mapping[str, AxisNames] = field(default_factory=dict)  # that it reads where the model has them
@@ -36,14 +37,23 @@ class WeightedLoss:
 
 
 def make_losses(losses: ConfigDict) -> tuple[WeightedLoss, ...]:
-    """The losses with a weight above 0, with their options bound. Raises UserError where there is none."""
+    """The losses with a weight above 0, with their options bound. Weights, and the options in `Loss.inputs`, may be traced.
+
+    Raises UserError where there is none, and where an option that losses share has two values.
+    """
     weighted = []
+    shared: dict[str, tuple[str, object]] = {}  # option -> the first loss with it, and its value
     for key, entry in losses.items():
         loss = declared("losses", entry.name, Loss)
         set_options = {name: value for name, value in entry.items() if name not in ("name", "weight")}
         options = {**keyword_options(loss.function), **set_options}
         outputs = {name.format(**options): shape for name, shape in loss.outputs.items()}
-        if entry.weight > 0:
+        if is_on(entry.weight):
+            for option in loss.shared_options:
+                first, value = shared.setdefault(option, (key, options[option]))
+                if value != options[option]:
+                    both = f"losses.{first}.{option} and losses.{key}.{option}"
+                    raise UserError(f"{both} must be equal, got {value!r} and {options[option]!r}")
             function = functools.partial(loss.function, **options)
             needs = (loss.needs_objects, loss.needs_labels)
             weighted.append(WeightedLoss(key, entry.weight, function, outputs, loss.optional_outputs, *needs))

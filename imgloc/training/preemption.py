@@ -20,10 +20,11 @@ FOLLOW_STDIN = "IMGLOC_STOP_WITH_STDIN"  # an environment variable
 class StopRequest:
     """`requested` is True once SIGTERM or SIGINT has arrived after this object was created.
 
-    As a context manager it restores the previous signal handlers.
+    `message` is printed when Ctrl-C arrives. As a context manager it restores the previous signal handlers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, message: str = "stopping after this step") -> None:
+        self._message = message
         self.requested = False
         self.interrupted = False  # by Ctrl-C; a second one ends the process immediately
         self._previous: dict[int, Any] = {}
@@ -54,7 +55,7 @@ class StopRequest:
             if self.interrupted:
                 raise KeyboardInterrupt
             self.interrupted = True
-            sys.stderr.write("\nstopping after this step; press Ctrl-C again to stop immediately\n")
+            sys.stderr.write(f"\n{self._message}; press Ctrl-C again to stop immediately\n")
         elif self.requested:  # the second SIGTERM ends the process at once, also while it waits
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

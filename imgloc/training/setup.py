@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
+import optax
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
@@ -21,28 +21,44 @@ from orbax.checkpoint import CheckpointManager
 from imgloc import files
 from imgloc.config import build
 from imgloc.config import schema as configs
-from imgloc.config.renames import unknown_name
 from imgloc.config.task import make_task
-from imgloc.data.batches import pipeline
-from imgloc.data.batches.collate import collate, ordered_truth
 from imgloc.devices import mesh, runtime
-from imgloc.errors import UserError, reason, storage_message
-from imgloc.evaluation import scoring
+from imgloc.errors import UserError, storage_message
 from imgloc.inference import predict
-from imgloc.inference.load import find_bundle, load_model
-from imgloc.inference.outputs import check_outputs
 from imgloc.interfaces import Task
-from imgloc.nn.apply import apply_train, compute_dtype
+from imgloc.nn.apply import compute_dtype
+from imgloc.nn.preprocess import AnyModel, with_steps
+from imgloc.nn.quantization import with_fake_quantization
 from imgloc.runs.provenance import check_same_numerics, make_provenance
 from imgloc.runs.recorded_data import check_unchanged, read_groups, write_data
 from imgloc.runs.run_dir import RunDir, open_run
 from imgloc.training import checkpoint, step
-from imgloc.training.objective import WeightedLoss, check_losses, check_objects, make_losses
-from imgloc.training.optim import compile_patterns, make_optimizer
+from imgloc.training.checks import check_shapes
+from imgloc.training.distillation import donors, teacher_facts, teacher_transforms
+from imgloc.training.hyperparameters import Hyperparameters, hyperparameters, program_fingerprint, with_hyperparameters
+from imgloc.training.objective import Metrics, check_objects, make_losses
+from imgloc.training.optim import check_patterns, compile_patterns, make_optimizer
+from imgloc.training.pruning import with_pruning
 from imgloc.training.step import TrainState
-from imgloc.types import DICT_OUTPUTS, Augmentation, InputSpec, Source
+from imgloc.training.warm_start import find_donor, warm_start, weights_facts
+from imgloc.types import Augmentation, Batch, InputSpec, Source
 
 NUMERICS = ("jax_enable_x64", "jax_default_prng_impl", "jax_threefry_partitionable", "jax_default_matmul_precision")
+
+
+class RunParts(Protocol):
+    """The objects that a run has whether its model is trained by gradients or fitted."""
+
+    @property
+    def train(self) -> Source: ...
+    @property
+    def validation(self) -> Source: ...
+    @property
+    def spec(self) -> InputSpec: ...
+    @property
+    def task(self) -> Task: ...
+    @property
+    def devices(self) -> Mesh: ...
 
 
 @dataclass(frozen=True)
@@ -57,37 +73,90 @@ class TrainingSetup:
     devices: Mesh
     placement: PyTree  # the sharding of each array of the state
     init: Callable[[ArrayLike], TrainState]  # of the seed; pure
-    train_step: Callable[..., Any]  # compiled, of train.steps_per_call steps; its first argument is donated
+    #: (state, batch) -> (state, metrics), compiled, of train.steps_per_call steps. The state is donated. It is a partial application
+    #: of the function that all runs of the same program share to the hyperparameters of this run.
+    train_step: functools.partial[Any]
     predict: predict.Compiled
 
 
-def set_up(config: ConfigDict) -> TrainingSetup:
-    """Build everything that a config names. Raises UserError for parts that do not fit together; writes nothing."""
+@dataclass(frozen=True)
+class Opened:
+    """What the runs of one process share: compiled programs, and data that is equal. A new object shares nothing yet."""
+
+    setups: dict[str, TrainingSetup] = field(default_factory=dict)  # by program
+    sources: dict[str, Source] = field(default_factory=dict)  # by settings and fingerprint
+    populations: dict[Any, Any] = field(default_factory=dict)  # compiled functions of populations, by the function of one run
+
+    def source(self, config: ConfigDict, split: str) -> Source:
+        """The source of a split. Seeds with the same examples and settings of `data` share one, so that these are in memory once."""
+        source = build.make_source(config.data, split, config.seed)
+        key = files.fingerprint([configs.to_json(config.data), split, source.fingerprint])
+        return self.sources.setdefault(key, source)
+
+
+def set_up(config: ConfigDict, opened: Opened | None = None) -> TrainingSetup:
+    """Build everything that a config names, or take it from what earlier runs of this process have opened.
+
+    Raises UserError for parts that do not fit together; writes nothing.
+    """
     devices = mesh.make_mesh(data=config.devices.data, fsdp=config.devices.fsdp)
     mesh.check_batch_size(config.train.batch_size, devices, config.train.grad_accum_steps)
+    opened = opened or Opened()
+    train, validation = (opened.source(config, split) for split in ("train", "validation"))
+    program = f"{program_fingerprint(config)} {files.fingerprint([train.info.classes, train.info.channels])}"
+    if program not in opened.setups:
+        opened.setups[program] = _build(config, train, validation, devices)
+    shared = opened.setups[program]
+    train_step = functools.partial(shared.train_step.func, mesh.put_everywhere(hyperparameters(config), devices))
+    return dataclasses.replace(shared, train=train, validation=validation, train_step=train_step)
+
+
+def _build(config: ConfigDict, train: Source, validation: Source, devices: Mesh) -> TrainingSetup:
     dtype = compute_dtype(config.train.dtype)
     compile_patterns(config.train.init_skip, "train.init_skip")
-    train, validation = (build.make_source(config.data, split, config.seed) for split in ("train", "validation"))
     spec = build.make_input_spec(config.data, train.info.channels)
     augmentation = build.make_augmentation(config.data.augment, spec)
     classes = len(train.info.classes)
-    model = build.make_model(config.model, classes)
+    model = _make_model(config, classes)
     task = make_task(config)
     losses = make_losses(config.losses)
     check_objects(losses, train.info)
-    optimizer, schedule = make_optimizer(config.optim, config.train.steps)
+    optimizer, _ = _make_optimizer(config)
     init = functools.partial(step.init_state, shape=spec.shape, model=model, optimizer=optimizer, ema_decay=config.optim.ema)
-    one_step = functools.partial(
-        step.train_step, model=model, losses=losses, optimizer=optimizer, ema_decay=config.optim.ema,
-        grad_accum_steps=config.train.grad_accum_steps, dtype=dtype, schedule=schedule,
-        batch_transforms=build.make_batch_transforms(config.data.batch_transforms, classes),
-    )  # fmt: skip
+    fixed = {
+        "grad_accum_steps": config.train.grad_accum_steps,
+        "batch_transforms": (
+            *build.make_batch_transforms(config.data.batch_transforms, classes), *teacher_transforms(config, spec, train.info.classes),
+        ),
+        "dtype": dtype,
+        "frozen": compile_patterns(config.optim.frozen, "optim.frozen"),
+    }  # fmt: skip
+
+    def one_step(numbers: Hyperparameters, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        given = with_hyperparameters(config, numbers)
+        optimizer, schedule = _make_optimizer(given)
+        changing = {
+            "model": _make_model(given, classes),
+            "losses": make_losses(given.losses),
+            "optimizer": optimizer,
+            "schedule": schedule,
+            "ema_decay": given.optim.ema,
+        }
+        return step.train_step(state, batch, **changing, **fixed)
+
     predict.abstract_variables(model, spec.shape, config.model.name)  # raises UserError for a model that cannot be built
     abstract = jax.eval_shape(init, config.seed)
-    _check_shapes(config, spec, abstract, model, task, losses, one_step, validation)
+    check_patterns(config.optim, abstract.params)
+    trace_step = functools.partial(jax.eval_shape, one_step, hyperparameters(config))
+    check_shapes(config, spec, abstract, model, task, losses, trace_step, validation)
     placement = mesh.state_sharding(abstract, devices)
-    call = one_step if config.train.steps_per_call == 1 else functools.partial(step.train_steps, one_step=one_step)
     shardings = (placement, mesh.replicated_sharding(devices))
+
+    def several_steps(numbers: Hyperparameters, *arguments: Any) -> tuple[TrainState, Metrics]:
+        return step.train_steps(*arguments, one_step=functools.partial(one_step, numbers))
+
+    call = one_step if config.train.steps_per_call == 1 else several_steps
+    compiled = jax.jit(call, donate_argnums=1, out_shardings=shardings, compiler_options=runtime.compiler_options())
     return TrainingSetup(
         train=train,
         validation=validation,
@@ -97,76 +166,47 @@ def set_up(config: ConfigDict) -> TrainingSetup:
         devices=devices,
         placement=placement,
         init=init,
-        train_step=jax.jit(call, donate_argnums=0, out_shardings=shardings, compiler_options=runtime.compiler_options()),
+        train_step=functools.partial(compiled),
         predict=predict.compiled_predict(model, task, devices, dtype),
     )
 
 
-def _check_shapes(
-    config: ConfigDict,
-    spec: InputSpec,
-    abstract: TrainState,
-    model: nn.Module,
-    task: Task,
-    losses: Sequence[WeightedLoss],
-    one_step: Callable[..., Any],
-    validation: Source,
-) -> None:
-    """Run a training step and an evaluation on shapes alone, so that everything that cannot work fails before anything is written."""
-    first = pipeline.first_readable_example(validation)
-    whole_image = np.array([[0.0, 0.0, 1.0, 1.0]], np.float32)
-    label = max(0, first.label)
-    # With a box of its class, so that every metric applies to it.
-    example = dataclasses.replace(first, boxes_nx4=whole_image, labels_n=np.array([label], np.int32), label=label, difficult_n=None)
-    batch = collate([example], config.train.batch_size, spec)
-    name, size, classes = config.model.name, config.train.batch_size, len(validation.info.classes)
-    forward = functools.partial(apply_train, key=jax.random.key(0), model=model)
-    try:
-        train_outputs = jax.eval_shape(forward, abstract.params, abstract.model_state, batch)[0]
-        outputs = predict.abstract_outputs(model, step.eval_variables(abstract), spec.shape, size)
-    except UserError:
-        raise
-    except Exception as error:  # a model may raise any error for unexpected inputs
-        raise UserError(f"model '{name}' fails for images {spec.shape}: {reason(error, lines=1)}") from error
-    check_losses(losses, train_outputs, name, size, classes)
-    try:
-        jax.eval_shape(one_step, abstract, batch)
-    except UserError:
-        raise
-    except Exception as error:  # so may a loss or a batch transform
-        transforms = " and data.batch_transforms" if config.data.batch_transforms else ""
-        parts = f"model '{name}' with losses {', '.join(config.losses)}{transforms}"
-        raise UserError(f"a training step of {parts} fails: {reason(error, lines=1)}") from error
-    check_outputs(task, config.task, outputs, name, size, classes)
-    blank = {key: np.zeros(value.shape, np.float32) for key, value in outputs.items() if key not in DICT_OUTPUTS}
-    rows = predict.task_rows(task, blank, batch, [ordered_truth(example)])
-    scoring.check_columns(rows[0], task.metrics)
-    metrics = scoring.means(rows, task.metrics)
-    if config.train.eval_every and config.train.best_metric not in metrics:
-        raise unknown_name("metric (train.best_metric)", config.train.best_metric, metrics)
+def _make_model(config: ConfigDict, classes: int) -> AnyModel:
+    """The model with the preprocessing and, where `compression.int8` is set, with rounded parameters."""
+    model = with_steps(build.make_model(config.model, classes), build.make_steps(config.data.preprocess))
+    compression = config.compression
+    if not compression.int8:
+        return model
+    return with_fake_quantization(model, compression.calibration, compile_patterns(compression.exclude, "compression.exclude"))
 
 
-def data_fingerprints(setup: TrainingSetup) -> dict[str, str]:
+def _make_optimizer(config: ConfigDict) -> tuple[optax.GradientTransformation, optax.Schedule]:
+    """The optimizer with the pruning of `compression`, and its schedule."""
+    optimizer, schedule = make_optimizer(config.optim, config.train.steps)
+    excluded = compile_patterns(config.compression.exclude, "compression.exclude")
+    return with_pruning(optimizer, config.compression, config.train.steps, excluded), schedule
+
+
+def data_fingerprints(setup: RunParts) -> dict[str, str]:
     """A hash of the data of each split that training reads."""
     return {"train": setup.train.fingerprint, "validation": setup.validation.fingerprint}
 
 
-def check_same_data(run: RunDir, setup: TrainingSetup) -> None:
+def check_same_data(run: RunDir, setup: RunParts) -> None:
     """Raises UserError where the data, or a setting of JAX that changes every number, has changed since the run began."""
     check_same_numerics(run, numerics())
     for split, now in data_fingerprints(setup).items():
         check_unchanged(run, split, now)
 
 
-def begin_run(run: RunDir, config: ConfigDict, setup: TrainingSetup) -> None:
+def begin_run(run: RunDir, config: ConfigDict, setup: RunParts) -> None:
     """Write the files that describe a run. config.json comes last: a folder without it does not count as a run."""
     info = setup.train.info
     origin = make_provenance(data_fingerprints(setup), device_names(), mesh_layout(setup.devices), configs.fingerprint(config), numerics())
-    donor = config.train.init_from
-    earlier = read_groups(open_run(donor)[0]) if donor else np.zeros(0, np.uint64)
+    earlier = np.concatenate([np.zeros(0, np.uint64), *(read_groups(open_run(run)[0]) for run in donors(config))])
     try:
         write_data(run, info.classes, info.channels, setup.train.groups | setup.validation.groups, earlier)
-        files.write_json(run.provenance, origin)
+        files.write_json(run.provenance, {**origin, **weights_facts(config), **teacher_facts(config)})
         files.write_json(run.config, configs.to_json(config))
     except OSError as error:
         raise UserError(f"--workdir: {storage_message(error)}") from error
@@ -188,16 +228,15 @@ def mesh_layout(devices: Mesh) -> dict[str, int]:
 
 
 def initial_state(config: ConfigDict, setup: TrainingSetup) -> TrainState:
-    """The state before the first step on all devices, with the parameters of the run that `train.init_from` names, if any."""
-    # First: without a donor model, the run fails before anything is compiled.
-    donor = _donor_variables(config.train.init_from, setup.devices) if config.train.init_from else None
+    """The state before the first step on all devices, with the variables of `train.init_from` or `model.pretrained`, if any."""
+    # First: without a donor, or with one that does not fit, the run fails before anything is compiled.
+    donor = find_donor(config, step.variables_of(jax.eval_shape(setup.init, config.seed)), setup.devices)
     init = jax.jit(setup.init, out_shardings=setup.placement, compiler_options=runtime.compiler_options_once())
     state: TrainState = init(config.seed)
     if donor is None:
         return state
-    skip = config.train.init_skip
-    params = checkpoint.warm_start(state.params, donor["params"], skip)
-    model_state = {name: checkpoint.warm_start(value, donor.get(name, {}), skip) for name, value in state.model_state.items()}
+    model_state = dict(warm_start(step.variables_of(state), donor, config.train.init_skip))
+    params = model_state.pop("params")
     warm = state._replace(params=params, model_state=model_state, ema=(params, model_state) if config.optim.ema > 0 else ())
     # Copies: the state is donated to the first step, and no two of its arrays may share memory.
     state = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=setup.placement)(warm)
@@ -211,8 +250,3 @@ def last_state(config: ConfigDict, setup: TrainingSetup, manager: CheckpointMana
         return initial_state(config, setup)
     abstract = jax.eval_shape(setup.init, config.seed)
     return checkpoint.restore(manager, latest, mesh.abstract_state(abstract, setup.devices))
-
-
-def _donor_variables(path: str, devices: Mesh) -> PyTree:
-    """The variables of the best model of another run, on the devices."""
-    return load_model(find_bundle(open_run(path)[0].path, "best"), devices).variables

@@ -8,13 +8,16 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import PyTree
 
-from imgloc.nn.apply import apply_train
+from imgloc.nn.apply import apply_train, blank_input
+from imgloc.nn.freezing import Patterns, frozen_mask
+from imgloc.nn.preprocess import AnyModel
 from imgloc.randomness import purpose_number
+from imgloc.training.hyperparameters import is_on
 from imgloc.training.objective import Metrics, WeightedLoss, batch_loss
+from imgloc.training.pruning import without_pruned
 from imgloc.types import Batch, Shape
 
 BatchTransform: TypeAlias = Callable[[Batch, jax.Array], Batch]  # (batch, key) -> batch, inside the compiled step
@@ -37,10 +40,10 @@ def step_key(seed: ArrayLike, purpose: str, index: ArrayLike) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), purpose_number(purpose)), index)
 
 
-def init_state(seed: ArrayLike, *, shape: Shape, model: nn.Module, optimizer: optax.GradientTransformation, ema_decay: float) -> TrainState:
+def init_state(seed: ArrayLike, *, shape: Shape, model: AnyModel, optimizer: optax.GradientTransformation, ema_decay: float) -> TrainState:
     """The state before the first step, for images of a shape (h, w, c). Pure, so that it can be jitted."""
     seed = jnp.asarray(seed, jnp.uint32)
-    images = jnp.zeros((1, *shape), jnp.float32)
+    images = blank_input(model, 1, shape, jnp.float32)
     keys = {"params": step_key(seed, "init", 0), "dropout": step_key(seed, "init", 1)}
     variables = model.init(keys, images, train=False)
     params, model_state = variables["params"], {name: variables[name] for name in variables if name != "params"}
@@ -52,20 +55,22 @@ def train_step(
     state: TrainState,
     batch: Batch,
     *,
-    model: nn.Module,
+    model: AnyModel,
     losses: Sequence[WeightedLoss],
     optimizer: optax.GradientTransformation,
-    ema_decay: float = 0.0,
+    ema_decay: float | jax.Array = 0.0,
     grad_accum_steps: int = 1,
     batch_transforms: Sequence[BatchTransform] = (),
     dtype: DTypeLike = jnp.float32,
     schedule: optax.Schedule | None = None,
+    frozen: Patterns = (),
 ) -> tuple[TrainState, Metrics]:
     """One update: returns the new state and the scalars `loss`, `loss/NAME`, `grad_norm`, and `lr` where there is a schedule.
 
     The batch transforms run first, on the whole batch, each with its own key. With `grad_accum_steps` n, the batch is processed in
     n parts whose gradients are averaged. The decay of the moving averages at step t is min(ema_decay, (1 + t) / (10 + t)), as in
-    TensorFlow's ExponentialMovingAverage with num_updates.
+    TensorFlow's ExponentialMovingAverage with num_updates. Variables whose path matches a pattern of `frozen` keep their values;
+    the optimizer must have no updates for them.
     """
     key = step_key(state.seed, "step", state.step)
     for index, transform in enumerate(batch_transforms):
@@ -73,7 +78,7 @@ def train_step(
 
     def loss_of(params: PyTree, model_state: ModelState, part: Batch, index: ArrayLike) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
         part_key = jax.random.fold_in(key, index)
-        outputs, new_state = apply_train(params, model_state, part, part_key, model=model, dtype=dtype)
+        outputs, new_state = apply_train(params, model_state, part, part_key, model=model, dtype=dtype, frozen=frozen)
         loss, metrics = batch_loss(outputs, part, losses)
         return loss, (new_state, metrics)
 
@@ -98,12 +103,18 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     step = state.step + 1
     ema: tuple[PyTree, ModelState] | tuple[()] = ()
-    if ema_decay > 0:
-        decay = jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step))
-        ema = jax.tree.map(lambda old, new: old * decay + new * (1 - decay), state.ema, (params, model_state))
+    if is_on(ema_decay):
+        ema = _averages(state.ema, (params, model_state), jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step)), frozen)
     new_state = TrainState(step, state.seed, params, model_state, opt_state, ema)
     metrics = {**metrics, "grad_norm": optax.tree.norm(grads)}
     return new_state, metrics if schedule is None else {**metrics, "lr": jnp.asarray(schedule(state.step), jnp.float32)}
+
+
+def _averages(old: PyTree, new: tuple[PyTree, ModelState], decay: jax.Array, frozen: Patterns) -> tuple[PyTree, ModelState]:
+    """The moving averages after a step. Frozen variables are kept: the average of equal numbers may differ from them in the last bit."""
+    kept = (frozen_mask(new[0], frozen), {name: frozen_mask(tree, frozen) for name, tree in new[1].items()})
+    averages: tuple[PyTree, ModelState] = jax.tree.map(lambda a, b, keep: b if keep else a * decay + b * (1 - decay), old, new, kept)
+    return averages
 
 
 def train_steps(
@@ -132,7 +143,13 @@ def all_finite(state: TrainState) -> jax.Array:
     return jnp.all(jnp.array([jnp.isfinite(leaf).all() for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.inexact)]))
 
 
+def variables_of(state: TrainState) -> dict[str, PyTree]:
+    """The parameters and the model state as one tree of variables."""
+    return {"params": state.params, **state.model_state}
+
+
 def eval_variables(state: TrainState) -> dict[str, PyTree]:
     """The variables that prediction uses: moving averages where they are kept, else parameters and model state."""
     params, model_state = state.ema or (state.params, state.model_state)
-    return {"params": params, **model_state}
+    params = without_pruned(params, state.opt_state)
+    return variables_of(state._replace(params=params, model_state=model_state))

@@ -59,7 +59,8 @@ def test_a_real_run_prints_a_table_and_writes_its_rows(tmp_path: Path, cache: Pa
     ours, linen = (json.loads(line) for line in rows_file.read_text().splitlines())
     assert (ours["implementation"], linen["implementation"]) == ("imgloc", "linen")
     assert ours["parameters"] == linen["parameters"] == 16_310
-    assert linen["ratio"] == pytest.approx(ours["median_ms"] / linen["median_ms"], rel=1e-3)
+    ratios = pytest.approx(ours["median_ms"] / linen["median_ms"], rel=1e-3)
+    assert linen["ratio"] is None or linen["ratio"] == ratios  # there is none on a busy machine; test_steadiness has both cases
     for row in (ours, linen):
         assert {"work", "implementation", "setting", "median_ms", "low_ms", "high_ms", "n", "ratio"} <= set(row)
         assert 0 < row["low_ms"] <= row["median_ms"] <= row["high_ms"]

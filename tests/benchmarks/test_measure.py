@@ -32,5 +32,7 @@ def test_an_accelerator_gets_several_calls_between_waits() -> None:
 
 
 def test_processes_are_summarized_by_their_medians() -> None:
-    assert measure.over_processes([3.0, 1.0, 2.0]) == {"median_ms": 2.0, "low_ms": 1.0, "high_ms": 3.0, "n": 3}
+    assert measure.over_processes([3.0, 1.0, 2.0]) == {
+        "median_ms": 2.0, "low_ms": 1.0, "high_ms": 3.0, "n": 3, "unsteady": "spread: 100%"
+    }  # fmt: skip
     assert measure.over_processes([3.0, 1.0])["median_ms"] == 2.0

@@ -12,7 +12,7 @@ from benchmarks import rounds, works
 from benchmarks.rounds import Side
 from imgloc.errors import UserError
 
-TIMES = {"imgloc": [10.0, 14.0, 11.0], "linen": [30.0, 20.0, 22.0], "torch_eager": [5.5, 5.0, 9.0]}
+TIMES = {"imgloc": [10.0, 13.0, 11.0], "linen": [26.0, 20.0, 22.0], "torch_eager": [5.5, 5.0, 6.0]}
 SIDES = [Side("imgloc", "box"), Side("linen", "box"), Side("torch_eager", "box"), Side("torch_compiled", "box")]
 
 
@@ -51,7 +51,7 @@ def test_processes_take_turns_and_a_failing_side_is_not_run_again() -> None:
 
 def test_a_row_has_the_median_over_processes_the_range_and_the_ratio() -> None:
     ours, linen, eager, compiled = rows_of(Worker())[:4]
-    expected = {"work": "lstm_28", "implementation": "linen", "setting": "box", "median_ms": 22.0, "low_ms": 20.0, "high_ms": 30.0}
+    expected = {"work": "lstm_28", "implementation": "linen", "setting": "box", "median_ms": 22.0, "low_ms": 20.0, "high_ms": 26.0}
     assert {key: linen[key] for key in expected} == expected
     assert (ours["ratio"], linen["ratio"], eager["ratio"]) == (1.0, 0.5, 2.0)
     assert (linen["n"], linen["repeats"], linen["parameters"], linen["batch"]) == (3, [7, 7, 7], 12, 64)
@@ -71,6 +71,22 @@ def test_ratios_are_within_a_setting_and_none_without_imgloc() -> None:
     assert [row["ratio"] for row in rounds.with_ratios(rows)] == [1.0, 0.5, 1.0, 0.75]
     alone = rows_of(Worker(), [Side("linen", "box")])
     assert [row["ratio"] for row in alone] == [None, None]
+
+
+@pytest.mark.parametrize(("shares", "last", "expected"), [([0.1], 11.0, ""), ([0.1, 0.6], 11.0, "busy: 60%"), ([0.1], 15.0, "spread: 45%")])
+def test_a_busy_machine_and_times_that_differ_give_no_ratio(shares: list[float], last: float, expected: str) -> None:
+    times = {"imgloc": iter([10.0, 11.0, last]), "linen": iter([22.0] * 3)}
+
+    def worker(spec: Mapping[str, Any], setting: str) -> dict[str, Any]:
+        ms = next(times[spec["implementation"]])
+        other = shares if spec["implementation"] == "imgloc" else [0.0]
+        return {"median_ms": ms, "repeats": 1, "parameters": 1, "peak_mib": 1, "other_shares": other}
+
+    ours, linen = rounds.time_in_turns(
+        "step", [works.LSTM], SIDES[:2], platform="cpu", processes=3, quick=True, say=lambda line: None, worker=worker
+    )
+    assert ours["unsteady"] == expected
+    assert linen["ratio"] == (None if expected else 0.5)
 
 
 def test_implementations_that_are_the_same_are_timed_once() -> None:
@@ -94,7 +110,7 @@ def test_a_side_without_the_cell_has_a_row_with_the_reason_and_no_process() -> N
         "cells", chosen, SIDES[:2], platform="cpu", processes=2, quick=True, say=lambda line: None, worker=worker
     )  # fmt: skip
     assert {name for _, name, _ in worker.calls} == {"imgloc"}
-    assert (ours["median_ms"], ours["ratio"]) == (12.0, 1.0)
+    assert (ours["median_ms"], ours["ratio"]) == (11.5, 1.0)
     assert (linen["median_ms"], linen["ratio"], linen["reason"]) == (None, None, "has no such cell")
 
 
@@ -121,7 +137,7 @@ def test_implementations_without_their_package_are_left_out(monkeypatch: pytest.
 
 
 def test_feeding_rows_compare_batches_with_steps() -> None:
-    times = iter([10.0, 20.0, 30.0])
+    times = iter([18.0, 20.0, 22.0])
 
     def worker(spec: Mapping[str, Any], setting: str) -> dict[str, Any]:
         assert (spec["task"], setting) == ("input", "box")
@@ -131,7 +147,7 @@ def test_feeding_rows_compare_batches_with_steps() -> None:
                 "jpeg": {"median_ms": 8.0, "images": 32, "against": "three_layer_cnn_224", "against_ms": None}}  # fmt: skip
 
     batch, fed, jpeg = rounds.feeding("cpu", 3, quick=True, say=lambda line: None, worker=worker)
-    assert (batch["median_ms"], batch["low_ms"], batch["high_ms"], batch["n"], batch["ratio"]) == (20.0, 10.0, 30.0, 3, 0.5)
+    assert (batch["median_ms"], batch["low_ms"], batch["high_ms"], batch["n"], batch["ratio"]) == (20.0, 18.0, 22.0, 3, 0.5)
     assert (batch["images_per_second"], batch["needed_images_per_second"]) == (3200.0, 1600.0)
     assert "waiting_share" not in batch
     assert fed["waiting_share"] == 0.2

@@ -40,7 +40,7 @@ def test_a_real_run_reaches_its_first_step(tmp_path: Path, cache: Path, reposito
     text = Path("configs/digits_lstm.py").read_text()
     recipe.write_text(text.replace("    return config", "    config.model.features = config.model.hidden = 8\n    return config"))
     seconds = start.first_step_seconds(str(recipe), tmp_path / "run", environment)
-    assert 0.5 < seconds < 120
+    assert 0.5 < seconds < 600
     recipe.write_text("nothing")
     with pytest.raises(UserError, match="fails: imgloc train: recipe"):
         start.first_step_seconds(str(recipe), tmp_path / "other", environment)

@@ -41,9 +41,9 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["evaluate", "runs", "--checkpoint", "l"], {"last"}),
         (["evaluate", "ru"], {"runs"}),  # a folder, not rules.txt
         (["report", "runs", "--out", "ru"], {"runs", "rules.txt"}),
-        (["train", "--config", "digits_c"], {"digits_cnn"}),
+        (["train", "--config", "digits_c"], {"digits_cnn", "digits_cascade", "digits_correlation_filter"}),
         (["train", "--config", "mi"], {"mine.py"}),
-        (["data", "show", "--config", "tiny"], {"tiny_imagenet"}),
+        (["data", "show", "--config", "tiny"], {"tiny_imagenet", "tiny_imagenet_from_labels"}),
     ],
 )
 def test_bash_completes_commands_options_files_folders_and_recipes(

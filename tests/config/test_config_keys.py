@@ -36,12 +36,12 @@ def declared() -> dict[str, int]:
 
 
 def chain(node: ast.expr) -> list[str]:
-    """`a.b.c` as [a, b, c]; without its head where that is no name."""
+    """`a.b.c` as [a, b, c]; the head is "" where it is not a name."""
     parts = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
         node = node.value
-    return [*([node.id] if isinstance(node, ast.Name) else []), *parts[::-1]]
+    return [node.id if isinstance(node, ast.Name) else "", *parts[::-1]]
 
 
 def assigned(node: ast.Assign) -> Iterator[tuple[str, ast.expr]]:

@@ -38,6 +38,12 @@ def test_without_an_abort_all_lines_pass() -> None:
     assert list(filtered([], "")) == []
 
 
+def test_a_line_about_a_connection_is_dropped_also_in_pieces() -> None:
+    end = "1 peer ranks. Expected number of connected peer ranks is : 1\n"
+    mixed = [f"[Gloo] Rank 0 is connected to {end}", f"[Gloo] Rank 0[Gloo] Rank 0 is connected to {end}", end, "1\n"]
+    assert list(filtered(["a\n", *mixed, "1 error\n"], "")) == ["a\n", "1 error\n"]
+
+
 def test_the_program_filters_stdin_to_stderr() -> None:
     program = [sys.executable, "-I", "-S", native_errors.__file__, "process 0 of 2"]
     done = subprocess.run(program, input=b"\xff plain\n" + "".join(ABORT).encode(), capture_output=True, check=True)

@@ -40,7 +40,7 @@ def check_imgloc(arguments: Sequence[str], root: Path) -> None:
     if recipe:
         override(read_recipe(str(root / recipe) if (root / recipe).is_file() else recipe), overrides)
     elif overrides:
-        assert parsed.command == "evaluate", f"{parsed.command} takes no overrides without a recipe"
+        assert parsed.command in ("evaluate", "compress"), f"{parsed.command} takes no overrides without a recipe"
 
 
 def check_other(words: Sequence[str], root: Path) -> None:

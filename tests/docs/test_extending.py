@@ -32,6 +32,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(processes.ROOT / name, folder / name)
     for path, content in example_files().items():
         assert not (folder / path).exists(), f"{path} is there already"
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content)
     return folder
 
@@ -41,18 +42,34 @@ def test_there_is_an_example_of_each() -> None:
     assert rooms == {
         "imgloc/models", "imgloc/losses", "imgloc/data/sources", "imgloc/data/batch_transforms", "imgloc/tasks",
         "imgloc/evaluation/metrics", "imgloc/evaluation/baselines", "imgloc/inference/exports", "imgloc/nn/cells",
-        "imgloc/models/backbones",
-        "imgloc/losses/assignments", "configs",
+        "imgloc/models/backbones", "imgloc/models/score_map_heads",
+        "imgloc/losses/assignments", "imgloc/losses/matchings", "imgloc/explanation/methods", "imgloc/operations",
+        "imgloc/sweeps/executors", "configs", "experiments/rectangles",
     }  # fmt: skip
 
 
-def test_every_command_knows_the_task_of_the_examples(copy: Path, cache: Path) -> None:
-    (commands,) = [block.text for block in BLOCKS if "run" in block.markers]
+def printed_by(page: str, copy: Path, cache: Path) -> dict[str, str]:
+    """What the commands that a page runs print, by the name of the command."""
+    (commands,) = [block.text for block in BLOCKS if "run" in block.markers and block.page == page]
     printed = {}
     for line in commands.strip().splitlines():
         command, *arguments = line.split()
         assert command == "imgloc"
         printed[arguments[0]] = processes.run(*arguments, cache=cache, cwd=copy).stdout
+    return printed
+
+
+def test_the_example_experiment_is_made_and_reproduced(copy: Path, cache: Path) -> None:
+    printed = printed_by("extending/experiment.md", copy, cache)
+    assert "| 20 steps | error of the count | parameters | steps | training |" in printed["experiment"]
+    assert "| low rate |" in printed["experiment"]
+    assert "1 of 1 cells agree, 1 of them to the last digit" in printed["reproduce"]
+    saved = json.loads((copy / "experiments" / "rectangles" / "results.json").read_text())
+    assert {arm: [run["seed"] for run in runs] for arm, runs in saved["runs"].items()} == {"low rate": [0]}
+
+
+def test_every_command_knows_the_task_of_the_examples(copy: Path, cache: Path) -> None:
+    printed = printed_by("extending/recipe.md", copy, cache)
     run = copy / "runs" / "rectangles"
     results = json.loads((run / "results.json").read_text())
     assert set(results) == {"test", "test/mean_count"}
@@ -108,10 +125,30 @@ np.testing.assert_allclose(states[0], expected, rtol=1e-5)
 
 def test_the_examples_hold_the_contracts_and_the_style(copy: Path, cache: Path) -> None:
     check = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"]
-    check += ["tests/test_contracts.py", "tests/test_architecture.py"]
-    chosen = ["-k", "two_layers or leaky or count or rectangles or brightness or answers or strided or inside or one_way"]
+    check += ["tests/test_contracts.py", "tests/test_architecture.py", "tests/explanation/test_methods.py", "tests/operations"]
+    names = (
+        "two_layers", "nearest_mean", "leaky", "count", "rectangles", "brightness", "answers", "strided", "inside", "one_way",
+        "positive_gradient", "posterize",
+    )  # fmt: skip
+    chosen = ["-k", " or ".join(names)]
     done = subprocess.run([*check, *chosen], cwd=copy, env=processes.environment(cache), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     lint = [sys.executable, "-m", "ruff", "check", *example_files()]
     linted = subprocess.run(lint, cwd=copy, capture_output=True, text=True, check=False)
     assert linted.returncode == 0, linted.stdout
+
+
+def test_the_example_operation_refuses_levels_without_a_difference(copy: Path, cache: Path) -> None:
+    code = """
+import numpy as np
+from imgloc.errors import UserError
+from imgloc.operations.posterize import posterize
+assert set(np.unique(posterize(np.linspace(0, 1, 12).reshape(1, 3, 4, 1), levels=2))) == {0, 1}
+try:
+    posterize(np.zeros((1, 2, 2, 1)), levels=1)
+except UserError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=copy, env=processes.environment(cache), capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "posterize.levels must be at least 2, got 1", done.stderr[-2000:]

@@ -82,6 +82,9 @@ def with_entry(entry: dict[str, Any]) -> Callable[[Any, Any], tuple[Any, Any]]:
         (with_entry({"image_id": 4711}), "[2] has the image_id 4711, which no image of the truth has"),
         (with_entry({"category_id": 7}), "[2] has the category_id 7, which no category of the truth has"),
         (with_entry({"bbox": [0, 0, -1, 2]}), "[2] has the bbox [0.0, 0.0, -1.0, 2.0]; width and height must be at least 0"),
+        (with_entry({"bbox": [0, 0, 1, 1e200]}), "[2] has the bbox [0.0, 0.0, 1.0, 1e+200]; numbers must be at most 1e+100"),
+        (with_entry({"bbox": [-1e300, 0, 1, 1]}), "numbers must be at most 1e+100"),
+        (with_entry({"image_id": "x" * 1000}), f"the image_id '{'x' * 76}..., which"),
         (with_entry({"bbox": [0, 0, 1]}), "$[2].bbox"),
         (with_entry({"bbox": None}), "$[2].bbox"),
         (with_entry({"score": "high"}), "$[2].score"),
@@ -106,10 +109,32 @@ def test_faults_are_one_line(
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     results, truth = written(tmp_path, *shuffled(2))
     assert_refused(lambda: read_truth(tmp_path / "none.json"), "there is no file")
+    assert_refused(lambda: read_truth(truth / "none.json"), "there is no file")
     assert_refused(lambda: read_truth(tmp_path), "is a folder")
-    for content in (b"", b"\xff\xfe", b"[" * 100_000, results.read_bytes()[:-9]):
+    for content in (b"", b"\xff\xfe", b"\xff\xfe[", b"\xef\xbb\xbf", b"[" * 100_000, results.read_bytes()[:-9]):
         results.write_bytes(content)
         assert_refused(lambda: read_rows(results, read_truth(truth)), "results.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path, encoding: str) -> None:
+    paths = written(tmp_path, *shuffled(2))
+    plain = imgloc.evaluate_coco(*paths, samples=3)
+    for path in paths:
+        path.write_text(path.read_text(), encoding=encoding)
+    assert imgloc.evaluate_coco(*paths, samples=3) == plain
+
+
+def test_ids_that_are_numbers_and_texts_are_different_images(tmp_path: Path) -> None:
+    truth, results = shuffled(2, images=2)
+    first, second = (image["id"] for image in truth["images"])
+    changed = [{**each, "image_id": str(first) if each["image_id"] == second else first} for each in results]
+    annotations = [{**each, "image_id": str(first) if each["image_id"] == second else first} for each in truth["annotations"]]
+    paths = written(tmp_path, {**truth, "images": [{"id": first}, {"id": str(first)}], "annotations": annotations}, changed)
+    found = imgloc.evaluate_coco(*paths, samples=20)
+    assert found["ap"].mean == imgloc.evaluate_coco(*written(tmp_path, truth, results), samples=1)["ap"].mean
+    assert found["count_error"].low < found["count_error"].high  # samples of one image alone
+    assert imgloc.evaluate_coco(*paths, against=paths[0], samples=2)["ap"].mean == 0
 
 
 def test_the_command_prints_a_table_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

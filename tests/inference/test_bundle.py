@@ -58,6 +58,13 @@ def test_what_is_written_is_read_to_the_same_bits(written: tuple[Path, Any], con
     assert bundle.read_bundle(folder).step == 8
 
 
+def test_an_array_without_axes_keeps_its_shape(config: Any, tmp_path: Path) -> None:
+    variables = {"fitted": {"scale": np.array(2.5, np.float32)}}
+    bundle.write_bundle(tmp_path / "model", config, classes=("a",), channels=1, step=1, variables=variables, calibration={})
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), variables)
+    assert loaded(tmp_path / "model", shapes)["fitted"]["scale"].shape == ()
+
+
 def _with_a_flipped_bit(array: np.ndarray) -> np.ndarray:
     content = bytearray(array.tobytes())
     content[len(content) // 2] ^= 4
@@ -93,7 +100,7 @@ def test_what_is_damaged_or_of_another_model_is_refused(written: tuple[Path, Any
     header = json.loads((folder / "bundle.json").read_text())
     for text, message in (
         ("{", "cannot read"), (json.dumps({**header, "step": "7"}), "Expected `int`, got `str` - at `$.step`"),
-        (json.dumps({**header, "format": 2}), "is a bundle of format 2, expected 1"),
+        (json.dumps({**header, "format": 3}), "is a bundle of format 3, expected 1 or 2"),
         (json.dumps({**header, "classes": header["classes"][::-1]}), "is damaged or was changed"), ("[" * 100_000, "cannot read"),
         (json.dumps({"format": 1}), "missing required field"),
     ):  # fmt: skip

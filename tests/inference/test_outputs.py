@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from imgloc.inference.outputs import check_outputs
-from imgloc.tasks import classify, localize, read_sequence
+from imgloc.tasks import classify, detect, localize, read_sequence
 from tests.refusals import assert_refused
 
 GOOD = {"logits": np.zeros((8, 10)), "box": np.zeros((8, 4)), "features": 0}
 PARTIAL = {"logits": np.zeros((8, 5, 10)), "box": np.zeros((8, 5, 4)), "seen": np.zeros((8, 5, 7, 1))}
-TASKS = {"classify": classify.TASK, "localize": localize.TASK, "read_sequence": read_sequence.TASK}
+TASKS = {"classify": classify.TASK, "localize": localize.TASK, "read_sequence": read_sequence.TASK, "detect": detect.TASK}
 
 
 def check(task: str, outputs: dict[str, Any]) -> None:
@@ -28,6 +28,16 @@ def test_what_a_task_needs_is_enough_and_more_is_welcome() -> None:
     fixations = {"fixations": np.zeros((8, 3, 4)), "partial_predictions": {**PARTIAL, "fixations": np.zeros((8, 5, 4))}}
     check("localize", {**GOOD, **fixations})
     check("read_sequence", {**GOOD, "sequence": np.zeros((8, 2, 10)), "fixations": np.zeros((8, 3, 4))})
+
+
+def test_partial_predictions_of_detected_objects_need_no_class_of_the_image() -> None:
+    found = {"boxes": np.zeros((8, 3, 4)), "scores": np.zeros((8, 3)), "labels": np.zeros((8, 3))}
+    partial = {name: np.repeat(value[:, None], 5, axis=1) for name, value in found.items()}
+    check("detect", {**found, "partial_predictions": {**partial, "seen": PARTIAL["seen"]}})
+    assert_refused(
+        lambda: check("detect", {**found, "partial_predictions": {**found, "seen": PARTIAL["seen"]}}), "partial_predictions/boxes"
+    )
+    assert_refused(lambda: check("detect", {**found, "partial_predictions": partial}), "expected a dict with boxes, scores, labels, seen")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from imgloc.interfaces import Assigned, DensePredictions
+from imgloc.losses.geometry.dense_targets import Assigned, DensePredictions
 from imgloc.losses.geometry.locations import contains_center
 
 

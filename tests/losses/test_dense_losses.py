@@ -12,9 +12,9 @@ import scipy.special
 from jax.test_util import check_grads
 
 from imgloc import boxes
-from imgloc.interfaces import DensePredictions
 from imgloc.losses import dense_box, dense_class
 from imgloc.losses.assignments import center, fcos, task_aligned
+from imgloc.losses.geometry.dense_targets import DensePredictions
 from imgloc.losses.geometry.locations import contains_center, distances_in_cells
 from imgloc.types import Batch
 from tests.refusals import assert_refused
@@ -162,7 +162,7 @@ def test_locations_lie_in_and_around_objects() -> None:
 def test_an_unknown_rule_or_similarity_is_refused() -> None:
     outputs, batch = example()
     assert_refused(lambda: dense_class.loss(outputs, batch, assignment="task_align"), "unknown assignment 'task_align'", "task_aligned")
-    assert_refused(lambda: dense_box.loss(outputs, batch, similarity="diou"), "unknown similarity", "ciou, giou")
+    assert_refused(lambda: dense_box.loss(outputs, batch, similarity="dice"), "unknown similarity", "ciou, diou, giou, iou")
 
 
 def test_memory_grows_in_proportion_to_objects_and_locations() -> None:

@@ -12,7 +12,7 @@ import scipy.special
 import shapely
 from jax.test_util import check_grads
 
-from imgloc.losses import box_l1, cross_entropy, giou
+from imgloc.losses import box_l1, ciou, cross_entropy, diou, giou, iou
 from imgloc.training.objective import WeightedLoss, batch_loss
 from imgloc.types import Batch
 
@@ -42,6 +42,9 @@ LOSSES = {
     "cross_entropy": WeightedLoss("cross_entropy", 1.0, lambda o, b: cross_entropy.loss(o, b, label_smoothing=0.1)),
     "box_l1": WeightedLoss("box_l1", 4.0, box_l1.loss),
     "giou": WeightedLoss("giou", 2.0, giou.loss),
+    "iou": WeightedLoss("iou", 1.0, iou.loss),
+    "diou": WeightedLoss("diou", 0.5, diou.loss),
+    "ciou": WeightedLoss("ciou", 1.0, ciou.loss),
 }
 
 
@@ -51,6 +54,14 @@ def test_cross_entropy_by_hand() -> None:
     np.testing.assert_allclose(cross_entropy.loss(outputs, batch), -np.log([0.5, 0.1]), rtol=1e-6)
     smoothed = -(0.7 * np.log(0.5) + 0.1 * (np.log(0.5) + 2 * np.log(0.25)))  # 0.7 + 0.3 / 3 of the true class
     assert cross_entropy.loss(outputs, batch, label_smoothing=0.3)[0] == pytest.approx(smoothed, rel=1e-6)
+
+
+def test_cross_entropy_of_another_output() -> None:
+    outputs, batch = some_batch(6)
+    outputs["second_logits"] = outputs["logits"][:, ::-1]
+    expected = cross_entropy.loss({"logits": outputs["second_logits"]}, batch)
+    np.testing.assert_array_equal(cross_entropy.loss(outputs, batch, output="second_logits"), expected)
+    assert not np.allclose(expected, cross_entropy.loss(outputs, batch))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.05, 1.0])
@@ -84,7 +95,58 @@ def test_giou_against_shapely() -> None:
     np.testing.assert_allclose(giou.loss({"box": batch.boxes_bxnx4[:, 0]}, batch), 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("module", [box_l1, giou])
+def by_hand(guess: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """The losses of two boxes in pixels by the equations of arXiv:1911.08287, one box at a time."""
+    (a0, b0, a1, b1), (c0, d0, c1, d1) = guess.tolist(), truth.tolist()
+    overlap = max(0.0, min(a1, c1) - max(a0, c0)) * max(0.0, min(b1, d1) - max(b0, d0))
+    similarity = overlap / ((a1 - a0) * (b1 - b0) + (c1 - c0) * (d1 - d0) - overlap)
+    squared = ((a0 + a1 - c0 - c1) ** 2 + (b0 + b1 - d0 - d1) ** 2) / 4
+    distance = squared / ((max(a1, c1) - min(a0, c0)) ** 2 + (max(b1, d1) - min(b0, d0)) ** 2)
+    aspect = 4 / np.pi**2 * (np.arctan((c1 - c0) / (d1 - d0)) - np.arctan((a1 - a0) / (b1 - b0))) ** 2
+    weight = aspect / (1 - similarity + aspect)
+    return {"iou": 1 - similarity, "diou": 1 - similarity + distance, "ciou": 1 - similarity + distance + weight * aspect}
+
+
+@pytest.mark.parametrize("name", ["iou", "diou", "ciou"])
+def test_box_losses_are_those_of_their_equations_in_pixels_of_the_input(name: str) -> None:
+    outputs, batch = some_batch(40)
+    wide = batch._replace(images_bxhxwxc=np.zeros((40, 6, 10, 1), np.uint8))
+    for shown, unit in ((batch, [4, 4, 4, 4]), (wide, [10, 6, 10, 6])):
+        pairs = zip(outputs["box"].astype(np.float64) * unit, batch.boxes_bxnx4[:, 0].astype(np.float64) * unit, strict=True)
+        expected = [by_hand(*pair)[name] for pair in pairs]
+        np.testing.assert_allclose(LOSSES[name].function(outputs, shown), expected, rtol=1e-4, atol=1e-5)
+    same = np.allclose(LOSSES[name].function(outputs, wide), LOSSES[name].function(outputs, batch), rtol=1e-4)
+    assert same == (name == "iou"), "the IoU alone does not depend on the unit"
+
+
+# Two boxes and their truths in pixels of an image of 64x64, and the values and gradients of `box_iou`, `distance_box_iou_loss` and
+# `complete_box_iou_loss` of torchvision 0.28 in float64.
+PAIRS = np.array([[[10.0, 12.0, 40.0, 30.0], [16.0, 8.0, 44.0, 36.0]], [[2.0, 3.0, 12.0, 33.0], [30.0, 20.0, 60.0, 40.0]]])
+TORCHVISION = {
+    "iou": ([0.5156950673, 1.0], [[-0.00977296949, 0.0236481731, -0.0201793722, -0.0236481731], [0.0, 0.0, 0.0, 0.0]]),
+    "diou": (
+        [0.5290971292, 1.335516586],
+        [[-0.0118805261, 0.0231327092, -0.0227566918, -0.024163637], [0.000194363815, 0.00271037975, -0.00802873442, -0.00253538982]],
+    ),
+    "ciou": (
+        [0.5301926615, 1.362162227],
+        [[-0.012012054, 0.0233519224, -0.0226251638, -0.0243828502], [0.00261287227, 0.00190421026, -0.0104472429, -0.00172922033]],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["iou", "diou", "ciou"])
+def test_box_losses_and_gradients_are_those_of_torchvision(name: str) -> None:
+    batch = some_batch(2)[1]._replace(images_bxhxwxc=np.zeros((2, 64, 64, 1), np.uint8), boxes_bxnx4=np.float32(PAIRS[:, 1:] / 64))
+    one = batch._replace(object_mask_bxn=np.ones((2, 1), bool))
+    values, gradients = TORCHVISION[name]
+    guess = np.float32(PAIRS[:, 0] / 64)
+    np.testing.assert_allclose(LOSSES[name].function({"box": guess}, one), values, rtol=1e-5)
+    gradient = jax.grad(lambda box: LOSSES[name].function({"box": box}, one).sum())(guess)
+    np.testing.assert_allclose(np.asarray(gradient) / 64, gradients, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("module", [box_l1, giou, iou, diou, ciou])
 def test_the_option_output_selects_the_box(module: Any) -> None:
     outputs, batch = some_batch()
     other = {"box": outputs["box"] * 0, "first_box": outputs["box"]}
@@ -92,7 +154,7 @@ def test_the_option_output_selects_the_box(module: Any) -> None:
     assert not np.array_equal(module.loss(other, batch), module.loss(outputs, batch))
 
 
-@pytest.mark.parametrize("name", ["box_l1", "giou"])
+@pytest.mark.parametrize("name", ["box_l1", "giou", "iou", "diou", "ciou"])
 def test_only_the_largest_object_counts_and_images_without_one_have_no_loss_and_no_gradient(name: str) -> None:
     outputs, batch = some_batch()
     loss = LOSSES[name].function
@@ -108,10 +170,11 @@ def test_only_the_largest_object_counts_and_images_without_one_have_no_loss_and_
     gradient = np.asarray(jax.grad(lambda box: loss({"box": box}, empty).sum())(outputs["box"]))
     assert (gradient[[1, 4]] == 0).all()
     assert np.isfinite(gradient).all()
-    assert (np.abs(gradient[[0, 2, 3, 5]]).sum(axis=1) > 0).all()
+    apart = [False] * 6 if name != "iou" else (loss_b == 1).tolist()  # the gradient of IoU is zero there
+    assert [bool(np.abs(part).sum()) for part, away in zip(gradient, apart, strict=True) if not away].count(True) == 4 - sum(apart)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "ciou"])
 def test_gradients_equal_finite_differences(name: str) -> None:
     outputs, batch = some_batch(8)
     outputs["logits"] /= 3
@@ -122,13 +185,32 @@ def test_gradients_equal_finite_differences(name: str) -> None:
     check_grads(jax.jit(total), (outputs["logits"], outputs["box"]), order=1, modes=("rev", "fwd"), eps=1e-3, atol=2e-2, rtol=2e-2)
 
 
+def test_the_gradient_of_complete_iou_keeps_its_weight_constant() -> None:
+    outputs, batch = some_batch(8)
+    truth = batch.boxes_bxnx4[:, 0].astype(np.float64)
+
+    def value(box: np.ndarray, weighted_by: np.ndarray) -> np.ndarray:
+        parts = [by_hand(*pair) for pair in zip(box, truth, strict=True)]
+        angles = [np.arctan2(each[:, 2] - each[:, 0], each[:, 3] - each[:, 1]) for each in (box, truth)]
+        aspect = 4 / np.pi**2 * (angles[0] - angles[1]) ** 2
+        return np.array([part["diou"] for part in parts]) + weighted_by * aspect
+
+    box, step = outputs["box"].astype(np.float64), 1e-6
+    angles = [np.arctan2(each[:, 2] - each[:, 0], each[:, 3] - each[:, 1]) for each in (box, truth)]
+    aspect = 4 / np.pi**2 * (angles[0] - angles[1]) ** 2
+    weight = aspect / (np.array([by_hand(*pair)["iou"] for pair in zip(box, truth, strict=True)]) + aspect)
+    expected = [(value(box + step * side, weight) - value(box - step * side, weight)) / (2 * step) for side in np.eye(4)]
+    gradient = jax.grad(lambda box: ciou.loss({"box": box}, batch).sum())(outputs["box"])
+    np.testing.assert_allclose(gradient, np.transpose(expected), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_loss_of_an_example_does_not_depend_on_the_batch(name: str) -> None:
     outputs, batch = some_batch()
     loss = LOSSES[name].function
     whole = np.asarray(loss(outputs, batch))
     assert whole.shape == (6,)
-    assert len(set(whole.tolist())) == 6
+    assert len(set(whole.tolist())) == (6 if name != "iou" else 3)  # of which one is 1, that of boxes that do not overlap
     order = np.array([3, 0, 5, 1, 4, 2])
     shuffled = loss({k: v[order] for k, v in outputs.items()}, jax.tree.map(lambda a: a[order], batch))
     np.testing.assert_allclose(shuffled, whole[order], rtol=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import linen as nn
 
 from imgloc.models.heads.class_and_box import class_and_box, class_and_edges, soft_argmax_edges, straight_through_clip
@@ -86,3 +87,26 @@ def test_an_edge_outside_of_the_image_has_a_gradient_back_into_it() -> None:
     bias = jax.grad(to_target)(variables["params"])["shift"]["bias"]
     assert (np.sign(bias) == [-1, -1, 1, 1]).all()  # back towards the inside
     np.testing.assert_array_equal(straight_through_clip(jnp.array([-1.0, 0.25, 2.0])), [0.0, 0.25, 1.0])
+
+
+class WithMaps(nn.Module):
+    edges: bool
+    score_maps: bool = True
+
+    @nn.compact
+    def __call__(self, maps: jax.Array) -> dict[str, jax.Array]:
+        pooled = maps.mean(axis=(1, 2))
+        if self.edges:
+            return class_and_edges(maps, pooled, num_classes=3, score_maps=self.score_maps)[0]
+        return class_and_box(pooled, pooled, num_classes=3, maps_bxhxwxc=maps if self.score_maps else None)
+
+
+@pytest.mark.parametrize("edges", [False, True])
+def test_the_averages_of_class_activation_maps_are_the_logits(edges: bool) -> None:
+    maps = jax.random.normal(jax.random.key(0), (2, 4, 5, 6))
+    outputs, variables = WithMaps(edges).init_with_output(jax.random.key(1), maps)
+    assert outputs["score_maps"].shape == (2, 4, 5, 3)
+    np.testing.assert_allclose(outputs["score_maps"].mean(axis=(1, 2)), outputs["logits"], atol=1e-5)
+    without = WithMaps(edges, score_maps=False).apply(variables, maps)
+    assert "score_maps" not in without
+    np.testing.assert_array_equal(without["logits"], outputs["logits"])

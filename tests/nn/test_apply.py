@@ -104,4 +104,26 @@ def test_no_other_file_of_the_package_applies_a_model(repository: Path) -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "apply"
     }
-    assert callers == {"imgloc/nn/apply.py"}
+    layers = {
+        "imgloc/nn/freezing.py",  # applies a normalization again, with its stored statistics
+        "imgloc/models/classical/training_features.py",  # applies a descriptor, which has no variables and one mode
+    }
+    assert callers - layers == {"imgloc/nn/apply.py"}
+
+
+class Labelled(nn.Module):
+    """A model that takes the true classes in training."""
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool, label_b: jax.Array | None = None) -> dict[str, Any]:
+        bias = self.param("bias", nn.initializers.zeros, (1,))
+        return {"logits": bias + (jnp.full(len(images), -1) if label_b is None else label_b)[:, None]}
+
+
+def test_a_model_that_takes_labels_has_them_in_training_alone() -> None:
+    assert (apply.takes_labels(Labelled()), apply.takes_labels(Model())) == (True, False)
+    labelled = batch()._replace(label_b=np.array([3, 1, 2, 0], np.int32))
+    params = {"bias": jnp.zeros(1)}
+    outputs, _ = apply.apply_train(params, {}, labelled, jax.random.key(0), model=Labelled())
+    np.testing.assert_array_equal(outputs["logits"][:, 0], [3, 1, 2, 0])
+    np.testing.assert_array_equal(apply.predict_step({"params": params}, IMAGES, model=Labelled())["logits"][:, 0], -1)

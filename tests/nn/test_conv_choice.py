@@ -14,7 +14,11 @@ from imgloc.nn.conv_choice import batched_form, choose
 from imgloc.nn.conv_forms import FORMS, Geometry
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "operation_forms"
-ROWS = json.loads((FOLDER / "results.json").read_text())["convolutions"]
+ROWS = [
+    {"machine": machine, **row}
+    for machine in ("amd", "intel")
+    for row in json.loads((FOLDER / f"results_{machine}.json").read_text())["convolutions"]
+]
 EXPERIMENT = runpy.run_path(str(FOLDER / "run.py"))
 NOISE = 1.1  # medians of one process differ by so much from run to run
 

@@ -211,3 +211,16 @@ def test_a_cpu_gets_another_form(name: str, form: str) -> None:
     program = text(ours(problem), *arrays(problem.images, problem.kernel))
     assert "stablehlo.convolution" not in program
     assert f"stablehlo.{form}" in program
+
+
+def test_a_training_step_computes_no_gradient_of_its_images() -> None:
+    images, first, second = (jnp.ones(shape) for shape in ((2, 8, 8, 3), (3, 3, 3, 4), (3, 3, 4, 4)))
+
+    def loss(kernels: tuple[jax.Array, jax.Array], images: jax.Array) -> jax.Array:
+        return jnp.square(conv(conv(images, kernels[0]), kernels[1])).sum()
+
+    def image_gradients(argument: int) -> int:
+        return str(jax.make_jaxpr(jax.grad(loss, argnums=argument))((first, second), images)).count("role=image_gradient")
+
+    assert image_gradients(0) == 1  # of the second layer alone
+    assert image_gradients(1) == 2

@@ -6,15 +6,16 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from imgloc.models.backbones import cnn, efficientnet_lite, renet, resnet
+from imgloc.models.backbones import cnn, convnext, efficientnet_lite, renet, resnet
 from imgloc.nn.feature_maps import maps_by_stride
 
-HEIGHTS = (33, 64, 100, 321)
+HEIGHTS = (33, 48, 64, 100, 321)
 BACKBONES = {
     "resnet": (resnet.Backbone(width=4), {2: 1, 4: 1, 8: 2, 16: 4, 32: 8}),
     "dilated": (resnet.Backbone(width=4, output_stride=8), {2: 1, 4: 1, 8: 8}),
     "cnn": (cnn.Backbone((4, 4), 4, 8), {4: 1, 8: 2}),
     "efficientnet_lite": (efficientnet_lite.Backbone(0.25, 0.25), {2: 1, 4: 1, 8: 1, 16: 3, 32: 10}),
+    "convnext": (convnext.Backbone((4, 8, 16, 32), (1, 1, 1, 1)), {4: 1, 8: 2, 16: 4, 32: 8}),  # whose sides are rounded down
     "renet": (renet.Backbone((4,), (4,)), {4: 1}),
 }
 

@@ -86,9 +86,9 @@ def test_dropout_works_in_training_alone() -> None:
         ({"features": 0, "residual": True}, "have 0 features; possible: at least 1"),
         ({"features": 5, "bidirectional": True}, "have 5 features; possible: an even number of at least 2"),
         ({"features": 0, "bidirectional": True}, "have 0 features; possible: an even number of at least 2"),
-        ({"dropout": 1.0}, "dropout of a stack must be at least 0 and less than 1, got 1.0"),
-        ({"dropout": -0.1}, "dropout of a stack must be at least 0 and less than 1, got -0.1"),
-        ({"dropout": float("nan")}, "dropout of a stack must be at least 0 and less than 1, got nan"),
+        ({"dropout": 1.0}, "dropout (model.dropout) must be at least 0 and less than 1, got 1.0"),
+        ({"dropout": -0.1}, "dropout (model.dropout) must be at least 0 and less than 1, got -0.1"),
+        ({"dropout": float("nan")}, "dropout (model.dropout) must be at least 0 and less than 1, got nan"),
         ({"cell": "lsmt"}, "did you mean 'lstm'?"),
     ],
 )

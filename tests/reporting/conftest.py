@@ -82,14 +82,15 @@ def make_run(tmp_path: Path) -> MakeRun:
     def make(
         name: str, *, seed: int = 0, n: int = 120, classes: tuple[str, ...] = tuple("0123456789"), wrong: float = 0.08,
         spread: float = 0.03, boxes: bool = True, lr: float = 1e-3, thumbnails: bool = True, samples: int = 50, gallery: int = 6,
+        data: str = "0011aabb",
     ) -> Path:  # fmt: skip
         run = RunDir(tmp_path / name)
         config = configs.base()
         config.model.name, config.optim.lr, config.eval.bootstrap_samples, config.eval.gallery = "second_look", lr, samples, gallery
-        config.task = "localize" if boxes else "classify"
+        config.task, config.seed = "localize" if boxes else "classify", seed
         generator, model = np.random.default_rng(7), np.random.default_rng(100 + seed)
         truth = [_row(generator, model, i, classes=len(classes), wrong=wrong, spread=spread, boxes=boxes) for i in range(n)]
-        meta = {"config": configs.fingerprint(config), "checkpoint": "best", "step": 2500, "data": "0011aabb", "split": "test"}
+        meta = {"config": configs.fingerprint(config), "checkpoint": "best", "step": 2500, "data": data, "split": "test"}
         files.write_json(run.config, configs.to_json(config))
         write_data(run, classes, 1, {row["group"] + "x" for row in truth}, np.zeros(0, np.uint64))
         files.write_json(run.finished, {"last_step": 3000, "best_step": 2500})

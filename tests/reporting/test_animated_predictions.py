@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from imgloc.reporting import animation
+from imgloc.reporting.animated_image import AnimatedExample
 from imgloc.reporting.load import load_run
 from imgloc.reporting.page import write_report
-from imgloc.reporting.partial_predictions import figures
+from imgloc.reporting.partial_predictions import figures, standalone_picture, standalone_svg
 from imgloc.runs import partial_predictions, prediction_table
 from imgloc.runs.run_dir import RunDir
 from tests.refusals import assert_refused
@@ -215,6 +216,43 @@ def test_the_veil_covers_what_has_not_been_read(make_run: MakeRun, tmp_path: Pat
     assert once == pytest.approx(0.82 * 5 / 9, abs=1e-3), "half is rounded to 4 of 9"
     assert 1 - (1 - once) * (1 - more) == pytest.approx(0.82, abs=1e-3)
     assert 'viewBox="0 3 12 6"' in svg, "the picture fills a part of the model's input"
+
+
+def test_detected_objects_appear_one_by_one_and_stay() -> None:
+    named = np.tril(np.ones((4, 4))) * [1, 1, 0.1, 1]  # the score of the third step is below the threshold
+    boxes = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.75, 1], [0, 0, 1, 1], [0.2, 0.6, 0.4, 0.8]])
+    outputs = {
+        "scores": 0.9 * named,
+        "labels": np.array([4, 7, 1, 4]) * (named > 0),
+        "boxes": boxes * (named > 0)[:, :, None],
+        "seen": np.ones((4, 1, 1)),
+    }
+    partial = partial_predictions.summarize("a", "chosen", outputs, np.array([0, 0, 1, 1]), -1, least_score=0.5)
+    png = io.BytesIO()
+    Image.new("L", (40, 40)).save(png, "PNG")
+    timeline, names = animation.Timeline("partial-0-0", 4), dict(enumerate("0123456789"))
+    example = AnimatedExample(partial, {"labels": [4, 4, 7], "boxes": boxes[[0, 1, 3]].tolist()}, png.getvalue(), names, timeline)
+    svg = standalone_svg(example)
+    root, animations = ElementTree.fromstring(svg), keyframes(svg)
+    assert animations["partial-0-0-o0"] == [(0, "visibility:visible"), (100, "visibility:visible")]
+    for number, step in ((1, 1), (2, 3)):
+        assert animations[f"partial-0-0-o{number}"] == [
+            (0, "visibility:hidden"), (timeline.percent(step), "visibility:visible"), (100, "visibility:visible"),
+        ]  # fmt: skip
+    drawn = [each for each in root.iter(f"{SVG}rect") if each.get("class", "").startswith("p partial-0-0-o")]
+    assert [[float(each.attrib[key]) for key in ("x", "width")] for each in drawn] == [[17.2, 34.4], [86, 43], [34.4, 34.4]]
+    assert all("hidden" not in each.get("style", "") for each in drawn), "without motion all of them are shown"
+    strip = [
+        len([each for each in group if each.get("class") == "p"])
+        for group in root.iter(f"{SVG}g")
+        if "scale(" in group.get("transform", "")
+    ]
+    assert strip == [1, 2, 2, 3]
+    assert root.findtext(f"{SVG}title") == "a, true objects 4, 4, 7: partial predictions"
+    description = root.findtext(f"{SVG}desc") or ""
+    assert description.startswith("after 1 of 4 steps 4 with 90 %, after 2 of 4 steps 7 with 90 %, after 3 of 4 steps no object, after 4")
+    nothing = partial_predictions.summarize("a", "chosen", outputs, np.array([0, 0, 1, 1]), -1, least_score=0.95)
+    ElementTree.fromstring(standalone_picture(nothing, png.getvalue(), "0123456789"))
 
 
 def test_only_pages_of_runs_with_partial_predictions_show_them(make_run: MakeRun, tmp_path: Path) -> None:

@@ -147,3 +147,9 @@ def test_answers_that_are_not_finite_are_not_in_the_column_of_a_class(make_run: 
     assert found is not None
     assert found.errors == 30
     assert {predicted for _, predicted, _, _ in found.most_frequent} == {"none (not finite)"}
+
+
+def test_a_share_that_may_be_negative_is_inside_its_axis() -> None:
+    figure = line_chart([Line(Style("run-0", "-"), [1, 2], [-0.8, -0.7])], x_label="step", share=True)
+    low, high = figure.axes[0].get_ylim()
+    assert low < -0.8 < -0.7 < high

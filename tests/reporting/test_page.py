@@ -183,7 +183,7 @@ def test_two_runs_of_one_name_side_by_side(make_run: MakeRun, tmp_path: Path) ->
     assert "y/cnn" in words
     assert len(page.cells["top1"]) == 4  # two runs; each baseline once, as both have the same
     assert page.cells["top1"][0] != page.cells["top1"][1]
-    assert "The runs differ in 1 key:" in words
+    assert "The runs differ in 2 keys:" in words  # the seed too
     assert "optim.lr" in words
     assert "Do not compare" not in words
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from imgloc.evaluation import scoring
 from imgloc.evaluation.metrics import sequence
 from imgloc.evaluation.statistics import Interval
 from imgloc.reporting import curves, tables
+from imgloc.reporting.explanations import explanation_table
 from imgloc.reporting.gallery import gallery, gallery_example
 from imgloc.reporting.load import load_run, unique_labels
+from imgloc.reporting.page import write_report
 from imgloc.tasks import localize, read_sequence
 
 MakeRun = Callable[..., Path]
@@ -96,6 +101,50 @@ def test_broken_picture_gives_a_placeholder(make_run: MakeRun) -> None:
     example = gallery(report)["best"][0]
     report.run.thumbnail("test", example.id).write_bytes(b"no picture")
     assert gallery(report)["best"][0].picture is None
+
+
+def test_scores_of_explanations_are_a_table_of_the_same_split_and_step(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run("a")
+    interval = {"mean": 0.75, "low": 0.5, "high": 0.9, "n": 40}
+    saved = {"step": 2500, "target": "", "layer": "", "methods": {"grad_cam": {"pointing": interval}, "noise": {"pointing": interval}}}
+    assert explanation_table(load_run(str(path), "a", "test")) is None
+    for content in ({"test": {**saved, "step": 2000}}, {"validation": saved}, {"test": {"step": 2500}}, []):
+        (path / "explanations.json").write_text(json.dumps(content))
+        assert explanation_table(load_run(str(path), "a", "test")) is None
+    (path / "explanations.json").write_text(json.dumps({"test": saved}))
+    table = explanation_table(load_run(str(path), "a", "test"))
+    assert table is not None
+    assert [(name, [cell.mean for cell in cells if cell]) for name, cells in table.rows] == [("grad_cam", ["75.0"]), ("noise", ["75.0"])]
+    page = write_report([str(path)], tmp_path / "page.html").read_text()
+    assert 'id="explanations"' in page
+    assert "Metrics of explanation methods" in page
+    assert page.count("Pointing game") == 1
+
+
+def test_a_saved_score_map_is_shown_over_its_image(make_run: MakeRun, tmp_path: Path) -> None:
+    report = load_run(str(make_run("a")), "a", "test")
+    first, second = gallery(report)["best"][:2]
+    levels = np.zeros((16, 16), np.uint8)
+    levels[:, 8:] = 255
+    for example in (first, second):
+        path = report.run.score_map("test", example.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(levels).save(path)
+    path.write_bytes(path.read_bytes()[:8] + bytes(40))  # damaged
+    shown, damaged = gallery(report)["best"][:2]
+    assert (first.heat_map, damaged.heat_map) == (None, None)
+    assert shown.picture == first.picture
+    assert shown.heat_map is not None
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown.heat_map.partition(",")[2]))), np.int64)
+    assert pixels.shape == (192, 192, 3), "the image of 64 pixels is enlarged"
+    left, right = pixels[:, :80].mean(axis=(0, 1)), pixels[:, 112:].mean(axis=(0, 1))
+    assert left[2] > left[0], "low values are blue"
+    assert right[0] > left[0] + 50, "high values are yellow"
+    assert right[1] > left[1] + 50
+    page = write_report([str(report.run.path)], tmp_path / "page.html").read_text()
+    assert page.count(f"{shown.id}: score map of the predicted class") == 1
+    assert "Beside an image is the score map" in page
+    assert shown.heat_map in page
 
 
 def test_long_and_damaged_metrics_logs(make_run: MakeRun) -> None:

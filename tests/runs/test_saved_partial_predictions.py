@@ -61,6 +61,22 @@ def test_few_classes_and_no_boxes(tmp_path: Path) -> None:
     assert summary.fixations == []
 
 
+def test_detected_objects_are_kept_with_the_step_that_names_them() -> None:
+    scores = np.array([0.9, 0.1, 0.6, 0.7])
+    named = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]])
+    partial = {"scores": scores * named, "labels": np.array([5, 2, 5, 3]) * named, "seen": np.ones((3, 1, 1))}
+    partial["boxes"] = np.arange(16).reshape(4, 4) / 16 * named[:, :, None]
+    summary = summarize("a", "best", partial, WHOLE, -1, least_score=0.5)
+    assert summary.labels == [5, 5, 3]
+    assert summary.probabilities == [[0.9, 0, 0], [0.9, 0, 0], [0.9, 0.6, 0.7]]
+    assert summary.top_labels == [5, partial_predictions.NO_OBJECT, 5]
+    assert summary.top_scores == [0.9, 0, 0.6]
+    np.testing.assert_allclose(summary.objects, partial["boxes"][-1, [0, 2, 3]], atol=1e-5)
+    nothing = summarize("a", "best", partial, WHOLE, -1, least_score=0.95)
+    assert (nothing.labels, nothing.objects, nothing.top_labels) == ([], [], [partial_predictions.NO_OBJECT] * 3)
+    assert_refused(lambda: summarize("a", "best", {**partial, "scores": scores * np.nan}, WHOLE, -1), "NaN", "scores")
+
+
 def saved(tmp_path: Path) -> tuple[RunDir, SavedPartialPredictions]:
     run, partial = RunDir(tmp_path), summarize("a/b, 1", "chosen", outputs(), WHOLE, 3)
     partial_predictions.write(run, "test", partial, b"png", MADE_OF)
@@ -85,7 +101,7 @@ def test_they_are_read_as_written_and_not_for_other_rows(tmp_path: Path) -> None
     [{"seen": ["9000"]}, {"seen": ["900"] * 4}, {"seen": ["900x"] * 4}, {"boxes": [[0, 0, 1]] * 4}, {"probabilities": []},
      {"content": 3}, {"more": 1}, {"x": []}, {"x": [0, 0]}, {"seen": []}, {"made_of": None}, {"id": "another"}, {"id": []},
      {"content": [0, 0, 0, 1]}, {"fixations": [[0, 0, 1]] * 4}, {"fixations": [[0, 0, 1, 1]]}, {"fixations": [["0", 0, 1, 1]] * 4},
-     {"fixations": [[0, 0, 1, 1e999]] * 4}, {"fixations": None},
+     {"fixations": [[0, 0, 1, 1e999]] * 4}, {"fixations": None}, {"objects": [[0, 0, 1, 1]]},
      {"top_labels": ["3"] * 4}, {"top_scores": ["</svg>"] * 4}, {"top_scores": [1e999] * 4}, {"why": {}}],
 )  # fmt: skip
 @pytest.mark.parametrize("checksums", [True, False])

@@ -1,4 +1,4 @@
-"""A recipe with a sweep of two points that each take seconds."""
+"""A recipe with a sweep of three points that each take seconds."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def get_config() -> ConfigDict:
 
 
 def sweep() -> Iterator[dict[str, object]]:
-    for seed in range(2):
+    for seed in range(3):
         yield {"optim.lr": 0.01, "seed": seed}

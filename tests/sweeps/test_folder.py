@@ -1,17 +1,11 @@
-"""The run folder of a point, its state, and its lock."""
+"""The run folder of a point, and its state."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from imgloc import files
 from imgloc.config.recipes import read_recipe
@@ -91,44 +85,6 @@ def test_folders_that_cannot_be_of_a_sweep_are_refused(tmp_path: Path, some: lis
     assert not list(tmp_path.glob("*/.sweep"))
 
 
-def test_a_point_has_one_lock_at_a_time(tmp_path: Path) -> None:
-    lock = tmp_path / "point.lock"
-    with folder.claim(lock) as first:
-        assert first is not None
-        with folder.claim(lock) as second:
-            assert second is None
-    with folder.claim(lock) as first:
-        assert first is not None
-
-
-def test_a_lock_is_released_by_the_last_process_that_inherited_it(tmp_path: Path) -> None:
-    """The training of a killed sweep still holds the lock until it has ended too."""
-    lock = tmp_path / "point.lock"
-    code = "\n".join([
-        "import subprocess, sys, time, pathlib", "from imgloc.sweeps import folder",
-        f"with folder.claim(pathlib.Path({str(lock)!r})) as held:",
-        "    child = subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], pass_fds=(held,), stdin=subprocess.PIPE)",
-        "    print(child.pid, flush=True); time.sleep(100)",
-    ])  # fmt: skip
-    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert owner.stdout
-    child = int(owner.stdout.readline())
-    os.kill(child, signal.SIGSTOP)  # so that it does not notice that its standard input closes
-    owner.kill()
-    owner.wait()
-    owner.stdout.close()
-    with folder.claim(lock) as held:
-        assert held is None
-    os.kill(child, signal.SIGCONT)
-    for _ in range(1000):
-        with folder.claim(lock) as held:
-            if held is not None:
-                break
-        time.sleep(0.01)
-    else:
-        pytest.fail("the lock is still held after both processes have ended")
-
-
 def test_failures_before_the_beginning_of_a_sweep_are_ignored(tmp_path: Path, some: list[Point]) -> None:
     sweep = SweepDir(tmp_path)
     folder.begin(sweep)
@@ -137,8 +93,11 @@ def test_failures_before_the_beginning_of_a_sweep_are_ignored(tmp_path: Path, so
     os.utime(sweep.failed(some[0]), ns=(begun - 1, begun - 1))
     assert folder.failure_since(sweep, some[0], begun) is None
     os.utime(sweep.failed(some[0]), ns=(begun + 1, begun + 1))
+    folder.forget_failures(sweep, some, begun)
     assert folder.failure_since(sweep, some[0], begun) == "out of memory"
     assert folder.failure_since(sweep, some[1], begun) is None
     files.write_text(sweep.failed(some[0]), "{")
     assert folder.failure_since(sweep, some[0], 0) is None
     assert {path.name for path in sweep.notes.iterdir()} == {f"{some[0].identity}.failed"}
+    folder.forget_failures(sweep, some, sweep.failed(some[0]).stat().st_mtime_ns)
+    assert not list(sweep.notes.iterdir())

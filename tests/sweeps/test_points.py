@@ -13,6 +13,7 @@ from imgloc.config import build
 from imgloc.config import schema as configs
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
+from imgloc.config.schema import fingerprint_without_seed
 from imgloc.errors import UserError
 from imgloc.sweeps import points
 from imgloc.sweeps.points import Point
@@ -225,10 +226,10 @@ def test_points_of_the_same_shapes_are_traced_once(monkeypatch: pytest.MonkeyPat
 
 def test_runs_of_one_config_with_several_seeds_are_grouped() -> None:
     several = expanded(*({"optim.lr": rate, "seed": seed} for rate in (0.1, 0.2) for seed in (0, 1)))
-    groups = [points.without_seed(point.config) for point in several]
+    groups = [fingerprint_without_seed(point.config) for point in several]
     assert groups[0] == groups[1] != groups[2] == groups[3]
     one, other = expanded({"seed": 0, "devices.fsdp": 1}, {"seed": 1, "devices.fsdp": 2})  # devices are not part of the identity of a run
-    assert points.without_seed(one.config) == points.without_seed(other.config)
+    assert fingerprint_without_seed(one.config) == fingerprint_without_seed(other.config)
 
 
 def test_expanding_starts_no_accelerator() -> None:

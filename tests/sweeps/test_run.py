@@ -7,6 +7,7 @@ import json
 import random
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,10 @@ from imgloc.api import sweeping
 from imgloc.cli import main
 from imgloc.errors import UserError
 from imgloc.runs.run_dir import RunDir
-from imgloc.sweeps import folder, run
+from imgloc.sweeps import folder, run, work
+from imgloc.sweeps.claims import Claims
+from imgloc.sweeps.executor import Executor
+from imgloc.sweeps.executors.processes import EXECUTOR as PROCESSES
 from imgloc.sweeps.folder import SweepDir
 from imgloc.sweeps.points import Point
 from imgloc.training.preemption import StopRequest
@@ -48,7 +52,7 @@ class Fake:
     shown: list[tuple[str, str, str]] = field(default_factory=list)
     during: Callable[[str], None] = lambda command: None
 
-    def run_process(self, arguments: Sequence[str], log: Path, lock: int, stop: StopRequest, tick: Any = None) -> str:
+    def run_process(self, arguments: Sequence[str], log: Path, lock: int, stop: Any, environment: Any) -> str:
         path = Path(arguments[arguments.index("--workdir") + 1] if arguments[0] == "train" else arguments[1])
         self.commands.append(f"{arguments[0]} {path.name}")
         self.during(self.commands[-1])
@@ -66,13 +70,13 @@ class Fake:
 @pytest.fixture
 def fake(tmp_path: Path, some: list[Point], pretend: Pretend, monkeypatch: pytest.MonkeyPatch) -> Fake:
     fake = Fake(SweepDir(tmp_path / "sweep"), some, pretend)
-    monkeypatch.setattr(run, "run_process", fake.run_process)
+    monkeypatch.setattr(work, "run_process", fake.run_process)
     monkeypatch.setattr(run, "POLL_SECONDS", 0.01)
     return fake
 
 
-def run_all(fake: Fake, stop: StopRequest | None = None) -> dict[str, str]:
-    return run.run_points(run.Plan(fake.sweep, RECIPE, "test"), fake.points, stop or Stop(), fake.show)
+def run_all(fake: Fake, stop: StopRequest | None = None, *, recipe: str = RECIPE, show: Any = None, jobs: int = 0) -> dict[str, str]:
+    return run.run_points(work.Plan(fake.sweep, recipe, "test"), fake.points, stop or Stop(), show or fake.show, PROCESSES, jobs)
 
 
 def test_each_point_is_trained_and_scored_in_turn_and_then_skipped(fake: Fake) -> None:
@@ -81,7 +85,7 @@ def test_each_point_is_trained_and_scored_in_turn_and_then_skipped(fake: Fake) -
     assert fake.commands == expected
     assert run_all(fake) == {}
     assert fake.commands == expected
-    assert {state for _, state, _ in fake.shown} == {"training", "scoring", "finished"}
+    assert {"finished"} <= {state for _, state, _ in fake.shown} <= {"training", "scoring", "finished"}
 
 
 def test_a_point_that_fails_does_not_stop_the_others_and_is_retried(fake: Fake) -> None:
@@ -118,7 +122,7 @@ def test_points_of_another_sweep_are_waited_for_and_taken_over(fake: Fake) -> No
     folder.begin(fake.sweep)
     other_locks = [contextlib.ExitStack(), contextlib.ExitStack()]
     for stack, point in zip(other_locks, fake.points, strict=False):
-        assert stack.enter_context(folder.claim(fake.sweep.lock(point))) is not None
+        assert stack.enter_context(Claims(fake.sweep.notes).hold(point.identity)) is not None
     states: list[str] = []
 
     def show(point: Point, state: str, note: str) -> None:
@@ -129,7 +133,7 @@ def test_points_of_another_sweep_are_waited_for_and_taken_over(fake: Fake) -> No
             for stack in other_locks:
                 stack.close()
 
-    assert run.run_points(run.Plan(fake.sweep, RECIPE, "test"), fake.points, Stop(), show) == {}
+    assert run_all(fake, show=show) == {}
     names = [fake.points[i].name for i in (2, 3, 1)]
     assert fake.commands == [f"{command} {name}" for name in names for command in ("train", "evaluate")]
 
@@ -156,7 +160,8 @@ def test_a_request_to_stop_ends_the_sweep_without_a_failure(when: str, fake: Fak
     fake.during = ask
     assert run_all(fake, stop) == {}
     assert fake.commands[-1] == f"{when} {fake.points[1].name}"
-    assert fake.shown[-1][:2] == (fake.points[3].name, "waiting")
+    assert fake.shown[-1] == (fake.points[1].name, "waiting", "stopped, its state is saved")
+    assert {name for name, *_ in fake.shown} == {point.name for point in fake.points[:2]}
     assert not list(fake.sweep.notes.glob("*.failed"))
 
 
@@ -169,23 +174,79 @@ def test_a_recipe_that_changes_during_the_sweep_stops_it(fake: Fake, tmp_path: P
 
     fake.during = edit
     with pytest.raises(UserError, match="has changed since this sweep began"):
-        run.run_points(run.Plan(fake.sweep, str(recipe), "test"), fake.points, Stop(), fake.show)
+        run_all(fake, recipe=str(recipe))
     assert fake.commands == [f"{command} {fake.points[0].name}" for command in ("train", "evaluate")]
 
 
-@pytest.mark.parametrize(
-    ("printed", "code", "expected"),
-    [
-        ("from step 0\nimgloc train: loss is nan at step 5\n\n", 1, "loss is nan at step 5"),
-        ("from step 0\n", -9, "ended by SIGKILL"),
-        ("", 3, "ended with exit code 3"),
-        ("Traceback (most recent call last):\n  File x\nRuntimeError: out of memory\nOf the GPU.\n", 1, "RuntimeError: out of memory"),
-        ("Traceback (most recent call last):\n  x\nA: b\n\nTraceback (most recent call last):\n  y\nC: d\n---\nfor\n", 1, "C: d"),
-        ("Traceback (most recent call last):\n  File x\n", 1, "  File x"),
-    ],
-)
-def test_the_error_line_of_a_process(printed: str, code: int, expected: str) -> None:
-    assert run.error_line(printed, code) == expected
+def test_jobs_run_at_the_same_time(fake: Fake) -> None:
+    """Each of the first two trainings waits for the other one."""
+    both = threading.Barrier(2, timeout=20)
+    fake.during = lambda command: both.wait() if command in [f"train {point.name}" for point in fake.points[:2]] else None
+    assert run_all(fake, jobs=2) == {}
+    assert sorted(fake.commands) == sorted(f"{command} {point.name}" for point in fake.points for command in ("train", "evaluate"))
+
+
+class Job:
+    """A job that has ended."""
+
+    def ended(self) -> bool:
+        return True
+
+    def stop(self) -> None:
+        pass
+
+
+def executor_of(work: Callable[[Sequence[Point]], None], **fields: Any) -> Executor:
+    """An executor that does this with points as soon as they are submitted."""
+
+    @contextlib.contextmanager
+    def open_(session: Any) -> Any:
+        def submit(points: Sequence[Point]) -> Job:
+            work(points)
+            return Job()
+
+        yield submit
+
+    return Executor("for tests", open_, **fields)
+
+
+def run_with(fake: Fake, executor: Executor) -> dict[str, str]:
+    return run.run_points(work.Plan(fake.sweep, RECIPE, "test"), fake.points, Stop(), fake.show, executor)
+
+
+def test_points_that_jobs_leave_unfinished_are_submitted_again_while_their_checkpoints_advance(fake: Fake) -> None:
+    """Jobs of the first point write a checkpoint each five times, then one finishes it; jobs of the second one end without any."""
+    first, second, *others = fake.points
+    submitted: list[str] = []
+
+    def do(points: Sequence[Point]) -> None:
+        (point,) = points
+        submitted.append(point.name)
+        run_dir = RunDir(fake.sweep.path / point.name)
+        if point is first and submitted.count(point.name) <= 5:
+            (run_dir.checkpoints / str(submitted.count(point.name))).mkdir(parents=True)
+            fake.pretend(run_dir, point, trained=False)
+        elif point is not second:
+            fake.pretend(run_dir, point, top1=0.5)
+
+    failed = run_with(fake, executor_of(do))
+    assert list(failed) == [second.name]
+    assert failed[second.name].startswith("its job ended 3 times without a result")
+    assert [submitted.count(point.name) for point in fake.points] == [6, 3, *(1 for _ in others)]
+
+
+def test_an_executor_may_take_several_points_in_one_job(fake: Fake) -> None:
+    taken: list[list[str]] = []
+
+    def do(points: Sequence[Point]) -> None:
+        taken.append([point.name for point in points])
+        for point in points[:1] if len(taken) == 1 else points:
+            fake.pretend(RunDir(fake.sweep.path / point.name), point, top1=0.5)
+
+    pairs = executor_of(do, groups=lambda points: [points[k : k + 2] for k in range(0, len(points), 2)], jobs=1)
+    assert run_with(fake, pairs) == {}
+    names = [point.name for point in fake.points]
+    assert taken == [names[:2], names[2:], names[1:2]]
 
 
 def test_the_command_lists_failed_points_and_returns_1(
@@ -204,17 +265,6 @@ def test_the_command_lists_failed_points_and_returns_1(
     assert f"failed: lr=0.1,seed=1: out of memory   log: {log}" in out.splitlines()
     fake.broken.clear()
     assert main.main(["sweep", "--config", str(recipe), "--workdir", str(fake.sweep.path)]) == 0
-
-
-def test_a_process_that_fails_returns_its_error_and_writes_its_log(tmp_path: Path) -> None:
-    with folder.claim(tmp_path / "lock") as lock:
-        assert lock is not None
-        command = ["train", "--config", "configs/none.py", "--workdir", str(tmp_path / "run")]
-        error = run.run_process(command, tmp_path / "log", lock, Stop())
-    assert error.startswith("no recipe file 'configs/none.py'")
-    log = (tmp_path / "log").read_text()
-    assert log.startswith("$ imgloc train --config configs/none.py")
-    assert error in log
 
 
 # The tests from here on start real processes.
@@ -259,20 +309,20 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path
 
 
 def test_a_sweep_writes_runs_a_table_and_a_summary(uninterrupted: Path, cache: Path) -> None:
-    names = {"lr=0.01,seed=0", "lr=0.01,seed=1"}
+    names = {f"lr=0.01,seed={seed}" for seed in range(3)}
     assert {path.name for path in uninterrupted.iterdir()} == {*names, "sweep.json", ".sweep"}
     before = {path: path.stat().st_mtime_ns for path in uninterrupted.rglob("*") if path.parent.name in names}
     again = ended(uninterrupted, cache)
     assert again.stderr == ""
-    assert "2 of 2 points" in again.stdout
-    assert next(line for line in again.stdout.splitlines() if "optim.lr=0.01" in line).split()[1] == "2"
+    assert "3 of 3 points" in again.stdout
+    assert next(line for line in again.stdout.splitlines() if "optim.lr=0.01" in line).split()[1] == "3"
     assert {path: path.stat().st_mtime_ns for path in before} == before
     results = [json.loads((uninterrupted / name / "results.json").read_text()) for name in sorted(names)]
     assert results[0] != results[1]
 
 
-def interrupted(workdir: Path, cache: Path, when: Callable[[], bool], number: int) -> tuple[int, str, str]:
-    process = sweep_process(workdir, cache)
+def interrupted(workdir: Path, cache: Path, when: Callable[[], bool], number: int, *arguments: str) -> tuple[int, str, str]:
+    process = sweep_process(workdir, cache, *arguments)
     wait_for(when, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -295,6 +345,23 @@ def test_a_sweep_that_is_killed_and_stopped_resumes_to_the_same_results(uninterr
     ended(workdir, cache)
     assert results_of(workdir) == results_of(uninterrupted)
     assert [(workdir / ".sweep" / f"{run.name}.log").read_text().count("$ imgloc evaluate") for run in (first, second)] == [1, 1]
+
+
+def test_a_sweep_killed_in_one_process_is_finished_by_two_jobs_with_the_same_results(
+    uninterrupted: Path, tmp_path: Path, cache: Path
+) -> None:
+    """Its process, which trains the points itself, is killed in the middle of the second one."""
+    workdir = tmp_path / "sweep"
+    checkpoint = workdir / "lr=0.01,seed=1" / "checkpoints" / "50"
+    code, _, _ = interrupted(workdir, cache, checkpoint.is_dir, signal.SIGKILL, "--executor", "in_process")
+    assert code == -signal.SIGKILL
+    assert not (workdir / "sweep.json").exists()
+    watched = sweep_process(workdir, cache, "--watch")
+    ended(workdir, cache, "--jobs", "2")
+    assert results_of(workdir) == results_of(uninterrupted)
+    out, err = watched.communicate(timeout=60)
+    assert (watched.returncode, "3 of 3 points finished" in out) == (0, True), err
+    assert "lr=0.01,seed=2  training" in err
 
 
 def test_an_invalid_point_is_refused_before_the_sweep_writes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -327,10 +394,10 @@ def test_two_sweeps_share_the_points(uninterrupted: Path, tmp_path: Path, cache:
     for process in both:
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
-        assert "2 of 2 points" in out
+        assert "3 of 3 points" in out
     assert results_of(workdir) == results_of(uninterrupted)
     logs = [path.read_text() for path in (workdir / ".sweep").glob("*.log")]
-    assert [log.count("$ imgloc") for log in logs] == [2, 2]
+    assert [log.count("$ imgloc") for log in logs] == [2, 2, 2]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Means over seeds, and the progress of a sweep."""
+"""The summary of a sweep, and its table of means over seeds."""
 
 from __future__ import annotations
 
@@ -65,32 +65,3 @@ def test_the_metric_of_the_best_checkpoint_has_a_column(tmp_path: Path, some: li
     summary["groups"][0]["metrics"]["mine"] = {"mean": 3.5, "low": None, "high": None, "n": 1}
     columns = [str(column.header) for column in table.seeds_table(summary).columns]
     assert columns == ["config", "seeds", "top1", "top1_loc_50", "mine"]
-
-
-def test_changes_of_state_are_plain_lines_off_a_terminal(some: list[Point]) -> None:
-    console, text = printed()
-    with table.Live(console, some, finished=2) as show:
-        for state, note in (("training", ""), ("training", "step 5"), ("scoring", ""), ("finished", "")):
-            show(some[0], state, note)
-        show(some[1], "failed", "[bold] is no markup")
-    lines = text.getvalue().splitlines()
-    assert len(lines) == 4
-    assert lines[0] == "2/6 finished  lr=0.1,seed=0  training"
-    assert lines[2].startswith("3/6 finished  lr=0.1,seed=0  finished: after ")
-    assert lines[3] == "3/6 finished  lr=0.1,seed=1  failed: [bold] is no markup"
-
-
-def test_a_terminal_gets_a_table_that_stays_short(some: list[Point]) -> None:
-    console, text = printed(terminal=True)
-    many = [Point(p.overrides, p.arguments, p.config, p.identity, f"{p.name},copy={i}", p.title) for p in some for i in range(50)]
-    with table.Live(console, many, finished=7) as show:
-        show(many[150], "training", "step 5/200" + 100 * " on")
-        show(many[151], "failed", "out of memory")
-    shown = text.getvalue()
-    assert f"{many[150].name}" in shown
-    assert "training" in shown
-    assert "step 5/200 on" in shown
-    assert "out of memory" in shown
-    assert "198 waiting" in shown
-    assert "7 finished" in shown
-    assert many[60].name not in shown

@@ -196,6 +196,6 @@ def test_what_a_task_names_is_there(name: str) -> None:
     assert task.best_metric in known
     keys = [declared("evaluation.slicings", slicing, Slicing).key for slicing in task.slicings]
     assert keys == [key for key in ("class", "objects", "size", "attribute") if key in keys]
-    assert "class" in keys
+    assert keys
     assert task.summary
     assert task.gallery_order

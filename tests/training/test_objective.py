@@ -65,6 +65,14 @@ def test_losses_of_weight_0_alone_are_refused() -> None:
         make(cross_entropy={"weight": 0.0})
 
 
+def test_an_option_that_losses_share_has_one_value() -> None:
+    assert len(make(dense_class={"assignment": "fcos"}, dense_box={"assignment": "fcos"})) == 2
+    both = r"losses\.dense_box\.assignment and losses\.dense_class\.assignment must be equal, got 'fcos' and 'task_aligned'"
+    with pytest.raises(UserError, match=both):
+        make(dense_class={}, dense_box={"assignment": "fcos"})
+    assert len(make(dense_class={}, dense_box={"assignment": "fcos", "weight": 0.0})) == 1, "a loss that is off does not count"
+
+
 def test_a_model_with_the_outputs_of_all_losses_is_accepted() -> None:
     check(make(cross_entropy={}, box_l1={}), logits=(SIZE, CLASSES), box=(SIZE, 4), features={"map": (SIZE, 7)})
     check(make(reinforce={}), logits=(SIZE, CLASSES), features={"log_probability": (SIZE, 6), "baselines": (SIZE, 6)})

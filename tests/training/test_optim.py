@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from imgloc.config.schema import base
 from imgloc.errors import UserError
-from imgloc.training.optim import compile_patterns, make_optimizer, weight_decay_mask
+from imgloc.training.optim import check_patterns, compile_patterns, make_optimizer, weight_decay_mask
 
 PARAMS = {
     "Conv_0": {"kernel": jnp.array([[1.0, -2.0], [0.5, 3.0]]), "bias": jnp.array([0.3, -0.1])},
@@ -112,6 +112,51 @@ def test_the_schedule_drives_the_updates() -> None:
     for step in range(6):
         updates, state = transformation.update(ones, state, PARAMS)
         assert float(updates["scaled"]["kernel"][0]) == pytest.approx(-float(schedule(step)))
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_frozen_parameters_have_no_updates_and_no_state(name: str) -> None:
+    section = optim(name=name, lr=0.1, weight_decay=0.1, clip_norm=1.0, frozen=("^Conv_0/", "scale$"), schedule="constant")
+    trained = run(make_optimizer(section, 5)[0])
+    for path in (("Conv_0", "kernel"), ("Conv_0", "bias"), ("BatchNorm_0", "scale")):
+        np.testing.assert_array_equal(trained[path[0]][path[1]], PARAMS[path[0]][path[1]])
+    # The rest is trained as if the frozen parameters did not exist: they do not count for clipping either.
+    rest = {"BatchNorm_0": {"bias": PARAMS["BatchNorm_0"]["bias"]}, "scaled": PARAMS["scaled"]}
+    plain, _ = make_optimizer(optim(name=name, lr=0.1, weight_decay=0.1, clip_norm=1.0, schedule="constant"), 5)
+    alone, state = rest, plain.init(rest)
+    for _ in range(5):
+        grads = jax.tree.map(lambda p: jnp.sin(3 * p) + 0.1 * p, alone)
+        updates, state = plain.update(grads, state, alone)
+        alone = optax.apply_updates(alone, updates)
+    assert_same({"BatchNorm_0": {"bias": trained["BatchNorm_0"]["bias"]}, "scaled": trained["scaled"]}, alone)
+    sizes = [leaf.size for leaf in jax.tree.leaves(make_optimizer(section, 5)[0].init(PARAMS))]
+    assert 4 not in sizes, "the frozen kernel has a state"
+
+
+def test_the_learning_rate_of_parameters_is_that_of_the_first_pattern_that_matches() -> None:
+    section = optim(name="sgd", b1=0.0, lr=1.0, schedule="constant", lr_scale=(("^Conv_0/bias", 0.5), ("^Conv_0/", 0.1), ("scaled", 0)))
+    transformation, _ = make_optimizer(section, 5)
+    updates, _ = transformation.update(jax.tree.map(jnp.ones_like, PARAMS), transformation.init(PARAMS), PARAMS)
+    means = jax.tree.map(lambda update: round(float(update.mean()), 6), updates)
+    assert means == {
+        "Conv_0": {"kernel": -0.1, "bias": -0.5}, "BatchNorm_0": {"scale": -1.0, "bias": -1.0}, "scaled": {"kernel": 0.0},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", ["^a=0.1", ("^a",), (0.1, "^a"), ("^a", -1.0), ("^a", float("nan")), ("^a", True), ("", 0.1), ("(", 0.1)])
+def test_an_invalid_factor_is_refused(entry: Any) -> None:
+    with pytest.raises(UserError, match=r"optim\.lr_scale"):
+        make_optimizer(optim(lr_scale=(entry,)), 10)
+
+
+def test_patterns_that_match_nothing_or_everything_are_refused() -> None:
+    check_patterns(optim(frozen=("^Conv_0/",), lr_scale=(("bias$", 0.1),)), PARAMS)
+    with pytest.raises(UserError, match=r"optim\.frozen: '\^Conv_1/' matches no parameter; .* BatchNorm_0, Conv_0, scaled"):
+        check_patterns(optim(frozen=("^Conv_1/",)), PARAMS)
+    with pytest.raises(UserError, match=r"optim\.lr_scale: 'weight' matches no parameter"):
+        check_patterns(optim(lr_scale=(("weight", 0.1),)), PARAMS)
+    with pytest.raises(UserError, match="nothing would be trained"):
+        check_patterns(optim(frozen=("Conv_0|BatchNorm_0", "scaled")), PARAMS)
 
 
 def test_unknown_names_are_refused() -> None:

@@ -16,7 +16,7 @@ from imgloc.evaluation.target import after_training, open_target
 from imgloc.inference.bundle import named, read_bundle
 from imgloc.inference.load import find_bundle, load_model
 from imgloc.runs import recorded_data, run_dir
-from imgloc.training import checkpoint
+from imgloc.training.warm_start import Donor, warm_start
 from tests import processes
 
 SHORT = ("--config.train.steps=1", "--config.train.eval_every=0", "--config.optim.lr=0.0", "--config.optim.ema=0.0")
@@ -66,12 +66,13 @@ def test_a_donor_of_other_shapes_is_refused_with_the_parameter_and_nothing_is_wr
 
 
 def test_warm_start_names_the_missing_parameter() -> None:
-    mine = {"a": jnp.zeros(2), "b": {"c": jnp.zeros(3)}}
-    with pytest.raises(UserError, match="'b/c' must have shape"):
-        checkpoint.warm_start(mine, {"a": jnp.ones(2)}, ())
-    warm = checkpoint.warm_start(mine, {"a": jnp.ones(2)}, ("^b/",))
-    assert float(warm["a"].sum()) == 2
-    assert float(warm["b"]["c"].sum()) == 0
+    mine = {"params": {"a": jnp.zeros(2), "b": {"c": jnp.zeros(3)}}}
+    donor = Donor({"params/a": jnp.ones(2)}, whole=True, setting="train.init_from=runs/other")
+    with pytest.raises(UserError, match=r"train\.init_from=runs/other: parameter 'b/c' must have shape"):
+        warm_start(mine, donor, ())
+    for warm in (warm_start(mine, donor, ("^b/",)), warm_start(mine, donor._replace(whole=False), ())):
+        assert float(warm["params"]["a"].sum()) == 2
+        assert float(warm["params"]["b"]["c"].sum()) == 0
 
 
 def test_training_stops_when_patience_runs_out(tmp_path: Path) -> None:
@@ -94,13 +95,13 @@ def test_a_loss_that_is_not_finite_ends_training_with_a_remedy(tmp_path: Path, c
 def test_the_best_model_is_kept_beside_the_last_and_profile_writes_a_trace(tmp_path: Path) -> None:
     # A high learning rate makes the model worse after the first validation.
     harm = ("--config.optim.schedule=constant", "--config.optim.warmup_steps=0", "--config.optim.name=sgd", "--config.optim.lr=3.0")
-    best = "--config.train.best_metric=mean_iou"
+    best = "--config.train.best_metric=top1"
     assert main.main(["train", *processes.TINY, *harm, best, "--workdir", str(tmp_path / "run"), "--profile"]) == 0
     scores = {}
     for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
         record = json.loads(line)
         if record["kind"] == "validation":
-            scores[record["step"]] = record["mean_iou"]
+            scores[record["step"]] = record["top1"]
     finished = json.loads((tmp_path / "run" / "finished.json").read_text())
     assert scores[finished["best_step"]] == max(scores.values())
     run = run_dir.RunDir(tmp_path / "run")

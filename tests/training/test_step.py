@@ -87,7 +87,7 @@ def test_the_second_step_another_seed_and_a_resumed_run_do_not_compile_again(tmp
         restored = setup.last_state(config, training_setup, manager)
     assert int(restored.step) == 3
     training_setup.train_step(restored, mesh.put_batch(batch_of(8), training_setup.devices))
-    assert training_setup.train_step._cache_size() == 1
+    assert training_setup.train_step.func._cache_size() == 1
 
 
 def test_the_quickstart_model_predicts_the_same_for_any_batch_size() -> None:

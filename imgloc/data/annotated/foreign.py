@@ -42,6 +42,10 @@ def _json_kind(content: object) -> str:
         if "data" in first and {"annotations", "completions", "predictions"} & set(first):
             return _looks_like("Label Studio's JSON")
         return ""
+    if {"project", "view", "metadata", "file"} <= set(first):
+        return _looks_like("a project of VIA 3")
+    if {"items", "categories"} <= set(first):
+        return _looks_like("Datumaro's JSON")
     present = [key for key in COCO_LISTS if key in first]
     bad = [key for key in COCO_LISTS if not isinstance(first.get(key), list)]
     wrong = [f"`{key}` that is not a list" if key in first else f"no `{key}`" for key in bad]

@@ -166,7 +166,8 @@ def _read_splits(content: Mapping[str, object], name: str, listing: Listing, fau
                 faults.append(Fault("outside_folder", name, f"{key}: {assemble.quoted(entry)} is not a path inside the data's folder"))
                 continue
             seen.add(path)
-            images = list(_images_at([f"{base}/{path}".strip("/") for base in bases], listing, faults))
+            lists = [base for base in _bases(name, path) if base in listing.files]  # CVAT writes data/train.txt for a list beside obj.data
+            images = list(_images_at([*(f"{base}/{path}".strip("/") for base in bases), *lists], listing, faults))
             if not any(image in listing.files for image in images):
                 faults.append(Fault("unmatched_list", name, f"{key}: {assemble.quoted(entry)} leads to no image in the data's folder"))
             for image in images:

@@ -10,9 +10,11 @@ import numpy as np
 from imgloc.boxes import area_order
 from imgloc.data.images import decode
 from imgloc.data.transforms.pixels import resize_image
-from imgloc.data.transforms.resize import letterbox, resize
-from imgloc.types import Batch, Example, FloatArray, InputSpec, IntArray, Truth
+from imgloc.data.transforms.resize import crop, letterbox, resize
+from imgloc.errors import UserError
+from imgloc.types import Batch, Example, FloatArray, InputSpec, IntArray, Tracks, Truth
 
+FRAMES = 32  # videos of different lengths are padded to a multiple of this, so that few programs are compiled
 WHOLE_IMAGE = np.array([0.0, 0.0, 1.0, 1.0], np.float32)
 
 
@@ -22,6 +24,8 @@ def resize_example(example: Example, spec: InputSpec) -> tuple[Example, FloatArr
         example = dataclasses.replace(example, image_hxwxc=decode.with_channels(example.image_hxwxc, spec.shape[2]))
     if spec.resize == "letterbox":
         return letterbox(example, size=spec.size)
+    if spec.resize == "crop":
+        return crop(example, size=spec.size)
     return resize(example, size=spec.size), WHOLE_IMAGE
 
 
@@ -35,7 +39,12 @@ def ordered_truth(example: Example) -> Truth:
     """The truth of an example with all of its objects, in the order of a batch."""
     truth, order = example.truth, object_order(example.boxes_nx4, example.labels_n, example.label)
     difficult_n = None if truth.difficult_n is None else truth.difficult_n[order]
-    return dataclasses.replace(truth, boxes_nx4=truth.boxes_nx4[order], labels_n=truth.labels_n[order], difficult_n=difficult_n)
+    tracks = truth.tracks
+    if tracks is not None:
+        order_m = np.concatenate([order, np.arange(len(order), tracks.present.shape[1])])
+        tracks = Tracks(tracks.boxes[:, order_m], tracks.present[:, order_m], tracks.visible[:, order_m])
+    ordered = truth.boxes_nx4[order], truth.labels_n[order]
+    return dataclasses.replace(truth, boxes_nx4=ordered[0], labels_n=ordered[1], difficult_n=difficult_n, tracks=tracks)
 
 
 def collate(examples: Sequence[Example], size: int, spec: InputSpec, *, truth_in_input: bool = True) -> Batch:
@@ -63,7 +72,28 @@ def collate(examples: Sequence[Example], size: int, spec: InputSpec, *, truth_in
         batch.labels_bxn[i, : len(kept)] = truth.labels_n[kept]
         batch.object_mask_bxn[i, : len(kept)] = True
         batch.label_b[i] = example.label
-    return batch
+    return _with_videos(batch, examples, spec) if examples and examples[0].frames_txhxwxc is not None else batch
+
+
+def _with_videos(batch: Batch, examples: Sequence[Example], spec: InputSpec) -> Batch:
+    """The batch with the frames of videos and the tracks of their objects. Raises UserError unless the frames are stretched."""
+    if spec.resize != "stretch":
+        raise UserError(f"data.resize is '{spec.resize}', but frames of videos are stretched to data.image_size; set data.resize=stretch")
+    lengths = {len(example.frames_txhxwxc) for example in examples if example.frames_txhxwxc is not None}
+    length = max(lengths) if len(lengths) == 1 else -(-max(lengths) // FRAMES) * FRAMES
+    size, count = batch.object_mask_bxn.shape
+    frames = np.zeros((size, length, *spec.shape), np.uint8)
+    boxes, present = np.zeros((size, length, count, 4), np.float32), np.zeros((size, length, count), np.bool_)
+    visible = np.zeros((size, length, count), np.float32)
+    for i, example in enumerate(examples):
+        assert example.frames_txhxwxc is not None
+        assert example.tracks is not None
+        for place, frame in enumerate(example.frames_txhxwxc):
+            frames[i, place] = resize_image(decode.with_channels(frame, spec.shape[2]), *spec.size)
+        kept = object_order(example.boxes_nx4, example.labels_n, example.label)[:count]
+        own = i, slice(len(example.frames_txhxwxc)), slice(len(kept))
+        boxes[own], present[own], visible[own] = (array[:, kept] for array in example.tracks)
+    return batch._replace(frames_bxtxhxwxc=frames, tracks=Tracks(boxes, present, visible))
 
 
 def fit_batch(batch: Batch, spec: InputSpec) -> Batch:

@@ -26,7 +26,9 @@ from imgloc.types import FloatArray
 FILE_OF_SPLIT = {"train": "instances_train.json", "validation": "instances_val.json", "test": "instances_test.json", "": "instances.json"}
 Id: TypeAlias = int | Annotated[float, msgspec.Meta(multiple_of=1)] | str  # some tools write 7.0
 T = TypeVar("T")
-LISTS = re.compile(r'\s*\{.*"(images|annotations|categories)"\s*:\s*\[', re.DOTALL)  # CreateML has a list of objects with annotations
+LISTS = re.compile(r'\s*\{.*"(images|annotations)"\s*:\s*\[', re.DOTALL)  # CreateML has a list of objects with annotations
+CATEGORIES = re.compile(r'\s*\{.*"categories"\s*:\s*\[', re.DOTALL)
+HEAD = 2**16  # bytes of the beginning of a file
 
 
 class _CocoFile(msgspec.Struct):  # the entries are checked one by one
@@ -61,9 +63,13 @@ class _CocoCategory(msgspec.Struct):
 
 
 def recognise(folder: Path | Listing) -> bool:
-    """Returns whether a JSON file is an object that has one of COCO's lists near its beginning."""
+    """Returns whether a JSON file is an object that has one of COCO's lists near its beginning.
+
+    A short file that has only categories is not a COCO file: Label Studio writes such a notes.json beside YOLO's text files.
+    """
     listing = list_folder(folder)
-    return any(LISTS.match(listing.head(name, 2**16)) for name in _candidates(listing))
+    heads = ((listing.head(name, HEAD), listing.files[name][0]) for name in _candidates(listing))
+    return any(LISTS.match(head) or (size > HEAD and CATEGORIES.match(head)) for head, size in heads)
 
 
 def read(folder: Path | Listing, *, convention: str = "") -> AnnotatedFolder:

@@ -1,9 +1,10 @@
 """labelme: one JSON file for each image, with `shapes` and `imagePath` (https://github.com/wkentaro/labelme).
 
 `imagePath` is relative to the JSON file, with either slash; the image that is named like the JSON file is used if it does not exist.
-The pixels in `imageData` and all `flags` are ignored. A rectangle has two opposite corners, in any order; a circle has its center and
-a point on its edge; of a polygon and of a mask the bounding box is used. Points and lines have no area and are left out. Shapes with
-the same label and `group_id` are one object, whose box encloses all of them. Coordinates are continuous edges in pixels.
+The pixels in `imageData` and all `flags` are ignored. A rectangle has two opposite corners, in any order, or all four, also rotated, as
+X-AnyLabeling writes it (https://github.com/CVHub520/X-AnyLabeling); a circle has its center and a point on its edge; of a polygon and of
+a mask the bounding box is used. Points and lines have no area and are left out. Shapes with the same label and `group_id` are one
+object, whose box encloses all of them. Coordinates are continuous edges in pixels.
 
 A file `labels.txt` lists the classes in their order. Its lines that begin with two underscores (`__ignore__`) and `_background_` are
 no classes, and shapes with such labels are left out.
@@ -25,6 +26,7 @@ LABELS = "labels.txt"
 #: Keys of labelme's files. The pixels may come first, and then the head of a file shows nothing else.
 KEYS = re.compile(r'"(imageData)"\s*:\s*("|null)|"(shapes)"\s*:\s*\[|"(imagePath|imageHeight|imageWidth)"\s*:')
 WITHOUT_AREA = ("point", "points", "line", "linestrip")
+OUTLINES = ("rectangle", "polygon", "oriented_rectangle", "rotation", "quadrilateral", None)
 NO_CLASS = re.compile("__.*|_background_")
 
 
@@ -120,15 +122,17 @@ def _box(shape: Mapping[str, object]) -> list[float]:
     """Returns the box of a shape. Raises ValueError for a shape of an unknown type or with a wrong number of points."""
     points = shapes.parse_points(shape.get("points"))
     kind = shape.get("shape_type", "polygon")
-    if kind in ("rectangle", "circle", "mask") and len(points) != 2:
+    if kind in ("circle", "mask") and len(points) != 2:
         raise ValueError(f"a {kind} has {len(points)} points; it must have 2")
+    if kind == "rectangle" and len(points) not in (2, 4):
+        raise ValueError(f"a rectangle has {len(points)} points; it must have 2 or 4")
     if kind == "circle":
         radius = math.dist(*points)
         return shapes.ellipse_box(*points[0], radius, radius)
     if kind == "mask":  # its corners are pixels, the last of which is included
         x0, y0, x1, y1 = shapes.bounding_box(points)
         return [x0, y0, x1 + 1, y1 + 1]
-    if kind not in ("rectangle", "polygon", "oriented_rectangle", None):
+    if kind not in OUTLINES:
         raise ValueError(f"shape_type is {assemble.quoted(kind)}, which is unknown")
     return shapes.bounding_box(points)
 

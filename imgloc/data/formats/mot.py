@@ -29,7 +29,7 @@ CLASSES = (
 CONVENTIONS = {"edges_from_1": 1.0, "edges": 0.0}  # the number of the first pixel
 LINE = re.compile(r"\s*[0-9]+(\s*,\s*-?[0-9.]+([eE][-+]?[0-9]+)?){5,}\s*(\n|$)")
 DETECTOR = re.compile(r"-(DPM|FRCNN|SDP)$")
-ONLY_DETECTIONS = "it has the output of a detector, which is no annotation, and no sequence has gt/gt.txt"
+ONLY_DETECTIONS = "it has the predictions of a detector, not the true boxes, and no sequence has gt/gt.txt"
 MAX_FRAME = 10**7
 
 

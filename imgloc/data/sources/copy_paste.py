@@ -115,8 +115,9 @@ def _cut_out_files(folder: str, classes: Sequence[str], annotated: AnnotatedFold
     names = {name: Path(name).parent.name for name, _ in outside.files}
     others = sorted(set(names.values()) - set(classes))
     if others or not names:
-        what = f"has images in folders of no class: {listed(others, 5)}" if others else "has no images of its own"
-        raise UserError(f"data.options.cutouts: '{folder}' {what}; name a folder for each class: {listed(classes, 8)}")
+        what = f"has images in folders that are not named after a class: {listed(others, 5)}" if others else "has no images of its own"
+        expected = f"put the images of each class into a folder of its name: {listed(classes, 8)}"
+        raise UserError(f"data.options.cutouts: '{folder}' {what}; {expected}")
     numbers = {name: number for number, name in enumerate(classes)}
     return CutOutFiles(outside.root, tuple(names), tuple(size for _, size in outside.files), tuple(numbers[c] for c in names.values()))
 

@@ -158,7 +158,13 @@ def _no_images(
         return f"none of the {len(images)} annotated images of '{folder}' exists and has a class, such as '{images[0].file}'{SEE_CHECK}"
     counts = Counter(assigned_split(entry, known_splits, shares) for entry in usable)
     listing = ", ".join(f"{name or 'in no split'}: {count}" for name, count in sorted(counts.items()))
-    remedy = f"; data.options.{split} is the share of images for it" if split in shares and split not in known_splits else ""
+    drawn = {entry.group or entry.file for entry in usable if assigned_split(entry, known_splits, {"validation": 0, "test": 0}) == "train"}
+    remedy = ""
+    if split not in known_splits and not shares.get(split, 1):
+        remedy = f"; data.options.{split} is the share of images for it"
+    elif drawn and (split == "train" or split not in known_splits):
+        there = "is one group" if len(drawn) == 1 else f"are {len(drawn)}"
+        remedy = f"; splits are drawn by groups of images, and there {there}: put the images of each split into a folder train, val or test"
     return f"split '{split}' of '{folder}' has no images ({listing}){remedy}"
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from imgloc.data.transforms.options import check_number
 from imgloc.data.transforms.pixels import apply_color_matrix, channel_means
 from imgloc.data.transforms.window import uniform
+from imgloc.image.luma import BT601
 from imgloc.types import Example, Uint8Array
 
-LUMA = np.array([0.299, 0.587, 0.114])  # of R'G'B' (ITU-R BT.601-7, 2.5.1)
+LUMA = np.array(BT601)
 IDENTITY = np.eye(3)
 TO_YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])  # NTSC, which has the same luma
 FROM_YIQ = np.linalg.inv(TO_YIQ)

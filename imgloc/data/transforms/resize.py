@@ -1,4 +1,4 @@
-"""Images brought to a fixed size: stretched or letterboxed."""
+"""Images brought to a fixed size: stretched, letterboxed or cropped."""
 
 from __future__ import annotations
 
@@ -34,6 +34,24 @@ def letterbox(example: Example, *, size: tuple[int, int], color: int | tuple[int
     content = np.array([left / size[1], top / size[0], (left + inner_w) / size[1], (top + inner_h) / size[0]])
     window = (-left / inner_w, -top / inner_h, (size[1] - left) / inner_w, (size[0] - top) / inner_h)
     image_hxwxc = window_pixels(example.image_hxwxc, window, (size[0], size[1]), color=color)
+    moved_nx4 = boxes.from_window(example.boxes_nx4.astype(np.float64), content)
+    moved = dataclasses.replace(example, image_hxwxc=image_hxwxc, boxes_nx4=boxes.clip_to_image(moved_nx4).astype(np.float32))
+    return moved, content.astype(np.float32)
+
+
+def crop(example: Example, *, size: tuple[int, int]) -> tuple[Example, FloatArray]:
+    """The largest part of the example in its center with the aspect ratio of `size` (height, width), at that size.
+
+    Also returns the box (4,) float32 of the whole image in coordinates of the result; it reaches beyond [0, 1] where a side was cut off.
+    `boxes.from_letterbox` maps predictions back through it.
+    """
+    check_size("size", size)
+    height, width = example.image_hxwxc.shape[:2]
+    scale = max(size[0] / height, size[1] / width)
+    shown_h, shown_w = size[0] / scale / height, size[1] / scale / width  # shares of the sides
+    window = ((1 - shown_w) / 2, (1 - shown_h) / 2, (1 + shown_w) / 2, (1 + shown_h) / 2)
+    image_hxwxc = window_pixels(example.image_hxwxc, window, size, color=(0,) * example.image_hxwxc.shape[2])
+    content = boxes.to_window(np.array([0.0, 0.0, 1.0, 1.0]), np.array(window))
     moved_nx4 = boxes.from_window(example.boxes_nx4.astype(np.float64), content)
     moved = dataclasses.replace(example, image_hxwxc=image_hxwxc, boxes_nx4=boxes.clip_to_image(moved_nx4).astype(np.float32))
     return moved, content.astype(np.float32)

@@ -29,7 +29,7 @@ def predict(fitted: Mapping[str, Any], batch: Batch) -> Outputs:
 BASELINE = Baseline(
     title="median box",
     meaning="the median of each box edge in training and the most frequent class of training",
-    tasks=("localize",),
+    tasks=("localize", "localize_from_labels"),
     fit=fit,
     predict=predict,
 )

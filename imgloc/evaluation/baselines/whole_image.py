@@ -20,7 +20,7 @@ def predict(counts: Sequence[int], batch: Batch) -> Outputs:
 BASELINE = Baseline(
     title="whole image",
     meaning="the box of the whole image and the most frequent class of training",
-    tasks=("localize",),
+    tasks=("localize", "localize_from_labels"),
     fit=majority_class.class_counts,
     predict=predict,
 )

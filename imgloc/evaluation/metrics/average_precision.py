@@ -101,7 +101,8 @@ def _values(each: ClassCurves, weights_rxn: FloatArray) -> FloatArray:
     share_axd = each.hit_axtxd.mean(axis=1)  # of the thresholds
     share_mxd = np.stack([*(share_axd[0] * (each.rank_d < limit) for limit in LIMITS), *share_axd[1:]])
     expected_rxm = expected_rxa[:, [0] * len(LIMITS) + [1, 2, 3]]
-    recall_rxm = np.where(expected_rxm > 0, weight_rxd @ share_mxd.T / np.where(expected_rxm > 0, expected_rxm, 1.0), np.nan)
+    found_rxm = np.einsum("rd,md->rm", weight_rxd, share_mxd)  # a matrix product would start more threads in each thread
+    recall_rxm = np.where(expected_rxm > 0, found_rxm / np.where(expected_rxm > 0, expected_rxm, 1.0), np.nan)
     return np.concatenate([mean_rxa[:, :1], precision_axrxt[0][:, [0, 5]], mean_rxa[:, 1:], recall_rxm], axis=1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from imgloc import boxes as box_arithmetic
-from imgloc.interfaces import Assigned, DensePredictions
+from imgloc.losses.geometry.dense_targets import Assigned, DensePredictions
 from imgloc.losses.geometry.locations import contains_center, distances_in_cells
 from imgloc.types import Array
 

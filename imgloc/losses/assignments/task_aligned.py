@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from imgloc import boxes as box_arithmetic
-from imgloc.interfaces import Assigned, DensePredictions
+from imgloc.losses.geometry.dense_targets import Assigned, DensePredictions
 from imgloc.losses.geometry.locations import contains_center
 from imgloc.types import Array
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -17,14 +18,13 @@ from flax import linen as nn
 from imgloc.errors import UserError
 from imgloc.nn.conv import Conv
 from imgloc.nn.feature_maps import FeatureMaps
+from imgloc.nn.inverted_residual import DENSE_INIT, DEPTHWISE_INIT
 from imgloc.nn.output_stride import check_output_stride, next_stride
+from imgloc.nn.standardize import standardize
 
 TINY = {"width": 0.1, "depth": 0.25}
 STEM = 32  # channels
 CHANNEL_STEP = 8  # scaled numbers of channels are multiples of this
-DENSE_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-# The fan of a depthwise kernel (h, w, 1, c) is its window, which is its fan in.
-DEPTHWISE_INIT = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class Stage(NamedTuple):
@@ -57,30 +57,25 @@ class Backbone(nn.Module):
     width: float = 1.0  # scale of the number of channels of the stages
     depth: float = 1.0  # scale of the number of blocks in all stages but the first and the last
     output_stride: int = 32  # image pixels per cell of the last feature map: 8, 16 or 32
+    mean: tuple[float, ...] = (0.0,)  # subtracted from the images: one number, or one for each channel
+    std: tuple[float, ...] = (1.0,)  # that the images are divided by then
 
     @nn.compact
     def __call__(self, images_bxhxwxc: jax.Array, *, train: bool) -> FeatureMaps:
         """Returns the maps of the stem and of the stages, the last ones (b, 1, h', w', d)."""
         check_output_stride(self.output_stride)
+        images = standardize(images_bxhxwxc, self.mean, self.std)
         if min(self.width, self.depth) <= 0:
             raise UserError(f"model.width and model.depth must be above 0 (1 for Lite0), got {self.width} and {self.depth}")
-        x = Conv(STEM, (3, 3), (2, 2), use_bias=False, kernel_init=DENSE_INIT, name="stem")(images_bxhxwxc)
+        x = Conv(STEM, (3, 3), (2, 2), use_bias=False, kernel_init=DENSE_INIT, name="stem")(images)
         x = nn.relu6(norm(train, "stem_norm")(x))
-        maps = [x]
 
-        reached, dilation = 2, 1  # product of the strides so far, and dilation of the next depthwise convolutions
-        for number, stage in enumerate(STAGES, start=1):
-            scaled = number not in (1, len(STAGES))
-            for index in range(math.ceil(stage.blocks * self.depth) if scaled else stage.blocks):
-                plain_stride = stage.stride if index == 0 else 1
-                dilation_before = dilation
-                stride, reached, dilation = next_stride(reached, dilation, plain_stride, output_stride=self.output_stride)
-                out = scaled_channels(stage.channels, self.width)
-                skip = index > 0 or (plain_stride == 1 and x.shape[-1] == out)
-                name = f"stage{number}_block{index + 1}"
-                x = Block(out, stage.expansion, stage.kernel, stride, dilation_before, skip, name=name)(x, train=train)
-            maps.append(x)
-        return (*maps[:-1], x[:, None])
+        def block(x: jax.Array, at: BlockPlan) -> jax.Array:
+            out: jax.Array = Block(at.features, at.expansion, at.kernel, at.stride, at.dilation, at.skip, name=at.name)(x, train=train)
+            return out
+
+        maps = apply_stages(x, block, blocks_of_stages(self.depth), self.width, self.output_stride)
+        return (x, *maps[:-1], maps[-1][:, None])
 
 
 class Block(nn.Module):
@@ -108,6 +103,42 @@ class Block(nn.Module):
         y = batch_norm("project_norm")(Conv(self.features, (1, 1), use_bias=False, kernel_init=DENSE_INIT, name="project")(y))
         out: jax.Array = x + y if self.skip else y
         return out
+
+
+class BlockPlan(NamedTuple):
+    """What a block of a stage is, as the width and the output stride of the network make it."""
+
+    name: str
+    features: int
+    expansion: int
+    kernel: int
+    stride: int
+    dilation: int
+    skip: bool
+
+
+def apply_stages(
+    x: jax.Array, block: Callable[[jax.Array, BlockPlan], jax.Array], blocks: Sequence[int], width: float, output_stride: int
+) -> list[jax.Array]:
+    """Returns the maps of each of `STAGES` for those of a stem of stride 2; `blocks` is the number of blocks of each stage."""
+    maps = []
+    reached, dilation = 2, 1  # product of the strides so far, and dilation of the next depthwise convolutions
+    for number, (stage, count) in enumerate(zip(STAGES, blocks, strict=True), start=1):
+        features = scaled_channels(stage.channels, width)
+        for index in range(count):
+            plain_stride = stage.stride if index == 0 else 1
+            dilation_before = dilation
+            stride, reached, dilation = next_stride(reached, dilation, plain_stride, output_stride=output_stride)
+            skip = plain_stride == 1 and x.shape[-1] == features
+            name = f"stage{number}_block{index + 1}"
+            x = block(x, BlockPlan(name, features, stage.expansion, stage.kernel, stride, dilation_before, skip))
+        maps.append(x)
+    return maps
+
+
+def blocks_of_stages(depth: float) -> tuple[int, ...]:
+    """The number of blocks of each stage: scaled, and rounded up, in all but the first and the last."""
+    return (STAGES[0].blocks, *(math.ceil(stage.blocks * depth) for stage in STAGES[1:-1]), STAGES[-1].blocks)
 
 
 def scaled_channels(channels: int, width: float) -> int:

@@ -16,6 +16,7 @@ from imgloc.nn.conv import Conv
 from imgloc.nn.feature_maps import FeatureMaps
 from imgloc.nn.output_stride import check_output_stride, next_stride
 from imgloc.nn.pool import max_pool
+from imgloc.nn.standardize import standardize
 
 TINY = {"width": 8}
 STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}  # depth -> blocks of each stage
@@ -30,6 +31,8 @@ class Backbone(nn.Module):
     depth: int = 18  # or 50
     width: int = 64  # channels of the stem; each stage has twice as many as the one before
     output_stride: int = 32  # image pixels per cell of the last feature map: 8, 16 or 32
+    mean: tuple[float, ...] = (0.0,)  # subtracted from the images: one number, or one for each channel
+    std: tuple[float, ...] = (1.0,)  # that the images are divided by then
 
     @nn.compact
     def __call__(self, images_bxhxwxc: jax.Array, *, train: bool) -> FeatureMaps:
@@ -37,7 +40,8 @@ class Backbone(nn.Module):
         if self.depth not in STAGES:
             raise UserError(f"model.depth must be one of {', '.join(map(str, STAGES))}, got {self.depth}")
         check_output_stride(self.output_stride)
-        x = Conv(self.width, (7, 7), (2, 2), ((3, 3), (3, 3)), use_bias=False, kernel_init=HE_NORMAL, name="stem")(images_bxhxwxc)
+        images = standardize(images_bxhxwxc, self.mean, self.std)
+        x = Conv(self.width, (7, 7), (2, 2), ((3, 3), (3, 3)), use_bias=False, kernel_init=HE_NORMAL, name="stem")(images)
         x = nn.relu(_norm(train, "stem_norm")(x))
         maps = [x]
         x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))

@@ -10,27 +10,44 @@ from imgloc import boxes
 from imgloc.nn.conv import Conv
 
 
-def class_and_box(class_features_bxc: jax.Array, box_features_bxc: jax.Array | None, *, num_classes: int) -> dict[str, jax.Array]:
+def class_and_box(
+    class_features_bxc: jax.Array, box_features_bxc: jax.Array | None, *, num_classes: int, maps_bxhxwxc: jax.Array | None = None
+) -> dict[str, jax.Array]:
     """`logits` (b, num_classes) and, if there are features for it, `box` (b, 4) in float32.
 
-    To be called in the compact method of a module, to which it adds the layers `classes` and `box`.
+    `score_maps` (b, h, w, num_classes) too if there are `maps_bxhxwxc`; see `classify`. To be called in the compact method of a module,
+    to which it adds the layers `classes` and `box`.
     """
-    outputs = {"logits": nn.Dense(num_classes, name="classes")(class_features_bxc)}
+    outputs = classify(class_features_bxc, num_classes, maps_bxhxwxc)
     if box_features_bxc is not None:
         outputs["box"] = boxes.from_low_size_logits(nn.Dense(4, name="box")(box_features_bxc).astype(jnp.float32), nn.sigmoid)
     return outputs
 
 
-def class_and_edges(maps_bxhxwxc: jax.Array, pooled_bxc: jax.Array, *, num_classes: int) -> tuple[dict[str, jax.Array], jax.Array]:
+def class_and_edges(
+    maps_bxhxwxc: jax.Array, pooled_bxc: jax.Array, *, num_classes: int, score_maps: bool = False
+) -> tuple[dict[str, jax.Array], jax.Array]:
     """`logits` (b, num_classes) and `box` (b, 4), and the heat maps (b, h, w, 4) whose expected positions are the edges of the box.
 
-    To be called in the compact method of a module, to which it adds the layers `classes`, `edges` and `shift`. The shift, predicted from
-    the pooled features, corrects each edge by up to a twentieth of the image, since the maps are coarse.
+    With `score_maps` also those (b, h, w, num_classes) of the classes, if the pooled features are the averages of the maps. To be called
+    in the compact method of a module, to which it adds the layers `classes`, `edges` and `shift`. The shift, predicted from the pooled
+    features, corrects each edge by up to a twentieth of the image, since the maps are coarse.
     """
     edges = Conv(4, (3, 3), name="edges")(maps_bxhxwxc)
     shift = nn.Dense(4, kernel_init=nn.initializers.zeros, name="shift")(pooled_bxc)
     box = boxes.from_edges(straight_through_clip(soft_argmax_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))))
-    return {"logits": nn.Dense(num_classes, name="classes")(pooled_bxc), "box": box}, edges
+    return {**classify(pooled_bxc, num_classes, maps_bxhxwxc if score_maps else None), "box": box}, edges
+
+
+def classify(features_bxc: jax.Array, num_classes: int, maps_bxhxwxc: jax.Array | None) -> dict[str, jax.Array]:
+    """`logits` (b, num_classes), by the layer `classes`, and `score_maps` (b, h, w, num_classes) if there are maps.
+
+    The maps are those whose averages the features are. Their scores are the class activation maps (Zhou et al., 2016, arXiv:1512.04150):
+    the average of a map is the logit.
+    """
+    classes = nn.Dense(num_classes, name="classes")
+    outputs = {"logits": classes(features_bxc)}
+    return outputs if maps_bxhxwxc is None else {**outputs, "score_maps": classes(maps_bxhxwxc)}
 
 
 @jax.custom_jvp

@@ -61,5 +61,5 @@ def _view(images: jax.Array, patches: Sequence[jax.Array], window_bx4: jax.Array
         by_row, by_column = (each.max(axis=1) > VISIBLE_WEIGHT * each.max(axis=(1, 2))[:, None] for each in (rows, columns))
         inside = by_row[:, :, None] & by_column[:, None]
         visible = jnp.maximum(visible, inside * 0.5**i)
-    flat = [patch.reshape(len(images), -1).astype(images.dtype) for patch in patches]
+    flat = [patch.reshape(images.shape[0], -1).astype(images.dtype) for patch in patches]
     return View(jnp.concatenate(flat, axis=-1), window_bx4, visible)

@@ -22,11 +22,17 @@ NAMES = [f"{i}.png" for i in range(4)]
 IMAGES = [{"id": i, "file_name": name, "width": 8, "height": 6} for i, name in enumerate(NAMES)]
 LABEL_STUDIO = [{"id": i, "data": {"image": f"/data/{name}"}, "annotations": [{"result": []}]} for i, name in enumerate(NAMES)]
 NO_CATEGORIES = {"images": IMAGES, "annotations": [{"id": 0, "image_id": 0, "bbox": [1, 1, 2, 2]}]}
+VIA_3 = {"project": {"pid": "__VIA_PROJECT_ID__"}, "config": {}, "attribute": {}, "metadata": {}, "view": {}}
+FILES = {str(i): {"fid": str(i), "fname": name, "type": 2, "loc": 1, "src": name} for i, name in enumerate(NAMES)}
+DATUMARO = {"infos": {}, "categories": {"label": {"labels": []}}}
+ITEMS = [{"id": str(i), "annotations": [], "image": {"path": name, "size": [6, 8]}} for i, name in enumerate(NAMES)]
 DLIB = "<dataset><images>" + "".join(f'<image file="{name}"/>' for name in NAMES) + "</images></dataset>"
 CASES = {
     "label studio": ("a.json", json.dumps(LABEL_STUDIO), "Label Studio"),
     "no categories": ("a.json", json.dumps(NO_CATEGORIES), "no `categories`"),
     "categories by id": ("a.json", json.dumps({**NO_CATEGORIES, "categories": {"1": "cup"}}), "`categories` that is not a list"),
+    "via 3": ("a.json", json.dumps({**VIA_3, "file": FILES}), "it looks like a project of VIA 3, which is not read"),
+    "datumaro": ("a.json", json.dumps({**DATUMARO, "items": ITEMS}), "it looks like Datumaro's JSON, which is not read"),
     "dlib": ("a.xml", DLIB, "it names images"),
     "captions": ("metadata.jsonl", "".join(f'{{"file_name": "{name}", "text": "a cup"}}\n' for name in NAMES), "it names images"),
     "kaggle": ("a.csv", "image_id,label\n" + "".join(f"{name},1\n" for name in NAMES), "it names images"),

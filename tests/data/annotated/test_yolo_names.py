@@ -32,6 +32,20 @@ def test_darknet_s_data_file_chooses_names_and_lists(tmp_path: Path) -> None:
     assert not annotated.faults
 
 
+def test_lists_may_be_named_from_a_folder_that_the_archive_does_not_have(tmp_path: Path) -> None:
+    touch(tmp_path, "obj_train_data/a.jpg", "obj_valid_data/b.jpg")
+    put(
+        tmp_path, obj_train_data__a_dot_txt=LINE, obj_valid_data__b_dot_txt=LINE, obj_dot_names="helmet\nvest\n",
+        obj_dot_data="classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\nbackup = backup/\n",
+        train_dot_txt="data/obj_valid_data/b.jpg\n", valid_dot_txt="data/obj_train_data/a.jpg\n",
+    )  # fmt: skip
+    annotated = yolo.read(tmp_path)
+    assert [(entry.file, entry.split) for entry in annotated.images] == [
+        ("obj_train_data/a.jpg", "validation"), ("obj_valid_data/b.jpg", "train")
+    ]  # fmt: skip
+    assert not annotated.faults
+
+
 def test_the_names_beside_the_texts_win_and_other_ones_are_a_fault(tmp_path: Path) -> None:
     annotated = read(tmp_path, data__obj__classes_dot_txt="cat\ndog\n", classes_dot_txt="dog\nperson\ncat\n")
     assert annotated.classes == ("cat", "dog")

@@ -137,6 +137,14 @@ def test_other_json_files_are_ignored(tmp_path: Path) -> None:
     assert not coco.read(tmp_path).faults
 
 
+def test_categories_alone_are_no_coco_file_unless_the_lists_may_follow(tmp_path: Path) -> None:
+    put_json(tmp_path, "notes_dot_json", {"categories": CATEGORIES, "info": {"contributor": "Label Studio"}})
+    assert not coco.recognise(tmp_path)
+    many = [{"id": number, "name": f"class {number}", "supercategory": "thing" * 10} for number in range(1000)]
+    put_json(tmp_path, "lvis_dot_json", {"categories": many, **content(categories=many)})
+    assert coco.recognise(tmp_path)
+
+
 def test_one_category_with_two_names_is_a_fault(tmp_path: Path) -> None:
     put_json(tmp_path, "train_dot_json", content())
     put_json(tmp_path, "val_dot_json", content(categories=[{"id": 3, "name": "dog"}, {"id": 18, "name": "cat"}]))

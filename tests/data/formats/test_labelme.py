@@ -34,6 +34,9 @@ def put_json(folder: Path, name: str, value: Any) -> None:
         (shape("rectangle", (1, 2), (30, 40)), [1, 2, 30, 40]), (shape("rectangle", (30, 2), (1, 40)), [1, 2, 30, 40]),
         (shape("polygon", (5, 1), (9, 4), (2, 8)), [2, 1, 9, 8]), (shape("circle", (10, 20), (13, 24)), [5, 15, 15, 25]),
         (shape("mask", (1, 2), (4, 5)), [1, 2, 5, 6]), (shape("oriented_rectangle", (5, 1), (9, 4), (6, 8), (2, 5)), [2, 1, 9, 8]),
+        (shape("rectangle", (1, 2), (30, 2), (30, 40), (1, 40)), [1, 2, 30, 40]),
+        (shape("rotation", (5, 1), (9, 4), (6, 8), (2, 5)), [2, 1, 9, 8]),
+        (shape("quadrilateral", (5, 1), (9, 4), (6, 8), (2, 5)), [2, 1, 9, 8]),
         ({**shape("polygon", (5, 1), (9, 4), (2, 8)), "shape_type": None}, [2, 1, 9, 8]),
     ],
 )  # fmt: skip
@@ -113,7 +116,8 @@ def test_the_pixels_may_come_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [shape("rectangle", (1, 2)), shape("circle", (1, 2), (3, 4), (5, 6)), shape("polygon"), shape("star", (1, 2), (3, 4)),
+    [shape("rectangle", (1, 2)), shape("rectangle", (1, 2), (3, 4), (5, 6)),
+     shape("circle", (1, 2), (3, 4), (5, 6)), shape("polygon"), shape("star", (1, 2), (3, 4)),
      shape("rectangle", (1, 2), (3, float("nan"))), shape("rectangle", (1, 2), (3, 4), label=" "), {"label": "cat"}, {}],
 )  # fmt: skip
 def test_a_bad_shape_is_a_fault_and_the_others_are_kept(bad: dict[str, Any], tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_sequence_stays_in_one_split_with_its_copies(tmp_path: Path) -> None:
 def test_detections_alone_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a/img1/000001.jpg")
     put(tmp_path, a__det__det_dot_txt="1,-1,1,1,10,20,0.9,-1,-1,-1\n")
-    assert_refused(lambda: folder.source("train", seed=0, folder=str(tmp_path)), "a/det/det.txt", "no sequence has gt/gt.txt")
+    assert_refused(lambda: folder.source("train", seed=0, folder=str(tmp_path)), "a/det/det.txt", "not the true boxes, and no sequence has")
     findings = folder.check_data(thorough=False, folder=str(tmp_path))
     assert "foreign_format" in {fault.kind for fault in findings.faults}
 

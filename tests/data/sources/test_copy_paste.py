@@ -212,4 +212,4 @@ def test_mistakes_are_one_line(annotated: Path, outside: Path, tmp_path: Path) -
         assert_refused(lambda options=options: train(annotated, **options))
     (tmp_path / "cutouts" / "cow").mkdir(parents=True)
     Image.new("RGBA", (20, 20), (9, 9, 9, 255)).save(tmp_path / "cutouts" / "cow" / "a.png")
-    assert_refused(lambda: train(annotated, cutouts=str(tmp_path / "cutouts")), "folders of no class: cow", "cat, dog")
+    assert_refused(lambda: train(annotated, cutouts=str(tmp_path / "cutouts")), "not named after a class: cow", "of its name: cat, dog")

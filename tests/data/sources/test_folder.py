@@ -186,6 +186,12 @@ def test_invalid_options_raise_in_one_line(tmp_path: Path, picture_folder: Path)
     refused("unknown convention of boxes 'voc'", convention="voc")
     refused("split 'test' of", "has no images (train: ", "data.options.test is the share", split="test", test=0.0)
     refused("no annotated image in", folder=picture_folder, format="voc")
+    table(tmp_path, "a.png,8,8,cat,0,0,4,4,")
+    for split, shares in (("train", (0.99, 0.0)), ("validation", (0.01, 0.98))):
+        options: dict[str, Any] = {"split": split, "validation": shares[0], "test": shares[1]}
+        refused("there is one group: put the images of each split into a folder train, val or test", folder=tmp_path, **options)
+    table(tmp_path, "a.png,8,8,cat,0,0,4,4,", "b.png,8,8,cat,0,0,4,4,")
+    refused("(test: 2); splits are drawn by groups of images, and there are 2:", folder=tmp_path, validation=0.0, test=0.9999)
     table(tmp_path, "a.png,8,8,cat,0,0,4,4,test")
     refused("has no images (test: 1)", folder=tmp_path)
     (tmp_path / "a.png").unlink()

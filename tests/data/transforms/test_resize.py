@@ -65,3 +65,28 @@ def test_invalid_options_raise() -> None:
     assert_refused(lambda: resize.resize(example, size=(0, 5)), "'size' must be", "got (0, 5)")
     assert_refused(lambda: resize.letterbox(example, size=(5, 5.5)), "'size' must be", "got (5, 5.5)")
     assert_refused(lambda: resize.letterbox(example, size=(5, 5), color=(1, 2)), "'color' must be", "got (1, 2)")
+
+
+@settings(max_examples=60)
+@given(examples(), sizes)
+def test_boxes_in_a_crop_follow_pixels_and_are_mapped_back(example: Example, size: tuple[int, int]) -> None:
+    cropped, content = resize.crop(example, size=size)
+    assert cropped.image_hxwxc.shape[:2] == size
+    # One side is the whole of the image's, and of the other as much is cut off on both ends.
+    low, high = content[:2], content[2:]
+    assert (low <= 1e-6).all()
+    np.testing.assert_allclose(low + high, 1, atol=1e-5)
+    assert np.abs(low).min() < 1e-6
+    inside = ((cropped.boxes_nx4 > 0) & (cropped.boxes_nx4 < 1)).all(axis=1)
+    back = boxes.from_letterbox(cropped.boxes_nx4, content)
+    np.testing.assert_allclose(back[inside], example.boxes_nx4[inside], atol=1e-4)
+
+
+def test_a_crop_is_the_center_without_distortion() -> None:
+    pixels = np.zeros((40, 100, 3), np.uint8)
+    pixels[:, 30:70] = 255
+    cropped, content = resize.crop(dataclasses.replace(draw_example((40, 100), []), image_hxwxc=pixels), size=(20, 20))
+    assert (cropped.image_hxwxc == 255).all()
+    np.testing.assert_allclose(content, [-0.75, 0, 1.75, 1], atol=1e-6)
+    _, content = resize.crop(draw_example((40, 100), []), size=(20, 50))
+    np.testing.assert_allclose(content, [0, 0, 1, 1], atol=1e-6)

@@ -1,0 +1,42 @@
+"""Starts the way in which the model of a config is trained: by gradients or by a fit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ml_collections import ConfigDict
+
+from imgloc.config.build import fit_of
+from imgloc.errors import UserError
+from imgloc.training import fit, loop, run_loggers, setup
+from imgloc.training.preemption import StopRequest
+
+
+def train(
+    config: ConfigDict,
+    workdir: str,
+    *,
+    stop: StopRequest,
+    profile: bool = False,
+    quiet: bool = False,
+    stop_after: int = 0,
+    opened: setup.Opened | None = None,
+) -> Literal["already finished", "finished", "stopped"]:
+    """Train a config in a run folder; see `loop.train` and `fit.train`."""
+    run_loggers.check(config.loggers)
+    if fit_of(config.model.name) is None:
+        return loop.train(config, workdir, stop=stop, profile=profile, quiet=quiet, stop_after=stop_after, opened=opened)
+    if stop_after:
+        raise UserError(f"model '{config.model.name}' is fitted without steps; leave out --stop-after {stop_after}")
+    return fit.train(config, workdir, stop=stop, profile=profile, quiet=quiet)
+
+
+def check(config: ConfigDict) -> None:
+    """Build everything that a config names. Raises UserError for parts that do not fit together; writes nothing."""
+    run_loggers.check(config.loggers)
+    if fit_of(config.model.name) is not None:
+        fit.set_up(config)
+        return
+    parts = setup.set_up(config)
+    if config.train.init_from or config.model.pretrained:
+        setup.initial_state(config, parts)
