@@ -34,7 +34,7 @@ experiment; 130 stopped by Ctrl-C
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
     add_choice(parser)
-    parser.add_argument("--workdir", default="", metavar="DIR", help="folder of the runs (default: runs/experiments/NAME)")
+    parser.add_argument("--workdir", default="", metavar="DIR", help="folder of the runs (default: runs/NAME)")
     actions = parser.add_mutually_exclusive_group()
     actions.add_argument("--table", action="store_true", help="print the tables of results.json and stop")
     actions.add_argument("--check", action="store_true", help="check the runs and print their names without training")
@@ -70,7 +70,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from imgloc.training.preemption import StopRequest
 
     chosen = experimenting.choose(parsed.experiment, parsed.arms, parsed.seeds, parsed.folder)
-    workdir = parsed.workdir or str(Path("runs") / "experiments" / chosen.place.absolute().name)
+    workdir = parsed.workdir or str(Path("runs") / chosen.place.absolute().name)
     console = Console(stderr=True, quiet=parsed.quiet)
     if parsed.table:
         print(tables.tables_text(chosen.experiment, records.read_results(chosen.place)))
