@@ -49,7 +49,7 @@ class Model(nn.Module):
     rate: tuple[float, ...] = (0.025, 0.125, 0.25)  # searched: the share of a frame in the filter
 
     def setup(self) -> None:
-        """Checks the fields and makes the fitted threshold."""
+        # Checks the fields and makes the fitted threshold.
         if self.sigma <= 0 or min(self.rate) <= 0 or max(self.rate) > 1:
             raise UserError(f"model.sigma must be above 0 and model.rate above 0 and at most 1, got {self.sigma} and {self.rate}")
         self.threshold = self.variable(COLLECTION, "threshold", lambda: jnp.zeros((), jnp.float32))

@@ -43,7 +43,7 @@ class Model(nn.Module):
     cell: str = "lstm"  # lstm, gru or minimal_gru
 
     def setup(self) -> None:
-        """Checks the fields and makes the layers."""
+        # Checks the fields and makes the layers.
         check_at_least(1, hidden=self.hidden)
         self.encoder = CropEncoder(tuple(self.features), self.hidden)
         self.compare = nn.Dense(self.hidden)

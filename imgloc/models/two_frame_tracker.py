@@ -37,7 +37,7 @@ class Model(nn.Module):
     hidden: int = 256  # units of the dense layers
 
     def setup(self) -> None:
-        """Checks the fields and makes the layers."""
+        # Checks the fields and makes the layers.
         check_at_least(1, hidden=self.hidden)
         self.encoder = CropEncoder(tuple(self.features), self.hidden)
         self.compare = [nn.Dense(self.hidden) for _ in range(2)]

@@ -245,7 +245,7 @@ def test_two_processes_killed_and_stopped_resume_to_the_losses_of_one(
         both[killed].communicate()
         assert time.monotonic() - began < 60
         assert both[1 - killed].returncode not in (0, None)
-        messages = [line for line in err.splitlines() if not line.startswith(("from step", "step"))]
+        messages = [line for line in err.splitlines() if line and not line.startswith(("from step", "step"))]
         assert len(messages) == 1, err
         assert messages[0].startswith(f"imgloc: process {1 - killed} of 2: another process has ended or cannot be reached"), err
 
