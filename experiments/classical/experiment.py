@@ -49,7 +49,7 @@ EXPERIMENT = Experiment(
                 training_time("seconds", ""),
             ),
             rows={name: f"{data}, {title}" for name, (title, _, _) in MODELS.items() if name.startswith(data)},
-            fixed=FIXED if data == "digits" else {}, made_by=True,
+            baselines=FIXED if data == "digits" else {}, show_provenance=True,
         )
         for data, keys in (("mnist", MNIST), ("digits", DIGITS))
     ),

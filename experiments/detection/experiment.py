@@ -20,7 +20,7 @@ def table(data: str) -> Table:
         return [[f"{name}, 1 seed", *row, f"{run['seconds'] / 60:.0f} min"] for (name, run), row in zip(found, cells, strict=True)]
 
     columns = (*(metric(key, title, CELL) for key, title in METRICS.items()), training_time("training", "min", max))
-    return Table(TITLES[data], columns, {data: "imgloc, {seeds}"}, more=rivals)
+    return Table(TITLES[data], columns, {data: "imgloc, {seeds}"}, extra_rows=rivals)
 
 
 def by_count(results: Json) -> str:
@@ -50,5 +50,5 @@ def times(results: Json) -> str:
 EXPERIMENT = Experiment(
     arms={"digits": Arm("digits_detector"), "bccd": Arm("bccd", {"data.options.format": "voc"}, data="bccd")},
     tables=(*map(table, TITLES), by_count, times),
-    also=tuple(f"{key}/objects/{count}" for key in ("ap", "ap50") for count in COUNTS),
+    extra_metrics=tuple(f"{key}/objects/{count}" for key in ("ap", "ap50") for count in COUNTS),
 )

@@ -46,13 +46,13 @@ def arm(data: str, method: str) -> Arm:
     return Arm(recipe, {**own, **steps, "eval.after_training": ""}, data="tiny_imagenet" if data == "tiny" else "")
 
 
-COLUMNS = [metric(key, title, over_seeds_or_images(), fixed=key != "oracle_gt_known_loc_50") for key, title in METRICS.items()]
+COLUMNS = [metric(key, title, over_seeds_or_images(), in_baseline_rows=key != "oracle_gt_known_loc_50") for key, title in METRICS.items()]
 EXPERIMENT = Experiment(
     arms={f"{data}-{method}": arm(data, method) for data in RECIPES for method in TITLES},
     tables=tuple(
         Table(
             data, (count("seeds"), *COLUMNS), rows={f"{data}-{method}": f"{data}, {title}" for method, title in TITLES.items()},
-            fixed={f"test/{name}": f"{data}, {title}" for name, title in FIXED.items()}, blank=" ", made_by=True,
+            baselines={f"test/{name}": f"{data}, {title}" for name, title in FIXED.items()}, baseline_blank=" ", show_provenance=True,
         )
         for data in RECIPES
     ),

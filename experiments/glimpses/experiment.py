@@ -92,7 +92,7 @@ def columns(task: str) -> tuple[Column, ...]:
         without = (NO_BOXES,) if key in ("mean_iou", "gt_known_loc_50") else ()  # no loss trains these outputs
         for split, rollouts in ((LAST, "one rollout"), *(means if key == "top1" else ())):
             words = f"{title}, {rollouts}" if key == "top1" else title
-            found.append(metric(key, words, over_seeds(empty="-"), split=split, error=key in ERRORS, without=without))
+            found.append(metric(key, words, over_seeds(empty="-"), split=split, error=key in ERRORS, hidden_for=without))
     return (
         *found, noted("published", PUBLISHED, "none found"), parameters(),
         measured("operations per image", "operations", lambda value: f"{value / 1e6:.1f} million"),
@@ -104,7 +104,7 @@ def table(task: str) -> Table:
     """Returns the table of a task; fixed boxes are those of the arm with all boxes."""
     fixed = {f"{LAST}/median_box": "median box of training", f"{LAST}/whole_image": "whole-image box"} if task == "shares" else {}
     rows = {name: name for name in ARMS[task]}
-    return Table(task, columns(task), rows, fixed, fixed_of=ALL_BOXES, unfinished=True, made_by=True)
+    return Table(task, columns(task), rows, fixed, baselines_of=ALL_BOXES, unfinished=True, show_provenance=True)
 
 
 def pictures(results: Json, _: Path) -> dict[str, bytes]:

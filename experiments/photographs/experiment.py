@@ -22,7 +22,7 @@ EXPERIMENT = Experiment(
     tables=(
         Table(
             "", (*COLUMNS, training_time("training", "min")), each_run=True,
-            fixed={f"{split}/{name}": title for split in ("test", "test@last") for name, title in BOXES.items()},
+            baselines={f"{split}/{name}": title for split in ("test", "test@last") for name, title in BOXES.items()},
         ),
     ),
 )  # fmt: skip

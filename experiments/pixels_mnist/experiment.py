@@ -36,7 +36,7 @@ PANELS = [
     Panel(order.replace("_", " "), [name for name in ARMS if name.startswith(f"{order}: ")]) for order in ("pixels", "permuted_pixels")
 ]
 EXPERIMENT = Experiment(
-    arms=ARMS, tables=(Table("pixels, cell", COLUMNS, made_by=True),),
+    arms=ARMS, tables=(Table("pixels, cell", COLUMNS, show_provenance=True),),
     pictures=lambda results, _: {
         "curves.png": learning_curves(results, PANELS, seconds, "seconds of one core", "accuracy, validation, %", scale=100, form="png"),
     },

@@ -58,5 +58,5 @@ EXPERIMENT = Experiment(
         "Elman(50), relu, gradients clipped to norm 1": Arm("row_lstm_mnist", {**ELMAN, **CLIPPED}, data="mnist"),
         "CNN, 28 px": Arm("three_layer_cnn_mnist", data="mnist"),
     },
-    tables=(Table("", COLUMNS), bar), seeds=SEEDS, keep=keep,
+    tables=(Table("", COLUMNS), bar), seeds=SEEDS, extra_values=keep,
 )  # fmt: skip

@@ -41,12 +41,12 @@ EXPERIMENT = Experiment(
     tables=(
         Table(
             "digits, 180 s of steps", (*(metric(key, f"{title} (`{key}`), test") for key, title in FOUR.items()), *REST),
-            rows={name: name for name in MS["digits"]}, blank=" ", made_by=True,
-            fixed={"test/median_box": "median box of training", "test/whole_image": "whole-image box"},
+            rows={name: name for name in MS["digits"]}, baseline_blank=" ", show_provenance=True,
+            baselines={"test/median_box": "median box of training", "test/whole_image": "whole-image box"},
         ),
         Table(
             "mnist, 480 s of steps", (*(metric("top1", f"{CLASS}, {title}", split=key) for key, title in MNIST.items()), *REST),
-            rows={name: name for name in MS["mnist"]}, made_by=True,
+            rows={name: name for name in MS["mnist"]}, show_provenance=True,
         ),
     ),
     pictures=lambda results, _: {

@@ -18,7 +18,7 @@ EXPERIMENT = Experiment(
                 metric("top1", "lowest, highest", lowest_highest(2), split=LAST),
                 noted("published", PUBLISHED), parameters(), milliseconds("ms per step"),
             ),
-            made_by=True,
+            show_provenance=True,
         ),
     ),
 )  # fmt: skip

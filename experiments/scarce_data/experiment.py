@@ -59,9 +59,9 @@ def arms() -> Iterator[tuple[str, Arm]]:
 
 def table(data: str, key: str, title: str) -> Table:
     """Returns a table of a metric on a data set: augmentations by numbers of training images."""
-    columns = tuple(metric(key, f"{size:,} images", over_seeds_or_images(), of=str(size)) for size in SIZES[data])
+    columns = tuple(metric(key, f"{size:,} images", over_seeds_or_images(), arm=str(size)) for size in SIZES[data])
     rows = {f"{data}-{{}}-{name}": f"{data}, {title}, {name}" for name in AUGMENTATIONS}
-    return Table(f"{data}, {title}", columns, rows, made_by=key == "f1")
+    return Table(f"{data}, {title}", columns, rows, show_provenance=key == "f1")
 
 
 def curves(results: Json, _: Path) -> dict[str, bytes]:

@@ -13,8 +13,8 @@ EXPERIMENT = Experiment(
     arms={"CNN, two looks": Arm("digits_cnn"), "LSTM, two passes": Arm("digits_lstm")},
     tables=(
         Table(
-            "", (*COLUMNS, training_time("training")), blank=" ",
-            fixed={"test/median_box": "median box of training", "test/whole_image": "whole-image box"},
+            "", (*COLUMNS, training_time("training")), baseline_blank=" ",
+            baselines={"test/median_box": "median box of training", "test/whole_image": "whole-image box"},
         ),
     ),
     pictures=pictures,

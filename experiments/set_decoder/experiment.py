@@ -40,7 +40,7 @@ COLUMNS = (
     parameters(), steps(), milliseconds("ms per step"),
 )  # fmt: skip
 EXPERIMENT = Experiment(
-    arms=ARMS, tables=(Table("digits", COLUMNS, made_by=True),),
+    arms=ARMS, tables=(Table("digits", COLUMNS, show_provenance=True),),
     pictures=lambda results, _: {
         "curves.svg": learning_curves(
             results, [Panel("digits", list(ARMS))], lambda _, __, step: step, "steps", "AP50 on validation, per cent", scale=100

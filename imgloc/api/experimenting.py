@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -69,7 +70,16 @@ def train(chosen: Chosen, planned: Sequence[ExperimentPoint], workdir: str, stop
     sweep = folders.open_sweep(workdir)
     if running.unfinished(chosen.experiment, sweep, planned):
         check_in_a_process(chosen, workdir)
-    return running.run(chosen.experiment, sweep, planned, stop, console)
+    return running.run(chosen.experiment, sweep, planned, _of_all_arms(chosen), stop, console)
+
+
+def _of_all_arms(chosen: Chosen) -> list[ExperimentPoint]:
+    """The points of all arms and seeds, without those of arms whose data is not on this machine."""
+    found: list[ExperimentPoint] = []
+    for name in chosen.experiment.arms:
+        with contextlib.suppress(UserError):
+            found += points_of(chosen.experiment, chosen.place, [name], (), chosen.folders)
+    return found
 
 
 def gather(chosen: Chosen, workdir: str) -> Json:
@@ -88,9 +98,14 @@ def measure(chosen: Chosen) -> Json:
     from imgloc.experiments.step_times import step_times
 
     configs = {each.arm: each.point.config for each in reversed(chosen.points())}
-    timed = step_times({name: configs[name] for name in chosen.arms}, operations=chosen.experiment.operations)
+    timed = step_times({name: configs[name] for name in chosen.arms if name in configs}, operations=chosen.experiment.operations)
     saved = records.read_results(chosen.place)  # late: another command may have written meanwhile
-    saved["steps"] = {**timed, "arms": {**saved.get("steps", {}).get("arms", {}), **timed["arms"]}}
+    stored = saved.get("steps", {})
+    kept = {name: times for name, times in stored.get("arms", {}).items() if name not in timed["arms"]}
+    if kept and stored.get("machine") != timed["machine"]:
+        machines = f"'{stored.get('machine')}', and this one is '{timed['machine']}'"
+        raise UserError(f"results.json has times of other arms, measured on the machine {machines}; measure all arms on one machine")
+    saved["steps"] = {**timed, "arms": {**kept, **timed["arms"]}}
     files.write_json(records.results_path(chosen.place), saved)
     return saved
 
@@ -115,7 +130,7 @@ class Reproduced:
     @property
     def agrees(self) -> bool:
         """Whether there are cells, every one agrees, and no run failed."""
-        return bool(self.cells) and not self.failed and all(cell.verdict != "differs" for cell in self.cells)
+        return bool(self.cells) and not self.failed and all(cell.verdict in ("equal", "agrees") for cell in self.cells)
 
 
 def check_same(chosen: Chosen, *, allow_differences: bool) -> tuple[list[ExperimentPoint], list[str]]:

@@ -71,7 +71,10 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         return 130 if stop.interrupted else 0
     print_failed(done.failed, workdir)
     if parsed.json:
-        cells = [{**cell._asdict(), "recorded": vars(cell.recorded), "new": vars(cell.new), "verdict": cell.verdict} for cell in done.cells]
+        cells = [
+            {**cell._asdict(), "recorded": vars(cell.recorded), "new": cell.new and vars(cell.new), "verdict": cell.verdict}
+            for cell in done.cells
+        ]
         print(json.dumps({"agrees": done.agrees, "notes": notes, "failed": dict(done.failed), "cells": cells}))
     else:
         print_cells(done)
@@ -102,5 +105,5 @@ def _verdict(verdict: str) -> str:
     return "agrees, equal" if verdict == "equal" else verdict
 
 
-def _shown(value: Interval) -> str:
-    return f"{value.mean:.4f} [{value.low:.4f}, {value.high:.4f}]"
+def _shown(value: Interval | None) -> str:
+    return "" if value is None else f"{value.mean:.4f} [{value.low:.4f}, {value.high:.4f}]"

@@ -3,7 +3,7 @@
 Recorded and new runs are paired by arm and seed. The interval of a cell is the mean over its runs of their 95 % intervals over images,
 widened to the 95 % t interval over seeds where there are several runs. **A cell agrees if its new interval and the recorded interval
 overlap.** Of two independent estimates with equal standard errors, 95 % intervals do not overlap in 0.6 % of all cases: a cell that
-differs is unlikely to be chance. Another processor rounds otherwise, after which a run is like a run of another seed on the same
+differs is unlikely to be chance. Another processor rounds differently, after which a run is like a run of another seed on the same
 images: its values move within these intervals. The same machine, code and versions give the same bits, which is reported as `equal`,
 so that a mistake that changes a value by less than the intervals is seen there.
 """
@@ -34,26 +34,29 @@ class Cell(NamedTuple):
     split: str
     seeds: tuple[int, ...]
     recorded: Interval
-    new: Interval
+    new: Interval | None  # None where a new run does not have the metric
 
     @property
     def verdict(self) -> str:
-        """`equal` to the last digit that is stored, `agrees`, or `differs`."""
+        """`equal` to the last digit that is stored, `agrees`, `differs`, or `missing`."""
+        if self.new is None:
+            return "missing"
         if self.recorded == self.new:
             return "equal"
         return "agrees" if self.new.low <= self.recorded.high and self.recorded.low <= self.new.high else "differs"
 
 
 def cells(experiment: Experiment, recorded: Json, new: Json) -> Iterator[Cell]:
-    """Yield every metric in the tables for each arm of which both results have finished runs of one seed."""
+    """Yield every recorded metric in the tables for each arm of which both results have finished runs of one seed."""
     for arm, runs in new["runs"].items():
         of_seed = [{run["seed"]: run for run in done(each)} for each in (recorded.get("runs", {}).get(arm, []), runs)]
         seeds = tuple(sorted(set(of_seed[0]) & set(of_seed[1])))
-        columns = {(column.split, column.metric): column for column in experiment.compared(arm)}
+        columns = {(column.split, column.metric): column for column in experiment.metric_columns(arm)}
         for (split, metric), column in columns.items():
             values = [values_of([each[seed] for seed in seeds], column) for each in of_seed]
-            if all(len(each) == len(seeds) > 0 for each in values):
-                yield Cell(arm, metric, split, seeds, interval(values[0]), interval(values[1]))
+            if len(values[0]) == len(seeds) > 0:
+                new_interval = interval(values[1]) if len(values[1]) == len(seeds) else None
+                yield Cell(arm, metric, split, seeds, interval(values[0]), new_interval)
 
 
 def interval(values: Sequence[Json]) -> Interval:
@@ -151,5 +154,5 @@ def _data(stored: Mapping[str, str], each: ExperimentPoint) -> Iterator[str]:
 
 def counted(found: Sequence[Cell]) -> str:
     """Return a sentence with the numbers of cells by verdict."""
-    equal, differ = (sum(cell.verdict == verdict for cell in found) for verdict in ("equal", "differs"))
-    return f"{len(found) - differ} of {len(found)} cells agree, {equal} of them to the last digit"
+    equal, agree = (sum(cell.verdict == verdict for cell in found) for verdict in ("equal", "agrees"))
+    return f"{equal + agree} of {len(found)} cells agree, {equal} of them to the last digit"

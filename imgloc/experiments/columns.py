@@ -54,7 +54,7 @@ def spread(values: Sequence[float], form: str, dash: str = " to ") -> str:
 
 def lowest_highest(digits: int) -> Form:
     """Return a form: the lowest and the highest in per cent."""
-    return lambda values: ", ".join(f"{100 * extreme(value['mean'] for value in values):.{digits}f}" for extreme in (min, max))
+    return lambda values: ", ".join(f"{100 * extreme(value['mean'] for value in values):.{digits}f}" for extreme in (min, max) if values)
 
 
 def metric(
@@ -63,13 +63,13 @@ def metric(
     form: Form | None = None,
     *,
     split: str = "",
-    of: str = "",
+    arm: str = "",
     error: bool = False,
-    fixed: bool = True,
-    without: Collection[str] = (),
+    in_baseline_rows: bool = True,
+    hidden_for: Collection[str] = (),
 ) -> Column:
     """Return a column with a metric of the test images; see `Column`."""
-    return Column(title, None, key, split, form or over_seeds(), error, of, fixed, tuple(without))
+    return Column(title, None, key, split, form or over_seeds(), error, arm, in_baseline_rows, tuple(hidden_for))
 
 
 def count(title: str) -> Column:

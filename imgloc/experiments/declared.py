@@ -2,7 +2,7 @@
 
     EXPERIMENT = Experiment(
         arms={"CNN": Arm("digits_cnn"), "LSTM": Arm("digits_lstm", {"optim.lr": 2e-3})},
-        tables=(Table("model", (metric("top1", "class correct"), steps()), made_by=True),),
+        tables=(Table("model", (metric("top1", "class correct"), steps()), show_provenance=True),),
     )
 
 All parts are frozen dataclasses. Nothing is trained or read when they are made.
@@ -65,25 +65,25 @@ class Column:
     split: str = ""  # key of the results of a run (default: the split of the arm)
     form: Form | None = None  # how a metric is shown
     error: bool = False  # show 1 - the metric
-    of: str = ""  # replaces {} in the name of the row's arm, where columns are of different arms
-    fixed: bool = True  # whether rows of fixed boxes show it
-    without: tuple[str, ...] = ()  # arms that show "-" instead
+    arm: str = ""  # replaces {} in the name of the row's arm, where columns are of different arms
+    in_baseline_rows: bool = True  # whether the rows of baselines show it
+    hidden_for: tuple[str, ...] = ()  # arms that show "-" instead
 
 
 @dataclass(frozen=True)
 class Table:
     """A Markdown table with a row for each arm that has finished runs."""
 
-    head: str  # of the first column
+    first_column: str  # its title
     columns: tuple[Column, ...]
     rows: Mapping[str, str] = field(default_factory=dict)  # name of an arm -> title (default: all arms); {seeds} is their number
-    fixed: Mapping[str, str] = field(default_factory=dict)  # key of a fixed box in the results of a run -> title of its row
-    fixed_of: str = ""  # arm whose results have them (default: the first one that has any)
-    blank: str = "  "  # cells of fixed boxes in columns without a metric
-    each_run: bool = False  # a row for each run, and the fixed boxes after each arm
+    baselines: Mapping[str, str] = field(default_factory=dict)  # key of a baseline in the results of a run -> title of its row
+    baselines_of: str = ""  # arm whose results have them (default: the first one that has any)
+    baseline_blank: str = "  "  # cells of baselines in columns without a metric
+    each_run: bool = False  # a row for each run, and the baselines after each arm
     unfinished: bool = False  # rows of arms without finished runs too
-    made_by: bool = False  # a line with commits, machine and versions
-    more: Callable[[Json], Sequence[Sequence[str]]] | None = None  # further rows from the results, each as its cells
+    show_provenance: bool = False  # a line with commits, machine and versions
+    extra_rows: Callable[[Json], Sequence[Sequence[str]]] | None = None  # from the results, each as its cells
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class Experiment:
     arms: Mapping[str, Arm]  # by name
     tables: tuple[Table | Callable[[Json], str], ...]  # a function returns a text from the results
     seeds: tuple[int, ...] = (0, 1, 2)
-    also: tuple[str, ...] = ()  # further keys of metrics that results.json keeps
-    keep: Callable[[Path], Json] | None = None  # further values that results.json keeps of a run folder
+    extra_metrics: tuple[str, ...] = ()  # keys that results.json keeps and no column shows
+    extra_values: Callable[[Path], Json] | None = None  # of a run folder, which results.json keeps
     operations: bool = False  # whether --measure counts operations; not for recurrent models
     pictures: Callable[[Json, Path], Mapping[str, bytes]] | None = None  # files from the results and the folder of the runs
 
@@ -102,16 +102,16 @@ class Experiment:
         """Return the names of the arms in a table, with {} where a column completes them, and the titles of their rows."""
         return dict(table.rows) or {name: arm.title or name for name, arm in self.arms.items()}
 
-    def compared(self, name: str) -> list[Column]:
+    def metric_columns(self, name: str) -> list[Column]:
         """Return the columns with metrics of an arm, those of all tables."""
         columns = []
         for table in self.tables:
             if isinstance(table, Table):
                 for row in self.rows(table):
-                    columns += [column for column in table.columns if column.metric and row.replace("{}", column.of) == name]
-        return [self.resolved(column, name) for column in columns]
+                    columns += [column for column in table.columns if column.metric and row.replace("{}", column.arm) == name]
+        return [self.with_split(column, name) for column in columns]
 
-    def resolved(self, column: Column, name: str) -> Column:
+    def with_split(self, column: Column, name: str) -> Column:
         """Return a column with the split that it shows of an arm."""
         return column if column.split or name not in self.arms else dataclasses.replace(column, split=self.arms[name].split)
 

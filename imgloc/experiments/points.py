@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +13,6 @@ from imgloc.config.recipes import read_recipe
 from imgloc.errors import UserError
 from imgloc.experiments.declared import Arm, Experiment
 from imgloc.sweeps.points import Point, expand, read_sweep
-
-AS_POINT = re.compile(r"^point \d+ of sweep\(\) \(.*?\): ")  # how a sweep begins its messages about a point
 
 
 class ExperimentPoint(NamedTuple):
@@ -65,16 +63,23 @@ def points_of(
         recipe, folder = str(own) if own.is_file() else arm.recipe, folders.get(arm.data, "")
         arguments = [f"--config.data.options.folder={folder}"] if folder else []
         chosen = [seed for seed in experiment.seeds_of(name) if not seeds or seed in seeds]
+        overrides = [{**arm.overrides, "seed": seed} for seed in chosen]
         try:
-            points = expand(read_recipe(recipe), [{**arm.overrides, "seed": seed} for seed in chosen], arguments) if chosen else []
+            base = read_recipe(recipe)
         except UserError as error:
-            raise UserError(f"arm '{name}': {re.sub(AS_POINT, '', str(error))}") from error
+            raise UserError(f"arm '{name}': {error}") from error
+        points = expand(base, overrides, arguments, functools.partial(_title, name, chosen))
         for seed, point in zip(chosen, points, strict=True):
-            named = dataclasses.replace(point, name=folder_name(name, seed), title=f"arm '{name}', seed {seed}")
+            named = dataclasses.replace(point, name=folder_name(name, seed))
             found.append(ExperimentPoint(name, seed, recipe, folder, named))
     _check_different(found)
     recipes = list(dict.fromkeys(each.recipe for each in found))
     return sorted(found, key=lambda each: (recipes.index(each.recipe), each.seed))
+
+
+def _title(name: str, seeds: Sequence[int], number: int, overrides: object) -> str:
+    """How messages name a point of an arm."""
+    return f"arm '{name}', seed {seeds[number - 1]}"
 
 
 def folder_name(arm: str, seed: int) -> str:

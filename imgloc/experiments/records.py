@@ -7,7 +7,6 @@ steps     the times of training steps (`imgloc experiment --measure`)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from imgloc.config import schema as configs
 from imgloc.errors import UserError, one_line
 from imgloc.experiments.declared import Experiment, Json, Table
 from imgloc.experiments.points import ExperimentPoint
+from imgloc.runs.metrics_log import read_metrics
 from imgloc.runs.run_dir import RunDir
 from imgloc.sweeps import folder as folders
 from imgloc.sweeps.folder import SweepDir
@@ -60,23 +60,31 @@ def gathered(experiment: Experiment, sweep: SweepDir, planned: Sequence[Experime
             record |= {"unfinished": curve[-1][0], "validation": curve}
         else:
             continue
-        if experiment.keep is not None and "unfinished" not in record and run.metrics.exists():
-            record |= experiment.keep(run.path)
+        if experiment.extra_values is not None and "unfinished" not in record and run.metrics.exists():
+            record |= experiment.extra_values(run.path)
         found["runs"].setdefault(each.arm, []).append(record)
         found["configs"][each.arm] = comparable(each)
     return found
 
 
 def merged(experiment: Experiment, saved: Json, found: Json) -> Json:
-    """Return results with newly gathered runs in place of those of the same arm and seed. An unfinished run replaces no finished one."""
+    """Return results with newly gathered runs in place of those of the same arm and seed. An unfinished run replaces no finished one.
+
+    Runs of other arms are kept, also those that the experiment no longer has. Raises UserError where an arm would have finished runs
+    of two configs.
+    """
     runs = {}
-    for name in experiment.arms:
+    for name in dict.fromkeys([*experiment.arms, *saved.get("runs", {})]):
         by_seed = {record["seed"]: record for record in saved.get("runs", {}).get(name, [])}
-        for record in found["runs"].get(name, []):
-            if "results" in record or "results" not in by_seed.get(record["seed"], {}):
-                by_seed[record["seed"]] = record
-        if by_seed:
-            runs[name] = [by_seed[seed] for seed in sorted(by_seed)]
+        new = {record["seed"]: record for record in found["runs"].get(name, [])}
+        new = {seed: record for seed, record in new.items() if "results" in record or "results" not in by_seed.get(seed, {})}
+        remaining = [seed for seed, record in by_seed.items() if "results" in record and seed not in new]
+        before, now = (each.get("configs", {}).get(name) for each in (saved, found))
+        if remaining and None not in (before, now) and before != now:
+            problem = f"results.json has runs of arm '{name}' (seed {remaining[0]}) with another config"
+            raise UserError(f"{problem}; run all seeds of the arm again, or rename the arm")
+        if by_seed | new:
+            runs[name] = [(by_seed | new)[seed] for seed in sorted(by_seed | new)]
     return {**saved, "configs": {**saved.get("configs", {}), **found["configs"]}, "runs": runs}
 
 
@@ -96,18 +104,19 @@ def comparable(each: ExperimentPoint) -> Json:
 
 
 def _splits(experiment: Experiment, name: str) -> list[str]:
-    """The keys of results that tables show of an arm: splits of metrics, and fixed boxes."""
-    fixed = [key for table in experiment.tables if isinstance(table, Table) and name in _arms(experiment, table) for key in table.fixed]
-    return list(dict.fromkeys(["test", *(column.split for column in experiment.compared(name)), *fixed]))
+    """The keys of results that tables show of an arm: splits of metrics, and baselines."""
+    tables = [table for table in experiment.tables if isinstance(table, Table) and name in _arms(experiment, table)]
+    baselines = [key for table in tables for key in table.baselines]
+    return list(dict.fromkeys(["test", *(column.split for column in experiment.metric_columns(name)), *baselines]))
 
 
 def _arms(experiment: Experiment, table: Table) -> set[str]:
-    return {row.replace("{}", column.of) for row in experiment.rows(table) for column in table.columns}
+    return {row.replace("{}", column.arm) for row in experiment.rows(table) for column in table.columns}
 
 
 def _metrics(experiment: Experiment, name: str) -> list[str]:
     """The keys of the metrics that tables show of an arm."""
-    return list(dict.fromkeys([*(column.metric for column in experiment.compared(name)), *experiment.also]))
+    return list(dict.fromkeys([*(column.metric for column in experiment.metric_columns(name)), *experiment.extra_metrics]))
 
 
 def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) -> Json:
@@ -137,7 +146,5 @@ def kept(run: Path, splits: Sequence[str], metrics: Sequence[str], folder: str) 
 
 def validation_curve(run: Path, metrics: Sequence[str]) -> list[list[float | None]]:
     """Return [step, metric, ...] for each validation so far, None for a metric that the run does not have."""
-    log = run / "metrics.jsonl"
-    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    validations = [(line["step"], map(line.get, metrics)) for line in lines if line["kind"] == "validation"]
+    validations = [(line["step"], map(line.get, metrics)) for line in read_metrics(run / "metrics.jsonl") if line["kind"] == "validation"]
     return [[step, *(None if value is None else round(value, 5) for value in values)] for step, values in validations]

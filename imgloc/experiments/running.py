@@ -23,6 +23,7 @@ from imgloc.sweeps.executor import Executor
 from imgloc.sweeps.folder import SweepDir
 from imgloc.sweeps.live import Live
 from imgloc.sweeps.run import run_points
+from imgloc.sweeps.subprocesses import error_line
 from imgloc.sweeps.work import Plan
 from imgloc.training.preemption import StopRequest
 
@@ -35,8 +36,14 @@ def unfinished(experiment: Experiment, sweep: SweepDir, planned: Sequence[Experi
     return [each for each in planned if not is_finished(experiment, folders.run_of(sweep, each.point, known), each)]
 
 
-def run(experiment: Experiment, sweep: SweepDir, planned: Sequence[ExperimentPoint], stop: StopRequest, console: Console) -> dict[str, str]:
-    """Train and score the points that are unfinished and write sweep.json; returns {name: error} of those that failed."""
+def run(
+    experiment: Experiment, sweep: SweepDir, planned: Sequence[ExperimentPoint], others: Sequence[ExperimentPoint], stop: StopRequest,
+    console: Console,
+) -> dict[str, str]:  # fmt: skip
+    """Train and score the planned points that are unfinished, and write sweep.json; returns {name: error} of those that failed.
+
+    sweep.json has the planned points, and those of `others` that have a run folder.
+    """
     todo = unfinished(experiment, sweep, planned)
     failed: dict[str, str] = {}
     executor = declared("sweeps.executors", "processes", Executor)
@@ -48,7 +55,9 @@ def run(experiment: Experiment, sweep: SweepDir, planned: Sequence[ExperimentPoi
             for each in members:
                 if not stop.requested and each.point.name not in failed:
                     failed |= _evaluate(experiment, sweep, each, stop)
+    known, names = folders.runs_by_identity(sweep), {each.point.name for each in planned}
     points = [each.point for each in planned]
+    points += [each.point for each in others if each.point.identity in known and each.point.name not in names]
     files.write_json(sweep.summary, table.summary(sweep, points, SPLIT, failed))
     return failed
 
@@ -63,8 +72,10 @@ def _evaluate(experiment: Experiment, sweep: SweepDir, each: ExperimentPoint, st
         if evaluation.split not in found.known_results() and not stop.requested:
             command = [sys.executable, "-m", "imgloc", *_arguments(found, each, evaluation)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
+            with sweep.log(each.point).open("a") as log:
+                log.write(done.stdout + done.stderr)
             if done.returncode and not stop.requested:
-                error = (done.stderr.strip().splitlines() or [f"imgloc evaluate ended with exit code {done.returncode}"])[-1]
+                error = error_line(done.stderr, done.returncode)
                 folders.note_failure(sweep, each.point, error)
                 return {each.point.name: error}
     return {}

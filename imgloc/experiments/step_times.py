@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from imgloc.devices import runtime
 from imgloc.experiments.declared import Json
 from imgloc.runs.provenance import describe_environment, git_commit
+from imgloc.sweeps.shares import usable_cores
 from imgloc.training import loop, setup, step
 
 SECONDS = 1.0  # of a turn
@@ -40,7 +41,7 @@ def step_times(configs: Mapping[str, ConfigDict], rounds: int = 7, *, operations
             predict: Any = parts.predict  # a jitted function
             cost = predict.lower(step.eval_variables(state), images).compile().cost_analysis()
             arms[title]["operations"] = round(cost["flops"] / config.train.batch_size)
-        turns[title] = _timer(parts.train_step, state, loop.open_batches(config, parts, 0), config.train.steps_per_call)
+        turns[title] = _timer(parts.train_step, state, loop.open_batches(config, parts, 0))
     times: dict[str, list[float]] = {title: [] for title in turns}
     for _ in range(rounds + 1):
         for title, turn in turns.items():
@@ -50,20 +51,21 @@ def step_times(configs: Mapping[str, ConfigDict], rounds: int = 7, *, operations
     where = describe_environment()
     return {
         **git_commit(), "machine": where["machine"], "jax": where["packages"]["jax"], "python": where["python"],
-        "of_cores": len(os.sched_getaffinity(0)), "arms": arms,
+        "of_cores": len(usable_cores()) or os.cpu_count(), "arms": arms,
     }  # fmt: skip
 
 
-def _timer(train_step: Callable[..., Any], state: object, batches: Iterator[tuple[Any, ...]], per_call: int) -> Callable[[], float]:
+def _timer(train_step: Callable[..., Any], state: object, batches: Iterator[tuple[Any, ...]]) -> Callable[[], float]:
     """A function that trains for about a second and returns the milliseconds per step."""
     holder = [state]
 
     def turn() -> float:
         began, steps = time.perf_counter(), 0
         while steps == 0 or time.perf_counter() - began < SECONDS:
-            holder[0], metrics = train_step(holder[0], *next(batches))
+            batch, *count = next(batches)  # a call of several steps has their number
+            holder[0], metrics = train_step(holder[0], batch, *count)
             jax.block_until_ready((holder[0], metrics))
-            steps += per_call
+            steps += int(count[0]) if count else 1
         return (time.perf_counter() - began) * 1e3 / steps
 
     return turn

@@ -63,11 +63,18 @@ def read_sweep(path: str) -> list[object]:
     return points
 
 
-def expand(recipe: ConfigDict, yielded: Sequence[object], arguments: Sequence[str] = ()) -> list[Point]:
+def title_of(number: int, overrides: object) -> str:
+    """Return how messages name a point of `sweep()`."""
+    return f"point {number} of sweep() ({_short(overrides)})"
+
+
+def expand(
+    recipe: ConfigDict, yielded: Sequence[object], arguments: Sequence[str] = (), title_of: Callable[[int, object], str] = title_of
+) -> list[Point]:
     """Return the points of what `sweep()` of a recipe yielded; `arguments` are overrides of the command for all of them.
 
-    Raises UserError, with the number and values of the point, for keys, types and ranges that `imgloc train` refuses, and for two
-    points with the same config.
+    `title_of` names a point in messages, from its number, which begins at 1, and its overrides. Raises UserError, with the title of the
+    point, for keys, types and ranges that `imgloc train` refuses, and for two points with the same config.
     """
     for argument in arguments:
         if not argument.startswith("--config."):
@@ -75,10 +82,9 @@ def expand(recipe: ConfigDict, yielded: Sequence[object], arguments: Sequence[st
     points: list[Point] = []
     numbers: dict[str, int] = {}
     for number, overrides in enumerate(yielded, start=1):
-        title = f"point {number} of sweep()"
         if not isinstance(overrides, dict):
-            raise UserError(f"{title} must be a dict of overrides such as {EXAMPLE}, got {_short(overrides)}")
-        title += f" ({_short(overrides)})"
+            raise UserError(f"point {number} of sweep() must be a dict of overrides such as {EXAMPLE}, got {_short(overrides)}")
+        title = title_of(number, overrides)
         try:
             point = _point(recipe, overrides, arguments, title)
         except UserError as error:

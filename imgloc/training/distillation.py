@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from imgloc.errors import UserError
+from imgloc.errors import UserError, listed
 from imgloc.inference.bundle import read_bundle
 from imgloc.inference.load import TrainedModel, find_bundle, open_model
 from imgloc.nn.apply import predict_step
@@ -29,7 +29,8 @@ def teacher_transforms(config: ConfigDict, spec: InputSpec, classes: tuple[str, 
     teacher = open_model(open_run(run)[0].path)
     for what, got, expected in (("classes", teacher.classes, classes), ("images", teacher.spec.shape, spec.shape)):
         if got != expected:
-            raise UserError(f"compression.teacher={run}: its {what} are {got}, expected those of this config, {expected}")
+            both = f"{_summary(got)}, and this config {_summary(expected)}"
+            raise UserError(f"compression.teacher={run} has other {what} ({both}); choose a teacher that was trained on the same data")
     outputs = jax.eval_shape(lambda: _answers(teacher, np.zeros((1, *spec.shape), np.uint8)))
     if outputs["logits"] is None:
         raise UserError(f"compression.teacher={run}: its model '{teacher.name}' has no output 'logits'; possible: tasks with one class")
@@ -38,6 +39,11 @@ def teacher_transforms(config: ConfigDict, spec: InputSpec, classes: tuple[str, 
         return mixed(batch, _answers(teacher, batch.images_bxhxwxc), weight)
 
     return (transform,)
+
+
+def _summary(facts: tuple[int | str, ...]) -> str:
+    """Classes or an image shape in a few words."""
+    return f"{len(facts)} of them: {listed(list(map(str, facts)), 3)}" if any(isinstance(each, str) for each in facts) else str(facts)
 
 
 def _answers(teacher: TrainedModel, images_bxhxwxc: Any) -> dict[str, jax.Array | None]:

@@ -181,9 +181,9 @@ def _make_model(config: ConfigDict, classes: int) -> AnyModel:
 
 
 def _make_optimizer(config: ConfigDict) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """The optimizer with the pruning of `compression`, and its schedule."""
+    """The optimizer with the pruning of `compression`, and its schedule. Frozen parameters are not pruned."""
     optimizer, schedule = make_optimizer(config.optim, config.train.steps)
-    excluded = compile_patterns(config.compression.exclude, "compression.exclude")
+    excluded = compile_patterns((*config.compression.exclude, *config.optim.frozen), "compression.exclude")
     return with_pruning(optimizer, config.compression, config.train.steps, excluded), schedule
 
 

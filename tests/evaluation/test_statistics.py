@@ -148,7 +148,9 @@ def test_an_interval_over_part_of_the_groups_is_that_of_all_with_the_others_at_z
     part = group_n % 3 == 0
     alone_in = interval_or_none(values[part], weights, group_n[part])
     among_all = interval_or_none(np.where(part, values, np.nan), weights, group_n)
-    assert alone_in == among_all
+    assert alone_in is not None
+    assert among_all is not None
+    assert vars(alone_in) == pytest.approx(vars(among_all), rel=1e-12)  # sums of other lengths round differently
 
 
 def test_t_intervals_are_scipys() -> None:

@@ -46,8 +46,8 @@ def test_points_have_names_and_are_ordered_by_recipe_and_seed() -> None:
     [
         ({"a": Arm(RECIPE), "b": Arm(RECIPE)}, [], "arms 'a' and 'b' have the same config"),
         ({"a_b": Arm(RECIPE), "a.b": Arm(RECIPE, {"optim.lr": 0.5})}, [], "arms 'a b' and 'a.b' have the same run folder"),
-        ({"a": Arm(RECIPE, {"optim.rate": 0.5})}, [], r"^arm 'a': unknown config key 'optim\.rate'"),
-        ({"a": Arm(RECIPE, {"optim.lr": "fast"})}, [], "^arm 'a': .*optim.lr"),
+        ({"a": Arm(RECIPE, {"optim.rate": 0.5})}, [], r"^arm 'a', seed 0: unknown config key 'optim\.rate'"),
+        ({"a": Arm(RECIPE, {"optim.lr": "fast"})}, [], "^arm 'a', seed 0: .*optim.lr"),
         ({"a": Arm("no_such_recipe")}, [], "^arm 'a': unknown recipe"),
         ({"a": Arm(RECIPE)}, [5], "--seeds has 5, which no chosen arm has; possible: 0, 1, 2"),
     ],

@@ -11,7 +11,7 @@ from imgloc.api import experimenting
 from imgloc.errors import UserError
 from imgloc.experiments import records
 from imgloc.experiments.declared import Arm, Experiment
-from imgloc.experiments.tables import made_by
+from imgloc.experiments.tables import provenance_line
 from tests.experiments import tiny
 
 EXPERIMENT = Experiment({"a": Arm("digits_cnn"), "b": Arm("digits_cnn")}, ())
@@ -31,8 +31,8 @@ def test_every_commit_that_made_a_run_is_kept_and_named(tmp_path: Path) -> None:
     assert (through["code"], through["data"]) == ("a", {"train": "f"})
     assert "code" not in resumed, "several codes made it"
     assert through["command"].endswith("folder=FOLDER")
-    assert made_by([through, resumed]) == "Commits aaaaaaa, bbbbbbb; a laptop; JAX 0.10, Python 3.12."
-    assert made_by([mended]).startswith("Commits bbbbbbb, ccccccc (changed);")
+    assert provenance_line([through, resumed]) == "Commits aaaaaaa, bbbbbbb; a laptop; JAX 0.10, Python 3.12."
+    assert provenance_line([mended]).startswith("Commits bbbbbbb, ccccccc (changed);")
 
 
 def test_merging_replaces_runs_of_the_same_seed_and_loses_none() -> None:
@@ -45,9 +45,24 @@ def test_merging_replaces_runs_of_the_same_seed_and_loses_none() -> None:
     assert merged["runs"] == {
         "a": [{"seed": 0, "results": "old"}, {"seed": 1, "results": "new"}, {"seed": 2, "unfinished": 5}],
         "b": [{"seed": 3, "results": 1}],
+        "gone": [{"seed": 0}],
     }
     assert merged["steps"] == {"arms": {}}
     assert sum("results" in run for runs in merged["runs"].values() for run in runs) == 3
+
+
+def test_an_arm_has_runs_of_one_config_only() -> None:
+    saved = {"runs": {"a": [{"seed": 0, "results": 1}, {"seed": 1, "results": 1}]}, "configs": {"a": {"lr": 1}}}
+    one = {"runs": {"a": [{"seed": 0, "results": 2}]}, "configs": {"a": {"lr": 2}}}
+    with pytest.raises(UserError, match=r"arm 'a' \(seed 1\) with another config; run all seeds"):
+        records.merged(EXPERIMENT, saved, one)
+    both = {"runs": {"a": [{"seed": 0, "results": 2}, {"seed": 1, "results": 2}]}, "configs": {"a": {"lr": 2}}}
+    assert records.merged(EXPERIMENT, saved, both)["configs"] == {"a": {"lr": 2}}
+
+
+def test_a_log_that_a_kill_has_cut_off_is_read_up_to_there(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 2, "kind": "validation", "top1": 0.5}\n{"step": 4, "ki')
+    assert records.validation_curve(tmp_path, ["top1", "mean_iou"]) == [[2, 0.5, None]]
 
 
 def test_runs_by_seed_with_scores_are_read(tmp_path: Path) -> None:

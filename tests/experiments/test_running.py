@@ -35,6 +35,8 @@ def test_an_experiment_continues_after_it_was_killed_and_is_reproduced_and_a_bug
     assert "test@last" in files.read_json(place / "runs" / "tiny" / "louder-1" / "results.json")
     summary = files.read_json(place / "runs" / "tiny" / "sweep.json")
     assert [point["state"] for point in summary["points"]] == ["finished"] * 4
+    processes.run("experiment", ".", "--arms", "plain", "--seeds", "0", cache=cache, cwd=place)
+    assert files.read_json(place / "runs" / "tiny" / "sweep.json")["points"] == summary["points"], "the other runs stay"
     compared = json.loads(processes.run("compare", "runs/tiny", "--json", *MODULES, cache=cache, cwd=place).stdout)
     assert len(compared["runs"]) == 2
 

@@ -1,4 +1,4 @@
-"""Tables of experiments: the forms of cells, rows of arms, runs and fixed boxes, and tables across arms."""
+"""Tables of experiments: the forms of cells, rows of arms, runs and baselines, and tables across arms."""
 
 from __future__ import annotations
 
@@ -46,12 +46,13 @@ def test_forms_of_several_runs_and_of_one() -> None:
     assert columns.median_range()([value(0.5)]) == "0.500"
     assert columns.spread([], ".1f") == "-"
     assert columns.lowest_highest(1)(values) == "50.0, 65.0"
+    assert columns.lowest_highest(1)([]) == ""
 
 
-def test_rows_of_arms_and_of_fixed_boxes() -> None:
+def test_rows_of_arms_and_of_baselines() -> None:
     table = Table(
         "model", (metric("top1", "class", columns.over_seeds(0)), columns.training_time("time"), columns.steps(), columns.count("n")),
-        fixed={"test/box": "a box"}, blank=" ", made_by=True,
+        baselines={"test/box": "a box"}, baseline_blank=" ", show_provenance=True,
     )  # fmt: skip
     results = {"runs": {"a": [run(0, 0.5), {"seed": 1, "unfinished": 3, "validation": []}], "b": [run(0, 0.75, box=0.25)]}}
     text = tables_text(experiment(table, lambda results: f"{len(results['runs'])} arms"), results)
@@ -59,20 +60,20 @@ def test_rows_of_arms_and_of_fixed_boxes() -> None:
     assert text.endswith("Commits aaaaaaa; a laptop; JAX 0.10, Python 3.12.\n\n2 arms")
 
 
-def test_an_arm_without_runs_is_left_out_unless_it_is_wanted() -> None:
-    table = Table("", (metric("top1", "class", columns.over_seeds(empty="-"), without=("b",)), columns.parameters()), unfinished=True)
+def test_an_arm_without_runs_is_left_out_unless_the_table_has_unfinished_arms() -> None:
+    table = Table("", (metric("top1", "class", columns.over_seeds(empty="-"), hidden_for=("b",)), columns.parameters()), unfinished=True)
     results = {"runs": {"a": [run(0, 0.5)]}, "steps": {"arms": {"a": {"parameters": 1234, "ms": 1.0}}}}
     assert rows(tables_text(experiment(table), results)) == ["| Arm A | 50.00 | 1,234 |", "| b | - | - |", "| none | - | - |"]
     assert tables_text(experiment(Table("t", (metric("top1", "class"),))), {}) == "t: no finished runs"
 
 
 def test_a_table_across_arms_an_error_and_a_row_for_each_run() -> None:
-    across = Table("", (metric("top1", "small", of="a"), metric("top1", "large", of="b", error=True)), rows={"{}": "both, {seeds}"})
-    each = Table("", (metric("top1", "class", columns.over_seeds(0)),), rows={"a": "A: CNN"}, fixed={"test/box": "box"}, each_run=True)
+    across = Table("", (metric("top1", "small", arm="a"), metric("top1", "large", arm="b", error=True)), rows={"{}": "both, {seeds}"})
+    each = Table("", (metric("top1", "class", columns.over_seeds(0)),), rows={"a": "A: CNN"}, baselines={"test/box": "box"}, each_run=True)
     results = {"runs": {"a": [run(0, 0.5, box=0.1), run(1, 0.6, box=0.1)], "b": [run(0, 0.75)]}}
     first, second = tables_text(experiment(across, each), results).split("\n\n")
     low, high = stats.t.interval(0.95, 1, loc=0.55, scale=stats.sem([0.5, 0.6]))
-    assert rows(first) == [f"| both, 3 seeds | 55.00 [{max(100 * low, 0):.2f}, {min(100 * high, 100):.2f}] | 25.00 |"]
+    assert rows(first) == [f"| both, 2 seeds | 55.00 [{max(100 * low, 0):.2f}, {min(100 * high, 100):.2f}] | 25.00 |"]
     assert rows(second) == ["| A: CNN, seed 0 | 50 |", "| A: CNN, seed 1 | 60 |", "| A: box | 10 |"]
 
 

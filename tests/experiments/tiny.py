@@ -13,7 +13,7 @@ from imgloc.experiments.declared import Arm, Evaluation, Experiment, Table
 
 EXPERIMENT = Experiment(
     arms={"plain": Arm("recipe.py"), "louder": Arm("recipe.py", {"model.scale": 2.0}, evaluations=EVALUATIONS)},
-    tables=(Table("arm", (metric("top1", "class"), metric("mean_iou", "IoU"), steps()), made_by=True),),
+    tables=(Table("arm", (metric("top1", "class"), metric("mean_iou", "IoU"), steps()), show_provenance=True),),
     seeds=(0, 1),
 )
 """

@@ -12,7 +12,10 @@ import numpy as np
 import optax
 import pytest
 
+from imgloc.config.recipes import read_recipe
+from imgloc.config.resolve import resolve_values
 from imgloc.config.schema import base
+from imgloc.training import loop, setup
 from imgloc.training.pruning import prune, sparsity_at, with_pruning, without_pruned
 
 RNG = np.random.default_rng(0)
@@ -85,3 +88,23 @@ def test_a_config_without_sparsity_keeps_the_optimizer() -> None:
     assert with_pruning(optimizer, compression, 100, ()) is optimizer
     compression.sparsity, compression.prune_during = 0.5, (1.0, 1.0)
     assert share(run(with_pruning(optimizer, compression, 5, ()), 5)[-1][0]["conv"]["kernel"]) == 0.5, "also at the very end"
+
+
+def test_frozen_parameters_are_not_pruned() -> None:
+    overrides = {
+        "model.name": "tests.small_cnn", "model.hidden": 32, "optim.frozen": ("Dense_0",), "compression.sparsity": 0.5,
+        "compression.prune_during": (0.0, 0.0), "optim.lr": 0.0,
+    }  # fmt: skip
+    config = resolve_values(read_recipe("tests/sweeps/recipe.py"), overrides)
+    parts = setup.set_up(config)
+    state, batches = setup.initial_state(config, parts), loop.open_batches(config, parts, 0)
+    before = jax.device_get(state.params)
+    after = jax.device_get(parts.train_step(state, *next(batches))[0].params)
+    batches.close()
+    np.testing.assert_array_equal(after["Dense_0"]["kernel"], before["Dense_0"]["kernel"])
+    assert share(before["Dense_0"]["kernel"]) == 0
+    overrides["optim.frozen"] = ()
+    parts = setup.set_up(resolve_values(read_recipe("tests/sweeps/recipe.py"), overrides))
+    batches = loop.open_batches(config, parts, 0)
+    assert share(parts.train_step(setup.initial_state(config, parts), *next(batches))[0].params["Dense_0"]["kernel"]) == 0.5
+    batches.close()

@@ -23,17 +23,18 @@ def open_logger(run: LoggedRun) -> Logger:
     project = os.environ.get("TRACKIO_PROJECT", "imgloc")
     with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
         session = trackio.init(project=project, name=run.unique_name, config=dict(run.config), resume="allow", embed=False)
-    logged = {entry["step"] for entry in SQLiteStorage.get_logs(project, run.unique_name) if entry.get("step") is not None}
+    logged = {(entry.get("step"), name) for entry in SQLiteStorage.get_logs(project, run.unique_name) for name in entry}
     return _Session(session, logged)
 
 
 class _Session:
-    def __init__(self, session: Any, logged: set[int]) -> None:
+    def __init__(self, session: Any, logged: set[tuple[int | None, str]]) -> None:
         self._session, self._logged = session, logged
 
     def add(self, record: Record) -> None:
-        if record["step"] not in self._logged:
-            self._session.log(values(record), step=record["step"])
+        new = {name: value for name, value in values(record).items() if (record["step"], name) not in self._logged}
+        if new:  # training and validation of one step are two records
+            self._session.log(new, step=record["step"])
 
     def flush(self) -> None:
         """Nothing to do: a thread of trackio writes what `log` gets."""
