@@ -75,11 +75,12 @@ def train(chosen: Chosen, planned: Sequence[ExperimentPoint], workdir: str, stop
 
 def _of_all_arms(chosen: Chosen) -> list[ExperimentPoint]:
     """The points of all arms and seeds, without those of arms whose data is not on this machine."""
-    found: list[ExperimentPoint] = []
+    arms = []
     for name in chosen.experiment.arms:
         with contextlib.suppress(UserError):
-            found += points_of(chosen.experiment, chosen.place, [name], (), chosen.folders)
-    return found
+            points_of(chosen.experiment, chosen.place, [name], (), chosen.folders)
+            arms.append(name)
+    return points_of(chosen.experiment, chosen.place, arms, (), chosen.folders)
 
 
 def gather(chosen: Chosen, workdir: str) -> Json:

@@ -56,8 +56,8 @@ def run(
                 if not stop.requested and each.point.name not in failed:
                     failed |= _evaluate(experiment, sweep, each, stop)
     known, names = folders.runs_by_identity(sweep), {each.point.name for each in planned}
-    points = [each.point for each in planned]
-    points += [each.point for each in others if each.point.identity in known and each.point.name not in names]
+    kept = [each.point for each in others if each.point.identity in known or each.point.name in names]
+    points = kept + [each.point for each in planned if each.point.identity not in {point.identity for point in kept}]
     files.write_json(sweep.summary, table.summary(sweep, points, SPLIT, failed))
     return failed
 
