@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 HELP = "follow objects through a video, one JSON line for each frame"
 EXAMPLES = """\
 Each line on standard output is a JSON object of a frame: "frame", its number from 0, and "objects", a list with a "box": [x0, y0, x1, y1]
-in pixels and a "score", the probability that the object can be seen, for each --start.
+in pixels and a "score", the probability that the object can be seen, for each --start. With a model of the task detect, which takes no
+--start, an object has the score of its detection, a "class", and the number of its "track" (SORT).
 
 examples:
   imgloc track runs/a video.mp4 --start 40,30,90,110
   imgloc track runs/a video.mp4 --start 40,30,90,110 --start 200,50,240,120 --out tracked.mp4
+  imgloc track runs/detector video.mp4 --out tracked.mp4
 
 exit codes: 0 success; 2 a mistake in the command, the model or the video
 """
@@ -33,10 +36,10 @@ exit codes: 0 success; 2 a mistake in the command, the model or the video
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
-    parser.add_argument("model", metavar="MODEL", help="a run folder, RUN/model or a copy of it, of the task track")
+    parser.add_argument("model", metavar="MODEL", help="a run folder, RUN/model or a copy of it, of the task track or detect")
     parser.add_argument("video", metavar="VIDEO", help="a video file")
     text = "the box of an object in the first frame, in pixels; several flags for several objects"
-    parser.add_argument("--start", action="append", required=True, metavar="X0,Y0,X1,Y1", help=text)
+    parser.add_argument("--start", action="append", default=[], metavar="X0,Y0,X1,Y1", help=text)
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best (on validation; default) or last")
     parser.add_argument("--out", default="", metavar="FILE", help="write a copy of the video with the boxes there (.mp4)")
 
@@ -57,7 +60,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     from imgloc.data.images.video import every_frame, frame_rate, write_video
     from imgloc.inference.load import open_model
-    from imgloc.inference.track_video import track_frames
+    from imgloc.inference.track_video import track_detections, track_frames
 
     trained, path = open_model(parsed.model, checkpoint=parsed.checkpoint), Path(parsed.video)
     shown: list[Uint8Array] = []  # the frame that is being tracked
@@ -68,7 +71,8 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
             yield frame
 
     def drawn() -> Iterator[Uint8Array]:
-        for number, tracked in enumerate(track_frames(trained, keep(every_frame(path)), start)):
+        frames = keep(every_frame(path))
+        for number, tracked in enumerate(track_frames(trained, frames, start) if start else track_detections(trained, frames)):
             print(json.dumps(_line(number, tracked)), flush=True)
             yield _picture(shown[0], tracked)
 
@@ -91,7 +95,11 @@ def _box(text: str) -> list[float]:
 
 def _line(number: int, tracked: TrackedFrame) -> dict[str, Any]:
     pairs = zip(tracked.boxes_nx4.tolist(), tracked.scores_n.tolist(), strict=True)
-    return {"frame": number, "objects": [{"box": [round(edge, 3) for edge in box], "score": round(score, 6)} for box, score in pairs]}
+    objects: list[dict[str, Any]] = [{"box": [round(edge, 3) for edge in box], "score": round(score, 6)} for box, score in pairs]
+    if tracked.tracks_n is not None:
+        named = zip(objects, tracked.tracks_n.tolist(), tracked.classes_n, strict=True)
+        objects = [{"track": track, "class": name, **each} for each, track, name in named]
+    return {"frame": number, "objects": objects}
 
 
 def _picture(frame: Uint8Array, tracked: TrackedFrame) -> Uint8Array:
@@ -99,6 +107,7 @@ def _picture(frame: Uint8Array, tracked: TrackedFrame) -> Uint8Array:
     from imgloc.draw import PREDICTED_COLOR, draw_box
 
     picture = Image.fromarray(frame)
-    for box in tracked.boxes_nx4:
-        draw_box(picture, (box / np.array(picture.size * 2)).tolist(), PREDICTED_COLOR)
+    numbers = [] if tracked.tracks_n is None else tracked.tracks_n.tolist()
+    for box, caption in itertools.zip_longest(tracked.boxes_nx4, map(str, numbers), fillvalue=""):
+        draw_box(picture, (box / np.array(picture.size * 2)).tolist(), PREDICTED_COLOR, caption)
     return np.asarray(picture)

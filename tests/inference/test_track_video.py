@@ -16,9 +16,11 @@ from imgloc.cli import main, track
 from imgloc.data.images.video import every_frame
 from imgloc.data.sources.moving_digits import source
 from imgloc.inference import load
-from imgloc.inference.track_video import track_frames
+from imgloc.inference.track_video import track_detections, track_frames
 from imgloc.models.correlation_filter import Model
 from imgloc.nn.apply import as_inputs
+from imgloc.tasks.classify import Answer
+from imgloc.tasks.detect import DetectedObjects
 from imgloc.types import InputSpec, Video
 from tests.refusals import assert_refused
 
@@ -72,6 +74,32 @@ def test_the_command_prints_a_line_for_each_frame_and_writes_a_video(
     written = list(every_frame(tmp_path / "out.mp4"))
     assert [frame.shape for frame in written] == [(64, 64, 3)] * 6
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.avi", "out.mp4"]
+
+
+def test_a_detector_needs_no_first_box(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def predict(frame: np.ndarray) -> Any:
+        place = 4 * round(float(frame.mean()) / 40)  # the gray level of a frame is 40 times its number
+        objects = (Answer("dog", 0.75, (place, 10, place + 20, 30)), Answer("cat", 0.5, (-2, 40, 18, 60)))
+        return [types.SimpleNamespace(answer=DetectedObjects(objects[: 2 if place < 16 else 0], 0.1))]
+
+    detector = types.SimpleNamespace(
+        bundle=types.SimpleNamespace(task="detect"), classes=("cat", "dog"), predict=predict, name="detector", module=Images()
+    )
+    writer = cv2.VideoWriter(str(tmp_path / "in.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 64))
+    for level in range(0, 200, 40):
+        writer.write(np.full((64, 64, 3), level, np.uint8))
+    writer.release()
+    monkeypatch.setattr(load, "open_model", lambda path, checkpoint: detector)
+    arguments = ["track", "runs/a", str(tmp_path / "in.avi"), "--out", str(tmp_path / "out.mp4")]
+    assert track.run(main.make_parser().parse_args(arguments), []) == 0
+    lines = [json.loads(line)["objects"] for line in capsys.readouterr().out.splitlines()]
+    found = [[(each["track"], each["class"], each["score"]) for each in line] for line in lines]
+    assert found == [[(0, "dog", 0.75), (1, "cat", 0.5)]] * 4 + [[]]
+    assert lines[3][1]["box"] == pytest.approx([0, 40, 18, 60], abs=0.5)
+    assert lines[3][0]["box"] == pytest.approx([12, 10, 32, 30], abs=2)
+    assert len(list(every_frame(tmp_path / "out.mp4"))) == 5
+    detector.bundle.task = "classify"
+    assert_refused(lambda: list(track_detections(detector, [])), "needs a model of the task detect")  # type: ignore[arg-type]
 
 
 def test_boxes_outside_and_other_models_are_refused(trained: Any) -> None:
