@@ -34,6 +34,7 @@ nb_execution_raise_on_error = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False  # a method without a docstring, such as `setup` of a module, is not part of the reference
 autodoc_default_options = {"no-value": True}  # api_reference shows values as they are written
 
 html_theme = "furo"
