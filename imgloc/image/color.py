@@ -71,11 +71,16 @@ def rgb_to_lab(images_bxhxwx3: Array) -> jax.Array:
     """
     images = as_float(images_bxhxwx3, channels=3)
     encoded = images > 0.04045
-    linear = jnp.where(encoded, ((jnp.where(encoded, images, 1) + 0.055) / 1.055) ** 2.4, images / 12.92)
+    linear = jnp.where(encoded, _power((jnp.where(encoded, images, 1) + 0.055) / 1.055, 2.4), images / 12.92)
     relative = _transform(linear, XYZ_FROM_RGB / WHITE[:, None])
     large = relative > 0.008856
-    x, y, z = jnp.moveaxis(jnp.where(large, jnp.cbrt(jnp.where(large, relative, 1)), 7.787 * relative + 16 / 116), -1, 0)
+    x, y, z = jnp.moveaxis(jnp.where(large, _power(jnp.where(large, relative, 1), 1 / 3), 7.787 * relative + 16 / 116), -1, 0)
     return jnp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def _power(positive: jax.Array, exponent: float) -> jax.Array:
+    """Powers of numbers above 0. XLA computes exponentials and logarithms of whole vectors on CPUs, but powers and roots one by one."""
+    return jnp.exp(exponent * jnp.log(positive))
 
 
 def lab_to_rgb(images_bxhxwx3: Array) -> jax.Array:
@@ -89,7 +94,7 @@ def lab_to_rgb(images_bxhxwx3: Array) -> jax.Array:
     relative = jnp.where(roots > 0.2068966, roots**3, (roots - 16 / 116) / 7.787)
     linear = _transform(relative, np.linalg.inv(XYZ_FROM_RGB) * WHITE)
     bright = linear > 0.0031308
-    encoded = jnp.where(bright, 1.055 * jnp.where(bright, linear, 1) ** (1 / 2.4) - 0.055, linear * 12.92)
+    encoded = jnp.where(bright, 1.055 * _power(jnp.where(bright, linear, 1), 1 / 2.4) - 0.055, linear * 12.92)
     return jnp.clip(encoded, 0, 1)
 
 

@@ -105,7 +105,22 @@ def equalize(images_bxhxwxc: Array, *, bins: int = 256, levels: int | None = Non
     images = as_float(images_bxhxwxc)
     counts, centers = histogram(images, bins=bins, levels=levels)
     shares = jnp.cumsum(counts, axis=1) / (images.size // images.shape[0])
-    return jax.vmap(jnp.interp)(images, centers, shares.astype(images.dtype))
+    return _interpolated(images.reshape(images.shape[0], -1), centers, shares.astype(images.dtype)).reshape(images.shape)
+
+
+def _interpolated(values_bxm: jax.Array, centers_bxn: jax.Array, heights_bxn: jax.Array) -> jax.Array:
+    """The piecewise linear functions through heights at equally spaced centers, constant beyond the first and the last one.
+
+    `jnp.interp` searches the place of each value among the centers, which takes ten times as long.
+    """
+    last = centers_bxn.shape[1] - 1
+    if not last:
+        return jnp.broadcast_to(heights_bxn, values_bxm.shape)
+    low, high = centers_bxn[:, :1], centers_bxn[:, -1:]
+    place = jnp.clip((values_bxm - low) / (high - low) * last, 0, last)
+    index = jnp.minimum(place.astype(int), last - 1)
+    left, right = (jnp.take_along_axis(heights_bxn, index + step, axis=1) for step in (0, 1))
+    return left + (place - index) * (right - left)
 
 
 def rescale(

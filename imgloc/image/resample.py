@@ -42,20 +42,26 @@ def resize(
     if order == 3 and border == "nearest":
         raise UserError("cubic splines have no coefficients for the border nearest; use mirror, reflect or wrap")
     result = images
-    for axis, new in ((1, height), (2, width)):
+    for axis, new in ((1, height), (2, width)):  # both axes are linear, so their order is free
         old = images.shape[axis]
-        if antialias and new < old:
-            result = along(gaussian_matrix(old, (old / new - 1) / 2, border), result, axis)
-    for axis, new in ((1, height), (2, width)):
-        old = images.shape[axis]
-        if order == 0:
+        if order == 0 and not (antialias and new < old):
             result = jnp.take(result, nearest(old, new, border), axis=axis)
         elif new != old:
-            result = along(spline_matrix(old, new, order, border), result, axis)
+            result = along(_resizing_matrix(old, new, order, antialias, border), result, axis)
     if not clip:
         return result
     axes = (1, 2, 3)
     return jnp.clip(result, jnp.min(images, axis=axes, keepdims=True), jnp.max(images, axis=axes, keepdims=True))
+
+
+@cache
+def _resizing_matrix(old: int, new: int, order: int, antialias: bool, border: Border) -> FloatArray:
+    """The matrix (new, old) that smooths an axis, if it shrinks and with `antialias`, and takes the values of the spline."""
+    matrix = np.eye(old)[nearest(old, new, border)] if order == 0 else spline_matrix(old, new, order, border)
+    if antialias and new < old:
+        matrix = matrix @ gaussian_matrix(old, (old / new - 1) / 2, border)
+    matrix.setflags(write=False)
+    return matrix
 
 
 def check_border(border: Border) -> None:
