@@ -1,4 +1,4 @@
-"""What an executor is: where and when the points of a sweep run. Each is a file of `imgloc/sweeps/executors` with an `EXECUTOR`."""
+"""The interface of executors, which run the points of a sweep. Each file in `imgloc/sweeps/executors` defines an `EXECUTOR`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a point is, as its files show it, wherever it runs."""
+"""Reads the progress of a point from its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the points of a sweep: submits them to an executor, watches them, and takes up again what a job has left unfinished."""
+"""Runs the points of a sweep: submits them to an executor, monitors the jobs, and resubmits unfinished points."""
 
 from __future__ import annotations
 

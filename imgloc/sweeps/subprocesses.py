@@ -1,4 +1,4 @@
-"""Commands of imgloc in processes of their own, with their output in a log."""
+"""Runs imgloc commands in separate processes and appends their output to a log."""
 
 from __future__ import annotations
 
