@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -90,10 +89,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         return finish(parsed, swept, sweep)
     execution = sweeping.open_execution(parsed.executor, parsed.jobs, parsed.option)
     if todo:
-        check = sweeping.check_in_a_process(parsed.config, parsed.workdir, parsed.split, rest)
-        if check.returncode:
-            sys.stderr.write(check.stderr)
-            return check.returncode
+        sweeping.check_points(parsed.config, parsed.workdir, parsed.split, rest)
     stop = StopRequest()
     swept = sweeping.run(sweep, parsed.config, parsed.split, expanded, todo, stop, console, execution)
     code = finish(parsed, swept, sweep)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from imgloc import files
-from imgloc.errors import reason
+from imgloc.errors import UserError, reason
 from imgloc.training.preemption import FOLLOW_STDIN
 
 POLL_SECONDS = 0.5  # between checks of a process
@@ -74,6 +74,18 @@ def _wait(process: subprocess.Popen[bytes], command: str, stop: Stop) -> int:
                 process.stdin.close()
             if command != "train":  # which has no state to save
                 process.terminate()
+
+
+def check_in_a_process(arguments: Sequence[str]) -> None:
+    """Run a check, `imgloc ARGUMENTS`, in a separate process, which releases the GPU or TPU for training when it ends.
+
+    Raises UserError with its error.
+    """
+    done = subprocess.run([sys.executable, "-m", "imgloc", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        line = error_line(done.stderr, done.returncode)
+        is_killed = done.returncode < 0 or not done.stderr.strip()
+        raise UserError(f"the check before training {line}; if memory is short, free some and run the command again" if is_killed else line)
 
 
 def error_line(printed: str, code: int) -> str:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import random
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -255,7 +254,7 @@ def test_the_command_lists_failed_points_and_returns_1(
     recipe = tmp_path / "recipe.py"
     overrides = [dict(point.overrides) for point in fake.points]
     recipe.write_text(f"from tests.sweeps.recipe import get_config\ndef sweep(): return {overrides!r}\n")
-    monkeypatch.setattr(sweeping, "check_in_a_process", lambda *arguments: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(sweeping, "check_points", lambda *arguments: None)
     monkeypatch.setattr("imgloc.training.preemption.StopRequest", Stop)
     fake.broken.add(fake.points[1].name)
     assert main.main(["sweep", "--config", str(recipe), "--workdir", str(fake.sweep.path)]) == 1
