@@ -129,8 +129,13 @@ def watch(sweep_dir: SweepDir, split: str, expanded: Sequence[Point], todo: Sequ
 
 
 def run_search(search: Search, recipe: str, workdir: str, arguments: Sequence[str], stop: StopRequest, console: Console) -> Swept:
-    """Run `search()` of a recipe and write sweep.json. Raises UserError where another process searches in the same folder."""
+    """Run `search()` of a recipe and write sweep.json.
+
+    Raises UserError for a first point that cannot be trained, and where another process searches in the same folder.
+    """
     sweep_dir = folder.open_sweep(workdir)
+    if not (sweep_dir.path / searching.FILE).is_file():  # nothing has been trained
+        check_points(recipe, workdir, "validation", arguments)
     folder.begin(sweep_dir)
     with Claims(sweep_dir.notes).hold("search") as claim:
         if claim is None:
