@@ -12,6 +12,7 @@ from imgloc.errors import UserError, unknown
 from imgloc.sweeps.claims import Claims
 from imgloc.sweeps.points import Point
 from imgloc.sweeps.work import Plan
+from imgloc.training.preemption import Stop
 
 
 class Job(Protocol):
@@ -27,6 +28,7 @@ class Job(Protocol):
         """Request that the job saves its state and ends, if it does not follow `Session.stop`."""
 
 
+Show = Callable[[Point, str, str], None]  # reports a point, its state (a name in live.STATES) and a note
 Submit = Callable[[Sequence[Point]], Job]
 AnyJob = TypeVar("AnyJob", bound=Job)
 
@@ -43,19 +45,13 @@ def stop_unfinished(jobs: Sequence[AnyJob]) -> list[AnyJob]:
 class SweepStop:
     """The request to stop a sweep, and whether its processes end without saving their state."""
 
-    request: StopFlag
+    request: Stop
     immediately: bool = False
 
     @property
     def requested(self) -> bool:
         """Whether the state of running points is saved, and the sweep ends."""
         return self.request.requested or self.immediately
-
-
-class StopFlag(Protocol):
-    """A request to stop, such as `training.preemption.StopRequest`."""
-
-    requested: bool
 
 
 @dataclass(frozen=True)
@@ -66,6 +62,7 @@ class Session:
     claims: Claims
     stop: SweepStop
     jobs: int  # that work at the same time; 0: no limit
+    show: Show
     options: Mapping[str, str] = field(default_factory=dict)  # of the executor
 
 
@@ -83,7 +80,7 @@ class Executor:
     check: Callable[[int, Mapping[str, str]], None] = lambda _jobs, _options: None  # refuses a number of jobs, or options
     options: Mapping[str, str] = field(default_factory=dict)  # names with meanings; `*`: any other name is left to `check`
     #: Divides points that wait into those that one job takes together.
-    groups: Callable[[Sequence[Point]], Sequence[Sequence[Point]]] = lambda points: [[point] for point in points]
+    groups: Callable[[Session, Sequence[Point]], Sequence[Sequence[Point]]] = lambda _session, points: [[point] for point in points]
 
 
 def read_options(executor: Executor, name: str, options: Sequence[str]) -> dict[str, str]:

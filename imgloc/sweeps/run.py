@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from imgloc.errors import UserError
 from imgloc.sweeps import folder
 from imgloc.sweeps.claims import Claims
-from imgloc.sweeps.executor import Executor, Job, Session, StopFlag, Submit, SweepStop
+from imgloc.sweeps.executor import Executor, Job, Session, Show, Submit, SweepStop
 from imgloc.sweeps.points import Point
 from imgloc.sweeps.progress import latest_step, state
 from imgloc.sweeps.work import Plan, check_recipe
+from imgloc.training.preemption import Stop
 
 POLL_SECONDS = 0.5  # between looks at jobs, and at points that other sweeps run
 MAX_LOSSES = 3  # of the job of a point in a row without a new checkpoint; then the point has failed
-Show = Callable[[Point, str, str], None]  # reports a point, its state (a name in live.STATES) and a note
 
 
 @dataclass
@@ -25,7 +25,6 @@ class Schedule:
     """The points of a sweep that have not ended."""
 
     session: Session
-    show: Show
     waiting: list[Point]
     running: list[tuple[Job, Sequence[Point]]] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
@@ -35,7 +34,7 @@ class Schedule:
 def run_points(
     plan: Plan,
     points: Sequence[Point],
-    stop: StopFlag,
+    stop: Stop,
     show: Show,
     executor: Executor,
     jobs: int = 0,
@@ -48,8 +47,8 @@ def run_points(
     """
     plan = replace(plan, begun=folder.begin(plan.sweep))
     folder.forget_failures(plan.sweep, points, plan.begun)
-    session = Session(plan, Claims(plan.sweep.notes), SweepStop(stop), jobs or executor.jobs, options or {})
-    schedule, stopped = Schedule(session, show, list(points)), False
+    session = Session(plan, Claims(plan.sweep.notes), SweepStop(stop), jobs or executor.jobs, show, options or {})
+    schedule, stopped = Schedule(session, list(points)), False
     with executor.open(session) as submit, _immediately_on_error(session):
         while schedule.running or (schedule.waiting and not stop.requested):
             if not stop.requested:
@@ -81,9 +80,11 @@ def _submit(schedule: Schedule, executor: Executor, submit: Submit) -> None:
     for point in schedule.waiting:
         if session.claims.next(point.identity) is None:
             held.append(point.name)
-            schedule.show(point, "elsewhere", f"on {session.claims.holder(point.identity)}")
+            session.show(point, "elsewhere", f"on {session.claims.holder(point.identity)}")
     free = [point for point in schedule.waiting if point.name not in held]
-    for group in executor.groups(free) if free else ():
+    if not free:
+        return
+    for group in executor.groups(session, free):
         if _is_full(schedule) or session.stop.requested:
             return
         todo = [point for point in group if not _has_ended(schedule, point)]
@@ -100,35 +101,35 @@ def _is_full(schedule: Schedule) -> bool:
 
 def _has_ended(schedule: Schedule, point: Point) -> bool:
     """Return whether a point is finished or has failed in this sweep or in another one, and show it."""
-    plan = schedule.session.plan
+    plan, show = schedule.session.plan, schedule.session.show
     error = folder.failure_since(plan.sweep, point, plan.begun)
     try:
         is_finished = error is None and folder.is_scored(folder.run_of(plan.sweep, point), point, plan.split)
     except UserError as refusal:  # its folder has changed since the sweep began
         error, is_finished = str(refusal), False
     if is_finished:
-        schedule.show(point, "finished", "")
+        show(point, "finished", "")
     elif error is not None:
         schedule.failed[point.name] = error
-        schedule.show(point, "failed", error)
+        show(point, "failed", error)
     return is_finished or error is not None
 
 
 def _collect(schedule: Schedule) -> bool:
     """Sort the points of jobs that have ended into finished, failed and waiting ones; returns whether a job has ended."""
-    plan, stop = schedule.session.plan, schedule.session.stop
+    session, plan, stop = schedule.session, schedule.session.plan, schedule.session.stop
     before, running = len(schedule.running), []
     for job, points in schedule.running:
         if not job.ended():
             running.append((job, points))
             for point in points:
-                now, note = state(plan.sweep, point, plan.split, schedule.session.claims)
+                now, note = state(plan.sweep, point, plan.split, session.claims)
                 if now in ("training", "scoring"):
-                    schedule.show(point, now, note)
+                    session.show(point, now, note)
             continue
         for point in points:
             if not _has_ended(schedule, point):
-                schedule.show(point, "waiting", "stopped, its state is saved" if stop.requested else "")
+                session.show(point, "waiting", "stopped, its state is saved" if stop.requested else "")
                 schedule.waiting.append(point)
                 if not stop.requested:
                     _count_loss(schedule, point)

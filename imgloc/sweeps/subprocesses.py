@@ -18,7 +18,7 @@ from imgloc.training.preemption import FOLLOW_STDIN
 POLL_SECONDS = 0.5  # between checks of a process
 
 
-class Stop(Protocol):
+class ProcessStop(Protocol):
     """A request to end a process."""
 
     @property
@@ -30,7 +30,7 @@ class Stop(Protocol):
         """Whether every process is killed."""
 
 
-def run_process(arguments: Sequence[str], log: Path, lock: int, stop: Stop, environment: Mapping[str, str]) -> str:
+def run_process(arguments: Sequence[str], log: Path, lock: int, stop: ProcessStop, environment: Mapping[str, str]) -> str:
     """Run `imgloc ARGUMENTS` and append its output to a log; returns its error in one line, or "".
 
     The process inherits the lock and has its own process group, so that Ctrl-C does not reach it. To stop training, its standard
@@ -59,7 +59,7 @@ def run_process(arguments: Sequence[str], log: Path, lock: int, stop: Stop, envi
     return "" if code == 0 else error_line(log.read_bytes()[start:].decode(errors="replace"), code)
 
 
-def _wait(process: subprocess.Popen[bytes], command: str, stop: Stop) -> int:
+def _wait(process: subprocess.Popen[bytes], command: str, stop: ProcessStop) -> int:
     stopping = False
     while True:
         try:

@@ -48,6 +48,8 @@ def test_jobs_and_options_are_refused_in_one_line() -> None:
     assert_refused(lambda: sweeping.open_execution("processes", 0, []), "--jobs must be at least 1, got 0")
     assert_refused(lambda: sweeping.open_execution("in_process", 2, []), "runs one job at a time, got --jobs 2")
     assert_refused(lambda: sweeping.open_execution("processes", 1, ["cores=no"]), "must be a whole number of at least 1")
+    assert_refused(lambda: sweeping.open_execution("in_process", 1, ["population=0"]), "population must be a whole number of at least 1")
+    assert_refused(lambda: sweeping.open_execution("in_process", 1, ["population=x"]), "population must be a whole number of at least 1")
     assert_refused(lambda: sweeping.open_execution("processes", 1, ["cores=10000"]), "needs 10000 cores")
     assert sweeping.open_execution("processes", 4, ["cores=1"] if (os.cpu_count() or 1) >= 4 else []).jobs == 4
 

@@ -242,7 +242,7 @@ def test_an_executor_may_take_several_points_in_one_job(fake: Fake) -> None:
         for point in points[:1] if len(taken) == 1 else points:
             fake.pretend(RunDir(fake.sweep.path / point.name), point, top1=0.5)
 
-    pairs = executor_of(do, groups=lambda points: [points[k : k + 2] for k in range(0, len(points), 2)], jobs=1)
+    pairs = executor_of(do, groups=lambda _, points: [points[k : k + 2] for k in range(0, len(points), 2)], jobs=1)
     assert run_with(fake, pairs) == {}
     names = [point.name for point in fake.points]
     assert taken == [names[:2], names[2:], names[1:2]]
