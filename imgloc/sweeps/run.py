@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from imgloc.errors import UserError
+from imgloc.runs.run_dir import RunDir
 from imgloc.sweeps import folder
 from imgloc.sweeps.claims import Claims
 from imgloc.sweeps.executor import Executor, Job, Session, Show, Submit, SweepStop
@@ -28,6 +29,7 @@ class Schedule:
     waiting: list[Point]
     running: list[tuple[Job, Sequence[Point]]] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    runs: Mapping[str, RunDir] = field(default_factory=dict)  # by the fingerprints of their configs, before points were last submitted
     losses: dict[str, tuple[int, int]] = field(default_factory=dict)  # the latest checkpoint at the last loss, and the losses since
 
 
@@ -84,6 +86,7 @@ def _submit(schedule: Schedule, executor: Executor, submit: Submit) -> None:
     free = [point for point in schedule.waiting if point.name not in held]
     if not free:
         return
+    schedule.runs = folder.runs_by_identity(session.plan.sweep)
     for group in executor.groups(session, free):
         if _is_full(schedule) or session.stop.requested:
             return
@@ -123,7 +126,7 @@ def _collect(schedule: Schedule) -> bool:
         if not job.ended():
             running.append((job, points))
             for point in points:
-                now, note = state(plan.sweep, point, plan.split, session.claims)
+                now, note = state(plan.sweep, point, plan.split, session.claims, schedule.runs)
                 if now in ("training", "scoring"):
                     session.show(point, now, note)
             continue
