@@ -27,6 +27,9 @@ class Job(Protocol):
     def stop(self) -> None:
         """Request that the job saves its state and ends, if it does not follow `Session.stop`."""
 
+    def details(self) -> str:
+        """Return why the job has ended, or where this is written; completes the error of a point that its jobs do not finish."""
+
 
 Show = Callable[[Point, str, str], None]  # reports a point, its state (a name in live.STATES) and a note
 Submit = Callable[[Sequence[Point]], Job]
@@ -120,6 +123,10 @@ class ThreadJob:
 
     def stop(self) -> None:
         """Do nothing: the processes follow the stop of their session."""
+
+    def details(self) -> str:
+        """Name the log, which has the output of the processes."""
+        return "see its log"
 
     def wait(self) -> None:
         """Wait until the thread has ended, and ignore its error."""

@@ -135,12 +135,12 @@ def _collect(schedule: Schedule) -> bool:
                 session.show(point, "waiting", "stopped, its state is saved" if stop.requested else "")
                 schedule.waiting.append(point)
                 if not stop.requested:
-                    _count_loss(schedule, point)
+                    _count_loss(schedule, point, job)
     schedule.running = running
     return len(running) < before
 
 
-def _count_loss(schedule: Schedule, point: Point) -> None:
+def _count_loss(schedule: Schedule, point: Point, job: Job) -> None:
     """Note that a point has failed, after too many jobs that ended without a result, an error or a new checkpoint."""
     session = schedule.session
     if session.claims.next(point.identity) is None:  # another sweep was faster
@@ -150,5 +150,5 @@ def _count_loss(schedule: Schedule, point: Point) -> None:
     count = count + 1 if step == before else 1
     schedule.losses[point.name] = (step, count)
     if count >= MAX_LOSSES:
-        error = f"its job ended {count} times without a result, an error or a new checkpoint; see its log"
+        error = f"its job ended {count} times without a result, an error or a new checkpoint: {job.details()}"
         folder.note_failure(session.plan.sweep, point, error)

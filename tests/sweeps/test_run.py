@@ -194,6 +194,9 @@ class Job:
     def stop(self) -> None:
         pass
 
+    def details(self) -> str:
+        return "its node is gone"
+
 
 def executor_of(work: Callable[[Sequence[Point]], None], **fields: Any) -> Executor:
     """An executor that does this with points as soon as they are submitted."""
@@ -230,7 +233,7 @@ def test_points_that_jobs_leave_unfinished_are_submitted_again_while_their_check
 
     failed = run_with(fake, executor_of(do))
     assert list(failed) == [second.name]
-    assert failed[second.name].startswith("its job ended 3 times without a result")
+    assert failed[second.name] == "its job ended 3 times without a result, an error or a new checkpoint: its node is gone"
     assert [submitted.count(point.name) for point in fake.points] == [6, 3, *(1 for _ in others)]
 
 

@@ -32,6 +32,10 @@ class EndedJob:
     def stop(self) -> None:
         """Do nothing."""
 
+    def details(self) -> str:
+        """Name the log."""
+        return "see its log"
+
 
 class ClaimLost(Exception):
     """Another process works on a point now, so that nothing may be written to its folder."""
