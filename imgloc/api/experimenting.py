@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from imgloc.experiments.declared import Experiment, Json, load_experiment, match
 from imgloc.experiments.points import ExperimentPoint, data_folders, points_of
 from imgloc.sweeps import folder as folders
 from imgloc.sweeps import points as sweep_points
+from imgloc.sweeps import subprocesses
 from imgloc.sweeps.folder import SweepDir
 from imgloc.training.preemption import StopRequest
 
@@ -59,10 +58,7 @@ def check_in_a_process(chosen: Chosen, workdir: str) -> None:
     command = ["experiment", str(chosen.place), "--check", "--workdir", workdir, "--arms", *chosen.arms]
     command += ["--seeds", *map(str, chosen.seeds)] if chosen.seeds else []
     command += [word for name, path in chosen.folders.items() for word in ("--folder", f"{name}={path}")]
-    done = subprocess.run([sys.executable, "-m", "imgloc", *command], capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"the check ended with exit code {done.returncode}"]
-        raise UserError(lines[-1].removeprefix("imgloc experiment: "))
+    subprocesses.check_in_a_process(command)
 
 
 def train(chosen: Chosen, planned: Sequence[ExperimentPoint], workdir: str, stop: StopRequest, console: Console) -> dict[str, str]:

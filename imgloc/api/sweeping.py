@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +23,9 @@ from imgloc.sweeps.folder import SweepDir
 from imgloc.sweeps.points import Point
 from imgloc.sweeps.run import run_points
 from imgloc.sweeps.spaces import Search
-from imgloc.sweeps.subprocesses import run_process
+from imgloc.sweeps.subprocesses import check_in_a_process, run_process
 from imgloc.sweeps.work import ClaimedStop, Plan
 from imgloc.training.preemption import StopRequest
-
-NAME = "imgloc sweep: "  # before the messages of the command
 
 
 @dataclass(frozen=True)
@@ -86,9 +82,7 @@ def sweep(
     arguments = as_arguments(overrides)
     sweep_dir, expanded, todo = open_points(str(recipe), str(workdir), split, arguments)
     if todo:
-        check = check_in_a_process(str(recipe), str(workdir), split, arguments)
-        if check.returncode:
-            raise UserError(check.stderr.strip().splitlines()[-1].removeprefix(NAME))
+        check_points(str(recipe), str(workdir), split, arguments)
     with StopRequest() as stop:
         swept = run(sweep_dir, str(recipe), split, expanded, todo, stop, Console(stderr=True, quiet=quiet), execution)
     if stop.interrupted and swept.unfinished:
@@ -103,10 +97,9 @@ def open_points(recipe: str, workdir: str, split: str, arguments: Sequence[str])
     return sweep_dir, expanded, folder.unscored(sweep_dir, expanded, split)
 
 
-def check_in_a_process(recipe: str, workdir: str, split: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Check the points in a separate process, which releases the GPU or TPU for training when it ends."""
-    command = ["sweep", "--config", recipe, "--workdir", workdir, "--split", split, "--check", *arguments]
-    return subprocess.run([sys.executable, "-m", "imgloc", *command], capture_output=True, text=True, check=False)
+def check_points(recipe: str, workdir: str, split: str, arguments: Sequence[str]) -> None:
+    """Check the points in a separate process. Raises UserError for a point that cannot be trained or scored."""
+    check_in_a_process(["sweep", "--config", recipe, "--workdir", workdir, "--split", split, "--check", *arguments])
 
 
 def run(
@@ -136,8 +129,13 @@ def watch(sweep_dir: SweepDir, split: str, expanded: Sequence[Point], todo: Sequ
 
 
 def run_search(search: Search, recipe: str, workdir: str, arguments: Sequence[str], stop: StopRequest, console: Console) -> Swept:
-    """Run `search()` of a recipe and write sweep.json. Raises UserError where another process searches in the same folder."""
+    """Run `search()` of a recipe and write sweep.json.
+
+    Raises UserError for a first point that cannot be trained, and where another process searches in the same folder.
+    """
     sweep_dir = folder.open_sweep(workdir)
+    if not (sweep_dir.path / searching.FILE).is_file():  # nothing has been trained
+        check_points(recipe, workdir, "validation", arguments)
     folder.begin(sweep_dir)
     with Claims(sweep_dir.notes).hold("search") as claim:
         if claim is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -90,10 +89,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         return finish(parsed, swept, sweep)
     execution = sweeping.open_execution(parsed.executor, parsed.jobs, parsed.option)
     if todo:
-        check = sweeping.check_in_a_process(parsed.config, parsed.workdir, parsed.split, rest)
-        if check.returncode:
-            sys.stderr.write(check.stderr)
-            return check.returncode
+        sweeping.check_points(parsed.config, parsed.workdir, parsed.split, rest)
     stop = StopRequest()
     swept = sweeping.run(sweep, parsed.config, parsed.split, expanded, todo, stop, console, execution)
     code = finish(parsed, swept, sweep)
@@ -118,12 +114,16 @@ def _run_search(search: Search, parsed: argparse.Namespace, rest: Sequence[str])
     from rich.console import Console
 
     from imgloc.api import sweeping
+    from imgloc.sweeps import search as searching
     from imgloc.training.preemption import StopRequest
 
     if parsed.watch or parsed.jobs or parsed.option or parsed.executor != "processes":
         raise UserError("a recipe with search() trains one point after another; leave out --watch, --executor, --jobs and --option")
-    if parsed.check or parsed.split not in ("test", "validation"):
-        raise UserError("a recipe with search() chooses its points by their results on validation; leave out --check and --split")
+    if parsed.split not in ("test", "validation"):
+        raise UserError("a recipe with search() chooses its points by their results on validation; leave out --split")
+    if parsed.check:
+        print(searching.check(search, parsed.config, rest).name)
+        return 0
     stop = StopRequest()
     console = Console(stderr=True, quiet=parsed.quiet)
     swept = sweeping.run_search(search, parsed.config, parsed.workdir, rest, stop, console)

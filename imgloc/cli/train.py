@@ -15,7 +15,7 @@ from imgloc.cli.parsers import add_output_flags
 from imgloc.cli.processes import add_distributed
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import resolve
-from imgloc.errors import UserError, WorkerError, storage_message
+from imgloc.errors import UserError, WorkerError
 from imgloc.runs.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def train(parsed: argparse.Namespace, make_config: Callable[[], ConfigDict], sto
 
     from imgloc.api import training
     from imgloc.devices.multihost import connect_processes
+    from imgloc.training import start
     from imgloc.training.metric_queue import NonFiniteError
 
     name = f"imgloc {parsed.command}"
@@ -94,14 +95,8 @@ def train(parsed: argparse.Namespace, make_config: Callable[[], ConfigDict], sto
             check_command=check_command,
             connect=(lambda: None) if place is None else lambda: connect_processes(place),
         )  # fmt: skip
-    except NonFiniteError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1
-    except WorkerError as error:
-        print(f"{name}: {error}. The same command resumes from the latest checkpoint", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"{name}: {storage_message(error)}; then the same command resumes from the latest checkpoint", file=sys.stderr)
+    except (NonFiniteError, WorkerError, OSError) as error:
+        print(f"{name}: {start.error_line(error)}", file=sys.stderr)
         return 1
     if jax.process_index() == 0:
         report(parsed, config, trained)

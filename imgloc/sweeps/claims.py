@@ -15,6 +15,7 @@ file for so long that others may take its claim. Files are opened again for each
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import json
@@ -27,11 +28,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from imgloc.errors import UserError
+from imgloc.errors import UserError, storage_message
 
 LEASE_SECONDS = 60.0  # without a change by its owner on another machine, after which a claim is over
 BEAT_SECONDS = 10.0  # between changes
 RECORD_BYTES = 1000  # of a claim file, so that each change writes the same bytes of the file at once
+UNSUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EPERM, errno.EMLINK)  # locks or hard links
 _numbers = itertools.count()  # of temporary files of this process
 
 
@@ -115,7 +117,7 @@ class Claims:
     def hold(self, identity: str) -> Iterator[Claim | None]:
         """Claim a point: yields the claim, or None where another process holds the point. The claim is released at the end.
 
-        Raises UserError where the file system supports no locks or no hard links.
+        Raises UserError where the file system supports no locks or no hard links, and where the file cannot be written.
         """
         number = self.next(identity)
         if number is None:
@@ -130,9 +132,10 @@ class Claims:
                 _write(file.fileno(), machine=machine, host=host, pid=os.getpid())
                 is_ours = _link(temporary, path)
             except OSError as error:
-                raise UserError(
-                    f"the file system of '{self.folder}' does not support locks or hard links, which a sweep needs: {error.strerror}"
-                ) from error
+                if error.errno not in UNSUPPORTED:
+                    raise UserError(storage_message(OSError(error.errno, error.strerror, str(self.folder)))) from error
+                lacks = f"the file system of '{self.folder}' does not support locks or hard links, which a sweep needs: {error.strerror}"
+                raise UserError(f"{lacks}; choose another --workdir") from error
             finally:
                 temporary.unlink(missing_ok=True)
             if not is_ours:

@@ -1,4 +1,4 @@
-"""What an executor is: where and when the points of a sweep run. Each is a file of `imgloc/sweeps/executors` with an `EXECUTOR`."""
+"""The interface of executors, which run the points of a sweep. Each file in `imgloc/sweeps/executors` defines an `EXECUTOR`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from imgloc.errors import UserError, unknown
 from imgloc.sweeps.claims import Claims
 from imgloc.sweeps.points import Point
 from imgloc.sweeps.work import Plan
+from imgloc.training.preemption import Stop
 
 
 class Job(Protocol):
@@ -26,7 +27,11 @@ class Job(Protocol):
     def stop(self) -> None:
         """Request that the job saves its state and ends, if it does not follow `Session.stop`."""
 
+    def details(self) -> str:
+        """Return why the job has ended, or where this is written; completes the error of a point that its jobs do not finish."""
 
+
+Show = Callable[[Point, str, str], None]  # reports a point, its state (a name in live.STATES) and a note
 Submit = Callable[[Sequence[Point]], Job]
 AnyJob = TypeVar("AnyJob", bound=Job)
 
@@ -43,19 +48,13 @@ def stop_unfinished(jobs: Sequence[AnyJob]) -> list[AnyJob]:
 class SweepStop:
     """The request to stop a sweep, and whether its processes end without saving their state."""
 
-    request: StopFlag
+    request: Stop
     immediately: bool = False
 
     @property
     def requested(self) -> bool:
         """Whether the state of running points is saved, and the sweep ends."""
         return self.request.requested or self.immediately
-
-
-class StopFlag(Protocol):
-    """A request to stop, such as `training.preemption.StopRequest`."""
-
-    requested: bool
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class Session:
     claims: Claims
     stop: SweepStop
     jobs: int  # that work at the same time; 0: no limit
+    show: Show
     options: Mapping[str, str] = field(default_factory=dict)  # of the executor
 
 
@@ -83,7 +83,7 @@ class Executor:
     check: Callable[[int, Mapping[str, str]], None] = lambda _jobs, _options: None  # refuses a number of jobs, or options
     options: Mapping[str, str] = field(default_factory=dict)  # names with meanings; `*`: any other name is left to `check`
     #: Divides points that wait into those that one job takes together.
-    groups: Callable[[Sequence[Point]], Sequence[Sequence[Point]]] = lambda points: [[point] for point in points]
+    groups: Callable[[Session, Sequence[Point]], Sequence[Sequence[Point]]] = lambda _session, points: [[point] for point in points]
 
 
 def read_options(executor: Executor, name: str, options: Sequence[str]) -> dict[str, str]:
@@ -123,6 +123,10 @@ class ThreadJob:
 
     def stop(self) -> None:
         """Do nothing: the processes follow the stop of their session."""
+
+    def details(self) -> str:
+        """Name the log, which has the output of the processes."""
+        return "see its log"
 
     def wait(self) -> None:
         """Wait until the thread has ended, and ignore its error."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from imgloc.config.registry import declared
 from imgloc.evaluation.scoring import metric_of
 from imgloc.interfaces import Task
+from imgloc.runs.run_dir import RunDir
+from imgloc.sweeps import folder
 from imgloc.sweeps.claims import Claims
 from imgloc.sweeps.folder import SweepDir
 from imgloc.sweeps.points import Point
@@ -30,13 +32,14 @@ WATCH_SECONDS = 1.0  # between looks at a folder
 
 
 class Live:
-    """Shows the progress of the points: a live table on a terminal, else a line for each change of state. Call it as `run.Show`."""
+    """Shows the progress of the points: a live table on a terminal, else a line for each change of state. It is an `executor.Show`."""
 
     def __init__(self, console: Console, sweep: SweepDir, todo: Sequence[Point], finished: int) -> None:
         from rich.live import Live
 
         self._console, self._sweep = console, sweep
         self._points = {point.name: point for point in todo}
+        self._runs = folder.runs_by_identity(sweep)  # a run of an earlier version of the recipe may have another name
         self._states = {point.name: ("waiting", "") for point in todo}
         self._finished_before, self._count = finished, finished + len(todo)
         self._started = {point.name: math.nan for point in todo}
@@ -85,7 +88,9 @@ class Live:
         if state == "waiting":
             return Progress()
         if (name, state) not in self._ended:
-            now = read_progress(self._sweep, self._points[name])
+            run = RunDir(self._sweep.path / name)
+            run = run if run.config.is_file() else self._runs.get(self._points[name].identity, run)
+            now = read_progress(self._sweep, run, self._points[name])
             if state not in ("finished", "failed"):
                 return now
             steps = self._points[name].config.train.steps if state == "finished" else now.step
@@ -130,9 +135,9 @@ def watch(sweep: SweepDir, points: Sequence[Point], split: str, show: Callable[[
     """Show the states of points that other processes run, until all have ended; returns {name: error} of those that failed."""
     claims, left, failed = Claims(sweep.notes), list(points), dict[str, str]()
     while len(failed) < len(left):
-        failed, unfinished = {}, []
+        failed, unfinished, runs = {}, [], folder.runs_by_identity(sweep)
         for point in left:
-            state, note = read_state(sweep, point, split, claims)
+            state, note = read_state(sweep, point, split, claims, runs)
             show(point, state, note)
             if state == "failed":
                 failed[point.name] = note

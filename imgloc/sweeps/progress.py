@@ -1,4 +1,4 @@
-"""How far a point is, as its files show it, wherever it runs."""
+"""Reads the progress of a point from its files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +33,9 @@ class Progress:
     note: str = ""  # the last line of output
 
 
-def progress(sweep: SweepDir, point: Point) -> Progress:
-    """Return how far a point is; an unreadable file counts as absent."""
-    run, note, records = RunDir(sweep.path / point.name), last_line(sweep.log(point)), []
+def progress(sweep: SweepDir, run: RunDir, point: Point) -> Progress:
+    """Return the progress of a point with its run folder; an unreadable file counts as absent."""
+    note, records = last_line(sweep.log(point)), []
     with contextlib.suppress(UserError, OSError):
         records = read_metrics(run.metrics)
     printed = PRINTED_STEP.search(note)
@@ -46,10 +47,13 @@ def progress(sweep: SweepDir, point: Point) -> Progress:
     return Progress(max(steps, default=0), best, "" if note.startswith("$") else note)
 
 
-def state(sweep: SweepDir, point: Point, split: str, claims: Claims) -> tuple[str, str]:
-    """Return the state of a point that its files show, a name in `live.STATES`, and a note: its error, or the host that holds it."""
+def state(sweep: SweepDir, point: Point, split: str, claims: Claims, runs: Mapping[str, RunDir]) -> tuple[str, str]:
+    """Return the state of a point that its files show, a name in `live.STATES`, and a note: its error, or the host that holds it.
+
+    `runs` are those of `folder.runs_by_identity`, because a run folder may have another name than its point.
+    """
     try:
-        run = folder.run_of(sweep, point, {})
+        run = folder.run_of(sweep, point, runs)
         if folder.is_scored(run, point, split):
             return "finished", ""
         host = claims.holder(point.identity)

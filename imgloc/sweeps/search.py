@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from imgloc import files
 from imgloc.config.recipes import load_recipe, read_recipe
 from imgloc.config.registry import declared
+from imgloc.config.schema import copied
 from imgloc.errors import UserError, reason
 from imgloc.evaluation.scoring import metric_of
 from imgloc.interfaces import Metric, Task
@@ -29,6 +30,8 @@ from imgloc.runs.run_dir import RunDir
 from imgloc.sweeps import folder, spaces
 from imgloc.sweeps.folder import SweepDir
 from imgloc.sweeps.points import Point, expand
+from imgloc.sweeps.points import check as check_points
+from imgloc.sweeps.progress import latest_step
 from imgloc.sweeps.spaces import Range, Search
 
 if TYPE_CHECKING:
@@ -53,6 +56,22 @@ def read_search(recipe: str) -> Search | None:
     if not isinstance(found, Search):
         raise UserError(f"search() of '{recipe}' must return a Search of imgloc.sweeps.spaces, got {type(found).__name__}")
     return found
+
+
+def check(search: Search, recipe: str, arguments: Sequence[str]) -> Point:
+    """Check the first point of a search, and that validation gives its metric; returns the point and writes nothing.
+
+    Raises UserError as `points.check` does, where Optuna is missing, and for keys that a search needs as they are.
+    """
+    optuna = _import_optuna()
+    base = read_recipe(recipe)
+    plan = _plan(search, expand(base, [dict(search.fixed)], arguments)[0].config)
+    first = expand(base, [{**search.fixed, **_suggest(optuna, search, plan, [], 0)}], arguments)[0]
+    config = copied(first.config)
+    config.train.best_metric = plan.metric.key  # so that it is checked as that of a training
+    title = f"the first point of search() with the metric '{plan.metric.key}'"
+    check_points([dataclasses.replace(first, config=config, title=title)], "validation", lambda _: None)
+    return first
 
 
 def run_search(
@@ -134,8 +153,7 @@ def _run_trial(
 
 def _has_reached(run: RunDir, step: int) -> bool:
     """Return whether the state of a step, or of a later one, is saved; a run that ended early has reached every step."""
-    saved = [int(path.name) for path in run.checkpoints.glob("*") if path.name.isdigit()]
-    return run.finished.is_file() or max(saved, default=0) >= step
+    return run.finished.is_file() or latest_step(run) >= step
 
 
 def _has_ended(run: RunDir, step: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from imgloc.errors import UserError
 from imgloc.randomness import generator
 
-DIGITS = 4  # that numbers are rounded to, so that the names of run folders stay readable
+DIGITS = 4  # significant digits of sampled numbers, which keep the names of run folders short
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Commands of imgloc in processes of their own, with their output in a log."""
+"""Runs imgloc commands in separate processes and appends their output to a log."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 from imgloc import files
-from imgloc.errors import reason
+from imgloc.errors import UserError, reason
 from imgloc.training.preemption import FOLLOW_STDIN
 
 POLL_SECONDS = 0.5  # between checks of a process
 
 
-class Stop(Protocol):
+class ProcessStop(Protocol):
     """A request to end a process."""
 
     @property
@@ -30,7 +30,7 @@ class Stop(Protocol):
         """Whether every process is killed."""
 
 
-def run_process(arguments: Sequence[str], log: Path, lock: int, stop: Stop, environment: Mapping[str, str]) -> str:
+def run_process(arguments: Sequence[str], log: Path, lock: int, stop: ProcessStop, environment: Mapping[str, str]) -> str:
     """Run `imgloc ARGUMENTS` and append its output to a log; returns its error in one line, or "".
 
     The process inherits the lock and has its own process group, so that Ctrl-C does not reach it. To stop training, its standard
@@ -59,7 +59,7 @@ def run_process(arguments: Sequence[str], log: Path, lock: int, stop: Stop, envi
     return "" if code == 0 else error_line(log.read_bytes()[start:].decode(errors="replace"), code)
 
 
-def _wait(process: subprocess.Popen[bytes], command: str, stop: Stop) -> int:
+def _wait(process: subprocess.Popen[bytes], command: str, stop: ProcessStop) -> int:
     stopping = False
     while True:
         try:
@@ -74,6 +74,18 @@ def _wait(process: subprocess.Popen[bytes], command: str, stop: Stop) -> int:
                 process.stdin.close()
             if command != "train":  # which has no state to save
                 process.terminate()
+
+
+def check_in_a_process(arguments: Sequence[str]) -> None:
+    """Run a check, `imgloc ARGUMENTS`, in a separate process, which releases the GPU or TPU for training when it ends.
+
+    Raises UserError with its error.
+    """
+    done = subprocess.run([sys.executable, "-m", "imgloc", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        line = error_line(done.stderr, done.returncode)
+        is_killed = done.returncode < 0 or not done.stderr.strip()
+        raise UserError(f"the check before training {line}; if memory is short, free some and run the command again" if is_killed else line)
 
 
 def error_line(printed: str, code: int) -> str:

@@ -5,7 +5,8 @@ All that others learn about it is in the folder of the sweep, so that no process
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from imgloc.config import schema as configs
@@ -17,7 +18,7 @@ from imgloc.sweeps import folder
 from imgloc.sweeps.claims import Claim, Claims
 from imgloc.sweeps.folder import SweepDir
 from imgloc.sweeps.points import Point
-from imgloc.sweeps.subprocesses import Stop, run_process
+from imgloc.sweeps.subprocesses import ProcessStop, run_process
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Plan:
 class ClaimedStop:
     """A request to stop the work on a point: that of its sweep, or because its claim was lost."""
 
-    stop: Stop
+    stop: ProcessStop
     claim: Claim
 
     @property
@@ -49,47 +50,59 @@ class ClaimedStop:
 
 
 #: Trains and scores a claimed point; returns why it did not finish, or "". Raises UserError where its folder contains other files.
-TrainAndScore = Callable[[Plan, Point, Claim, ClaimedStop], str]
+TrainAndScore = Callable[[Plan, Point, ClaimedStop], str]
 
 
-def finish(plan: Plan, point: Point, claims: Claims, stop: Stop, train_and_score: TrainAndScore) -> None:
-    """Finish a point, unless another process holds it, or it has failed in this sweep. An error is noted in the folder."""
+@contextlib.contextmanager
+def claimed(plan: Plan, point: Point, claims: Claims, stop: ProcessStop) -> Iterator[ClaimedStop | None]:
+    """Claim a point: yields the request to stop its work, or None where another process holds it or it has failed in this sweep."""
     with claims.hold(point.identity) as claim:
-        if claim is None or folder.failure_since(plan.sweep, point, plan.begun) is not None:
+        has_failed = claim is not None and folder.failure_since(plan.sweep, point, plan.begun) is not None
+        yield None if claim is None or has_failed else ClaimedStop(stop, claim)
+
+
+def note_result(plan: Plan, point: Point, held: ClaimedStop, error: str) -> None:
+    """Write the error of a claimed point to the folder, or remove an earlier one where it is ""; nothing where the work was stopped."""
+    if held.requested:
+        return
+    if error:
+        folder.note_failure(plan.sweep, point, error)
+    else:
+        plan.sweep.failed(point).unlink(missing_ok=True)
+
+
+def finish(plan: Plan, point: Point, claims: Claims, stop: ProcessStop, train_and_score: TrainAndScore) -> None:
+    """Finish a point, unless another process holds it, or it has failed in this sweep. An error is written to the folder."""
+    with claimed(plan, point, claims, stop) as held:
+        if held is None:
             return
-        held = ClaimedStop(stop, claim)
         try:
-            error = train_and_score(plan, point, claim, held)
+            error = train_and_score(plan, point, held)
         except UserError as refusal:  # its folder has changed since the sweep began
             error = str(refusal)
-        if held.requested:
-            return
-        if error:
-            folder.note_failure(plan.sweep, point, error)
-        else:
-            plan.sweep.failed(point).unlink(missing_ok=True)
+        note_result(plan, point, held, error)
 
 
 def in_processes(environment: Mapping[str, str] | None = None) -> TrainAndScore:
     """Return how a point is trained and scored by `imgloc train` and `imgloc evaluate`, with more environment variables."""
     variables = environment or {}
 
-    def train_and_score(plan: Plan, point: Point, claim: Claim, stop: ClaimedStop) -> str:
+    def train_and_score(plan: Plan, point: Point, held: ClaimedStop) -> str:
         run, log = folder.run_of(plan.sweep, point), plan.sweep.log(point)
         if folder.is_scored(run, point, plan.split):
             return ""
         if not folder.is_trained(run, point):
             command = ["train", "--config", plan.recipe, "--workdir", str(run.path), *point.arguments]
-            error = run_process(command, log, claim.handle, stop, variables)
+            error = run_process(command, log, held.claim.handle, held, variables)
             if error or not folder.is_trained(run, point):
                 return error or "ended before its last step, its state is saved"
         if folder.is_scored(run, point, plan.split):  # by the evaluation after training that its config requests
             return ""
-        if stop.requested:
+        if held.requested:
             return "stopped"
         own_modules = [f"--allow-import={name}" for name in dotted_names(point.config.to_dict())]  # which the recipe or a flag named
         command = ["evaluate", str(run.path), "--split", plan.split, *own_modules]
-        error = run_process(command, log, claim.handle, stop, variables)
+        error = run_process(command, log, held.claim.handle, held, variables)
         return error or ("" if folder.is_scored(run, point, plan.split) else "imgloc evaluate wrote no results")
 
     return train_and_score

@@ -62,7 +62,11 @@ class Worker:
 
 
 def work(given: Order, stop: StopRequest) -> None:
-    """Finish a point; errors are noted in the folder of the sweep. Waits for a claim that a killed process of another machine held."""
+    """Finish a point.
+
+    Errors are written to the folder of the sweep. If a killed process on another machine held the claim, this waits until the
+    claim expires.
+    """
     plan = Plan(SweepDir(Path(given["workdir"])), given["recipe"], given["split"], given["begun"])
     point = Point({}, tuple(given["arguments"]), base(), given["identity"], given["name"], given["name"])
     try:

@@ -42,7 +42,7 @@ from imgloc.runs.run_dir import RunDir
 from imgloc.training.best_model import best_step, write_variables
 from imgloc.training.checks import check_predictions, example_with_box
 from imgloc.training.metric_writer import MetricWriter
-from imgloc.training.preemption import StopRequest
+from imgloc.training.preemption import Stop
 from imgloc.training.setup import begin_run, check_same_data, device_names, mesh_layout
 from imgloc.training.validation import in_brief, validate
 from imgloc.types import Augmentation, Batch, InputSpec, Source
@@ -135,7 +135,7 @@ def training_batches(config: ConfigDict, setup: FitSetup) -> Generator[Batch, No
 
 
 def train(
-    config: ConfigDict, workdir: str, *, stop: StopRequest, profile: bool = False, quiet: bool = False
+    config: ConfigDict, workdir: str, *, stop: Stop, profile: bool = False, quiet: bool = False
 ) -> Literal["already finished", "finished", "stopped"]:
     """Fit the candidates of a config in a run folder, from the first one or after those that are finished.
 

@@ -32,7 +32,7 @@ from imgloc.training.distillation import check_same_teacher
 from imgloc.training.metric_queue import MetricQueue, NonFiniteError
 from imgloc.training.metric_writer import MetricWriter
 from imgloc.training.non_finite import check_finite, reporting_non_finite
-from imgloc.training.preemption import StopRequest
+from imgloc.training.preemption import Stop
 from imgloc.training.profiler import Profiler
 from imgloc.training.progress import Progress
 from imgloc.training.pruning import last_pruning_step
@@ -71,7 +71,7 @@ def train(
     config: ConfigDict,
     workdir: str,
     *,
-    stop: StopRequest,
+    stop: Stop,
     profile: bool = False,
     quiet: bool = False,
     stop_after: int = 0,
@@ -109,7 +109,7 @@ def training_steps(
     workdir: str,
     advance: Callable[[Call], Steps[Result]],
     *,
-    stop: StopRequest,
+    stop: Stop,
     profile: bool = False,
     quiet: bool = False,
     stop_after: int = 0,

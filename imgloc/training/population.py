@@ -23,12 +23,10 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from imgloc.devices import mesh, runtime
-from imgloc.errors import UserError
 from imgloc.runs.run_dir import RunDir
 from imgloc.training import loop
 from imgloc.training.loop import Call, Outcome, Result, Steps, whole
-from imgloc.training.metric_queue import NonFiniteError
-from imgloc.training.preemption import StopRequest
+from imgloc.training.preemption import Stop
 from imgloc.training.setup import Opened, TrainingSetup, initial_state, set_up
 from imgloc.training.step import TrainState
 
@@ -52,6 +50,7 @@ class Together(NamedTuple):
     advance: Callable[..., tuple[TrainState, PyTree]]  # (stacked numbers, stacked states, arguments of each member)
     pick: Callable[[TrainState, Any], TrainState]  # (stacked states, place) -> the state of a member
     merge: Callable[..., TrainState]  # (mask [n], states where it is True, states elsewhere), all stacked
+    trials: dict[int, bool]  # whether a population of a size was faster, see `pays`
 
 
 def recorded_place(workdir: Path) -> tuple[int, int] | None:
@@ -69,7 +68,7 @@ def possible_sizes(config: ConfigDict, largest: int) -> Iterator[int]:
         yield from (size for size in range(2, largest + 1) if size % devices.size == 0)
 
 
-def train(members: Sequence[Member], size: int, *, stop: StopRequest, opened: Opened) -> list[Outcome | Exception]:
+def train(members: Sequence[Member], size: int, *, stop: Stop, opened: Opened) -> list[Outcome | Exception]:
     """Train runs of one program together, each from its latest checkpoint; returns how each ended, or its error.
 
     `size` is that of the population. Places without a member compute too, because the bits of a program depend on its size. Where some
@@ -86,7 +85,7 @@ def train(members: Sequence[Member], size: int, *, stop: StopRequest, opened: Op
             calls[member.place] = next(runs[member.place]) if result is None else runs[member.place].send(result)
         except StopIteration as end:
             ended[member.place] = end.value
-        except (UserError, NonFiniteError, OSError) as error:
+        except Exception as error:  # of a library or of the user's own module
             ended[member.place] = error
 
     try:
@@ -209,22 +208,30 @@ def _make_together(setup: TrainingSetup) -> Together:
         advance=jax.jit(advance, donate_argnums=1, out_shardings=(by_member, None), compiler_options=options),
         pick=jax.jit(pick, out_shardings=setup.placement),
         merge=jax.jit(merge, out_shardings=by_member),
+        trials={},
     )
 
 
 def pays(configs: Sequence[ConfigDict], opened: Opened) -> bool:
-    """Whether a short trial on this device finds that the runs of these configs are faster as a population than one after another."""
+    """Whether a short trial on this device finds that the runs of these configs are faster as a population than one after another.
+
+    There is one trial for each program and size.
+    """
     setups = [set_up(config, opened) for config in configs]
+    together = compile_together(setups[0], opened)
+    if len(configs) in together.trials:
+        return together.trials[len(configs)]
     calls = []
     for config, setup in zip(configs, setups, strict=True):
         batches = loop.open_batches(config, setup, 0)
         calls.append(Call(setup, initial_state(config, setup), next(batches)))
         batches.close()
-    together = compile_together(setups[0], opened)
     numbers, states = _stacked_inputs(together, calls)
     alone = _seconds(calls[0].setup.train_step, whole(calls[0].state), *calls[0].arguments)
     arguments = [call.arguments for call in calls]
-    return len(configs) * alone > MIN_GAIN * _seconds(lambda now: together.advance(numbers, now, arguments), states)
+    seconds = _seconds(lambda now: together.advance(numbers, now, arguments), states)
+    together.trials[len(configs)] = len(configs) * alone > MIN_GAIN * seconds
+    return together.trials[len(configs)]
 
 
 def _seconds(call: Callable[..., tuple[PyTree, PyTree]], state: PyTree, *arguments: Any) -> float:

@@ -12,9 +12,17 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 FOLLOW_STDIN = "IMGLOC_STOP_WITH_STDIN"  # an environment variable
+
+
+class Stop(Protocol):
+    """A request to stop training."""
+
+    @property
+    def requested(self) -> bool:
+        """Whether training saves its state and ends."""
 
 
 class StopRequest:

@@ -7,16 +7,17 @@ from typing import Literal
 from ml_collections import ConfigDict
 
 from imgloc.config.build import fit_of
-from imgloc.errors import UserError
+from imgloc.errors import UserError, WorkerError, one_line, storage_message
 from imgloc.training import fit, loop, run_loggers, setup
-from imgloc.training.preemption import StopRequest
+from imgloc.training.metric_queue import NonFiniteError
+from imgloc.training.preemption import Stop
 
 
 def train(
     config: ConfigDict,
     workdir: str,
     *,
-    stop: StopRequest,
+    stop: Stop,
     profile: bool = False,
     quiet: bool = False,
     stop_after: int = 0,
@@ -29,6 +30,13 @@ def train(
     if stop_after:
         raise UserError(f"model '{config.model.name}' is fitted without steps; leave out --stop-after {stop_after}")
     return fit.train(config, workdir, stop=stop, profile=profile, quiet=quiet)
+
+
+def error_line(error: NonFiniteError | WorkerError | OSError) -> str:
+    """Return the error of a training in one line, with what to do."""
+    if isinstance(error, OSError):
+        return f"{storage_message(error)}; then the same command resumes from the latest checkpoint"
+    return one_line(error)
 
 
 def check(config: ConfigDict) -> None:

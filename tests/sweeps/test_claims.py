@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -141,13 +142,21 @@ def test_a_torn_or_foreign_file_counts_as_a_claim_of_another_machine(tmp_path: P
 
 
 def test_file_systems_without_hard_links_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_claim_refused(errno.EPERM, tmp_path, monkeypatch, "does not support locks or hard links", "choose another --workdir")
+
+
+def test_a_full_disk_is_not_reported_as_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_claim_refused(errno.ENOSPC, tmp_path, monkeypatch, f"cannot write '{tmp_path}'", "free some space there")
+
+
+def assert_claim_refused(number: int, folder: Path, monkeypatch: pytest.MonkeyPatch, *contains: str) -> None:
     def refuse(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("os.link", refuse)
     with contextlib.ExitStack() as stack:
-        assert_refused(lambda: stack.enter_context(Claims(tmp_path).hold("p")), "does not support locks or hard links")
-    assert not list(tmp_path.iterdir())
+        assert_refused(lambda: stack.enter_context(Claims(folder).hold("p")), *contains)
+    assert not list(folder.iterdir())
 
 
 def test_a_link_that_nfs_reports_as_existing_after_it_was_created_is_a_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from imgloc.config import registry
 from imgloc.config.registry import declared
 from imgloc.runs.run_dir import RunDir
 from imgloc.sweeps.executor import Executor, read_options
+from imgloc.sweeps.executors import ray as ray_executor
 from imgloc.sweeps.executors import slurm as slurm_executor
 from imgloc.sweeps.progress import latest_step
 from tests import processes
@@ -48,6 +50,8 @@ def test_jobs_and_options_are_refused_in_one_line() -> None:
     assert_refused(lambda: sweeping.open_execution("processes", 0, []), "--jobs must be at least 1, got 0")
     assert_refused(lambda: sweeping.open_execution("in_process", 2, []), "runs one job at a time, got --jobs 2")
     assert_refused(lambda: sweeping.open_execution("processes", 1, ["cores=no"]), "must be a whole number of at least 1")
+    assert_refused(lambda: sweeping.open_execution("in_process", 1, ["population=0"]), "population must be a whole number of at least 1")
+    assert_refused(lambda: sweeping.open_execution("in_process", 1, ["population=x"]), "population must be a whole number of at least 1")
     assert_refused(lambda: sweeping.open_execution("processes", 1, ["cores=10000"]), "needs 10000 cores")
     assert sweeping.open_execution("processes", 4, ["cores=1"] if (os.cpu_count() or 1) >= 4 else []).jobs == 4
 
@@ -61,6 +65,21 @@ def test_executors_of_packages_that_are_missing_name_their_extra(monkeypatch: py
 def test_the_parameters_of_slurm_jobs() -> None:
     parameters = slurm_executor.parameters({"partition": "gpu", "time": "90", "mem": "8GB"})
     assert (parameters["partition"], parameters["time"], parameters["mem"]) == ("gpu", 90, "8GB")
+
+
+def test_jobs_on_other_machines_say_why_they_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = slurm_executor.SlurmJob("7", slurm_executor.Queue(), "runs/.sweep/slurm/7_0_log.err")
+    assert job.details() == "see 'runs/.sweep/slurm/7_0_log.err'"
+    answers = iter([RuntimeError("the node died\nat night"), None])
+
+    def get(reference: str, timeout: float) -> None:
+        error = next(answers)
+        if error is not None:
+            raise error
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=get))
+    task = ray_executor.RayJob("reference")
+    assert [task.details(), task.details()] == ["RuntimeError: the node died", "its task has no error"]
 
 
 # The tests from here on take minutes.

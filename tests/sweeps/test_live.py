@@ -95,6 +95,16 @@ def test_the_table_shows_steps_the_best_value_and_the_time_left(
     assert "about 10 min left" in text
 
 
+def test_the_table_shows_the_steps_of_a_run_folder_with_another_name(tmp_path: Path, some: list[Point], pretend: Pretend) -> None:
+    renamed = RunDir(tmp_path / "lr=0.1")
+    pretend(renamed, some[0], trained=False)
+    write_metrics(renamed, s50=0.25)
+    show = live.Live(printed()[0], SweepDir(tmp_path), some, finished=0)
+    show(some[0], "training")
+    (row,) = (line.split() for line in rows_of(show.table()) if line.strip().startswith(some[0].name))
+    assert row == [some[0].name, "training", "50/200", "0.250"]
+
+
 def test_durations() -> None:
     assert [live.duration(seconds) for seconds in (0, 119, 120, 7199, 7200)] == ["0 s", "119 s", "2 min", "120 min", "2 h"]
 
@@ -130,3 +140,21 @@ def test_watching_follows_other_processes_until_all_points_have_ended(
     assert failed == {some[1].name: "out of memory"}
     assert {(some[0].name, "finished"), (some[1].name, "failed"), (some[2].name, "finished"), (some[3].name, "finished")} <= set(states)
     assert not (tmp_path / "sweep.json").exists()
+
+
+def test_watching_ends_with_a_run_folder_of_another_name(
+    tmp_path: Path, some: list[Point], pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "WATCH_SECONDS", 0.02)
+    sweep, renamed, states = SweepDir(tmp_path), RunDir(tmp_path / "lr=0.1"), list[str]()
+    folder.begin(sweep)
+    pretend(renamed, some[0], trained=False)
+
+    def show(point: Point, state: str, note: str) -> None:
+        states.append(state)
+        assert len(states) < 100, "it does not find the run"
+        if len(states) == 2:
+            pretend(renamed, some[0], top1=0.5)
+
+    assert live.watch(sweep, some[:1], "test", show) == {}
+    assert states == ["waiting", "waiting", "finished"]

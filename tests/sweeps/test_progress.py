@@ -1,4 +1,4 @@
-"""How far a point is, as its files show it."""
+"""The progress of a point, read from its files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_state_of_a_point(tmp_path: Path, some: list[Point], pretend: Preten
     folder.begin(sweep)
 
     def now() -> tuple[str, str]:
-        return state(sweep, point, "test", Claims(sweep.notes))
+        return state(sweep, point, "test", Claims(sweep.notes), {})
 
     assert now() == ("waiting", "")
     with Claims(sweep.notes).hold(point.identity):
@@ -36,19 +36,30 @@ def test_the_state_of_a_point(tmp_path: Path, some: list[Point], pretend: Preten
     assert now() == ("finished", "")
     (tmp_path / some[1].name).mkdir()
     (tmp_path / some[1].name / "thesis.tex").write_text("x")
-    assert state(sweep, some[1], "test", Claims(sweep.notes))[0] == "failed"
+    assert state(sweep, some[1], "test", Claims(sweep.notes), {})[0] == "failed"
+
+
+def test_a_run_folder_may_have_another_name_than_its_point(tmp_path: Path, some: list[Point], pretend: Pretend) -> None:
+    sweep, point, renamed = SweepDir(tmp_path), some[0], RunDir(tmp_path / "lr=0.1")
+    folder.begin(sweep)
+    pretend(renamed, point)
+    runs = folder.runs_by_identity(sweep)
+    with Claims(sweep.notes).hold(point.identity):
+        assert state(sweep, point, "test", Claims(sweep.notes), runs)[0] == "scoring"
+    pretend(renamed, point, top1=0.5)
+    assert state(sweep, point, "test", Claims(sweep.notes), runs) == ("finished", "")
 
 
 def test_steps_come_from_the_log_and_from_the_output(tmp_path: Path, some: list[Point]) -> None:
     sweep, run = SweepDir(tmp_path), RunDir(tmp_path / some[0].name)
-    assert (progress(sweep, some[0]).step, math.isnan(progress(sweep, some[0]).best)) == (0, True)
+    assert (progress(sweep, run, some[0]).step, math.isnan(progress(sweep, run, some[0]).best)) == (0, True)
     files.write_text(run.metrics, '{"step": 40, "kind": "train", "loss": 1.0}\n{"step": 4')  # the writer was killed
-    assert progress(sweep, some[0]).step == 40
+    assert progress(sweep, run, some[0]).step == 40
     files.write_text(sweep.log(some[0]), "$ imgloc train\nstep 1,050/2,000  loss 0.1\n")
-    assert progress(sweep, some[0]).step == 1050
-    assert progress(sweep, some[0]).note == "step 1,050/2,000  loss 0.1"
+    assert progress(sweep, run, some[0]).step == 1050
+    assert progress(sweep, run, some[0]).note == "step 1,050/2,000  loss 0.1"
     files.write_text(run.metrics, "{}\n{}\n")
-    assert progress(sweep, some[0]).step == 1050
+    assert progress(sweep, run, some[0]).step == 1050
 
 
 def test_the_last_line_of_a_long_file(tmp_path: Path) -> None:

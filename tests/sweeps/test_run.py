@@ -6,7 +6,6 @@ import contextlib
 import json
 import random
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -195,6 +194,9 @@ class Job:
     def stop(self) -> None:
         pass
 
+    def details(self) -> str:
+        return "its node is gone"
+
 
 def executor_of(work: Callable[[Sequence[Point]], None], **fields: Any) -> Executor:
     """An executor that does this with points as soon as they are submitted."""
@@ -231,7 +233,7 @@ def test_points_that_jobs_leave_unfinished_are_submitted_again_while_their_check
 
     failed = run_with(fake, executor_of(do))
     assert list(failed) == [second.name]
-    assert failed[second.name].startswith("its job ended 3 times without a result")
+    assert failed[second.name] == "its job ended 3 times without a result, an error or a new checkpoint: its node is gone"
     assert [submitted.count(point.name) for point in fake.points] == [6, 3, *(1 for _ in others)]
 
 
@@ -243,7 +245,7 @@ def test_an_executor_may_take_several_points_in_one_job(fake: Fake) -> None:
         for point in points[:1] if len(taken) == 1 else points:
             fake.pretend(RunDir(fake.sweep.path / point.name), point, top1=0.5)
 
-    pairs = executor_of(do, groups=lambda points: [points[k : k + 2] for k in range(0, len(points), 2)], jobs=1)
+    pairs = executor_of(do, groups=lambda _, points: [points[k : k + 2] for k in range(0, len(points), 2)], jobs=1)
     assert run_with(fake, pairs) == {}
     names = [point.name for point in fake.points]
     assert taken == [names[:2], names[2:], names[1:2]]
@@ -255,7 +257,7 @@ def test_the_command_lists_failed_points_and_returns_1(
     recipe = tmp_path / "recipe.py"
     overrides = [dict(point.overrides) for point in fake.points]
     recipe.write_text(f"from tests.sweeps.recipe import get_config\ndef sweep(): return {overrides!r}\n")
-    monkeypatch.setattr(sweeping, "check_in_a_process", lambda *arguments: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(sweeping, "check_points", lambda *arguments: None)
     monkeypatch.setattr("imgloc.training.preemption.StopRequest", Stop)
     fake.broken.add(fake.points[1].name)
     assert main.main(["sweep", "--config", str(recipe), "--workdir", str(fake.sweep.path)]) == 1

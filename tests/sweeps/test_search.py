@@ -130,6 +130,13 @@ def test_what_a_search_cannot_do_is_refused(optuna: None, tmp_path: Path, monkey
     assert_refused(lambda: run(Search(SPACE, 2), tmp_path / "c"), "pip install 'imgloc[search]'")
 
 
+def test_the_metric_and_the_first_point_are_checked_before_training(optuna: None) -> None:
+    assert searching.check(Search(SPACE, 2, metric="top1"), RECIPE, ARGUMENTS).config.train.best_metric == "top1_loc_50"
+    metric, field = Search(SPACE, 2, metric="map50"), Search(SPACE, 2, fixed={"losses.giou.output": "b"})
+    assert_refused(lambda: searching.check(metric, RECIPE, ARGUMENTS), "first point of search()", "'map50'", "top1_loc_50")
+    assert_refused(lambda: searching.check(field, RECIPE, ARGUMENTS), "first point of search()", "giou")
+
+
 def test_a_recipe_declares_its_search(tmp_path: Path) -> None:
     assert searching.read_search(RECIPE) is None
     wrong = tmp_path / "wrong.py"

@@ -1,13 +1,15 @@
-"""Commands in processes of their own."""
+"""Commands in separate processes."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from imgloc.sweeps.subprocesses import error_line, run_process
+from imgloc.sweeps.subprocesses import check_in_a_process, error_line, run_process
+from tests.refusals import assert_refused
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,11 @@ def test_a_process_that_fails_returns_its_error_and_writes_its_log(tmp_path: Pat
     log = (tmp_path / "log").read_text()
     assert log.startswith("$ imgloc train --config configs/none.py")
     assert error in log
+
+
+def test_a_check_that_fails_or_is_killed_raises_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["sweep", "--config", "configs/none.py", "--workdir", str(tmp_path / "sweep"), "--check"]
+    assert_refused(lambda: check_in_a_process(command), "no recipe file 'configs/none.py'")
+    killed = subprocess.CompletedProcess([], -9, "", "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: killed)
+    assert_refused(lambda: check_in_a_process(command), "ended by SIGKILL; if memory is short")

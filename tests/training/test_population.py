@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,6 +104,31 @@ def test_a_member_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     train([config("line", **run) for run in RUNS], tmp_path / "none fails", opened=opened)
     for place in "02":
         assert_same_bits(tmp_path / "one fails" / place, tmp_path / "none fails" / place)
+
+
+def test_an_error_of_a_users_module_ends_its_member_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_batches = loop.open_batches
+
+    def broken(config: ConfigDict, *arguments: Any) -> Any:
+        if config.seed == 1:
+            raise KeyError("a column of the user's file")
+        return open_batches(config, *arguments)
+
+    monkeypatch.setattr(loop, "open_batches", broken)
+    finished, failed, other = train([config("line", **run, **{"train.steps": 25}) for run in RUNS], tmp_path)
+    assert (finished, other) == ("finished", "finished")
+    assert isinstance(failed, KeyError)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(2 / population.MIN_GAIN - 0.01, True), (2 / population.MIN_GAIN + 0.01, False)])
+def test_a_population_of_two_pays_if_it_is_faster_than_two_runs(seconds: float, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which a step of one run takes a second. There is one trial for each size."""
+    calls = 1 + population.TRIAL_STEPS
+    times = itertools.accumulate(itertools.chain.from_iterable([0.0, each] for each in [1.0] * calls + [seconds] * calls))
+    monkeypatch.setattr(population, "time", SimpleNamespace(perf_counter=lambda: next(times)))
+    configs, opened = [config("line", **run) for run in RUNS[:2]], Opened()
+    assert [population.pays(configs, opened) for _ in range(2)] == [expected, expected]
+    assert next(times, None) is None
 
 
 def test_several_steps_in_one_call(tmp_path: Path) -> None:

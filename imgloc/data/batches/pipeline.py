@@ -96,7 +96,7 @@ def train_batches(dataset: BatchDataset, *, threads: int, workers: int) -> Gener
             raise
         details = one_line(error).removeprefix(WORKER_ENDED).partition(".")[0].strip()
         message = f"a worker process that prepares batches was ended ({details}); if memory is short, lower data.workers"
-        raise WorkerError(message) from error
+        raise WorkerError(f"{message}; the same command resumes from the latest checkpoint") from error
     finally:
         if hasattr(batches, "close"):  # recent versions of Grain
             batches.close()

@@ -45,6 +45,16 @@ class RayJob:
         with contextlib.suppress(ray.exceptions.RayError):
             ray.cancel(self.reference, force=False)
 
+    def details(self) -> str:
+        """Return the error of the task."""
+        import ray
+
+        try:
+            ray.get(self.reference, timeout=0)
+        except Exception as error:  # Ray raises several types; that of a task has the error of its function as the cause
+            return reason(getattr(error, "cause", None) or error, lines=1)
+        return "its task has no error"
+
 
 @contextlib.contextmanager
 def open_(session: Session) -> Iterator[Submit]:

@@ -62,8 +62,8 @@ class Queue:
 class SlurmJob:
     """A job of Slurm."""
 
-    def __init__(self, name: str, queue: Queue) -> None:
-        self._name, self._queue, self._submitted = name, queue, time.monotonic()
+    def __init__(self, name: str, queue: Queue, errors: str) -> None:
+        self._name, self._queue, self._errors, self._submitted = name, queue, errors, time.monotonic()
 
     def ended(self) -> bool:
         """Return whether Slurm has ended the job; a job that was put back into the queue has not ended."""
@@ -72,6 +72,10 @@ class SlurmJob:
     def stop(self) -> None:
         """Cancel the job: Slurm sends SIGTERM to its processes, and they save their state."""
         subprocess.run(["scancel", self._name], capture_output=True, check=False)
+
+    def details(self) -> str:
+        """Name the file to which Slurm writes the errors of the job."""
+        return f"see '{self._errors}'"
 
 
 @contextlib.contextmanager
@@ -86,7 +90,7 @@ def open_(session: Session) -> Iterator[Submit]:
             job = executor.submit(Task([order(session.plan, point) for point in points]))
         except (FailedJobError, FailedSubmissionError) as error:  # of sbatch, and of its output
             raise UserError(f"Slurm refuses the job: {one_line(error)}") from error
-        jobs.append(SlurmJob(job.job_id, queue))
+        jobs.append(SlurmJob(job.job_id, queue, str(job.paths.stderr)))
         return jobs[-1]
 
     try:

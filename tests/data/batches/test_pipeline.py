@@ -209,7 +209,8 @@ def test_a_killed_worker_is_one_line() -> None:
     with pytest.raises(WorkerError) as caught:
         for _ in batches:
             pass
-    assert str(caught.value) == "a worker process that prepares batches was ended (exit code -9); if memory is short, lower data.workers"
+    expected = "a worker process that prepares batches was ended (exit code -9); if memory is short, lower data.workers"
+    assert str(caught.value) == f"{expected}; the same command resumes from the latest checkpoint"
 
 
 def test_padding_is_zero_and_masked_out() -> None:
