@@ -31,8 +31,9 @@ Shape: TypeAlias = tuple[int, int, int]  # h, w, c of the images of a batch
 #: The outputs of a model for a batch: arrays with a leading axis b. Reserved names: `logits` (b, k); `box` (b, 4); `sequence` (b, n, k),
 #: a label for each object from left to right; `boxes` (b, n, 4), `scores` (b, n) and `labels` (b, n), the detected objects, where a
 #: score of 0 stands for none; `tracks` (b, t, n, 4) and `track_scores` (b, t, n), the boxes of objects in each frame of a video, where a
-#: score of 0 stands for none; `score_maps` (b, h', w', k), for each class a map of the evidence that each part of the input gives, whose
-#: values are comparable within a map only; `fixations` (b, g, 4), the windows that a model with attention has read, in order;
+#: score of 0 stands for none, and `track_logits` (b, t, n), the logits of these scores; `score_maps` (b, h', w', k), for each class a map
+#: of the evidence that each part of the input gives, whose values are comparable within a map only;
+#: `fixations` (b, g, 4), the windows that a model with attention has read, in order;
 #: `features`, a dict of named intermediates; `partial_predictions`, for a model that reads an image in several steps s: its
 #: predictions had it stopped at each of them. That is a dict with `logits` (b, s, k), other outputs such as `box` (b, s, 4) and
 #: `fixations` (b, s, 4), the window of the step, and `seen` (b, s, h', w'), the share of each cell of a grid over the image that has

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from imgloc.evaluation.exported import Comparison, calibration_batches, compare_
 from imgloc.evaluation.target import Target, open_target
 from imgloc.inference.load import TrainedModel, open_model
 from imgloc.inference.published import is_published
+from imgloc.nn.apply import reads_videos
 from imgloc.runs.run_dir import RunDir
 
 CALIBRATION_BATCH = 32
@@ -45,7 +47,8 @@ def export(
     `locate_exported.py` beside it locates objects with it.
 
     Raises UserError where the headline metric on validation falls by more than `tolerance`, by default below its interval; for a
-    model that the format cannot hold; and where a package that the format needs is not installed.
+    tracker, and a model that the format cannot hold; where the file or `locate_exported.py` would replace a file of others; and where
+    a package that the format needs is not installed.
     """
     saved.allow_imports(*as_names(allow_imports))
     form = deployment.format_of(to)
@@ -57,8 +60,12 @@ def export(
     if size < 0 or (size == 0 and not form.any_batch):
         possible = "at least 1, or dynamic" if form.any_batch else "at least 1: a file of this format takes a fixed number of images"
         raise UserError(f"--batch is {size or 'dynamic'}; possible: {possible}")
+    if tolerance is not None and not 0 <= tolerance < math.inf:
+        raise UserError(f"--tolerance is {tolerance}; expected a finite number of at least 0, in units of the metric")
     path = _path(Path(model), form, int8, None if out is None else Path(out))
     trained = open_model(model, checkpoint=checkpoint)
+    if reads_videos(trained.module):
+        raise UserError(f"model '{trained.name}' reads videos; imgloc export supports models of images; use imgloc track")
     compare = compare and not is_published(model)  # published weights have no validation split
     target = _validation(trained, Path(model)) if compare or int8 == "static" else None
     written = form.write(deployment.exported_function(trained), deployment.images_spec(trained, size))
@@ -89,9 +96,17 @@ def _path(model: Path, form: ModelFormat, int8: str, out: Path | None) -> Path:
         if not RunDir(model).config.is_file():
             raise UserError(f"'{model}' is no run folder, so the file needs a path; add --out FILE{form.suffix}")
         out = model / "deployment" / f"model{'-int8-' + int8 if int8 else ''}{form.suffix}"
+    elif not out.exists():
+        _check_runner(out.with_name(deployment.RUNNER.name))
     if out.suffix != form.suffix:
         raise UserError(f"--out '{out}' must end with {form.suffix}")
     if out.is_dir() or (out.exists() and not deployment.described_by(out).is_file()):
         raise UserError(f"--out would overwrite '{out}', which imgloc export did not write; choose another path")
     files.check_writable(out.parent)
     return out
+
+
+def _check_runner(path: Path) -> None:
+    """Raises UserError where the program that is written beside the file would replace another file of that name."""
+    if path.is_file() and path.read_bytes() != deployment.RUNNER.read_bytes():
+        raise UserError(f"'{path}' differs from the program that imgloc export writes there; rename it, or choose another folder for --out")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from imgloc.cli.train import add_training_flags, train
@@ -17,9 +16,10 @@ and locate read it. Its bundle stores 8-bit weights as bytes and pruned ones as 
 methods, one or several, separated by commas:
   magnitude   the smallest three quarters of the weights of each kernel become 0 at the beginning; the others are trained
   gradual     the same, in steps over the first half of the training
-  quantize    8-bit kernels, a scale for each output channel, without training
-  qat         the same, with training that rounds the weights in each step
-  distill     the answers of RUN are half of the truth; with --config.model.KEY=VALUE for a smaller model
+  quantize    8-bit kernels, with a scale for each output channel chosen by the squared error. Alone, it does not train; together with
+              other methods, training rounds the weights as qat does
+  qat         8-bit kernels, with training that rounds the weights in each step
+  distill     the targets are the mean of the labels and the predictions of RUN; with --config.model.KEY=VALUE for a smaller model
 
 --config.compression.sparsity=0.9 sets another share; docs/compression.md has all keys.
 
@@ -56,5 +56,5 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     code = train(parsed, lambda: compressed_config(parsed.run, methods, rest), stop, "imgloc data check")
     if code == 0 and RunDir(parsed.workdir).finished.is_file() and not parsed.quiet and not parsed.json:
         before, after = model_bytes(parsed.run), model_bytes(parsed.workdir)
-        print(f"{before:,} bytes in {parsed.run}, {after:,} in {parsed.workdir}: {after / before:.3f} of them", file=sys.stdout)
+        print(f"{parsed.run}: {before:,} bytes; {parsed.workdir}: {after:,} bytes (ratio {after / before:.3f})")
     return code

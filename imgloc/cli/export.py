@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgloc.cli.console import console_for
 from imgloc.cli.parsers import add_output_flags, check_rest
+from imgloc.config import registry
 from imgloc.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ exit codes: 0 written; 1 a file cannot be read or written; 2 a mistake in the co
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.add_argument("model", metavar="MODEL", help="a run folder, RUN/model or a copy of it, or published weights")
-    parser.add_argument("--to", required=True, metavar="FORMAT", help="stablehlo, onnx or iree")
+    parser.add_argument("--to", required=True, metavar="FORMAT", help=", ".join(registry.names("deployment.formats")))
     parser.add_argument("--out", default="", metavar="FILE", help="the file (default: RUN/deployment/model with the suffix of the format)")
     parser.add_argument("--int8", default="", metavar="HOW", help="quantize to 8 bits: static (with images of validation) or dynamic; onnx")
     parser.add_argument("--batch", default="", metavar="N", help="images that the file takes at a time, or dynamic: any number")

@@ -33,9 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="images predicted together, at most (default: 16)")
     parser.add_argument("--max-bytes", type=int, default=8 * 2**20, metavar="N", help="bytes of an image (default: 8388608)")
     parser.add_argument("--max-pixels", type=int, default=2**25, metavar="N", help="pixels of an image (default: 33554432)")
-    parser.add_argument("--max-queue", type=int, default=256, metavar="N", help="images that wait for their prediction (default: 256)")
+    parser.add_argument("--max-queue", type=int, default=256, metavar="N", help="images that wait for their answer (default: 256)")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds for a prediction (default: 30)")
-    parser.add_argument("--upload-timeout", type=float, default=10.0, metavar="S", help="seconds for an upload (default: 10)")
+    text = "seconds for an upload, and for a client that does not read its answers (default: 10)"
+    parser.add_argument("--upload-timeout", type=float, default=10.0, metavar="S", help=text)
 
 
 def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -52,10 +53,13 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         raise UserError(f"imgloc serve requires the package '{error.name}': pip install 'imgloc[serve]'") from error
     from imgloc import __version__
     from imgloc.inference.load import open_model
+    from imgloc.nn.apply import reads_videos
     from imgloc.serving.limits import Limits
 
     limits = Limits(parsed.max_bytes, parsed.max_pixels, parsed.max_queue, parsed.timeout, parsed.upload_timeout)
     trained = open_model(parsed.model, checkpoint=parsed.checkpoint)
+    if reads_videos(trained.module):
+        raise UserError(f"model '{trained.name}' reads videos; imgloc serve supports models of images; use imgloc track")
     with listen(parsed.host, parsed.port) as listening:
         compile_all(trained, parsed.batch_size)
         host, port = listening.getsockname()[:2]

@@ -70,13 +70,15 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
             shown[:] = [frame]
             yield frame
 
-    def drawn() -> Iterator[Uint8Array]:
+    def printed() -> Iterator[TrackedFrame]:
         frames = keep(every_frame(path))
         for number, tracked in enumerate(track_frames(trained, frames, start) if start else track_detections(trained, frames)):
             print(json.dumps(_line(number, tracked)), flush=True)
-            yield _picture(shown[0], tracked)
+            yield tracked
 
-    steps: Iterator[Any] = drawn() if out is None else write_video(out, drawn(), frame_rate(path))
+    steps: Iterator[Any] = printed()
+    if out is not None:
+        steps = write_video(out, (_picture(shown[0], tracked) for tracked in steps), frame_rate(path))
     for _ in steps:
         pass
     return 0

@@ -16,7 +16,7 @@ import numpy as np
 
 from imgloc import files
 from imgloc.config.registry import declared, names
-from imgloc.deployment.locate_exported import FORMAT, ModelError, in_batches, read_model
+from imgloc.deployment.locate_exported import FORMAT, NATIVE, ModelError, in_batches, read_model
 from imgloc.errors import UserError, one_line
 from imgloc.inference.load import TrainedModel
 from imgloc.types import Batch, Outputs, Predict, Uint8Array
@@ -71,7 +71,6 @@ class Written(msgspec.Struct, frozen=True):
 class ModelFormat:
     """A file format of models (`FORMAT`), one file of `imgloc/deployment/formats`."""
 
-    meaning: str  # completes "a file of"
     suffix: str  # of the file
     write: Callable[[Function, Any], Written]  # of the function, and the shape and dtype of its images
     open: Callable[[bytes, Description], Run]  # raises UserError or ModelError for a content that cannot be used
@@ -179,5 +178,5 @@ def opened(content: bytes, description: Description, path: Path, *, allow_native
         raise UserError(f"'{path}' is of the unknown format '{description.kind}'; possible: {', '.join(names('deployment.formats'))}")
     form = format_of(description.kind)
     if form.native_code and not allow_native_code:
-        raise UserError(f"'{path}' is machine code, which is executed as it is; if you trust its origin, allow it with --allow-native-code")
+        raise UserError(f"'{path}' {NATIVE}")
     return in_batches(form.open(content, description), description.batch)

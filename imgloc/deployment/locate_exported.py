@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ MAX_PIXELS = 2**25  # larger images are refused
 AREA_FACTOR = 2  # by which a side shrinks before areas are averaged
 TASKS = ("classify", "localize", "read_sequence", "detect")
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]  # uint8 images (b, h, w, c) -> outputs
+# The key "location" of an ONNX entry: tag 1 and length 8, each as the shortest varint or as a longer one, which parsers accept too.
+EXTERNAL = re.compile(rb"(?:\n|\x8a\x80{0,8}[\x00-\x7f])(?:\x08|\x88\x80{0,8}\x00)location")
 NATIVE = "is machine code, which is executed as it is; if you trust its origin, allow it with --allow-native-code"
 
 
@@ -34,7 +37,7 @@ class ModelError(Exception):
 
 
 def read_model(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """The content of a model file and its description. Raises ModelError where they are damaged or do not belong together."""
+    """Returns the content of a model file and its description. Raises ModelError where they are damaged or do not belong together."""
     try:
         content = path.read_bytes()
         described = json.loads(path.with_name(path.name + ".json").read_bytes())
@@ -46,14 +49,36 @@ def read_model(path: Path) -> tuple[bytes, dict[str, Any]]:
         raise ModelError(f"'{path}.json' is damaged, or does not describe a model of format {FORMAT}; export the model again")
     if described.get("sha256") != hashlib.sha256(content).hexdigest():
         raise ModelError(f"'{path}' is damaged, or is not the file that '{path.name}.json' describes; export the model again")
+    if key := _invalid_key(described):
+        raise ModelError(f"'{path}.json' has no valid '{key}'; export the model again")
     return content, described
+
+
+def _invalid_key(described: dict[str, Any]) -> str:
+    """Returns the first key of a description that is missing or has a value of another type, "" if there is none."""
+    given, classes = described.get("input"), described.get("classes")
+    calibration, details = described.get("calibration"), described.get("details")
+    valid = {
+        "batch": _is_count(described.get("batch"), 0),
+        "task": isinstance(described.get("task"), str),
+        "classes": isinstance(classes, list) and all(isinstance(each, str) for each in classes),
+        "input": isinstance(given, dict) and isinstance(given.get("resize"), str)
+        and all(_is_count(given.get(key), 1) for key in ("height", "width", "channels")),
+        "calibration": isinstance(calibration, dict) and all(isinstance(each, (int, float)) for each in calibration.values()),
+        "details": isinstance(details, dict) and (described.get("kind") != "iree" or isinstance(details.get("outputs"), list)),
+    }  # fmt: skip
+    return next((key for key, is_valid in valid.items() if not is_valid), "")
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= 2**16
 
 
 def open_onnx(content: bytes) -> Run:
     """A function that runs an ONNX model. Raises ModelError for one that onnxruntime refuses."""
     import onnxruntime
 
-    if b"\n\x08location" in content:  # weights in another file, which could be any file
+    if EXTERNAL.search(content):  # weights in another file, which could be any file
         raise ModelError("the model reads data from other files; only models in a single file are run")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -160,13 +185,16 @@ def to_input(image: np.ndarray, given: dict[str, Any]) -> tuple[np.ndarray, np.n
     return canvas, np.array([left / width, top / height, (left + inner_w) / width, (top + inner_h) / height])
 
 
-def answers(outputs: dict[str, np.ndarray], described: dict[str, Any], least: float) -> Iterator[list[tuple[str, float, Any]]]:
-    """For each image its objects: class, score, and box xyxy in [0, 1] of the input, or None for a task without boxes."""
+def answers(outputs: dict[str, np.ndarray], described: dict[str, Any], least: float) -> Iterator[list[tuple[str, float, Any]] | None]:
+    """Yields the objects of each image, None where an output is not finite.
+
+    An object is its class, its score, and its box xyxy in [0, 1] of the input, or None for a task without boxes.
+    """
     classes, task = described["classes"], described["task"]
     for i in range(len(next(iter(outputs.values())))):
         own = {name: array[i].astype(np.float64) for name, array in outputs.items()}
         if not all(np.isfinite(array).all() for array in own.values()):
-            yield []
+            yield None
         elif task == "detect":
             order = [k for k in np.argsort(-own["scores"], kind="stable") if own["scores"][k] > 0 and own["scores"][k] >= least]
             yield [(classes[int(own["labels"][k])], float(own["scores"][k]), own["boxes"][k]) for k in order]
@@ -215,12 +243,13 @@ def _prepared(name: str, given: dict[str, Any]) -> tuple[dict[str, Any], tuple[A
 
 
 def _answer(objects: Any, several: bool, least: float, content: Any, size: Any, orientation: int) -> dict[str, Any]:
-    """The answer of a line, from the objects of an image."""
+    """Returns the answer of a line, from the objects of an image."""
+    if objects is None:
+        return {"error": "the output of the model contains NaN or infinity"}
     turned = {"orientation": orientation} if orientation != 1 else {}
     listed = [{"class": label, "score": round(score, 6)} | placed(box, content, size, orientation) for label, score, box in objects]
     listed = [each for each in listed if not several or (each["box"][0] < each["box"][2] and each["box"][1] < each["box"][3])]
-    answer = {"objects": listed, "score_threshold": least} if several else listed[0] if listed else None
-    return {"error": "the output of the model contains NaN or infinity"} if answer is None else answer | turned
+    return ({"objects": listed, "score_threshold": least} if several else listed[0]) | turned
 
 
 def _line(error: BaseException) -> str:

@@ -41,10 +41,11 @@ class Comparison:
         before, after, sign = self.before[self.metric.key], self.after[self.metric.key], self.metric.sign
         fall = sign * (before.mean - after.mean)
         allowed = sign * (before.mean - (before.low if sign > 0 else before.high)) if tolerance is None else tolerance
-        if fall > allowed:
+        if not fall <= allowed:  # NaN is refused
             numbers = f"{self.metric.key} is {after.mean:.4f} with the exported file and {before.mean:.4f} with the model"
             limit = f"more than {allowed:.4f}" + (", the interval" if tolerance is None else "")
-            raise UserError(f"{numbers}, on {before.n:,} examples of validation: it falls by {fall:.4f}, {limit}; the file is not kept")
+            what = f"{numbers}, on {before.n:,} examples of validation: it falls by {fall:.4f}, {limit}"
+            raise UserError(f"{what}; no file is written; pass a larger --tolerance or --no-compare")
 
 
 @dataclass
@@ -66,7 +67,7 @@ class _Recorder:
             used = np.asarray(batch.example_mask_b)
             for name, value in found["before"].items():
                 difference = np.abs(np.asarray(value, np.float64)[used] - np.asarray(after[name], np.float64)[used])
-                self.largest[name] = max(self.largest.get(name, 0.0), float(difference.max(initial=0.0)))
+                self.largest[name] = float(np.maximum(self.largest.get(name, 0.0), difference.max(initial=0.0)))  # keeps NaN
             return after
 
         return {MODEL: first, EXPORTED: second}

@@ -27,6 +27,7 @@ from imgloc.types import Batch, FloatArray, Outputs, Tracks, Video
 TINY = {"size": 16, "rate": (0.125,)}
 EPSILON = 1e-2  # regularizes the division by the spectrum of a window
 SIDELOBE = 5  # cells on each side of the peak that do not belong to the sidelobe
+SMALLEST = 1e-6  # ratio
 LOW = 1.0  # a threshold that the ratio of an image with any peak exceeds
 MAX_BATCHES = 8  # of training videos that the threshold is fitted on
 
@@ -40,7 +41,7 @@ class State(NamedTuple):
 
 
 class Model(nn.Module):
-    """Outputs: tracks, track_scores; see `imgloc.nn.tracking`."""
+    """Outputs: tracks, track_logits, track_scores; see `imgloc.nn.tracking`."""
 
     num_classes: int
     size: int = 32  # pixels: sides of the window after resampling
@@ -63,7 +64,7 @@ class Model(nn.Module):
         return State(boxes_bxnx4, *self._filter(self._spectrum(frame_bxhxwxc, boxes_bxnx4)))
 
     def step(self, state: State, frame_bxhxwxc: jax.Array) -> tuple[State, jax.Array]:
-        """The state after the next frame, and the probabilities (b, n) that the objects can be seen."""
+        """The state after the next frame, and the logits (b, n) of the probabilities that the objects can be seen."""
         spectrum = self._spectrum(frame_bxhxwxc, state.boxes)
         response = jnp.fft.ifft2(spectrum * state.above / (state.below + EPSILON)).real
         offset_bxnx2, ratio_bxn = _peak(response)
@@ -74,7 +75,8 @@ class Model(nn.Module):
         new = self._filter(self._spectrum(frame_bxhxwxc, found))
         share = jnp.where(seen, self.rate[0], 0.0)[..., None, None]
         above, below = ((1 - share) * old + share * each for old, each in zip((state.above, state.below), new, strict=True))
-        return State(found, above, below), ratio_bxn / (ratio_bxn + jnp.maximum(self.threshold.value, LOW))
+        odds = jnp.maximum(ratio_bxn, SMALLEST) / jnp.maximum(self.threshold.value, LOW)
+        return State(found, above, below), jnp.log(odds)
 
     def _spectrum(self, frame_bxhxwxc: jax.Array, boxes_bxnx4: jax.Array) -> jax.Array:
         """The Fourier transforms (b, n, s, s) of windows: logarithms, with mean 0 and variance 1, under a cosine window."""

@@ -6,7 +6,6 @@ in every frame, instead of those of the last frame; there is one layer of the ce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,11 +14,11 @@ from flax import linen as nn
 
 from imgloc.errors import check_at_least, look_up
 from imgloc.models.trackers.crop_encoder import CropEncoder
+from imgloc.nn.cell import STEP_CELLS
 from imgloc.nn.tracking import moved, read_windows, track, windows_around
 from imgloc.types import Outputs, Video
 
 TINY = {"size": 16, "features": (4, 8), "hidden": 8}
-CELLS: Mapping[str, Callable[..., nn.RNNCellBase]] = {"lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell, "minimal_gru": nn.MGUCell}
 VARIANTS = {"gru": {**TINY, "cell": "gru"}}
 
 
@@ -33,7 +32,7 @@ class State(NamedTuple):
 
 
 class Model(nn.Module):
-    """Outputs: tracks, track_scores; see `imgloc.nn.tracking`."""
+    """Outputs: tracks, track_logits, track_scores; see `imgloc.nn.tracking`."""
 
     num_classes: int
     size: int = 32  # pixels: sides of the window after resampling
@@ -47,7 +46,7 @@ class Model(nn.Module):
         check_at_least(1, hidden=self.hidden)
         self.encoder = CropEncoder(tuple(self.features), self.hidden)
         self.compare = nn.Dense(self.hidden)
-        self.recurrence = look_up("cell (model.cell)", self.cell, CELLS)(features=self.hidden)
+        self.recurrence = look_up("cell (model.cell)", self.cell, STEP_CELLS)(features=self.hidden)
         self.change = nn.Dense(5, kernel_init=nn.initializers.normal(0.01))
 
     def __call__(self, video: Video, *, train: bool) -> Outputs:
@@ -62,14 +61,14 @@ class Model(nn.Module):
         return State(boxes_bxnx4, jnp.zeros_like(boxes_bxnx4), features, carry)
 
     def step(self, state: State, frame_bxhxwxc: jax.Array) -> tuple[State, jax.Array]:
-        """The state after the next frame, and the probabilities (b, n) that the objects can be seen."""
+        """The state after the next frame, and the logits (b, n) of the probabilities that the objects can be seen."""
         features, windows = self._read(frame_bxhxwxc, state.boxes)
         inputs = [features, state.object, features * state.object, state.shift.astype(features.dtype)]
         compared = nn.relu(self.compare(jnp.concatenate(inputs, axis=-1)))
         carry, hidden = self.recurrence(state.carry, compared)
         change = self.change(jnp.concatenate([hidden, compared], axis=-1))
         found = moved(state.boxes, windows, change[..., :4])
-        return State(found, jnp.tanh(change[..., :4].astype(jnp.float32)), state.object, carry), jax.nn.sigmoid(change[..., 4])
+        return State(found, jnp.tanh(change[..., :4].astype(jnp.float32)), state.object, carry), change[..., 4]
 
     def _read(self, frame_bxhxwxc: jax.Array, boxes_bxnx4: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The features (b, n, d) of the windows around boxes, and the windows (b, n, 4)."""

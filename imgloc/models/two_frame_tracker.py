@@ -28,7 +28,7 @@ class State(NamedTuple):
 
 
 class Model(nn.Module):
-    """Outputs: tracks, track_scores; see `imgloc.nn.tracking`."""
+    """Outputs: tracks, track_logits, track_scores; see `imgloc.nn.tracking`."""
 
     num_classes: int
     size: int = 32  # pixels: sides of the windows after resampling
@@ -52,11 +52,11 @@ class Model(nn.Module):
         return State(boxes_bxnx4, frame_bxhxwxc)
 
     def step(self, state: State, frame_bxhxwxc: jax.Array) -> tuple[State, jax.Array]:
-        """The state after the next frame, and the probabilities (b, n) that the objects can be seen."""
+        """The state after the next frame, and the logits (b, n) of the probabilities that the objects can be seen."""
         windows = windows_around(state.boxes, frame_bxhxwxc.shape, self.context)
         both = [self.encoder(read_windows(frame, windows, self.size)) for frame in (state.frame, frame_bxhxwxc)]
         compared = jnp.concatenate([*both, both[0] * both[1]], axis=-1)
         for layer in self.compare:
             compared = nn.relu(layer(compared))
         change = self.change(compared)
-        return State(moved(state.boxes, windows, change[..., :4]), frame_bxhxwxc), jax.nn.sigmoid(change[..., 4])
+        return State(moved(state.boxes, windows, change[..., :4]), frame_bxhxwxc), change[..., 4]

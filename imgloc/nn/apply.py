@@ -144,8 +144,8 @@ def next_frame(
     inner, lowered = _lowered(model, variables, dtype)
     module, frame = _module_and_frame(inner, frame_bxhxwxc, dtype)
     result: Any = module.apply(lowered, state, frame, method="step")
-    new_state, scores_bxn = result
-    return new_state, scores_bxn
+    new_state, logits_bxn = result
+    return new_state, jax.nn.sigmoid(logits_bxn.astype(jnp.float32))
 
 
 def _lowered(model: AnyModel, variables: Mapping[str, PyTree], dtype: DTypeLike) -> tuple[nn.Module | Preprocessed, dict[str, PyTree]]:

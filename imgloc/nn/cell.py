@@ -16,6 +16,8 @@ from imgloc.errors import UserError, unknown
 
 #: {"name": "lstm", "activation": "relu"}: a cell and settings of its Layer; or its name alone; or a Layer class (or a partial of one).
 Cell: TypeAlias = Mapping[str, Any] | str | Callable[..., nn.Module]
+#: Cells of linen by name, for models that call a cell step by step because its next input depends on its state.
+STEP_CELLS: Mapping[str, Callable[..., nn.RNNCellBase]] = {"lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell, "minimal_gru": nn.MGUCell}
 MAX_LAYERS = 256  # in a stack: more take hours to build
 LARGEST = 1e6  # absolute value of a setting
 

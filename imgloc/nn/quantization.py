@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from imgloc.nn.preprocess import Mapped, Preprocessed
 from imgloc.types import Array
 
 LARGEST = 127
+KERNELS = ("kernel", "recurrent_kernel", "into", "out")  # names of matrices of weights in layers and cells; the last two are of the LRU
 MIN_OUTPUTS = 16  # arrays with fewer output channels, such as those of heads, stay as they are: they are small, and matter most
 PERCENTILE = 99.9
 MSE_FACTORS = np.linspace(0.5, 1.0, 26, dtype=np.float32)
@@ -27,8 +29,16 @@ Scales = Callable[[Float[Array, "*axes o"]], Float[Array, " o"]]
 
 
 def compressed_mask(params: PyTree, excluded: Patterns) -> PyTree:
-    """True for each array of parameters that is pruned and quantized: kernels that no pattern of `excluded` matches."""
-    kernels = jax.tree.map(lambda leaf: leaf.ndim >= 2 and leaf.shape[-1] >= MIN_OUTPUTS, params)
+    """True for each array of parameters that is pruned and quantized: kernels that no pattern of `excluded` matches.
+
+    Other arrays, such as the queries of a decoder, are not sums of products, and stay as they are.
+    """
+
+    def is_kernel(path: tuple[Any, ...], leaf: Array) -> bool:
+        name = jax.tree_util.keystr(path, simple=True, separator="/").rpartition("/")[2]  # also of a flat dict with paths as keys
+        return name in KERNELS and leaf.ndim >= 2 and leaf.shape[-1] >= MIN_OUTPUTS
+
+    kernels = jax.tree_util.tree_map_with_path(is_kernel, params)
     return jax.tree.map(lambda kernel, out: kernel and not out, kernels, frozen_mask(params, excluded))
 
 
@@ -38,8 +48,13 @@ def largest(kernel: Float[Array, "*axes o"]) -> Float[Array, " o"]:
 
 
 def percentile(kernel: Float[Array, "*axes o"]) -> Float[Array, " o"]:
-    """The scales by which the 99.9th percentile of each channel's absolute weights is 127; larger weights are clipped."""
-    return _scale(jnp.percentile(jnp.abs(kernel), PERCENTILE, axis=tuple(range(kernel.ndim - 1))))
+    """The scales by which the 99.9th percentile of each channel's magnitudes is 127; larger weights are clipped.
+
+    Zeros, which pruning leaves, do not count.
+    """
+    magnitudes = jnp.where(kernel == 0, jnp.nan, jnp.abs(kernel))
+    top = jnp.nanpercentile(magnitudes, PERCENTILE, axis=tuple(range(kernel.ndim - 1)), method="higher")
+    return _scale(jnp.nan_to_num(top))
 
 
 def mean_squared_error(kernel: Float[Array, "*axes o"]) -> Float[Array, " o"]:

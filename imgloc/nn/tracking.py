@@ -1,8 +1,8 @@
 """Following objects through the frames of a video: the loop over frames, and crops around boxes.
 
 A model that follows objects has two methods. `start(frame_bxhxwxc, boxes_bxnx4)` returns its state, a NamedTuple with a field `boxes`
-(b, n, 4). `step(state, frame_bxhxwxc)` returns the next state and the probabilities (b, n) that each object can be seen; the boxes of
-the frame are those of the state. `track` runs it over a whole video, `imgloc track` frame by frame.
+(b, n, 4). `step(state, frame_bxhxwxc)` returns the next state and the logits (b, n) of the probabilities that each object can be seen;
+the boxes of the frame are those of the state. `track` runs it over a whole video, `imgloc track` frame by frame.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ LOST = 0.1  # IoU with the true box below which training starts again from the t
 SEEN = 0.25  # visible share from which it does
 SMALLEST, LARGEST = 0.01, 1.0  # sides of boxes
 MAX_RESIZE = 0.25  # log of the largest change of a side from frame to frame
+GIVEN = 20.0  # logit of an object in the first frame, whose box is given: its probability rounds to 1
 
 
 def track(module: Any, video: Video) -> Outputs:
-    """The outputs `tracks` (b, t, n, 4) and `track_scores` (b, t, n) of a video, whose first frame has the given boxes.
+    """The outputs `tracks` (b, t, n, 4), `track_logits` and `track_scores` (b, t, n) of a video, whose first frame has the given boxes.
 
     With the truth of the video, as in training, an object that can be seen and is lost is followed from its true box again.
     """
@@ -35,17 +36,19 @@ def track(module: Any, video: Video) -> Outputs:
 
     def body(module: Any, state: Any, inputs: Any) -> tuple[Any, Any]:
         frame, truth = inputs
-        state, scores_bxn = module.step(state, frame)
+        state, logits_bxn = module.step(state, frame)
         found_bxnx4 = state.boxes
         if truth is not None:
             state = state._replace(boxes=_start_again(found_bxnx4, truth))
-        return state, (found_bxnx4, scores_bxn)
+        return state, (found_bxnx4, logits_bxn)
 
     scan = nn.scan(body, variable_broadcast=("params", "fitted"), split_rngs={"params": False}, in_axes=1, out_axes=1)
-    _, (boxes_bxtxnx4, scores_bxtxn) = scan(module, module.start(frames[:, 0], start_bxnx4), (later, truth))
+    _, (boxes_bxtxnx4, later_bxtxn) = scan(module, module.start(frames[:, 0], start_bxnx4), (later, truth))
+    logits_bxtxn = jnp.concatenate([jnp.full_like(later_bxtxn[:, :1], GIVEN), later_bxtxn], axis=1)
     return {
         "tracks": jnp.concatenate([start_bxnx4[:, None], boxes_bxtxnx4], axis=1),
-        "track_scores": jnp.concatenate([jnp.ones_like(scores_bxtxn[:, :1]), scores_bxtxn], axis=1),
+        "track_logits": logits_bxtxn,
+        "track_scores": jax.nn.sigmoid(logits_bxtxn.astype(jnp.float32)),
     }
 
 
@@ -78,7 +81,7 @@ def read_windows(frame_bxhxwxc: jax.Array, windows_bxnx4: jax.Array, size: int) 
 def moved(boxes_bxnx4: jax.Array, windows_bxnx4: jax.Array, change_bxnx4: jax.Array) -> jax.Array:
     """The boxes after a change: of the center, in half sides of the window, and of the logarithms of the sides.
 
-    The center stays in the window and in [0, 1], and a side changes by at most a quarter.
+    The center stays in the window and in [0, 1]. A side changes by a factor between exp(-0.25) = 0.78 and exp(0.25) = 1.28.
     """
     boxes_bxnx4, change = jax.lax.stop_gradient(boxes_bxnx4), change_bxnx4.astype(jnp.float32)
     center = (boxes_bxnx4[..., :2] + boxes_bxnx4[..., 2:]) / 2 + jnp.tanh(change[..., :2]) * windows_bxnx4[..., 2:] / 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,11 +18,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from imgloc.errors import one_line
-from imgloc.inference.load import NOT_FINITE, TrainedModel
+from imgloc.inference.load import NOT_FINITE, Prepared, TrainedModel
 from imgloc.inference.locate_files import answer_of
 from imgloc.reporting.templates import render, script_policy
 from imgloc.serving.batcher import Batcher
-from imgloc.serving.limits import Held, Limits, Refused
+from imgloc.serving.limits import Admitted, Held, Limits, Refused
 from imgloc.serving.measurements import Measurements
 from imgloc.serving.openapi import description
 from imgloc.serving.uploads import decode, receive
@@ -41,16 +40,17 @@ class Service:
     trained: TrainedModel
     limits: Limits
     held: Held
+    admitted: Admitted
     batcher: Batcher
     decoders: ThreadPoolExecutor
 
 
 def make_app(trained: TrainedModel, limits: Limits, *, batch_size: int, version: str) -> Starlette:
     """The application for a model. It predicts at most `batch_size` images together."""
-    held = Held()
-    measured = Measurements(lambda: batcher.length, lambda: held.bytes)
+    held, admitted = Held(), Admitted(limits.queue)
+    measured = Measurements(lambda: admitted.count, lambda: held.bytes)
     batcher = Batcher(trained.columns, batch_size=batch_size, max_waiting=limits.queue, observe=measured.predicted)
-    service = Service(trained, limits, held, batcher, ThreadPoolExecutor(DECODERS, thread_name_prefix="decode"))
+    service = Service(trained, limits, held, admitted, batcher, ThreadPoolExecutor(DECODERS, thread_name_prefix="decode"))
     facts = _facts(trained)
     page, policy = _page(facts)
     document = description(version, trained.bundle.task, trained.task.summary, limits)
@@ -96,18 +96,21 @@ async def _answer(service: Service, request: Request) -> Response:
 async def _located(service: Service, request: Request) -> dict[str, Any]:
     """The JSON answer for the image of a request. Raises Refused."""
     trained, limits = service.trained, service.limits
-    if request.headers.get("content-type", "").startswith("multipart/"):
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise Refused(415, "the body must be the bytes of the image alone, not a form")
     with service.held.upload() as upload:
+
+        def decoded() -> Prepared:
+            return decode(bytes(upload.content), trained.spec, limits)  # copied here: uploads that wait for a thread have no copy
+
         await receive(upload, request.stream(), limits)
-        service.batcher.check_has_room()
-        try:
-            async with asyncio.timeout(limits.seconds):
-                decoding = functools.partial(decode, bytes(upload.content), trained.spec, limits)
-                prepared = await asyncio.get_running_loop().run_in_executor(service.decoders, decoding)
-                row = await service.batcher.predict(prepared)
-        except TimeoutError:
-            raise Refused(503, f"the prediction took longer than {limits.seconds:g} s; try again later") from None
+        with service.admitted.image():
+            try:
+                async with asyncio.timeout(limits.seconds):
+                    prepared = await asyncio.get_running_loop().run_in_executor(service.decoders, decoded)
+                    row = await service.batcher.predict(prepared)
+            except TimeoutError:
+                raise Refused(503, f"the prediction took longer than {limits.seconds:g} s; try again later") from None
     if row is None:
         raise Refused(500, NOT_FINITE)
     return answer_of(trained, row, prepared)

@@ -27,19 +27,10 @@ class Batcher:
         self._observe = observe
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
 
-    @property
-    def length(self) -> int:
-        """The number of images that wait."""
-        return self._waiting.qsize()
-
-    def check_has_room(self) -> None:
-        """Raises Refused (429) where the queue is full."""
-        if self._waiting.full():
-            raise Refused(429, f"{self.length} images wait already; try again later")
-
     async def predict(self, prepared: Prepared) -> Row | None:
         """The prediction columns of an image, None where the output of the model is not finite. Raises Refused where the queue is full."""
-        self.check_has_room()
+        if self._waiting.full():  # images of requests that were given up stay in the queue
+            raise Refused(429, f"{self._waiting.maxsize} images wait already; try again later")
         future: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((prepared, future))
         return await future

@@ -17,9 +17,9 @@ class Limits:
 
     bytes: int = 8 * 2**20  # of the body of a request
     pixels: int = 2**25  # of an image
-    queue: int = 256  # images that wait for their prediction
+    queue: int = 256  # images that wait for their answer
     seconds: float = 30.0  # from the end of the upload to the answer
-    upload_seconds: float = 10.0  # for the head and for the body of a request
+    upload_seconds: float = 10.0  # for the head of a request, for its body, and for a client that does not read its answers
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -36,6 +36,25 @@ class Refused(Exception):
         super().__init__(reason)
         self.status = status
         self.reason = reason
+
+
+class Admitted:
+    """The number of images that wait to be decoded, to be predicted, or for their answer."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.count = 0
+
+    @contextmanager
+    def image(self) -> Iterator[None]:
+        """Counts an image in the context. Raises Refused (429) where `most` images are counted."""
+        if self.count >= self._most:
+            raise Refused(429, f"{self._most} images wait already; try again later")
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
 
 
 class Held:

@@ -70,17 +70,28 @@ async def _run(server: uvicorn.Server, listening: socket.socket, limits: Limits)
 
 
 async def _close_slow(connections: Callable[[], Any], seconds: float) -> None:
-    """Close connections whose next request has not begun after `seconds`: uvicorn waits for the head of a request without a limit."""
+    """Closes connections whose next request has not begun after `seconds`, or whose client does not read its answers for so long.
+
+    uvicorn waits without a limit for the head of a request, and for the client to read.
+    """
     clock = asyncio.get_running_loop().time
     seen: dict[Any, tuple[Any, float]] = {}
     while True:
         await asyncio.sleep(CHECK_SECONDS)
-        waiting = {each: each.cycle for each in connections() if each.cycle is None or each.cycle.response_complete}
-        # The same finished request, or still none: nothing has begun since.
+        waiting = {each: each.cycle for each in connections() if _waits_for_client(each)}
+        # The same request, or still none: nothing has begun since.
         seen = {each: seen[each] if each in seen and seen[each][0] is cycle else (cycle, clock()) for each, cycle in waiting.items()}
         for each, (_, since) in seen.items():
-            if clock() - since > seconds and each.transport is not None:
-                each.transport.close()
+            if clock() - since > seconds:
+                if each.transport.get_write_buffer_size():  # `close` would wait until the client has read it
+                    each.transport.abort()
+                else:
+                    each.transport.close()
+
+
+def _waits_for_client(connection: Any) -> bool:
+    """Whether a connection has no request in progress, or one whose answer the client does not read."""
+    return bool(connection.cycle is None or connection.cycle.response_complete or connection.flow.write_paused)
 
 
 def _allow_many_connections() -> None:

@@ -53,10 +53,10 @@ def normalized_precision(normalized_t: FloatArray) -> float:
 
 
 def frames_until_lost(iou_t: FloatArray) -> int:
-    """The number of frames before the object is lost: its IoU is then at most 0.1 for 10 frames in a row, or until the end.
+    """Returns the number of frames before the first of 10 consecutive frames with an IoU of at most 0.1.
 
-    The failure of VOT since 2020 (Kristan et al., 2020, doi:10.1007/978-3-030-68238-5_39, section 2.1), from one start. VOT does not
-    count a failure of fewer than 10 frames at the end of a video, and neither does this function.
+    It is the number of all frames if there are no such frames. A shorter run at the end of a video is not a failure, as in VOT since
+    2020 (Kristan et al., 2020, doi:10.1007/978-3-030-68238-5_39, section 2.1). There is one start.
     """
     below = 0
     for place, iou in enumerate(iou_t):
@@ -67,10 +67,11 @@ def frames_until_lost(iou_t: FloatArray) -> int:
 
 
 def accuracy_and_robustness(iou_t: FloatArray) -> tuple[float, float]:
-    """The mean IoU before the object is lost, and the share of frames before it (VOT)."""
-    until = frames_until_lost(iou_t)
-    before = iou_t[:until][~np.isnan(iou_t[:until])]
-    return float(before.mean()) if len(before) else float("nan"), until / len(iou_t) if len(iou_t) else float("nan")
+    """The mean IoU before the object is lost, and the share of frames before it (VOT). NaN without frames."""
+    before = iou_t[: frames_until_lost(iou_t)]
+    before = before[~np.isnan(before)]
+    count = np.sum(~np.isnan(iou_t))
+    return float(before.mean()) if len(before) else float("nan"), float(len(before) / count) if count else float("nan")
 
 
 def occlusions(visible_t: FloatArray) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from imgloc.config.registry import declared
 from imgloc.deployment import exported
 from imgloc.deployment.exported import Description, ModelFormat
 from imgloc.errors import UserError
-from imgloc.evaluation.exported import Comparison, named_after, rows_name
+from imgloc.evaluation.exported import Comparison, _Recorder, named_after, rows_name
 from imgloc.evaluation.scoring import metric_of
 from imgloc.evaluation.statistics import Interval
 from imgloc.evaluation.target import Target
@@ -84,8 +85,16 @@ def set_to(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (set_to("format", 9), "does not describe a model of format 1"),
         (set_to("kind", "pickle"), "unknown format 'pickle'; possible: iree, onnx, stablehlo"),
         (set_to("kind", "../../x"), "unknown format"),
-        (set_to("classes", 3), "is not the description of a model"),
-        (lambda values: values.pop("batch"), "is not the description of a model"),
+        (set_to("outputs", 3), "is not the description of a model"),
+        (lambda values: values.pop("batch"), "has no valid 'batch'"),
+        (set_to("batch", -1), "has no valid 'batch'; export the model again"),
+        (set_to("batch", True), "has no valid 'batch'"),
+        (set_to("task", None), "has no valid 'task'"),
+        (set_to("classes", 3), "has no valid 'classes'"),
+        (set_to("classes", ["a", 3]), "has no valid 'classes'"),
+        (set_to("input", {"height": 12, "width": 10, "channels": 0, "resize": "stretch"}), "has no valid 'input'"),
+        (set_to("calibration", {"score_threshold": "high"}), "has no valid 'calibration'"),
+        (set_to("details", []), "has no valid 'details'"),
     ],
 )
 def test_a_description_that_is_damaged_is_refused_in_one_line(
@@ -121,7 +130,7 @@ def test_machine_code_is_not_executed_without_permission(tmp_path: Path, monkeyp
         exported, "format_of", lambda _: dataclasses.replace(declared("deployment.formats", "iree", ModelFormat), open=pytest.fail)
     )
     with pytest.raises(UserError, match=r"machine code.*--allow-native-code"):
-        exported.open_exported(saved(tmp_path, set_to("kind", "iree")))
+        exported.open_exported(saved(tmp_path, lambda values: values.update(kind="iree", details={"outputs": ["logits"]})))
 
 
 @pytest.mark.parametrize("name", registry.names("deployment.formats"))
@@ -152,8 +161,20 @@ def test_a_metric_that_falls_below_the_interval_or_beyond_the_tolerance_is_refus
     comparison(0.8, 0.7).check(0.2)
     with pytest.raises(UserError, match=r"top1 is 0\.7000 with the exported file and 0\.8000 with the model, on 100 .* falls by 0\.1000"):
         comparison(0.8, 0.7).check(None)
-    with pytest.raises(UserError, match=r"more than 0\.0100"):
+    with pytest.raises(UserError, match=r"more than 0\.0100; no file is written; pass a larger --tolerance or --no-compare"):
         comparison(0.8, 0.76).check(0.01)
+    for tolerance in (None, 0.9):
+        with pytest.raises(UserError, match="falls by nan"):
+            comparison(0.8, float("nan")).check(tolerance)
+
+
+def test_the_largest_difference_of_outputs_that_are_not_finite_is_nan() -> None:
+    batch: Any = SimpleNamespace(example_mask_b=np.array([True, True, False]))
+    recorder = _Recorder()
+    for after, largest in (([2.0, 1.0, 9.0], 2.0), ([1.0, np.nan, 5.0], np.nan), ([0.0, 0.0, 0.0], np.nan)):
+        for predict in recorder.compared(lambda _: {"logits": np.zeros(3)}, lambda _, given=after: {"logits": given}).values():
+            predict(batch)
+        np.testing.assert_equal(recorder.largest["logits"], largest)
 
 
 def test_the_rows_of_a_file_have_a_name_of_their_own() -> None:

@@ -82,6 +82,8 @@ OPERATIONS: dict[str, Callable[[jax.Array], Any]] = {
     "one place": lambda x: x[:, -1, 2],
     "places": lambda x: x[:, np.array([4, 0, 2])][..., np.array([1, 0])],
     "along": lambda x: jnp.take_along_axis(x, (x[:, :2] * 5).astype(jnp.int32), axis=1),
+    "filled": lambda x: (x * 9).astype(jnp.uint32).at[:, np.array([1, 9])].get(mode="fill", fill_value=7),
+    "filled with NaN": lambda x: jnp.round(x).astype(jnp.bfloat16).at[:, np.array([1, 9])].get(mode="fill").astype(jnp.float32),
     "written": lambda x: x.at[:, 1, 2].set(7.0).at[:, 2].add(x[:, 0]),
     "written, some outside": lambda x: x.at[jnp.arange(x.shape[0]), (x[:, 0, 0, 0] * 12).astype(jnp.int32)].max(2.0),
     "largest": lambda x: lax.top_k(x.reshape(x.shape[0], -1), 3),
@@ -193,6 +195,14 @@ def test_what_nothing_reads_is_dropped_and_sizes_follow_the_batch() -> None:
     assert graph.constants == {}
     size = 3 * any_batch().shape[0]
     assert [size_for_batch(size, batch) for batch in (1, 5)] == [3, 15]
+
+
+def test_a_size_that_is_not_linear_in_the_batch_is_refused() -> None:
+    graph, batch = Graph(batch_of="images"), any_batch().shape[0]
+    assert graph.size_tensor(2 * batch + 3)
+    for size in (-batch % 4, batch // 4, batch * batch):
+        with pytest.raises(UserError, match="is not a linear function of the batch size; use --batch N"):
+            graph.size_tensor(size)
 
 
 QUICK = ("sequence",)

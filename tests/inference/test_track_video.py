@@ -74,6 +74,9 @@ def test_the_command_prints_a_line_for_each_frame_and_writes_a_video(
     written = list(every_frame(tmp_path / "out.mp4"))
     assert [frame.shape for frame in written] == [(64, 64, 3)] * 6
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.avi", "out.mp4"]
+    monkeypatch.setattr(track, "_picture", pytest.fail)  # nothing is drawn without --out
+    assert track.run(main.make_parser().parse_args(["track", *arguments[:-2]]), []) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == lines
 
 
 def test_a_detector_needs_no_first_box(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

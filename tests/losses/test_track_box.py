@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -38,9 +39,17 @@ def test_the_score_loss_is_the_entropy_of_visibility() -> None:
     assert videos.tracks is not None
     seen = np.asarray(videos.tracks.visible) >= 0.25
     assert 0 < (~seen[:2, 1:, :2]).sum() < seen[:2, 1:, :2].size
-    right = track_score.loss({"track_scores": jnp.where(seen, 0.9, 0.1)}, videos)
+    right = track_score.loss({"track_logits": jnp.where(seen, 1.0, -1.0) * np.log(9)}, videos)
     np.testing.assert_allclose(right[:2], -np.log(0.9), rtol=1e-5)
     assert right[2] == 0
+
+
+def test_the_gradient_of_the_score_loss_does_not_vanish_at_a_wrong_certainty() -> None:
+    videos = batch()
+    assert videos.tracks is not None
+    seen = np.asarray(videos.tracks.visible) >= 0.25
+    gradient = jax.grad(lambda logits: track_score.loss({"track_logits": logits}, videos).sum())(jnp.where(seen, -30.0, 30.0))
+    np.testing.assert_allclose(np.abs(gradient[:2, 1:, :2]), 1 / (9 * 2), rtol=1e-5)  # 9 frames, 2 objects
 
 
 def test_images_are_refused() -> None:

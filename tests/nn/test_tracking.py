@@ -35,7 +35,8 @@ def test_a_video_is_read_frame_by_frame_from_the_given_boxes() -> None:
     outputs = Right().apply({}, Video(frames, start))
     np.testing.assert_allclose(outputs["tracks"][:, 0], start)
     np.testing.assert_allclose(outputs["tracks"][:, :, 0, 0], [[0.0, 0.1, 0.2, 0.3], [0.3, 0.4, 0.5, 0.6]], atol=1e-6)
-    np.testing.assert_allclose(outputs["track_scores"][0, :, 0], [1, 0.1, 0.2, 0.3], atol=1e-6)
+    np.testing.assert_allclose(outputs["track_logits"][0, 1:, 0], [0.1, 0.2, 0.3], atol=1e-6)
+    np.testing.assert_allclose(outputs["track_scores"][0, :, 0], [1, *(1 / (1 + np.exp([-0.1, -0.2, -0.3])))], atol=1e-6)
 
 
 def test_training_starts_again_from_the_true_box_of_an_object_that_can_be_seen() -> None:
@@ -65,3 +66,5 @@ def test_a_change_moves_and_resizes_a_box_within_limits() -> None:
     np.testing.assert_allclose((far[0] + far[2]) / 2, 0.7, atol=1e-6)  # half a window to the right
     np.testing.assert_allclose(far[2] - far[0], 0.2 * np.exp(0.25), rtol=1e-5)
     np.testing.assert_allclose(far[3] - far[1], 0.2, rtol=1e-5)
+    near = moved(box, window, jnp.array([[[0.0, 0.0, -100.0, 0.0]]]))[0, 0]
+    np.testing.assert_allclose(near[2] - near[0], 0.2 * np.exp(-0.25), rtol=1e-5)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
+import struct
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,10 +20,16 @@ import pytest
 from PIL import Image
 
 from imgloc.cli import main
+from imgloc.models import two_frame_tracker
 from tests.serving.running import MAX_BYTES, MIB, UPLOAD_SECONDS, Server, encoded, expected, pictures, start
 
 for _package in ("starlette", "uvicorn", "prometheus_client"):
     pytest.importorskip(_package)
+
+from starlette.requests import Request
+
+from imgloc.serving import app
+from imgloc.serving.limits import Admitted, Held, Limits, Refused
 
 
 def assert_same(answer: dict[str, Any], other: dict[str, Any]) -> None:
@@ -83,6 +93,11 @@ def test_ten_thousand_requests_by_a_thousand_clients(server: Server, tmp_path: P
     check_many(server, tmp_path / "images", 10_000, 1000)
 
 
+def icon(png: bytes) -> bytes:
+    """An ICO file of one image, whose directory gives it 16 x 16 pixels."""
+    return struct.pack("<3H4B2H2I", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(png), 22) + png
+
+
 MALFORMED = {
     "nothing": (b"", 400, "empty"),
     "text": (b"GET / HTTP/1.1", 400, "not an image"),
@@ -93,6 +108,7 @@ MALFORMED = {
         "damaged",
     ),
     "many pixels in few bytes": (encoded(Image.new("1", (3000, 3000))), 413, "3000 x 3000 pixels"),
+    "a large PNG in a small icon": (icon(encoded(Image.new("1", (3000, 3000)))), 400, "not an image in a supported format"),
     "many bytes": (bytes(MAX_BYTES + 1), 413, f"more than {MAX_BYTES} bytes"),
 }
 
@@ -108,8 +124,8 @@ def test_malformed_images_are_refused_in_one_line(server: Server, name: str) -> 
 
 
 def test_other_requests_are_refused_in_one_line(server: Server) -> None:
-    form = {"Content-Type": "multipart/form-data; boundary=a"}
-    assert server.request("POST", "/v1/locate", b"--a--", form)[0] == 415
+    for kind in ("multipart/form-data", "Multipart/Form-Data"):
+        assert server.request("POST", "/v1/locate", b"--a--", {"Content-Type": f"{kind}; boundary=a"})[0] == 415
     for method, path, status in (("GET", "/v1/locate", 405), ("GET", "/../etc/passwd", 404), ("POST", "/", 405)):
         got, answer = server.request(method, path)
         assert (got, list(answer)) == (status, ["error"])
@@ -148,6 +164,44 @@ def test_slow_clients_are_cut_off_and_do_not_block_others(server: Server) -> Non
                 answer += received
         assert answer.startswith(b"HTTP/1.1 408") if status else answer == b"", answer
     assert server.locate(pictures(1)[0])[0] == 200
+
+
+def test_a_client_that_reads_no_answer_is_cut_off(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=UPLOAD_SECONDS + 20) as client, pytest.raises(ConnectionError):
+        # The buffers of both sides fill up first, and then this waits until the server closes the connection.
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2**20)
+    assert server.locate(pictures(1)[0])[0] == 200
+
+
+def test_images_that_wait_for_a_decoder_are_limited_and_make_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def slowly(content: bytes, *_: Any) -> Any:
+        released.wait(30)
+        raise Refused(400, content.decode())
+
+    monkeypatch.setattr(app, "decode", slowly)
+
+    async def post(service: app.Service, body: bytes) -> tuple[int, Any]:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        response = await app._answer(service, Request({"type": "http", "method": "POST", "headers": []}, receive))
+        return response.status_code, json.loads(bytes(response.body))["error"]
+
+    async def check() -> None:
+        nothing: Any = SimpleNamespace(spec=None)
+        limits = Limits(queue=3)
+        with ThreadPoolExecutor(1) as decoders:
+            service = app.Service(nothing, limits, Held(), Admitted(limits.queue), nothing, decoders)
+            waiting = [asyncio.create_task(post(service, body)) for body in (b"a", b"b", b"c")]
+            await asyncio.sleep(0.1)
+            assert await post(service, b"d") == (429, "3 images wait already; try again later")
+            released.set()
+            assert [await task for task in waiting] == [(400, "a"), (400, "b"), (400, "c")]
+            assert await post(service, b"d") == (400, "d")
+
+    asyncio.run(check())
 
 
 def test_clients_that_leave_do_not_disturb(server: Server) -> None:
@@ -216,3 +270,7 @@ def test_mistakes_are_one_line(server: Server, capsys: pytest.CaptureFixture[str
         err = capsys.readouterr().err
         assert reason in err
         assert len(err.splitlines()) == 1
+    tracker = SimpleNamespace(module=two_frame_tracker.Model(num_classes=1), name="two_frame_tracker")
+    monkeypatch.setattr("imgloc.inference.load.open_model", lambda *_, **__: tracker)
+    assert main.main(["serve", str(server.bundle)]) == 2
+    assert "model 'two_frame_tracker' reads videos; imgloc serve supports models of images" in capsys.readouterr().err

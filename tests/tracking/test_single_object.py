@@ -51,6 +51,12 @@ def test_an_object_is_lost_after_ten_frames_without_overlap() -> None:
     assert single_object.frames_until_lost(absent) == 25
 
 
+def test_frames_without_an_object_do_not_count_as_robust() -> None:
+    iou = np.array([0.8] * 10 + [np.nan] * 80 + [0.0] * 10)
+    assert single_object.accuracy_and_robustness(iou) == (pytest.approx(0.8), 0.5)
+    assert np.isnan(single_object.accuracy_and_robustness(np.full(3, np.nan))).all()
+
+
 def test_occlusions_lie_between_two_times_at_which_the_object_is_seen() -> None:
     visible = np.array([0.1, 1, 0, 0.2, 1, 1, 0.0, 0.5, 0.0])
     assert single_object.occlusions(visible) == [(2, 4), (6, 7)]

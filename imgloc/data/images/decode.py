@@ -28,7 +28,8 @@ MAX_BYTES = 2**28  # of an image file
 MAX_PIXELS = 2**25  # larger pictures are reduced by an integer factor
 MAX_DECODE_BYTES = 768 * 2**20  # with a model loaded, a process then stays below 2 GiB
 MAX_SIDE = 2**17  # pixels
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "MPO", "JPEG2000", "AVIF", "ICO", "TGA", "QOI")
+# ICO is not supported: Pillow decodes the pixels of an icon when it opens the file, before their number can be checked.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "MPO", "JPEG2000", "AVIF", "TGA", "QOI")
 # Bytes of a pixel in Pillow's memory, by mode; modes with three or four bands need four.
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _STRIP_PIXELS = 2**22  # converted at a time

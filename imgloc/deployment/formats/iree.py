@@ -39,6 +39,6 @@ def open_(content: bytes, description: Description) -> Run:
 
 
 FORMAT = ModelFormat(
-    meaning="a module of IREE for this machine's CPU", suffix=".vmfb", write=write, open=open_, extra="iree",
+    suffix=".vmfb", write=write, open=open_, extra="iree",
     modules=("iree.compiler", "iree.runtime"), default_batch=1, any_batch=False, native_code=True,
 )  # fmt: skip

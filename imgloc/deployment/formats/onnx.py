@@ -22,6 +22,6 @@ def open_(content: bytes, description: Description) -> Run:
 
 
 FORMAT = ModelFormat(
-    meaning="ONNX, for onnxruntime and others", suffix=".onnx", write=write, open=open_, extra="export", modules=("onnx", "onnxruntime"),
+    suffix=".onnx", write=write, open=open_, extra="export", modules=("onnx", "onnxruntime"),
     quantize=int8.quantize,
 )  # fmt: skip

@@ -36,4 +36,4 @@ def open_(content: bytes, description: Description) -> Run:
     return run
 
 
-FORMAT = ModelFormat(meaning="StableHLO, for JAX on CPUs, GPUs and TPUs", suffix=".stablehlo", write=write, open=open_)
+FORMAT = ModelFormat(suffix=".stablehlo", write=write, open=open_)

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from imgloc.errors import UserError
-from imgloc.types import IntArray
 
 OPSET = 18  # the first with bitwise operations, and with reductions of scattered elements
 IR_VERSION = 10
 LARGEST_FOLDED = 2**22  # elements of a constant that is computed in advance
+LINEAR_AT = (3, 4, 5, 8, 97, 1000)  # batch sizes at which the size of an axis is compared with the line through those of 1 and 2
 # uint32 has few operations in ONNX runtimes: such arrays are int64, reduced modulo 2**32 after each operation that may exceed it.
 STORED = {"uint32": np.dtype(np.int64)}
 
@@ -128,9 +128,9 @@ class Graph:
         root = self.root or self
         key = ("size", str(size))
         if key not in root.known:
-            first, second, third = (size_for_batch(size, batch) for batch in (1, 2, 3))
-            if third - second != second - first:
-                raise UserError(f"an axis of size {size} cannot be written to ONNX: it is no multiple of the batch; use --batch N")
+            first, second = (size_for_batch(size, batch) for batch in (1, 2))
+            if any(size_for_batch(size, batch) != first + (second - first) * (batch - 1) for batch in LINEAR_AT):
+                raise UserError(f"an axis of size {size} is not a linear function of the batch size; use --batch N")
             batch = root.add("Shape", root.batch_of, start=0, end=1)
             scaled = root.add("Mul", batch, root.numbers_of([second - first]))
             root.known[key] = root.add("Add", scaled, root.numbers_of([2 * first - second]))
@@ -188,8 +188,3 @@ class Graph:
 def size_for_batch(size: Any, batch: int) -> int:
     """The size of an axis for a batch."""
     return int(size) if isinstance(size, (int, np.integer)) else int(size._evaluate({"b": batch}))
-
-
-def indices(values: Sequence[int]) -> IntArray:
-    """An int64 array."""
-    return np.asarray(values, np.int64)

@@ -61,11 +61,8 @@ def _elements(graph: Graph, aval: Any, operand: Value, places: Value, params: An
     elements = graph.add("Reshape", graph.whole_name(operand), graph.numbers_of([-1]))
     found = graph.add("Gather", elements, flat, axis=0)
     if inside:
-        kind = np.dtype(aval.dtype)
-        filling = params["fill_value"]
-        if filling is None:
-            filling = np.nan if kind.kind == "f" else np.iinfo(kind).min if kind.kind == "i" else 0
-        found = graph.add("Where", inside, found, graph.constant(np.asarray(filling, kind)))
+        filling = np.asarray(params["fill_value"]).astype(stored_dtype(aval.dtype))  # `lax.gather` has replaced None
+        found = graph.add("Where", inside, found, graph.constant(filling))
     return graph.result(found, aval)
 
 

@@ -15,7 +15,9 @@ L1_WEIGHT, GIOU_WEIGHT = 5.0, 2.0  # of the paper (appendix A.4); the class has 
 def match(predictions: SetPredictions, boxes_nx4: Array, labels_n: Array, mask_n: Array) -> jax.Array:
     """Returns the step of each object, (n,), that minimizes the sum of the costs. The order of the steps does not count.
 
-    A cost is 5 times the L1 distance of the boxes (center, width and height), minus 2 GIoU, minus the probability of the class.
+    A cost is 5 times the L1 distance of the boxes (center, width and height), minus 2 GIoU, minus the probability of the class. DETR's
+    classes include "no object", so that its probability of the class includes that of an object. Here the probability that a step has
+    an object is another output, `object_presence`, and is not part of the cost.
     """
     probability_nxm = jnp.take(predictions.probabilities_mxk, labels_n, axis=1).T
     distance_nxm = l1_distance(predictions.boxes_mx4, boxes_nx4[:, None])

@@ -18,6 +18,9 @@ def match(predictions: SetPredictions, boxes_nx4: Array, labels_n: Array, mask_n
     A triple is: whether the center of the predicted box is outside of the object, the number of the step, and the L1 distance of the
     boxes. So the objects that some step finds are given to such a step, and the others to the first steps that are left; a decoder
     that stops early therefore loses nothing. The class does not count.
+
+    A triple is one float32, so that distances are compared with a resolution of about 5e-7 n^2 m: 0.0005 for 10 objects and 10 steps.
+    For 100 of each it is 0.5, and the distance decides almost nothing.
     """
     boxes_mx4 = predictions.boxes_mx4
     n, m = len(boxes_nx4), len(boxes_mx4)

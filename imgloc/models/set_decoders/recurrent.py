@@ -15,16 +15,16 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc.errors import check_at_least, look_up
+from imgloc.nn.cell import STEP_CELLS
 
 TINY = {"units": 8}
-CELLS = {"lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell}
 
 
 class Decoder(nn.Module):
-    """An LSTM or GRU that reads the mean of the cells under its attention; the attention depends on the state before."""
+    """A recurrent cell that reads the mean of the cells under its attention; the attention depends on the state before."""
 
     units: int = 128  # of the state and of the attention's keys
-    cell: str = "lstm"  # lstm or gru
+    cell: str = "lstm"  # lstm, gru or minimal_gru
 
     is_sequential: ClassVar[bool] = True  # steps depend on the steps before
 
@@ -62,6 +62,6 @@ class Step(nn.Module):
         scores = jnp.einsum("bu,blu->bl", query, keys_bxlxu).astype(jnp.float32) / math.sqrt(self.units)
         attention = jax.nn.softmax(scores - weight * covered_bxl)
         context = jnp.einsum("bl,bld->bd", attention.astype(memory_bxlxd.dtype), memory_bxlxd)
-        cell = look_up("cell (model.decoder.cell)", self.cell, CELLS)(self.units, name="cell")
+        cell = look_up("cell (model.decoder.cell)", self.cell, STEP_CELLS)(self.units, name="cell")
         cell_carry, state = cell(cell_carry, context)
         return (cell_carry, covered_bxl + attention), (state, attention)

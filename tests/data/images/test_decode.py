@@ -222,9 +222,8 @@ def test_damage_gives_pixels_or_one_line(tmp_path: Path) -> None:
     """Random bytes in files of every format give pixels or an error of one line."""
     random = np.random.default_rng(0)
     messages = []
-    for name in ("a.jpg", "a.png", "a.gif", "a.webp", "a.tif", "a.bmp", "a.ppm", "a.jp2", "a.ico", "a.tga", "a.qoi"):
-        image = Image.fromarray(scene())
-        content = saved(tmp_path, image.resize((32, 32)) if name == "a.ico" else image, name).read_bytes()
+    for name in ("a.jpg", "a.png", "a.gif", "a.webp", "a.tif", "a.bmp", "a.ppm", "a.jp2", "a.tga", "a.qoi"):
+        content = saved(tmp_path, Image.fromarray(scene()), name).read_bytes()
         for _ in range(12):
             damaged = bytearray(content[: random.integers(len(content) // 2, len(content) + 1)])
             for place in random.integers(len(damaged), size=4):
