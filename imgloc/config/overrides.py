@@ -7,6 +7,7 @@ import functools
 import io
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ def apply_flags(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
             rest = values(argv)[1:]
     except flags.IllegalFlagValueError as error:
         key, _, got = one_line(error).removeprefix("flag --config.").partition("=")
+        got = re.split(": (?:invalid literal|could not convert)", got, maxsplit=1)[0]  # what Python adds is of no use here
         default = functools.reduce(getattr, key.split("."), config)
         raise UserError(f"{key} must be of type {type(default).__name__}, such as {default!r}, got {got}") from error
     except (flags.Error, TypeError, ValueError, KeyError, AttributeError) as error:
