@@ -31,7 +31,7 @@ def largest(title: str, key: str, form: str) -> Column:
 
 
 def not_finite(_: Json, __: str, runs: Runs) -> str:
-    """Returns the number of runs that a loss ended which is not finite."""
+    """Returns the number of runs that ended because the loss was not finite."""
     return f"{sum(' stopped: ' in run.get('failed', '') for run in runs)} of {len(runs)}"
 
 

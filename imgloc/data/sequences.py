@@ -64,7 +64,7 @@ def _read(root: Path, name: str) -> FrameSequence:
 
 
 def _labels(path: Path, count: int) -> FloatArray:
-    """The numbers of a file of GOT-10k, one for each frame; zeros where there is no such file."""
+    """Returns the numbers in a file of GOT-10k, one for each frame; zeros if the file does not exist."""
     if not path.is_file():
         return np.zeros(count)
     values = np.array(_numbers(" ".join(path.read_text().split()), str(path)))

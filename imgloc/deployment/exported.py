@@ -83,7 +83,7 @@ class ModelFormat:
 
 
 def format_of(name: str) -> ModelFormat:
-    """The format of a name. Raises UserError where there is none, or where what it needs is not installed."""
+    """Returns the format with a name. Raises UserError for an unknown name, and if a module that the format requires is missing."""
     form = declared("deployment.formats", name, ModelFormat)
     missing = [module for module in form.modules if not _is_installed(module)]
     if missing:

@@ -1,4 +1,4 @@
-"""The points of an experiment: each arm with each of its seeds is a point of a sweep, with a name of its own."""
+"""The points of an experiment: each arm with each of its seeds is a point of a sweep, whose name is unique."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def points_of(
 ) -> list[ExperimentPoint]:
     """Return the points of some arms and seeds (none: all of an arm), those of one recipe together and then seed by seed.
 
-    `place` is the folder of the experiment, where recipes of its own may be. Raises UserError, with the name of the arm, for what
+    `place` is the folder of the experiment, which may contain recipes. Raises UserError, with the name of the arm, for what
     `imgloc train` refuses, for data that is missing, for a seed that no chosen arm has, and for two arms with the same config.
     """
     unknown = sorted(set(seeds) - {seed for name in arms for seed in experiment.seeds_of(name)})

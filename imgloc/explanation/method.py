@@ -40,7 +40,7 @@ def score_maps(method: Method, question: Question, images_bxhxwxc: jax.Array, ke
 def normalize(maps_bxhxw: jax.Array, *, signed: bool = False) -> jax.Array:
     """Maps scaled to [0, 1] by the smallest and the largest value of each; of `signed` maps the magnitude.
 
-    A map that is flat, up to the rounding of float32, or that has a value which is not finite is zeros.
+    A map that is constant up to the rounding of float32, or that contains NaN or infinity, becomes zeros.
     """
     maps = maps_bxhxw.astype(jnp.float32)
     usable_bx1x1 = jnp.isfinite(maps).all(axis=(1, 2), keepdims=True)

@@ -22,7 +22,7 @@ def formal(graph: Graph, aval: Any, shape: tuple[Any, ...] | None = None) -> Val
 
 
 def returned(graph: Graph, values: Sequence[Value]) -> None:
-    """Makes values the outputs of an inner graph; each is a tensor of its own, computed inside."""
+    """Makes values the outputs of an inner graph; each becomes a separate tensor that the inner graph computes."""
     for value in values:
         whole = graph.whole(value)
         graph.outputs.append((graph.add("Identity", graph.tensor(whole)), whole))
