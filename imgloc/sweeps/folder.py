@@ -104,6 +104,16 @@ def is_scored(run: RunDir, point: Point, split: str) -> bool:
     return all(meta.get(key) == value for key, value in expected.items())
 
 
+def share_baselines(sweep: SweepDir, run: RunDir) -> None:
+    """Copy the fitted baselines of another run with the same training data to a trained run, so that scoring does not fit them again."""
+    data = run.read(run.provenance).get("data", {}).get("train")
+    for other in () if run.baselines.is_file() else runs_by_identity(sweep).values():
+        with contextlib.suppress(UserError):  # damaged ones are not used
+            if other.baselines.is_file() and other.read(other.baselines).get("data") == data:
+                files.write_json(run.baselines, other.read(other.baselines))
+                return
+
+
 def note_failure(sweep: SweepDir, point: Point, error: str) -> None:
     """Store the error of a point for the other sweeps that share this folder."""
     files.write_json(sweep.failed(point), {"error": error})

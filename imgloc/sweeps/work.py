@@ -100,6 +100,7 @@ def in_processes(environment: Mapping[str, str] | None = None) -> TrainAndScore:
             return ""
         if held.requested:
             return "stopped"
+        folder.share_baselines(plan.sweep, run)
         own_modules = [f"--allow-import={name}" for name in dotted_names(point.config.to_dict())]  # which the recipe or a flag named
         command = ["evaluate", str(run.path), "--split", plan.split, *own_modules]
         error = run_process(command, log, held.claim.handle, held, variables)

@@ -101,3 +101,20 @@ def test_failures_before_the_beginning_of_a_sweep_are_ignored(tmp_path: Path, so
     assert {path.name for path in sweep.notes.iterdir()} == {f"{some[0].identity}.failed"}
     folder.forget_failures(sweep, some, sweep.failed(some[0]).stat().st_mtime_ns)
     assert not list(sweep.notes.iterdir())
+
+
+def test_a_run_takes_the_baselines_of_another_run_with_its_training_data(tmp_path: Path, some: list[Point], pretend: Pretend) -> None:
+    sweep, runs = SweepDir(tmp_path), [RunDir(tmp_path / point.name) for point in some[:3]]
+    for run, point, data in zip(runs, some, ("a", "b", "b"), strict=False):
+        pretend(run, point)
+        files.write_json(run.provenance, {"data": {"train": data}})
+    files.write_json(runs[0].baselines, {"data": "a", "fitted": 1})
+    folder.share_baselines(sweep, runs[1])
+    assert not runs[1].baselines.exists()  # those of other data
+    files.write_text(runs[0].baselines, "{")
+    files.write_json(runs[2].baselines, {"data": "b", "fitted": 2})
+    folder.share_baselines(sweep, runs[1])
+    assert files.read_json(runs[1].baselines) == {"data": "b", "fitted": 2}
+    files.write_json(runs[2].baselines, {"data": "b", "fitted": 3})
+    folder.share_baselines(sweep, runs[1])
+    assert files.read_json(runs[1].baselines)["fitted"] == 2  # its own are kept

@@ -141,6 +141,7 @@ def _steps(plan: Plan, point: Point, stop: Stop, opened: Opened) -> Iterator[str
     if stop.requested or folder.is_scored(run, point, plan.split):
         return
     yield f"$ evaluate {run.path} in the process of the sweep"
+    folder.share_baselines(plan.sweep, run)
     allow_imports(*dotted_names(point.config.to_dict()))  # which the recipe or a flag named
     scored, config = open_run(str(run.path))
     evaluate(scored, config, named_target(scored, config, plan.split, checkpoint="best"), compiled=compiled())
