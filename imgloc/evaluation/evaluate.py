@@ -166,10 +166,10 @@ def _write_all_rows(evaluation: Evaluation) -> None:
     if jax.process_index() > 0:
         return
     skipped = pipeline.finite_size(target.source) - len(rows_of[predictors.MODEL])
+    written_by = {"skipped": skipped, "command": command_line(), **git_commit()}
     for name, rows in rows_of.items():
         own = {"outputs": _row_outputs(evaluation)} if name == predictors.MODEL else {}
-        meta = {**evaluation.meta, **own, "skipped": skipped, "command": command_line(), **git_commit()}
-        write_rows(run.rows(target.name, name), rows, meta)
+        write_rows(run.rows(target.name, name), rows, {**evaluation.meta, **own, **written_by})
 
 
 def _predictor(evaluation: Evaluation) -> Predict:

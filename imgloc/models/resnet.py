@@ -5,9 +5,8 @@ from __future__ import annotations
 import jax
 from flax import linen as nn
 
-from imgloc.errors import unknown
 from imgloc.models.backbones.resnet import Backbone
-from imgloc.models.heads.class_and_box import class_and_box, class_and_edges
+from imgloc.models.heads.class_and_box import class_and_box, class_and_edges, is_from_maps
 from imgloc.types import Outputs
 
 TINY = {"width": 8}
@@ -33,15 +32,14 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1]."""
-        if self.box_from not in ("pooled", "maps"):
-            raise unknown("source of the box (model.box_from)", self.box_from, ("pooled", "maps"))
+        from_maps = is_from_maps(self.box_from)
         backbone = Backbone(self.depth, self.width, self.output_stride, self.mean, self.std)
         nn.share_scope(self, backbone)
         *finer, last_bxsxhxwxd = backbone(images, train=train)
         x = last_bxsxhxwxd[:, 0]
         features = dict(zip(("stem", "stage1", "stage2", "stage3", "stage4"), (*finer, x), strict=True))
         features["pooled"] = pooled = x.mean(axis=(1, 2))
-        if self.locate and self.box_from == "maps":
+        if self.locate and from_maps:
             outputs, features["edges"] = class_and_edges(x, pooled, num_classes=self.num_classes, score_maps=self.score_maps)
         else:
             box_features, maps = pooled if self.locate else None, x if self.score_maps else None

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imgloc import boxes
+from imgloc.errors import unknown
 from imgloc.nn.conv import Conv
 
 
@@ -37,6 +38,13 @@ def class_and_edges(
     shift = nn.Dense(4, kernel_init=nn.initializers.zeros, name="shift")(pooled_bxc)
     box = boxes.from_edges(straight_through_clip(soft_argmax_edges(edges) + 0.05 * jnp.tanh(shift.astype(jnp.float32))))
     return {**classify(pooled_bxc, num_classes, maps_bxhxwxc if score_maps else None), "box": box}, edges
+
+
+def is_from_maps(box_from: str) -> bool:
+    """Whether `class_and_edges` predicts the box, from `maps`, instead of `class_and_box`, from `pooled`. Raises UserError for others."""
+    if box_from not in ("pooled", "maps"):
+        raise unknown("source of the box (model.box_from)", box_from, ("pooled", "maps"))
+    return box_from == "maps"
 
 
 def classify(features_bxc: jax.Array, num_classes: int, maps_bxhxwxc: jax.Array | None) -> dict[str, jax.Array]:
