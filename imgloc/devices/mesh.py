@@ -96,6 +96,11 @@ def abstract_state(state: PyTree[jax.ShapeDtypeStruct], mesh: Mesh) -> PyTree[ja
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=parameter_sharding(a.shape, mesh)), state)
 
 
+def abstract_batch(batch: PyTree[np.ndarray], mesh: Mesh) -> PyTree[jax.ShapeDtypeStruct]:
+    """Return the shapes, dtypes and shardings of a batch."""
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=batch_sharding(mesh)), batch)
+
+
 def put_batch(batch: PyTree[np.ndarray], mesh: Mesh) -> PyTree[jax.Array]:
     """Return the global arrays of a batch, of which each process passes its own part (leading axis b)."""
     return _put(batch, batch_sharding(mesh))

@@ -50,10 +50,12 @@ def _cell(column: Column, results: Json, name: str, runs: Runs) -> str:
 
 
 def _baseline_rows(table: Table, runs: Runs, prefix: str = "") -> Iterator[str]:
-    """Yield the rows of the baselines, which are equal for all runs, from the first run that has them."""
+    """Yield the rows of the baselines, which are equal for all runs, from the first run that has them; a title has one row."""
+    has_row = set[str]()
     for key, title in table.baselines.items():
         run = next((run for run in runs if run["results"].get(key)), None)
-        if run is not None:
+        if run is not None and title not in has_row:
+            has_row.add(title)
             of_baseline = {"results": {column.split: run["results"][key] for column in table.columns}}
             cells = [_baseline_cell(table, column, of_baseline) for column in table.columns]
             yield f"| {prefix}{title} |" + "".join(cells)

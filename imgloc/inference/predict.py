@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -31,8 +32,15 @@ def abstract_variables(model: AnyModel, shape: Shape, name: str) -> Any:
     """
     keys = {"params": jax.random.key(0), "dropout": jax.random.key(0)}
     images = jax.eval_shape(lambda: blank_input(model, 1, shape, jnp.float32))
-    try:
+    with naming_model(name, shape):
         return jax.eval_shape(functools.partial(model.init, train=False), keys, images)
+
+
+@contextlib.contextmanager
+def naming_model(name: str, shape: Shape) -> Iterator[None]:
+    """Raises UserError, with the name of the model, for any error of building it for images of a shape (h, w, c)."""
+    try:
+        yield
     except UserError:
         raise
     except Exception as error:  # a model may raise anything for fields that make no sense

@@ -35,7 +35,7 @@ def check_shapes(
     model: AnyModel,
     task: Task,
     losses: Sequence[WeightedLoss],
-    trace_step: Callable[..., Any],
+    trace_step: Callable[[Batch], None],
     validation: Source,
 ) -> None:
     """Run a training step and an evaluation on shapes alone, so that everything that cannot work fails before anything is written."""
@@ -52,7 +52,7 @@ def check_shapes(
         raise UserError(f"model '{name}' fails for images {spec.shape}: {reason(error, lines=1)}") from error
     check_losses(losses, train_outputs, name, size, classes)
     try:
-        trace_step(abstract, batch)
+        trace_step(batch)
     except UserError:
         raise
     except Exception as error:  # so may a loss or a batch transform

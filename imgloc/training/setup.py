@@ -144,11 +144,9 @@ def _build(config: ConfigDict, train: Source, validation: Source, devices: Mesh)
         }
         return step.train_step(state, batch, **changing, **fixed)
 
-    predict.abstract_variables(model, spec.shape, config.model.name)  # raises UserError for a model that cannot be built
-    abstract = jax.eval_shape(init, config.seed)
+    with predict.naming_model(config.model.name, spec.shape):
+        abstract = jax.eval_shape(init, config.seed)
     check_patterns(config.optim, abstract.params)
-    trace_step = functools.partial(jax.eval_shape, one_step, hyperparameters(config))
-    check_shapes(config, spec, abstract, model, task, losses, trace_step, validation)
     placement = mesh.state_sharding(abstract, devices)
     shardings = (placement, mesh.replicated_sharding(devices))
 
@@ -157,6 +155,9 @@ def _build(config: ConfigDict, train: Source, validation: Source, devices: Mesh)
 
     call = one_step if config.train.steps_per_call == 1 else several_steps
     compiled = jax.jit(call, donate_argnums=1, out_shardings=shardings, compiler_options=runtime.compiler_options())
+    traced = compiled if config.train.steps_per_call == 1 else jax.jit(one_step)
+    trace_step = functools.partial(_trace_step, traced, config, abstract, devices)
+    check_shapes(config, spec, abstract, model, task, losses, trace_step, validation)
     return TrainingSetup(
         train=train,
         validation=validation,
@@ -169,6 +170,12 @@ def _build(config: ConfigDict, train: Source, validation: Source, devices: Mesh)
         train_step=functools.partial(compiled),
         predict=predict.compiled_predict(model, task, devices, dtype),
     )
+
+
+def _trace_step(traced: Any, config: ConfigDict, abstract: TrainState, devices: Mesh, batch: Batch) -> None:
+    """Trace a step; the first call of the same function takes this trace where its arguments have the same types and shardings."""
+    numbers = mesh.put_everywhere(hyperparameters(config), devices)
+    traced.eval_shape(numbers, mesh.abstract_state(abstract, devices), mesh.abstract_batch(batch, devices))
 
 
 def _make_model(config: ConfigDict, classes: int) -> AnyModel:

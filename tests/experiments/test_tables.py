@@ -52,9 +52,9 @@ def test_forms_of_several_runs_and_of_one() -> None:
 def test_rows_of_arms_and_of_baselines() -> None:
     table = Table(
         "model", (metric("top1", "class", columns.over_seeds(0)), columns.training_time("time"), columns.steps(), columns.count("n")),
-        baselines={"test/box": "a box"}, baseline_blank=" ", show_provenance=True,
+        baselines={"test/box": "a box", "test/same": "a box"}, baseline_blank=" ", show_provenance=True,
     )  # fmt: skip
-    results = {"runs": {"a": [run(0, 0.5), {"seed": 1, "unfinished": 3, "validation": []}], "b": [run(0, 0.75, box=0.25)]}}
+    results = {"runs": {"a": [run(0, 0.5), {"seed": 1, "unfinished": 3, "validation": []}], "b": [run(0, 0.75, box=0.25, same=0.25)]}}
     text = tables_text(experiment(table, lambda results: f"{len(results['runs'])} arms"), results)
     assert rows(text) == ["| Arm A | 50 | 30 s | 1,000 | 1 |", "| b | 75 | 45 s | 1,000 | 1 |", "| a box | 25 | | | |"]
     assert text.endswith("Commits aaaaaaa; a laptop; JAX 0.10, Python 3.12.\n\n2 arms")

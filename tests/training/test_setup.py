@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,7 @@ from imgloc.evaluation.target import after_training, open_target
 from imgloc.inference.bundle import named, read_bundle
 from imgloc.inference.load import find_bundle, load_model
 from imgloc.runs import recorded_data, run_dir
+from imgloc.training import step
 from imgloc.training.warm_start import Donor, warm_start
 from tests import processes
 
@@ -63,6 +65,19 @@ def test_a_donor_of_other_shapes_is_refused_with_the_parameter_and_nothing_is_wr
     assert "train.init_skip" in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_the_check_of_a_training_step_is_its_only_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    traced = step.train_step
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        return traced(*arguments, **options)
+
+    monkeypatch.setattr(step, "train_step", counted)
+    processes.train_here(*processes.TINY, "--config.train.steps=3", "--config.train.eval_every=0", workdir=tmp_path / "run")
+    assert len(calls) == 1
 
 
 def test_warm_start_names_the_missing_parameter() -> None:
