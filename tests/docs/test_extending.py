@@ -61,7 +61,7 @@ def printed_by(page: str, copy: Path, cache: Path) -> dict[str, str]:
 
 def test_the_example_experiment_is_made_and_reproduced(copy: Path, cache: Path) -> None:
     printed = printed_by("extending/experiment.md", copy, cache)
-    assert "| 20 steps | mean IoU | parameters | steps | training |" in printed["experiment"]
+    assert "| 20 steps | class correct | parameters | steps | training |" in printed["experiment"]
     assert "| low rate |" in printed["experiment"]
     assert "1 of 1 cells agree, 1 of them to the last digit" in printed["reproduce"]
     saved = json.loads((copy / "experiments" / "learning_rates" / "results.json").read_text())
