@@ -119,10 +119,18 @@ def unknown(what: str, got: str, possible: Iterable[str]) -> UserError:
     translated = ".".join(SYNONYMS.get(part, part) for part in got.split("."))
     nearest = closest(translated, names)
     hint = f"did you mean '{nearest}'? " if nearest else ""
-    shown = names
-    if len(names) > MAX_LISTED:
-        shown = [*difflib.get_close_matches(translated, names, n=5, cutoff=0.0), f"... ({len(names)} in all)"]
-    return UserError(f"unknown {what} '{got}'; {hint}possible: {', '.join(shown) or 'none'}")
+    return UserError(f"unknown {what} '{got}'; {hint}possible: {nearest_names(translated, names) or 'none'}")
+
+
+def nearest_names(got: str, possible: Iterable[str]) -> str:
+    """Return the possible names for a message, in alphabetical order; of more than MAX_LISTED, the nearest one and then four near ones."""
+    names = sorted(possible)
+    if len(names) <= MAX_LISTED:
+        return ", ".join(names)
+    near = difflib.get_close_matches(got, names, n=5, cutoff=0.0)
+    first = closest(got, names) or near[0]
+    others = sorted([name for name in near if name != first][:4])
+    return ", ".join([first, *others, f"... ({len(names)} in all)"])
 
 
 def closest(got: str, names: Sequence[str]) -> str:

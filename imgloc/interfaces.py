@@ -74,7 +74,7 @@ class MetricFamily:
     Exactly one of the three functions is given. `per_row` returns one value [n] for each metric, NaN where the metric does not
     apply; the metric is their mean. `statistics` returns [n, s] for each metric, which `Metric.value` reads after summation. A
     row of zeros means that the metric does not apply to that example, which then does not count towards the interval's n.
-    `weighted` is for metrics that are no function of sums, such as an average precision.
+    `weighted` is for metrics that are not functions of sums, such as an average precision.
 
     A model may give NaN or infinite outputs for an example. Its row has `finite` False and columns of outputs that are zero.
     `per_row` need not look at it: the metric counts the row as `Metric.worst` if it applies. The other two must.
@@ -282,7 +282,7 @@ class Task:
     score_map: Callable[[Mapping[str, Any], int], FloatArray] | None = None
     curves: tuple[Curve, ...] = ()
     confusion: Callable[[Row], tuple[int, int]] | None = None  # (true, predicted) class of a row, for a confusion matrix
-    #: What the task does with several objects in an image; completes "the task ...".
+    #: What the task does with several objects in an image; completes "the task ...". Not used with `learns_all_objects`.
     objects: str = "reads all of them"
     learns_all_objects: bool = False  # of an image; training then warns of objects beyond data.max_objects
     summary: str = "the answer for each image"  # completes "predicts ..."

@@ -260,7 +260,7 @@ def test_inheritance_stops_at_what_libraries_ask_for() -> None:
 
 
 def public(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef]:
-    """Public functions and classes of a file, and the public methods of its classes that are no property or path."""
+    """Public functions and classes of a file, and the public methods of its classes that are neither a property nor a path."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             yield node

@@ -92,6 +92,12 @@ def test_names_of_other_tools_and_long_lists() -> None:
     assert "did you mean 'optim.lr'?" in str(unknown("config key", "lr", keys))
     assert len(str(unknown("config key", "optm.lr", keys))) < 200
     assert "(43 in all)" in str(unknown("config key", "optm.lr", keys))
+    recipes = [f"{kind}_{data}" for kind in ("digits", "mnist", "voc") for data in ("cnn", "lstm", "ram", "hog", "forest", "svm", "boxes")]
+    _, _, names = str(unknown("recipe", "digit_lstm", recipes)).partition("possible: ")
+    first, *others, count = names.split(", ")
+    assert (first, count) == ("digits_lstm", "... (21 in all)")
+    assert others == sorted(others)
+    assert len(others) == 4
     assert "did you mean 'locate'?" in str(unknown("command", "detect", ["train", "locate"]))
 
 

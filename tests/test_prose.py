@@ -35,6 +35,7 @@ BANNED = {
     r"one's own|of its own accord": "your own",
     r"an own": "its own",
     r"so[- ]called": "(the name alone)",
+    r"(that|which|it|they) (is|are) no (?!longer|higher|larger|more)\w+": "is not a",
     r"as well as also": "and",
     r"informations|softwares|persons|evidences|advices": "information, software, people",
     r"eventually": "possibly, or finally",

@@ -1,4 +1,4 @@
-"""The detector on digits and on BCCD, beside other programs, whose results `rivals.py` collects with the times of steps."""
+"""The detector on digits and on BCCD, beside other programs, whose results `rivals.py` gathers with the times of steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collects the runs of other programs and the times of steps in results.json, beside the runs that `imgloc experiment` collects.
+"""Gathers the runs of other programs and the times of steps in results.json, beside the runs that `imgloc experiment` gathers.
 
     python experiments/detection/rivals.py --workdir runs/detection [--times times.jsonl]
 

@@ -27,14 +27,14 @@ MAX_COUNT = 1000  # images of a page
 
 
 def check_data(data: str | Path | ConfigDict, **options: Any) -> pd.DataFrame:
-    """Check a folder, or the data of a config, and return one row for each fault: kind, where, what, effect, serious.
+    """Check a folder, or the data of a config, and return one row for each fault: kind, where, what, effect, serious, left_out.
 
     Every image is decoded. `options` of a folder are those of the source `folder`, such as `format`, `convention` and `follow_links`.
     """
     import pandas as pd
 
     config = data_config(data, **options)
-    return pd.DataFrame(fault_records(findings(config)), columns=["kind", "where", "what", "effect", "serious"])
+    return pd.DataFrame(fault_records(findings(config)), columns=["kind", "where", "what", "effect", "serious", "left_out"])
 
 
 def findings(config: ConfigDict) -> Findings:
@@ -46,11 +46,8 @@ def findings(config: ConfigDict) -> Findings:
 
 def fault_records(found: Findings) -> list[dict[str, Any]]:
     """Return each fault with its effect, as JSON values."""
-    return [
-        {"kind": fault.kind, "where": fault.where, "what": fault.what, "effect": kind.effect, "serious": kind.serious}
-        for fault in found.faults
-        for kind in [KINDS[fault.kind]]
-    ]
+    effects = {name: {"effect": kind.effect, "serious": kind.serious, "left_out": kind.left_out} for name, kind in KINDS.items()}
+    return [{"kind": fault.kind, "where": fault.where, "what": fault.what, **effects[fault.kind]} for fault in found.faults]
 
 
 def summarize_data(

@@ -94,7 +94,7 @@ def _path(model: Path, form: ModelFormat, int8: str, out: Path | None) -> Path:
     """The path of the file. Raises UserError where it would replace a file that is not an exported model, or cannot be written."""
     if out is None:
         if not RunDir(model).config.is_file():
-            raise UserError(f"'{model}' is no run folder, so the file needs a path; add --out FILE{form.suffix}")
+            raise UserError(f"'{model}' is not a run folder, so the file needs a path; add --out FILE{form.suffix}")
         out = model / "deployment" / f"model{'-int8-' + int8 if int8 else ''}{form.suffix}"
     elif not out.exists():
         _check_runner(out.with_name(deployment.RUNNER.name))

@@ -65,7 +65,7 @@ def parse_operation(text: str) -> dict[str, Any]:
     for option in options:
         key, equals, value = option.partition("=")
         if not key or not equals:
-            raise UserError(f"'{option}' of operation '{text}' is no option; expected OPTION=VALUE, such as canny:sigma=2")
+            raise UserError(f"'{option}' of operation '{text}' is not an option; expected OPTION=VALUE, such as canny:sigma=2")
         entry[key] = _value(value)
     return entry
 

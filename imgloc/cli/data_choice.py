@@ -57,6 +57,11 @@ def read_config(parsed: argparse.Namespace, rest: Sequence[str]) -> ConfigDict:
     )  # fmt: skip
 
 
+def task_of(parsed: argparse.Namespace, config: ConfigDict) -> str:
+    """Returns the task of a recipe; "" for a folder, whose task nobody has chosen."""
+    return str(config.task) if parsed.config else ""
+
+
 def name_flags(error: UserError, parsed: argparse.Namespace) -> UserError:
     """Returns an error about a folder with the command's flags in place of config keys."""
     if not getattr(parsed, "folder", "") or getattr(parsed, "config", None) != "":

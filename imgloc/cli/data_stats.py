@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from imgloc.cli import data_choice
 
 HELP = "print statistics of a data set, and the scores of fixed boxes on it"
@@ -40,7 +42,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     median_splits = [part for name in parsed.median_of.split("+") for part in data_choice.parse_splits(name.strip())]
     config = data_choice.read_config(parsed, rest)
     from imgloc.api.data import summarize_data, title
-    from imgloc.training.data_faults import several_objects
+    from imgloc.training.data_faults import learns_all_objects
 
     found = summarize_data(config, splits, median_of=median_splits)
     values, boxes = found["splits"], found.pop("boxes")
@@ -50,17 +52,32 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     print(f"data: {title(config)}")
     for name in splits:
         print()
-        print("\n".join(format_split(name, values[name])) if name in values else f"{name}: not available: {found['missing'][name]}")
-        several = sum(count for boxes, count in values[name]["boxes_per_image"].items() if int(boxes) > 1) if name in values else 0
-        if several:
-            print(f"  {several_objects(several, values[name]['images'], config.task)}")
+        if name not in values:
+            print(f"{name}: not available: {found['missing'][name]}")
+            continue
+        task = data_choice.task_of(parsed, config)
+        print("\n".join(format_split(name, values[name], image_labels=not (task and learns_all_objects(task)))))
+        if line := objects_line(name, values[name], task, config.data.max_objects):
+            print(f"  {line}")
     print()
     print("\n".join(format_baselines(values, boxes, "+".join(median_splits))))
     return 0
 
 
-def format_split(name: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """The statistics of a split as lines of text."""
+def objects_line(name: str, values: Mapping[str, Any], task: str, max_objects: int) -> str:
+    """A line on the images of a split with several objects; "" if there is nothing to note."""
+    from imgloc.training.data_faults import learns_all_objects, objects_left_out, several_objects
+
+    histogram = {int(boxes): count for boxes, count in values["boxes_per_image"].items()}
+    if task and learns_all_objects(task):
+        counts_n = np.repeat(np.array(list(histogram), np.int64), list(histogram.values()))
+        return objects_left_out(counts_n, max_objects) if name == "train" else ""
+    several = sum(count for boxes, count in histogram.items() if boxes > 1)
+    return several_objects(several, values["images"], task) if several else ""
+
+
+def format_split(name: str, values: Mapping[str, Any], *, image_labels: bool) -> Iterator[str]:
+    """The statistics of a split as lines of text; `image_labels` also counts the images whose own class is each class."""
     images, boxes = values["images"], values["boxes"]
     sample = "" if values["of"] == images + values["unreadable"] else f" (a sample of {values['of']:,})"
     skipped = f", {values['unreadable']:,} unreadable ones skipped" if values["unreadable"] else ""
@@ -73,7 +90,7 @@ def format_split(name: str, values: Mapping[str, Any]) -> Iterator[str]:
         keeps = f"; --config.data.max_objects={per_image['most']} keeps all" if name == "train" else ""
         spread = f"mean {per_image['mean']:.2f}, 95 % of the images have at most {per_image['95%']:.0f}, all at most {per_image['most']}"
         yield f"  objects          {spread}{keeps}"
-    yield from _class_lines(values["classes"])
+    yield from _class_lines(values["classes"], image_labels)
     yield _spread("image width", values["width"], "{:,.0f}")
     yield _spread("image height", values["height"], "{:,.0f}")
     yield _spread("width / height", values["aspect"], "{:.2f}")
@@ -85,15 +102,20 @@ def format_split(name: str, values: Mapping[str, Any]) -> Iterator[str]:
         (x, y), (dx, dy) = values["middle"]["mean"], values["middle"]["deviation"]
         yield f"  box centers      mean {x:.2f} of the width, {y:.2f} of the height; std {dx:.2f}, {dy:.2f}"
         yield f"  at the edge      {values['at_edge']:,} boxes ({100 * values['at_edge'] / boxes:.0f} %) touch an edge of their image"
-        yield "  share of boxes that cover each part of the image (blank: below 10 %, @: at least 90 %):"
-        yield from (f"    |{''.join(SHADES[min(9, int(10 * share))] for share in row)}|" for row in values["coverage"])
+        most = max(max(row) for row in values["coverage"]) or 1.0
+        yield f"  share of boxes that cover each part of the image (@: {100 * most:.1f} %, blank: below a tenth of that):"
+        yield from (f"    |{''.join(SHADES[min(9, int(10 * share / most))] for share in row)}|" for row in values["coverage"])
 
 
-def _class_lines(classes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _class_lines(classes: Sequence[Mapping[str, Any]], image_labels: bool) -> Iterator[str]:
     ordered = sorted(classes, key=lambda entry: -(entry["images"] + entry["boxes"] / 1e9))
 
+    differ = image_labels and any(entry["image_labels"] != entry["images"] for entry in classes)
+
     def describe(entries: Sequence[Mapping[str, Any]]) -> str:
-        return "; ".join(f"{entry['name']} {entry['images']:,} images, {entry['boxes']:,} boxes" for entry in entries)
+        own = [f" (the image's own class in {entry['image_labels']:,})" if differ else "" for entry in entries]
+        pairs = zip(entries, own, strict=True)
+        return "; ".join(f"{entry['name']} in {entry['images']:,} images{text}, {entry['boxes']:,} boxes" for entry, text in pairs)
 
     if len(ordered) <= 2 * SHOWN:
         yield f"  {len(ordered)} class{'es' if len(ordered) != 1 else '  '}{' ' * (9 - len(str(len(ordered))))}{describe(ordered)}"

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from imgloc.api.experimenting import Chosen
     from imgloc.training.preemption import StopRequest
 
-HELP = "run an experiment: train its missing runs, collect them in results.json, and print its tables"
+HELP = "run an experiment: train its missing runs, gather them in results.json, and print its tables"
 EXAMPLES = """\
 FOLDER/experiment.py declares arms, seeds and tables. The runs are the points of a sweep in --workdir: finished ones are
-kept, interrupted ones are resumed, and several of these commands with one --workdir share them. Collected runs replace
+kept, interrupted ones are resumed, and several of these commands with one --workdir share them. Gathered runs replace
 those of the same arm and seed in FOLDER/results.json; the others stay.
 
 examples:
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_mutually_exclusive_group()
     actions.add_argument("--table", action="store_true", help="print the tables of results.json and stop")
     actions.add_argument("--check", action="store_true", help="check the runs and print their names without training")
-    actions.add_argument("--gather", action="store_true", help="collect the runs of --workdir without training, unfinished ones too")
+    actions.add_argument("--gather", action="store_true", help="gather the runs of --workdir without training, unfinished ones too")
     actions.add_argument("--measure", action="store_true", help="time the training step of each arm in turns; nothing else should run")
     actions.add_argument("--pictures", action="store_true", help="draw the pictures of the experiment")
     parser.add_argument("--quiet", action="store_true", help="print tables and errors only, no progress")
@@ -92,7 +92,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def end(chosen: Chosen, workdir: str, failed: Mapping[str, str], stop: StopRequest) -> int:
-    """Collect the runs, print the tables and the failed runs; returns the exit code."""
+    """Gather the runs, print the tables and the failed runs; returns the exit code."""
     from imgloc.api import experimenting
     from imgloc.experiments import tables
 

@@ -85,13 +85,19 @@ def train(parsed: argparse.Namespace, make_config: Callable[[], ConfigDict], sto
     from imgloc.devices.multihost import connect_processes
     from imgloc.training import start
     from imgloc.training.metric_queue import NonFiniteError
+    from imgloc.training.progress import reader_may_end
 
     name = f"imgloc {parsed.command}"
     config, folder, place = make_config(), parsed.workdir, parsed.distributed
+
+    def note(line: str) -> None:
+        with reader_may_end(sys.stderr):
+            print(f"{name}: {line}", file=sys.stderr)
+
     try:
         trained = training.run(
             config, Path(folder), stop=stop, allow_faults=parsed.allow_faults, profile=parsed.profile, quiet=parsed.quiet,
-            stop_after=parsed.stop_after, note=lambda line: print(f"{name}: {line}", file=sys.stderr),
+            stop_after=parsed.stop_after, note=note,
             check_command=check_command,
             connect=(lambda: None) if place is None else lambda: connect_processes(place),
         )  # fmt: skip
@@ -99,7 +105,8 @@ def train(parsed: argparse.Namespace, make_config: Callable[[], ConfigDict], sto
         print(f"{name}: {start.error_line(error)}", file=sys.stderr)
         return 1
     if jax.process_index() == 0:
-        report(parsed, config, trained)
+        with reader_may_end(sys.stdout):
+            report(parsed, config, trained)
     return 130 if stop.interrupted and trained.outcome == "stopped" else 0
 
 

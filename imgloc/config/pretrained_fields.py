@@ -19,7 +19,7 @@ class Pretrained:
     """Published weights of a network (`PRETRAINED`): which model has them, where their file is, and what their tensors are called.
 
     A mapping of `names` is from the layers of the model to those of the file: `stage1_block1/depthwise` to `_blocks.0._depthwise_conv`,
-    without `backbone/` for a model that has one. It has every layer of the backbone and the model, or every variable that is no kernel,
+    without `backbone/` for a model that has one. It has every layer of the backbone and the model, or every variable except kernels,
     scale, bias, mean or variance. There is one mapping for each naming in use.
     """
 

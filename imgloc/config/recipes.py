@@ -9,7 +9,7 @@ from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from imgloc.errors import UserError, closest, reason, unknown
+from imgloc.errors import UserError, closest, nearest_names, reason, unknown
 
 PACKAGE = Path(__file__).parents[1]
 NAME = re.compile("[a-z0-9_]+")
@@ -38,7 +38,8 @@ def find_recipe(name_or_path: str) -> Path:
     beside = {file.stem: str(file) for file in sorted(path.parent.glob("*.py"))}
     near = beside.get(closest(path.stem, list(beside))) or closest(path.stem, list(shipped))
     hint = f"did you mean '{near}'? " if near else ""
-    raise UserError(f"no recipe file '{name_or_path}'; {hint}possible: a Python file with get_config(), or one of {', '.join(shipped)}")
+    possible = f"a Python file with get_config(), or one of {nearest_names(path.stem, shipped)}"
+    raise UserError(f"no recipe file '{name_or_path}'; {hint}possible: {possible}")
 
 
 def load_recipe(recipe: str) -> ModuleType:

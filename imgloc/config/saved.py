@@ -21,7 +21,7 @@ def dotted_names(values: Mapping[str, Any]) -> Iterator[str]:
     """Yields the modules outside imgloc that a config, as plain values, may import.
 
     These are all texts with a dot in `task`, `model`, `losses` and `data`, and the metrics, without the options of a source, which name
-    files. Numbers and paths of weights are no modules: a name has letters, digits and _ between its dots.
+    files. Numbers and paths of weights are not modules: a name has letters, digits and _ between its dots.
     """
     sections = ("model", "data", "losses", "eval")
     model, data, losses, evaluation = (section if isinstance(section := values.get(key), Mapping) else {} for key in sections)

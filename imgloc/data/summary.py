@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -146,11 +146,25 @@ def _repeat_in_pixels(box: FloatArray, sizes_mx2: FloatArray) -> FloatArray:
     return np.where(np.abs(pixels - whole) < 1e-9 * np.maximum(1, whole), whole, pixels)
 
 
-def class_counts(split: SplitTruths) -> list[tuple[str, int, int]]:
-    """The name and the numbers of images and boxes of each class, by class number."""
-    of_images = np.bincount(split.label_n[split.label_n >= 0], minlength=len(split.classes))
-    of_boxes = np.bincount(split.labels_m[split.labels_m >= 0], minlength=len(split.classes))
-    return [(name, int(of_images[i]), int(of_boxes[i])) for i, name in enumerate(split.classes)]
+class ClassCounts(NamedTuple):
+    """The numbers of a class in a split."""
+
+    name: str
+    images: int  # that contain the class: in a box, or as the class of the image
+    image_labels: int  # images whose own class it is
+    boxes: int
+
+
+def class_counts(split: SplitTruths) -> list[ClassCounts]:
+    """The numbers of images and boxes of each class, by class number."""
+    count = len(split.classes)
+    image_of = np.concatenate([split.image_m, np.arange(len(split.label_n))])
+    labels = np.concatenate([split.labels_m, split.label_n])
+    pairs = np.unique(np.stack([image_of, labels])[:, labels >= 0], axis=1)  # of an image and a class in it
+    of_images, of_labels, of_boxes = (
+        np.bincount(values[values >= 0], minlength=count).tolist() for values in (pairs[1], split.label_n, split.labels_m)
+    )
+    return [ClassCounts(*each) for each in zip(split.classes, of_images, of_labels, of_boxes, strict=True)]
 
 
 def quantiles(values: FloatArray) -> dict[str, float]:
@@ -197,7 +211,7 @@ def statistics(split: SplitTruths) -> dict[str, Any]:
         "images": len(split.label_n), "of": split.whole, "unreadable": split.unreadable, "boxes": len(split.boxes_mx4),
         "boxes_per_image": {str(n): int(count) for n, count in enumerate(np.bincount(per_image)) if count},
         "objects_per_image": _per_image(per_image),
-        "classes": [{"name": name, "images": images, "boxes": boxes} for name, images, boxes in class_counts(split)],
+        "classes": [counts._asdict() for counts in class_counts(split)],
         "width": quantiles(sizes[:, 0]), "height": quantiles(sizes[:, 1]), "aspect": quantiles(sizes[:, 0] / sizes[:, 1]),
         "box_area": quantiles(area_m),
         "box_sizes": {name: int(np.sum((sides >= low) & (sides < high))) for name, (low, high) in SIZES.items()},

@@ -102,12 +102,12 @@ def exported_function(trained: TrainedModel) -> Function:
     """The function that is exported: from uint8 images to the outputs that the task uses."""
     from imgloc.nn.apply import predict_step
 
-    wanted = {**trained.task.outputs, **trained.task.optional_outputs}
+    used = {**trained.task.outputs, **trained.task.optional_outputs}
     variables = jax.device_get(trained.variables)
 
     def function(images: Any) -> Mapping[str, Any]:
         outputs = predict_step(variables, images, model=trained.module, dtype=trained.dtype)
-        return {name: value for name, value in outputs.items() if name in wanted}
+        return {name: value for name, value in outputs.items() if name in used}
 
     return function
 

@@ -49,7 +49,7 @@ def average_precision(
 ) -> FloatArray:
     """Average precision [r, t] of detections d of one class, ranked by falling score, under r weights and in t variants.
 
-    `hit_txd` are true positives; those of `counted_txd` that are no hits are false positives. `expected_rxt` (or [r, 1]) are the
+    `hit_txd` are true positives; those of `counted_txd` that are not hits are false positives. `expected_rxt` (or [r, 1]) are the
     weights of the objects to be found; where they are 0 the result is NaN. Precision at a recall is the highest precision at that
     recall or a higher one; it is 0 at recalls that are not reached.
     """

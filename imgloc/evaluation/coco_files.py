@@ -87,7 +87,7 @@ def read_truth(path: Path) -> Truth:
 def read_rows(path: Path, truth: Truth, score_threshold: float | None = None) -> list[Row]:
     """Returns the rows of all images of the truth with the detections of a file of results.
 
-    Raises UserError for results of unknown images or categories, and for boxes and scores that are no numbers.
+    Raises UserError for results of unknown images or categories, and for boxes and scores that are not numbers.
     """
     results: dict[Id, list[tuple[float, ...]]] = {number: [] for number in truth.rows}
     for index, each in enumerate(_decoded(path, list[_Result], "a list of objects with image_id, category_id, bbox and score")):
@@ -111,7 +111,7 @@ def _decoded(path: Path, kind: type[T], expected: str) -> T:
     except msgspec.ValidationError as error:
         raise UserError(f"{path}: {error}; expected {expected}") from error
     except (ValueError, RecursionError) as error:
-        hint = "; NaN and Infinity are no JSON values" if b"NaN" in content or b"Infinity" in content else ""
+        hint = "; NaN and Infinity are not JSON values" if b"NaN" in content or b"Infinity" in content else ""
         raise UserError(f"{path} is not JSON: {error}{hint}") from error
 
 

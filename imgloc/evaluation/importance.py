@@ -32,7 +32,7 @@ def importances(values: Mapping[str, Sequence[object]], metric_n: FloatArray) ->
     `values` has n values for each key. The share is the adjusted R² of a model of that key alone, which does not grow with the number
     of its values by chance (Ezekiel, 1930). The interval inverts the noncentral F distribution (Steiger, 2004, Psychological Methods
     9, 164 to 182): errors are taken as normal. Where two keys vary together, both get what they explain; interactions count for none.
-    A key with as many values as points, which are no numbers, is left out: it explains everything.
+    A key with as many values as points, which are not numbers, is left out: it explains everything.
     """
     found = []
     total = float(((metric_n - metric_n.mean()) ** 2).sum()) if len(metric_n) else 0.0

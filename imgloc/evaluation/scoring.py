@@ -148,7 +148,7 @@ def statistics(rows: Sequence[Row], modules: Sequence[str] = ()) -> dict[str, Fl
 
 
 def weighted(rows: Sequence[Row], modules: Sequence[str] = ()) -> list[Weighted]:
-    """The metrics of each file that are no functions of sums. They raise UserError where they fail."""
+    """The metrics of each file that are not functions of sums. They raise UserError where they fail."""
     return [_of_weights(family, family.weighted, rows) for family in _families(rows, modules) if family.weighted is not None]
 
 
@@ -213,7 +213,7 @@ def weighted_values(
 def _values_of_weights(
     rows: Sequence[Row], modules: Sequence[str], weights_rxg: FloatArray | BoolArray, group_n: IntArray
 ) -> Iterator[tuple[str, BootstrapValues]]:
-    """The metrics that are no functions of sums, of rows of the groups `group_n`; keys of classes have their labels."""
+    """The metrics that are not functions of sums, of rows of the groups `group_n`; keys of classes have their labels."""
     for family in weighted(rows, modules):
         step = max(1, MAX_WEIGHTS // len(rows))
         weights = (np.asarray(weights_rxg[low : low + step], np.float64)[:, group_n] for low in range(0, len(weights_rxg), step))

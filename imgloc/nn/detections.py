@@ -18,7 +18,7 @@ class Suppression(NamedTuple):
     candidates: int = 300  # predictions with the highest scores that are compared with each other
     nms_iou: float = 0.6  # a detection is a duplicate if its IoU with a better one of its class is above this
     soft_nms_sigma: float = 0.0  # above 0: soft-NMS, which lowers the scores of duplicates by exp(-IoU^2 / sigma), instead of NMS
-    min_score: float = 0.001  # predictions below this score are no detections
+    min_score: float = 0.001  # predictions below this score are dropped
 
     def check(self) -> None:
         """Raises UserError for a field out of range."""

@@ -66,12 +66,12 @@ def load_sweep(folder: Path, page: Path) -> Sweep:
     try:
         summary = files.read_json(folder / "sweep.json")
         entries, groups, split = summary["points"], summary["groups"], str(summary["split"])
-        wanted = [name for group in groups for name in (group["best_metric"], *group["headline_metrics"])]
+        requested = [name for group in groups for name in (group["best_metric"], *group["headline_metrics"])]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"'{folder / 'sweep.json'}' cannot be read; run the sweep again, which writes it") from error
     keys = _different_keys(entries)
     runs = [folder / str(entry["run"]) if "run" in entry else None for entry in entries]
-    metric, metrics = _metrics(wanted, entries, next(filter(None, runs), None))
+    metric, metrics = _metrics(requested, entries, next(filter(None, runs), None))
     numbered = enumerate(zip(entries, runs, strict=True), start=1)
     points = [_point(number, entry, run, keys, metric, (split, page)) for number, (entry, run) in numbered]
     return Sweep(folder.absolute().name, split, points, keys, metric, metrics, groups)
@@ -82,13 +82,13 @@ def _different_keys(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in keys if len({repr(entry["overrides"].get(key)) for entry in entries}) > 1]
 
 
-def _metrics(wanted: Sequence[str], entries: Sequence[Mapping[str, Any]], run: Path | None) -> tuple[Metric, list[Metric]]:
+def _metrics(requested: Sequence[str], entries: Sequence[Mapping[str, Any]], run: Path | None) -> tuple[Metric, list[Metric]]:
     """Return the metric that ranks the points and those of the table; a run names the modules that declare further ones."""
     modules: tuple[str, ...] = ()
     if run is not None and RunDir(run).config.is_file():
         modules = tuple(open_run(str(run))[1].eval.metrics)
     known = {name for entry in entries for name in entry.get("metrics", {})}
-    names = [name for name in dict.fromkeys(wanted) if name in known] or sorted(known) or [*wanted, ""][:1]
+    names = [name for name in dict.fromkeys(requested) if name in known] or sorted(known) or [*requested, ""][:1]
     metrics = [scoring.metric_of(name, modules) for name in names]
     return metrics[0], metrics
 

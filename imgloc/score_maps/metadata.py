@@ -70,7 +70,7 @@ def _rows(path: Path, *columns: int) -> list[tuple[str, list[str]]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UserError(f"cannot read '{printable(str(path))}': {why}") from error
     rows = [(f"{printable(str(path))}:{number}", line.split(",")) for number, line in enumerate(lines, start=1) if line.strip()]
     for place, cells in rows:

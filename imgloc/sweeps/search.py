@@ -195,7 +195,7 @@ def _study(optuna: Any, search: Search, plan: _Plan, history: Sequence[Any], num
 
 
 def _distributions(optuna: Any, space: spaces.Space) -> dict[str, Any]:
-    """Return the distributions of Optuna; values that are no range are chosen by their index, as they may be of any type."""
+    """Return the distributions of Optuna; values that are not a range are chosen by their index, as they may be of any type."""
     found = {}
     for key, values in space.items():
         if isinstance(values, Range):

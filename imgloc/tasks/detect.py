@@ -133,7 +133,6 @@ TASK = Task(
     best_metric="ap",
     slicings=("classes", "object_counts", "attributes"),
     learns_all_objects=True,
-    objects="learns up to data.max_objects of them, the largest ones",
     summary="the classes and the boxes of all objects in each image",
     gallery_order="by the number of missed and false objects",
 )

@@ -108,7 +108,6 @@ TASK = Task(
     best_metric="success_auc",
     slicings=("attributes",),
     curves=(Curve("Mean overlap", "IoU", mean_iou),),
-    objects="follows up to data.max_objects of them from the first frame",
     learns_all_objects=True,
     summary="the boxes of objects in every frame of a video",
     gallery_order="by success AUC",

@@ -11,11 +11,13 @@ from ml_collections import ConfigDict
 
 from imgloc.config.build import make_source
 from imgloc.config.object_counts import count_objects
-from imgloc.config.registry import declared
+from imgloc.config.registry import declared, names
 from imgloc.data.checks.dataset import check_data
 from imgloc.data.checks.faults import KINDS
+from imgloc.data.checks.folder import Findings
 from imgloc.errors import UserError
 from imgloc.interfaces import Task
+from imgloc.types import IntArray
 
 PARTS = {"image": "annotated images", "box": "boxes"}  # by what a fault makes unusable
 
@@ -26,20 +28,17 @@ def training_notes(config: ConfigDict, workdir: Path, *, allow_faults: bool, com
     `command` is the command that prints all faults. Raises UserError where a larger share of the annotations than
     `data.max_unusable` is unusable, unless `allow_faults`.
     """
-    if declared("tasks", config.task, Task).learns_all_objects:
-        yield from _objects_beyond(config)
+    learns_all = learns_all_objects(config.task)
+    if learns_all and (line := objects_left_out(count_objects(make_source(config.data, "train", config.seed)), config.data.max_objects)):
+        yield line
     findings = check_data(config.data, config.seed, thorough=False)
     if findings is None:
         return
-    share, worst = findings.unusable
-    if worst is not None and share > config.data.max_unusable and not allow_faults:
-        unusable = PARTS.get(KINDS[worst.kind].unusable)
-        many = f"{share:.0%} of the {unusable} are unusable (data.max_unusable is {config.data.max_unusable:g}): " if unusable else ""
+    if (why := refusal(findings, config.data.max_unusable)) and not allow_faults:
         raise UserError(
-            f"{many}{worst.where}: {worst.what} - {KINDS[worst.kind].effect}; "
-            f"correct the data (see: {command}), or add --allow-faults (in Python: allow_faults=True) to train without them"
+            f"{why}; correct the data (see: {command}), or add --allow-faults (in Python: allow_faults=True) to train without them"
         )
-    if findings.several:
+    if findings.several and not learns_all:
         yield several_objects(findings.several, findings.images, config.task)
     options = config.data.options
     folder = str(options.get("folder") or "")
@@ -54,18 +53,40 @@ def training_notes(config: ConfigDict, workdir: Path, *, allow_faults: bool, com
     yield f"{summary}; first: {first.where}: {first.what} - {KINDS[first.kind].effect}; see: {command}"
 
 
-def _objects_beyond(config: ConfigDict) -> Iterator[str]:
-    """Yield a line if images of the training split have more objects than are kept."""
-    most, counts_n = config.data.max_objects, count_objects(make_source(config.data, "train", config.seed))
-    beyond_n = np.maximum(counts_n - most, 0)
-    if beyond_n.any():
-        share = beyond_n.sum() / counts_n.sum()
-        yield (
-            f"{np.count_nonzero(beyond_n):,} of {len(counts_n):,} training images have more than data.max_objects = {most} objects: "
-            f"{share:.2%} of all objects are not learned; --config.data.max_objects=0 keeps all (at most {counts_n.max()} in an image)"
-        )
+def learns_all_objects(task: str) -> bool:
+    """Return whether a task learns all objects of an image."""
+    return declared("tasks", task, Task).learns_all_objects
+
+
+def refusal(findings: Findings, max_unusable: float) -> str:
+    """Return why training refuses data whose share of unusable annotations is above `max_unusable`; "" where it does not."""
+    share, worst = findings.unusable
+    if worst is None or share <= max_unusable:
+        return ""
+    unusable = PARTS.get(KINDS[worst.kind].unusable)
+    many = f"{share:.0%} of the {unusable} are unusable (data.max_unusable is {max_unusable:g}): " if unusable else ""
+    return f"{many}{worst.where}: {worst.what} - {KINDS[worst.kind].effect}"
+
+
+def objects_left_out(counts_n: IntArray, most: int) -> str:
+    """Return a line on the objects of training images that are beyond `data.max_objects`, of which 0 keeps all; "" if there are none.
+
+    `counts_n` are the numbers of objects of the images.
+    """
+    beyond_n = np.maximum(counts_n - most, 0) if most else np.zeros_like(counts_n)
+    if not beyond_n.any():
+        return ""
+    return (
+        f"{np.count_nonzero(beyond_n):,} of {len(counts_n):,} training images have more than data.max_objects = {most} objects: "
+        f"{beyond_n.sum():,} of {counts_n.sum():,} objects ({beyond_n.sum() / counts_n.sum():.2%}) are not learned; "
+        f"--config.data.max_objects=0 keeps all (at most {counts_n.max()} in an image)"
+    )
 
 
 def several_objects(several: int, images: int, task: str) -> str:
-    """Return a sentence: how many images have several objects, and what the task does with them."""
-    return f"{several:,} of {images:,} images have several objects; task {task} {declared('tasks', task, Task).objects}"
+    """Return a sentence: how many images have several objects, and what a task does with them; "" stands for no task."""
+    if task:
+        does = f"task {task} {declared('tasks', task, Task).objects}"
+    else:
+        does = f"the task of a recipe decides which are learned: {' and '.join(filter(learns_all_objects, names('tasks')))} learn all"
+    return f"{several:,} of {images:,} images have several objects; {does}"

@@ -14,6 +14,8 @@ import threading
 from types import FrameType
 from typing import Any, Protocol
 
+from imgloc.training.progress import reader_may_end
+
 FOLLOW_STDIN = "IMGLOC_STOP_WITH_STDIN"  # an environment variable
 
 
@@ -63,7 +65,8 @@ class StopRequest:
             if self.interrupted:
                 raise KeyboardInterrupt
             self.interrupted = True
-            sys.stderr.write(f"\n{self._message}; press Ctrl-C again to stop immediately\n")
+            with reader_may_end(sys.stderr):
+                sys.stderr.write(f"\n{self._message}; press Ctrl-C again to stop immediately\n")
         elif self.requested:  # the second SIGTERM ends the process at once, also while it waits
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import sys
 import time
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 LOSS_SECONDS = 1.0  # between updates of the loss that is shown
 
@@ -75,7 +78,9 @@ class Progress:
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)
         elif self._show:  # notebooks show standard error as if it were an error
-            print(line, file=sys.stderr if self._notebook is None else sys.stdout, flush=True)
+            stream = sys.stderr if self._notebook is None else sys.stdout
+            with reader_may_end(stream):
+                print(line, file=stream)
 
     def __enter__(self) -> Progress:
         return self
@@ -83,6 +88,24 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+@contextlib.contextmanager
+def reader_may_end(stream: TextIO | None) -> Iterator[None]:
+    """Flush a stream after the block. If the process that reads it has ended, all further output is discarded without an error.
+
+    The stream is None where the shell has closed it (`>&-`).
+    """
+    try:
+        yield
+        if stream is not None:
+            stream.flush()
+    except BrokenPipeError:
+        if stream is None:
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # buffered output goes there, too
+        os.close(nowhere)
 
 
 def in_notebook() -> bool:

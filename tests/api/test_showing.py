@@ -70,7 +70,7 @@ def test_mistakes_are_refused_before_anything_is_written(photo: Path, tmp_path: 
     assert_refused(lambda: show("cany"), "unknown operation 'cany'; did you mean 'canny'?")  # misspelled
     assert_refused(lambda: show("canny:sigm=2"), "did you mean 'operations (canny).sigma'?")  # misspelled
     assert_refused(lambda: show("canny:sigma=thick"), "operations (canny).sigma must be of type float")
-    assert_refused(lambda: show("canny:sigma"), "'sigma' of operation 'canny:sigma' is no option; expected OPTION=VALUE")
+    assert_refused(lambda: show("canny:sigma"), "'sigma' of operation 'canny:sigma' is not an option; expected OPTION=VALUE")
     assert_refused(lambda: show("canny", out="new.jpg"), "expected a name that ends in .png")
     assert_refused(lambda: show("canny", out="cat.png"), "which imgloc did not write")
     assert_refused(lambda: show("canny", size=0), "size must be at least 1 pixel, got 0")

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgloc.api.data import data_config
 from imgloc.cli import main
 from imgloc.config.recipes import read_recipe
 from imgloc.config.resolve import override
 from imgloc.training.data_faults import training_notes
 from tests import planted_faults
+from tests.refusals import assert_refused
 
 RECIPE = "configs/digits_cnn.py"
 
@@ -45,14 +47,15 @@ def test_check_prints_one_line_for_each_fault_and_returns_an_exit_code(
     assert main.main(["data", "check", str(clean)]) == 0
     recognised, several, result = capsys.readouterr().out.splitlines()
     assert recognised.startswith("read as voc: train ")
-    assert several.startswith("20 of 40 images have several objects; task localize learns one object")
+    assert several == "20 of 40 images have several objects; the task of a recipe decides which are learned: detect and track learn all"
     assert result == "40 images: no faults"
     assert main.main(["data", "check", str(wrong), "--most", "1"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert sum("[inverted_box]" in line for line in lines) == 2
     assert "... and 1 more [inverted_box]; --all prints them" in lines
-    assert "2 inverted_box" in lines[-3]
-    assert "1 edge_box" in lines[-2] or "2 edge_box" in lines[-2]
+    (left_out,), (notes,) = ([line for line in lines if line.startswith(title)] for title in ("left out: ", "notes: "))
+    assert "2 inverted_box" in left_out
+    assert "1 edge_box" in notes or "2 edge_box" in notes
     assert main.main(["data", "check", str(wrong), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert main.main(["data", "check", *of_folder(wrong), "--all"]) == 1
@@ -69,7 +72,7 @@ def test_check_prints_one_line_for_each_fault_and_returns_an_exit_code(
         (["check", "nowhere"], "no such folder: 'nowhere'"),
         (["check", "nowhere", "--config", RECIPE], "expected either FOLDER or --config RECIPE, got both"),
         (["check", "tests", "--format", "vocc"], "did you mean 'voc'"),
-        (["check", "tests"], "set --format to one"),
+        (["check", "tests"], "FOLDER must name a folder of images and their annotations"),
         (["check", "tests", "--most", "-1"], "--most must be at least 0, got -1"),
         (["check", "--config", RECIPE, "--format", "voc"], "--config.data.options.format"),
         (["check", "tests", "--config.data.threads=2"], "overrides require --config RECIPE"),
@@ -132,6 +135,101 @@ def test_show_writes_a_page_and_augmented_images(clean: Path, tmp_path: Path, ca
     augmented = ["--augmented", "--count", "3", "--config.data.augment.name=light", "--out", str(tmp_path / "b.png")]
     assert main.main(["data", "show", *of_folder(clean), *augmented]) == 0
     assert (tmp_path / "b.png").stat().st_size > 1000
+
+
+def detector_of(folder: Path, *flags: str) -> list[str]:
+    return ["--config", "bccd", f"--config.data.options.folder={folder}", *flags]
+
+
+@pytest.mark.parametrize("command", ["check", "stats"])
+def test_objects_are_noted_as_the_task_of_the_recipe_learns_them(command: str, clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def printed(*arguments: str) -> str:
+        assert main.main(["data", command, *arguments]) == 0
+        return capsys.readouterr().out
+
+    assert "task localize learns one object" in printed(*of_folder(clean))
+    for most in (0, 2):  # nothing is lost
+        text = printed(*detector_of(clean, f"--config.data.max_objects={most}"))
+        assert "several objects" not in text
+        assert "are not learned" not in text
+    text = printed(*detector_of(clean, "--config.data.max_objects=1"))
+    assert "10 of 20 training images have more than data.max_objects = 1 objects: 10 of 30 objects (33.33%) are not learned" in text
+    assert text.count("are not learned") == 1
+
+
+def test_stats_counts_the_images_that_contain_a_class(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entries = [entry for entry in planted_faults.clean(0) if entry.split == "train"]
+    names = sorted({name for entry in entries for name in entry.names})
+    contain = {name: sum(name in entry.names for entry in entries) for name in names}
+    boxes = {name: sum(entry.names.count(name) for entry in entries) for name in names}
+    assert main.main(["data", "stats", *detector_of(clean), "--split", "train"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"{name} in {contain[name]} images, {boxes[name]} boxes" in text for name in names)
+    assert "own class" not in text
+    assert main.main(["data", "stats", *of_folder(clean), "--split", "train"]) == 0
+    assert "images (the image's own class in " in capsys.readouterr().out
+    assert main.main(["data", "stats", *of_folder(clean), "--split", "train", "--json"]) == 0
+    classes = json.loads(capsys.readouterr().out)["splits"]["train"]["classes"]
+    assert {entry["name"]: entry["images"] for entry in classes} == contain
+    assert sum(entry["image_labels"] for entry in classes) == len(entries) < sum(contain.values())
+
+
+def test_the_map_of_small_boxes_is_not_blank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each of many small boxes covers little of the image, so that the shares are far below 10 % everywhere."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    rows = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+    for i in range(64):
+        Image.new("RGB", (160, 80), (i, 0, 0)).save(folder / f"{i}.png")
+        x, y = 20 * (i % 8), 10 * (i // 8)
+        rows.append(f"{i}.png,160,80,cell,{x},{y},{x + 20},{y + 10}")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    splits = ["--config.data.options.validation=0", "--config.data.options.test=0"]
+    assert main.main(["data", "stats", *of_folder(folder), *splits, "--split", "train"]) == 0
+    text = capsys.readouterr().out
+    drawn = [line.strip() for line in text.splitlines() if line.strip().startswith("|")]
+    assert drawn == ["|" + "@" * 16 + "|"] * 8
+    assert "(@: 1.6 %, blank: below a tenth of that)" in text
+
+
+def test_faults_that_training_leaves_out_fail_only_a_strict_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def check(*flags: str) -> tuple[int, list[str]]:
+        code = main.main(["data", "check", str(tmp_path), *flags])
+        return code, capsys.readouterr().out.splitlines()
+
+    entries = planted_faults.clean(0)
+    planted_faults.write(entries, tmp_path, "csv")
+    assert check("--strict")[0] == 0, "a folder without faults"
+    (tmp_path / entries[0].file).unlink()
+    code, lines = check()
+    assert code == 0
+    result = "40 images: 1 fault that would affect training or its metrics, which training leaves out"
+    assert lines[-2:] == ["left out: 1 missing_image", result]
+    assert check("--strict")[0] == 1
+    assert json.loads("".join(check("--json")[1]))["left_out"] == 1
+    for entry in entries[1:5]:
+        (tmp_path / entry.file).unlink()
+    code, lines = check()
+    assert code == 1
+    assert lines[-2].startswith("imgloc train refuses the data: 12% of the annotated images are unusable (data.max_unusable is 0.1)")
+    assert json.loads("".join(check("--json")[1]))["refused"] in lines[-2]
+    config = data_config(tmp_path)
+    assert_refused(lambda: list(training_notes(config, tmp_path / "run", allow_faults=False, command="")), lines[-2].partition(": ")[2])
+
+
+def test_a_fault_that_makes_training_wrong_fails_every_check(tmp_path: Path) -> None:
+    first, *others = planted_faults.clean(0)
+    planted_faults.write([planted_faults.second_name(first), *others], tmp_path, "csv")  # a class counts as two
+    assert main.main(["data", "check", str(tmp_path)]) == 1
+
+
+def test_a_folder_without_images_is_named_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("", "notes.txt"):
+        if name:
+            (tmp_path / name).write_text("nothing about images")
+        assert main.main(["data", "check", str(tmp_path)]) == 2
+        err = capsys.readouterr().err
+        assert err == f"imgloc data check: '{tmp_path}' has no images; FOLDER must name a folder of images and their annotations\n"
 
 
 def test_undecodable_names_and_pillows_warnings_do_not_break_the_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,8 +73,8 @@ def read_keys() -> dict[str, list[str]]:
     for path, tree in sources().items():
         for parts, line in chains(tree):
             for key in (k for k in declared() if not k.endswith(".")):
-                wanted = key.split(".") if "." in key else ["config", key]
-                if parts[-2:] == wanted[-2:]:
+                expected = key.split(".") if "." in key else ["config", key]
+                if parts[-2:] == expected[-2:]:
                     found.setdefault(key, []).append(f"{path}:{line}")
     return found
 

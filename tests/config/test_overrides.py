@@ -7,6 +7,8 @@ from ml_collections import ConfigDict
 
 from imgloc.config import overrides
 from imgloc.config import schema as configs
+from imgloc.config.recipes import read_recipe
+from imgloc.config.resolve import override
 from tests.refusals import assert_refused
 
 
@@ -32,6 +34,14 @@ def test_flags_leave_the_given_config_alone() -> None:
     after = overrides.apply_flags(before, ["--config.seed=9", "--config.optim.lr=9"])
     assert (after.seed, after.optim.lr) == (9, 9.0)
     assert before.to_dict() == configs.base().to_dict()
+
+
+def test_a_tuple_of_one_entry_needs_no_parentheses_as_in_ml_collections() -> None:
+    config = flagged("--config.loggers=mlflow", "--config.train.init_skip=^classes/", "--config.optim.frozen", "^stem")
+    assert (config.loggers, config.train.init_skip, config.optim.frozen) == (("mlflow",), ("^classes/",), ("^stem",))
+    assert override(read_recipe("bccd"), ["--config.model.strides=8"]).model.strides == (8,)
+    assert flagged("--config.data.image_size=96,128").data.image_size == (96, 128)
+    assert_refused(lambda: override(read_recipe("bccd"), ["--config.model.strides=eight"]), "model.strides (an entry)", "int", "'eight'")
 
 
 @pytest.mark.parametrize("spelling", ["--config.model.batch_norm=false", "--config.model.batch_norm=False"])

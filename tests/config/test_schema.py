@@ -69,7 +69,12 @@ def test_a_shipped_recipe_is_found_by_name_and_an_existing_file_takes_precedence
 def test_an_unknown_recipe_is_answered_with_the_nearest_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert_refused(lambda: find_recipe("digits_cn"), "unknown recipe 'digits_cn'; did you mean 'digits_cnn'?")
-    assert_refused(lambda: find_recipe("configs/digits_cnn.py"), "no recipe file 'configs/digits_cnn.py'; did you mean 'digits_cnn'?")
+    assert_refused(
+        lambda: find_recipe("configs/digits_cnn.py"),
+        "no recipe file 'configs/digits_cnn.py'; did you mean 'digits_cnn'? possible: a Python file with",
+        "or one of digits_cnn, ",
+        "in all)",
+    )
     recipe_file(tmp_path, "")
     assert_refused(lambda: find_recipe("./recipy.py"), "did you mean 'recipe.py'?")
     assert_refused(lambda: find_recipe(""), "no recipe file ''")

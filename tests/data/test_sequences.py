@@ -44,7 +44,7 @@ def test_a_clip_begins_where_an_object_is_and_lists_later_ones_last(tmp_path: Pa
     lines = [*(f"{k},1,3,2,4,3,1,1,1" for k in (4, 5, 6)), *(f"{k},2,4,2,4,3,1,1,1" for k in (2, 3, 4, 5))]
     (tmp_path / "test" / "a" / "gt" / "gt.txt").write_text("\n".join(lines))
     split = source("test", seed=0, folder=str(tmp_path), frames=4)
-    assert [split[k].id for k in range(len(split))] == ["test/a:1"]  # frame 1 has no box, and the last one alone is no video
+    assert [split[k].id for k in range(len(split))] == ["test/a:1"]  # frame 1 has no box, and the last one alone is not a video
     tracks = split[0].tracks
     assert tracks is not None
     assert np.asarray(tracks.present).T.tolist() == [[True] * 4, [False, False, True, True]]

@@ -103,6 +103,14 @@ def test_images_with_several_boxes_without_boxes_and_unreadable_ones() -> None:
     assert values["width"]["50%"] == 10
 
 
+def test_a_class_counts_the_images_that_contain_it_and_those_whose_own_class_it_is() -> None:
+    box, other = [0, 0, 4, 9], [5, 0, 9, 9]
+    source = KnownBoxes([[box, other], [box, other, box], [box], []], [(10, 10)] * 4)  # the classes of the boxes are a, b, a
+    a, b = summary.class_counts(summary.collect_truths("train", source))
+    assert a == ("a", 4, 4, 4)  # every image has the label a, also the one without a box
+    assert b == ("b", 2, 0, 2)
+
+
 def test_a_split_without_boxes_has_no_median_and_no_scores() -> None:
     split = summary.collect_truths("train", mnist.source("validation", seed=0))
     assert summary.median_box([split]) is None
@@ -134,7 +142,7 @@ def test_an_endless_source_is_summarized_from_its_first_examples(monkeypatch: py
     split = summary.collect_truths("train", source)
     examples = [source[index] for index in range(50)]
     fitted = median_box.BASELINE.fit([Truth(e.boxes_nx4, e.labels_n, e.label, e.id) for e in examples], 10)
-    assert [images for _, images, _ in summary.class_counts(split)] == fitted["class_counts"]
+    assert [counts.images for counts in summary.class_counts(split)] == fitted["class_counts"]
     np.testing.assert_allclose(summary.median_box([split]), fitted["box"], atol=1e-6)
 
 

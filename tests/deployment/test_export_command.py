@@ -74,7 +74,7 @@ def test_mistakes_are_named_before_anything_is_loaded(capsys: pytest.CaptureFixt
         (["--to", "onx"], "unknown model format 'onx'"),
         (["--to", "stablehlo", "--int8", "static"], "--int8 is for --to onnx"),
         (["--to", "stablehlo", "--batch", "0"], "--batch is '0'"),
-        (["--to", "stablehlo"], "is no run folder, so the file needs a path; add --out FILE.stablehlo"),
+        (["--to", "stablehlo"], "is not a run folder, so the file needs a path; add --out FILE.stablehlo"),
         (["--to", "stablehlo", "--out", str(tmp_path / "a.onnx")], "must end with .stablehlo"),
         (["--to", "stablehlo", "--tolerance", "nan"], "--tolerance is nan; expected a finite number of at least 0, in units of the metric"),
         (["--to", "stablehlo", "--tolerance=-0.5"], "--tolerance is -0.5; expected"),

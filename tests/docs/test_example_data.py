@@ -46,7 +46,7 @@ CASES = [pytest.param(page, name, id=f"{pages.name(page)}-{name}") for page in P
 
 @pytest.mark.parametrize(("page", "name"), CASES)
 def test_example_data_has_no_faults(page: Path, name: str, written: dict[Path, Path]) -> None:
-    # Notes, as of an image without boxes, are no faults. No split is drawn of these few images.
+    # Notes, as of an image without boxes, are not faults. No split is drawn of these few images.
     findings = folder_source.check_data(thorough=True, folder=str(written[page] / name), validation=0.0, test=0.0)
     assert [f"{fault.where}: {fault.what} [{fault.kind}]" for fault in findings.serious] == []
 

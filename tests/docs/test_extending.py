@@ -44,7 +44,7 @@ def test_there_is_an_example_of_each() -> None:
         "imgloc/evaluation/metrics", "imgloc/evaluation/baselines", "imgloc/inference/exports", "imgloc/nn/cells",
         "imgloc/models/backbones", "imgloc/models/score_map_heads",
         "imgloc/losses/assignments", "imgloc/losses/matchings", "imgloc/explanation/methods", "imgloc/operations",
-        "imgloc/sweeps/executors", "configs", "experiments/rectangle_rates",
+        "imgloc/sweeps/executors", "configs", "experiments/two_rates",
     }  # fmt: skip
 
 
@@ -61,10 +61,10 @@ def printed_by(page: str, copy: Path, cache: Path) -> dict[str, str]:
 
 def test_the_example_experiment_is_made_and_reproduced(copy: Path, cache: Path) -> None:
     printed = printed_by("extending/experiment.md", copy, cache)
-    assert "| 20 steps | error of the count | parameters | steps | training |" in printed["experiment"]
+    assert "| 20 steps | class correct | parameters | steps | training |" in printed["experiment"]
     assert "| low rate |" in printed["experiment"]
     assert "1 of 1 cells agree, 1 of them to the last digit" in printed["reproduce"]
-    saved = json.loads((copy / "experiments" / "rectangle_rates" / "results.json").read_text())
+    saved = json.loads((copy / "experiments" / "two_rates" / "results.json").read_text())
     assert {arm: [run["seed"] for run in runs] for arm, runs in saved["runs"].items()} == {"low rate": [0]}
 
 

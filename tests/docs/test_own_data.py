@@ -15,7 +15,9 @@ from imgloc.data.checks.faults import KINDS
 from tests import processes
 
 DOCS = processes.ROOT / "docs"
-ROW = re.compile(r"^\* - `(\w+)`((?:\\\*)*)( \(note\))?\n  - (.*?)\n  - (.*?)\n  - (.*?)(?=\n\* - |\n```)", re.DOTALL | re.MULTILINE)
+ROW = re.compile(
+    r"^\* - `(\w+)`((?:\\\*)*)( \((?:note|left out)\))?\n  - (.*?)\n  - (.*?)\n  - (.*?)(?=\n\* - |\n```)", re.DOTALL | re.MULTILINE
+)
 STARS = {"": "", "image": r"\*", "box": r"\*", "data": r"\*\*"}  # of what a fault makes unusable
 
 
@@ -23,7 +25,8 @@ def test_the_tables_of_faults_hold_every_kind_with_its_effect() -> None:
     rows = ROW.findall((DOCS / "data_faults.md").read_text())
     assert [kind for kind, *_ in rows] == list(KINDS)
     for kind, stars, note, meaning, effect, remedy in rows:
-        assert (stars, not note) == (STARS[KINDS[kind].unusable], KINDS[kind].serious), kind
+        mark = " (left out)" if KINDS[kind].left_out else "" if KINDS[kind].serious else " (note)"
+        assert (stars, note) == (STARS[KINDS[kind].unusable], mark), kind
         assert " ".join(effect.split()) == KINDS[kind].effect
         assert meaning
         assert remedy

@@ -88,7 +88,7 @@ def with_entry(entry: dict[str, Any]) -> Callable[[Any, Any], tuple[Any, Any]]:
         (with_entry({"bbox": [0, 0, 1]}), "$[2].bbox"),
         (with_entry({"bbox": None}), "$[2].bbox"),
         (with_entry({"score": "high"}), "$[2].score"),
-        (with_entry({"score": float("nan")}), "NaN and Infinity are no JSON values"),
+        (with_entry({"score": float("nan")}), "NaN and Infinity are not JSON values"),
         (lambda truth, results: (truth, {"annotations": results}), "expected a list of objects with image_id"),
         (lambda truth, results: (truth["annotations"], results), "expected an object with images, annotations and categories"),
         (lambda truth, results: ({**truth, "images": []}, results), "has no images"),

@@ -54,14 +54,14 @@ def test_a_recurrent_run_keeps_partial_predictions_and_those_that_are_asked_for(
     rows = {row["id"]: row for row in read_rows(run.rows("test"), expected=meta)}
     kept = {steps.id: steps for steps in partial_predictions.read(run, "test", meta)}
     assert sorted(steps.why for steps in kept.values()) == ["best", "best", "median", "median", "worst", "worst"]
-    wanted = next(name for name in sorted(rows) if name not in kept)
+    chosen = next(name for name in sorted(rows) if name not in kept)
     before = run.rows("test").stat().st_mtime_ns
     target = open_target(config, "test")  # type: ignore[arg-type]
-    evaluate(run, config, target, partial=[wanted])  # type: ignore[arg-type]
+    evaluate(run, config, target, partial=[chosen])  # type: ignore[arg-type]
     assert run.rows("test").stat().st_mtime_ns == before
     found = {steps.id: steps for steps in partial_predictions.read(run, "test", meta)}
-    assert found == kept | {wanted: found[wanted]}
-    assert found[wanted].why == "chosen"
+    assert found == kept | {chosen: found[chosen]}
+    assert found[chosen].why == "chosen"
     for name, steps in found.items():
         assert len(steps.seen) == 32
         assert steps.top_labels[-1] == rows[name]["top_labels"][0]
@@ -69,9 +69,9 @@ def test_a_recurrent_run_keeps_partial_predictions_and_those_that_are_asked_for(
         np.testing.assert_allclose(steps.top_scores[-1], rows[name]["top_scores"][0], atol=1e-4)
         assert Image.open(partial_predictions.path_of(run, "test", name).with_suffix(".png")).size == (64, 64)
     shutil.rmtree(run.checkpoints)
-    evaluate(run, config, target, partial=[wanted])  # type: ignore[arg-type]
+    evaluate(run, config, target, partial=[chosen])  # type: ignore[arg-type]
     shutil.rmtree(run.model)
-    assert_refused(lambda: evaluate(run, config, target, partial=[wanted]), "is missing")  # type: ignore[arg-type]
+    assert_refused(lambda: evaluate(run, config, target, partial=[chosen]), "is missing")  # type: ignore[arg-type]
 
 
 def test_partial_predictions_that_do_not_exist_are_refused(evaluated_run: Path) -> None:
@@ -167,13 +167,13 @@ def test_the_median_box_of_other_training_data_is_made_again(evaluated_run: Path
     known, rows = files.read_json(run.baselines), run.rows("test", "median_box")
     assert known["data"] == files.read_json(run.provenance)["data"]["train"]
     elsewhere = {**known, "fitted": {**known["fitted"], "median_box": {**known["fitted"]["median_box"], "box": [0.0, 0.0, 0.125, 0.125]}}}
-    for data, wanted in ((known["data"], elsewhere), ("of other data", known)):
+    for data, expected in ((known["data"], elsewhere), ("of other data", known)):
         files.write_json(run.baselines, {**elsewhere, "data": data})
         rows.unlink()
         evaluate(run, config, open_target(config, "test"))  # type: ignore[arg-type]
-        assert files.read_json(run.baselines) == wanted
+        assert files.read_json(run.baselines) == expected
         np.testing.assert_allclose(
-            json.loads(rows.read_text().splitlines()[0])["pred_box"], wanted["fitted"]["median_box"]["box"], atol=1e-6
+            json.loads(rows.read_text().splitlines()[0])["pred_box"], expected["fitted"]["median_box"]["box"], atol=1e-6
         )
 
 

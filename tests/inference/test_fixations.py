@@ -68,9 +68,9 @@ def test_windows_in_rows_and_steps_are_of_the_image_and_keep_their_centres() -> 
     spec, devices = InputSpec((32, 32, 1), 1, "letterbox"), mesh.make_mesh(jax.local_devices()[:1])
     model = predict.model_predict(None, two_fixations, devices)
     (row,) = predict.predict_rows({"a": model}, Listed((WIDE,)), LOCALIZE, "test", batch_size=1, spec=spec, threads=1)["a"]
-    wanted = [[0.5, 0.5, 0.75, 1.0], [-0.25, -0.5, 0.25, 0.16667]]
-    assert row["fixations"] == wanted
-    np.testing.assert_allclose(row["pred_box"], wanted[0], atol=1e-6)
+    expected = [[0.5, 0.5, 0.75, 1.0], [-0.25, -0.5, 0.25, 0.16667]]
+    assert row["fixations"] == expected
+    np.testing.assert_allclose(row["pred_box"], expected[0], atol=1e-6)
 
     def steps(variables: Any, images: Any) -> dict[str, Any]:
         outputs = two_fixations(variables, images)
@@ -78,7 +78,7 @@ def test_windows_in_rows_and_steps_are_of_the_image_and_keep_their_centres() -> 
 
     ((found, content_4),) = predict.partial_predictions(steps, LOCALIZE, None, devices, [WIDE], spec)
     kept = partial_predictions.summarize("wide", "chosen", found, content_4, 0)
-    assert [list(window) for window in kept.fixations] == wanted
+    assert [list(window) for window in kept.fixations] == expected
     np.testing.assert_allclose(kept.boxes[1], [0, 0, 0.25, 0.16667], atol=1e-5, err_msg="a box ends with the image")
 
 

@@ -95,7 +95,7 @@ def test_complete_iou_is_that_of_pixels_in_an_image_that_is_no_square() -> None:
 
 def test_gradients_are_those_of_finite_differences() -> None:
     outputs, batch = example(b=2)
-    for loss in (dense_class.loss, dense_box.loss):  # with a rule that does not depend on the predictions, which are no constants here
+    for loss in (dense_class.loss, dense_box.loss):  # with a rule that does not depend on the predictions, which are not constants here
 
         def total(logits: Any, corners: Any, loss: Any = loss) -> Any:
             dense = {**outputs, "dense_logits": logits, "dense_boxes": corners}

@@ -253,6 +253,6 @@ def assert_those_of_the_loop(name: str, given: Any, mask_bxt: np.ndarray, states
     expected, direction = run_both_ways(name, given, mask_bxt), waves(given)
     np.testing.assert_allclose(states, expected, rtol=1e-4, atol=1e-5)
     ahead, behind = (run_both_ways(name, moved(given, direction, step), mask_bxt) for step in (1e-6, -1e-6))
-    wanted = ((ahead - behind) * waves_of_states(expected)).sum() / 2e-6
+    difference = ((ahead - behind) * waves_of_states(expected)).sum() / 2e-6
     along = jax.tree.map(lambda a, d: float((a * d).sum()), gradient, direction)
-    assert sum(jax.tree.leaves(along)) == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+    assert sum(jax.tree.leaves(along)) == pytest.approx(difference, rel=1e-3, abs=1e-3)

@@ -52,9 +52,9 @@ def test_problems_reach_every_form_in_ways_that_differ() -> None:
 def test_same_is_tensorflows(size: int, window: int, stride: int) -> None:
     outputs = -(-size // stride)
     total = max((outputs - 1) * stride + window - size, 0)
-    wanted = total // 2, total - total // 2  # the odd one goes below, and to the right
-    assert resolve_pads("SAME", (size, 5), (window, 1), (stride, 1)) == (wanted, (0, 0))
-    assert resolve_pads("SAME", (5, size), (1, window), (1, stride)) == ((0, 0), wanted)
+    expected = total // 2, total - total // 2  # the odd one goes below, and to the right
+    assert resolve_pads("SAME", (size, 5), (window, 1), (stride, 1)) == (expected, (0, 0))
+    assert resolve_pads("SAME", (5, size), (1, window), (1, stride)) == ((0, 0), expected)
 
 
 def test_other_pads_are_as_given() -> None:
@@ -62,11 +62,11 @@ def test_other_pads_are_as_given() -> None:
     assert resolve_pads(((1, -2), (0, 3)), (5, 4), (3, 2), (2, 1)) == ((1, -2), (0, 3))
 
 
-@pytest.mark.parametrize(("size", "wanted"), [(4, 0), (5, 1), (7, 1), (8, 2)])
-def test_a_window_that_does_not_fit_gives_no_rows(size: int, wanted: int) -> None:
+@pytest.mark.parametrize(("size", "expected"), [(4, 0), (5, 1), (7, 1), (8, 2)])
+def test_a_window_that_does_not_fit_gives_no_rows(size: int, expected: int) -> None:
     geometry = Geometry((size, 9, 3), (3, 1, 3, 2), (3, 1), ((0, 0), (0, 0)), (2, 1), 1)
     assert geometry.window == (5, 1)
-    assert geometry.out == (wanted, 9, 2)
+    assert geometry.out == (expected, 9, 2)
 
 
 @pytest.mark.parametrize(

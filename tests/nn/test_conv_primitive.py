@@ -141,9 +141,9 @@ def test_bfloat16_in_every_role(name: str) -> None:
     x, k, y = (a.astype(jnp.bfloat16) for a in (x, k, y))
     operands = {"output": (x, k), "image_gradient": (y, k), "kernel_gradient": (x, y)}
     found = jax.jit(lambda operands: {role: bind(role, *operands[role], geometry) for role in ROLES})(operands)
-    for role, wanted in expected.items():
+    for role, reference in expected.items():
         assert found[role].dtype == jnp.bfloat16
-        np.testing.assert_allclose(found[role].astype(jnp.float32), wanted, atol=0.03 * float(jnp.abs(wanted).max()))
+        np.testing.assert_allclose(found[role].astype(jnp.float32), reference, atol=0.03 * float(jnp.abs(reference).max()))
 
 
 def test_outside_jit_a_geometry_is_compiled_once() -> None:

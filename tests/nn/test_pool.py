@@ -103,11 +103,11 @@ def test_nan_in_a_window_comes_out_as_nan() -> None:
     places = [(0, 0), (2, 3), (5, 4), (7, 7)]  # every cell of a 2x2 window once
     for row, column in places:
         x[0, row, column, 0] = np.nan
-    wanted = np.zeros((4, 4), bool)
+    expected = np.zeros((4, 4), bool)
     for row, column in places:
-        wanted[row // 2, column // 2] = True
+        expected[row // 2, column // 2] = True
     for pool in (max_pool, average_pool):
-        np.testing.assert_array_equal(np.isnan(pool(jnp.asarray(x)))[0, ..., 0], wanted)
+        np.testing.assert_array_equal(np.isnan(pool(jnp.asarray(x)))[0, ..., 0], expected)
 
 
 def test_infinity_and_bfloat16() -> None:

@@ -23,7 +23,7 @@ from imgloc.inference import bundle as bundles
 from imgloc.inference.predict import abstract_variables
 from imgloc.inference.published import published_variables
 from imgloc.pretrained.loading.find import find_weights
-from imgloc.pretrained.loading.variables import LEAVES, _torch_shape, _wanted
+from imgloc.pretrained.loading.variables import LEAVES, _expected_tensors, _torch_shape
 from tests.pretrained.recorded import CLASSES, ORIGINALS, SIZES, fingerprint, image_of, values_of
 
 RECORDED = json.loads(ORIGINALS.read_text())
@@ -49,9 +49,9 @@ def tensors_of(name: str, convention: int = 0) -> dict[str, tuple[int, ...]]:
     """The names and shapes of the tensors that a table expects, in PyTorch's layout."""
     shapes = {path: tuple(leaf.shape) for path, leaf in bundles.named(network(name)[1]).items()}
     targets = {path.partition("/")[2].removeprefix("backbone/"): shape for path, shape in shapes.items()}
-    wanted = _wanted(dict.fromkeys(targets, ""), declared("pretrained", name, Pretrained).names[convention])
-    assert set(wanted) == set(targets), "a variable has no tensor"
-    return {wanted[target]: _torch_shape(shape) for target, shape in targets.items()}
+    expected = _expected_tensors(dict.fromkeys(targets, ""), declared("pretrained", name, Pretrained).names[convention])
+    assert set(expected) == set(targets), "a variable has no tensor"
+    return {expected[target]: _torch_shape(shape) for target, shape in targets.items()}
 
 
 @pytest.mark.parametrize("key", RECORDED)

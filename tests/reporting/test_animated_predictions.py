@@ -1,4 +1,4 @@
-"""Animated partial predictions: self-contained SVG that moves in step, and shows the final prediction where motion is not wanted."""
+"""Animated partial predictions: self-contained SVG that moves in step, and shows the final prediction where reduced motion is requested."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_everything_moves_in_step_and_rests_at_the_end(make_run: MakeRun, tmp_pa
     assert f'class="p {line.name}-b"' in svg
     assert {name.removeprefix(line.name + "-")[0] for name in animations} == set("vbanrk"), "veil, box, answer, number, progress, bars"
     (moving,) = re.findall(r"@media screen and \(prefers-reduced-motion:no-preference\)\{(.*)\}</style>", svg)
-    assert moving.count("animation:") == svg.count("animation:") == len(animations), "motion where it is not wanted"
+    assert moving.count("animation:") == svg.count("animation:") == len(animations), "motion where reduced motion is requested"
     saved = partial_predictions.read(RunDir(run), "test", prediction_table.read_meta(RunDir(run).rows("test")) or {})[0]
     shares = re.findall(rf'{line.name}-k\d+" [^>]*transform="scale\(([\d.]+) 1\)"', svg)
     np.testing.assert_allclose([float(value) for value in shares], np.maximum(saved.probabilities[-1], 0.001), atol=1e-4)

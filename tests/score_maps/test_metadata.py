@@ -80,4 +80,4 @@ def test_classes_are_read_from_lines(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("a,1\n\nb,22\n")
     assert read_classes(tmp_path / "classes.txt") == {"a": 1, "b": 22}
     (tmp_path / "classes.txt").write_bytes(b"\xff\xfe")
-    assert_refused(lambda: read_classes(tmp_path / "classes.txt"), "no UTF-8 text")
+    assert_refused(lambda: read_classes(tmp_path / "classes.txt"), "not UTF-8 text")

@@ -39,18 +39,18 @@ def as_array(tracks: list[Any]) -> np.ndarray:
 def test_the_counts_of_a_video_are_those_of_trackeval(video: int) -> None:
     overlaps = pairwise(as_array(ORACLE["truth"][video]), as_array(ORACLE["found"][video]))
     expected = ORACLE["videos"][video]
-    counts, wanted = clear(overlaps), expected["CLEAR"]
-    assert counts == (wanted["CLR_TP"], wanted["CLR_FP"], wanted["CLR_FN"], wanted["IDSW"])
-    assert mota_of(np.array(counts, float)) == pytest.approx(wanted["MOTA"], abs=1e-12)
-    counts, wanted = identity(overlaps), expected["Identity"]
-    assert counts == (wanted["IDTP"], wanted["IDFP"], wanted["IDFN"])
-    assert idf1_of(np.array(counts, float)) == pytest.approx(wanted["IDF1"], abs=1e-12)
-    found, wanted = hota(overlaps), expected["HOTA"]
-    np.testing.assert_array_equal(found.matches_a, wanted["HOTA_TP"])
-    np.testing.assert_array_equal(found.false_positives_a, wanted["HOTA_FP"])
-    np.testing.assert_array_equal(found.misses_a, wanted["HOTA_FN"])
-    np.testing.assert_allclose(found.association_a / np.maximum(found.matches_a, 1), wanted["AssA"], atol=1e-12)
-    assert hota_of(np.concatenate(found)) == pytest.approx(np.mean(wanted["HOTA"]), abs=1e-12)
+    counts, oracle = clear(overlaps), expected["CLEAR"]
+    assert counts == (oracle["CLR_TP"], oracle["CLR_FP"], oracle["CLR_FN"], oracle["IDSW"])
+    assert mota_of(np.array(counts, float)) == pytest.approx(oracle["MOTA"], abs=1e-12)
+    counts, oracle = identity(overlaps), expected["Identity"]
+    assert counts == (oracle["IDTP"], oracle["IDFP"], oracle["IDFN"])
+    assert idf1_of(np.array(counts, float)) == pytest.approx(oracle["IDF1"], abs=1e-12)
+    found, oracle = hota(overlaps), expected["HOTA"]
+    np.testing.assert_array_equal(found.matches_a, oracle["HOTA_TP"])
+    np.testing.assert_array_equal(found.false_positives_a, oracle["HOTA_FP"])
+    np.testing.assert_array_equal(found.misses_a, oracle["HOTA_FN"])
+    np.testing.assert_allclose(found.association_a / np.maximum(found.matches_a, 1), oracle["AssA"], atol=1e-12)
+    assert hota_of(np.concatenate(found)) == pytest.approx(np.mean(oracle["HOTA"]), abs=1e-12)
 
 
 def test_the_metrics_of_all_videos_are_those_of_trackeval() -> None:

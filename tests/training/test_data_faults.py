@@ -102,13 +102,13 @@ def test_objects_beyond_the_most_that_are_kept_are_noted_for_a_task_that_learns_
     (tmp_path / "data").mkdir()
     overrides = yolo(tmp_path / "data", lambda i: box * (1 + i % 4), names="cone\n")
     overrides += ["--config.data.options.validation=0", "--config.data.options.test=0"]
-    assert not [note for note in notes(override(read_recipe(RECIPE), overrides)) if "max_objects" in note]
+    assert [note for note in notes(override(read_recipe(RECIPE), overrides)) if "several objects; task localize" in note]
     overrides += ["--config.task=learns_all.objects"]
     (note,) = (note for note in notes(override(read_recipe(RECIPE), overrides)) if "max_objects = 1" in note)
     # 12 images, 3 of each number from 1 to 4: 9 have more than 1, and 18 of 30 objects are beyond it.
-    assert note.startswith("9 of 12 training images have more than data.max_objects = 1 objects: 60.00% of all objects are not learned")
+    assert note.startswith("9 of 12 training images have more than data.max_objects = 1 objects: 18 of 30 objects (60.00%) are not learned")
     assert "(at most 4 in an image)" in note
-    for most in (4, 5):
+    for most in (0, 4, 5):
         config = override(read_recipe(RECIPE), [*overrides, f"--config.data.max_objects={most}"])
-        assert not [note for note in notes(config) if "max_objects" in note]
+        assert notes(config) == [], "every object is learned"
     assert resolve(read_recipe(RECIPE), [*overrides, "--config.data.max_objects=0"]).data.max_objects == 4

@@ -42,11 +42,7 @@ def read_folder(
     if not name:
         detected = detect_formats(listing)
         if not detected:
-            possible = ", ".join(registry.names("data.formats"))
-            raise UserError(
-                f"no annotation format is recognised in '{listing.root}'{_why(listing)}; possible: {possible}; "
-                "set data.options.format to one"
-            )
+            raise _no_format(listing)
         if len(detected) > 1:
             raise UserError(f"'{listing.root}' has annotations as {' and as '.join(detected)}; set data.options.format to one of them")
         name = detected[0]
@@ -62,13 +58,22 @@ def read_folder(
     return cell[0]
 
 
+def _no_format(listing: Listing) -> UserError:
+    """Returns the error for a folder in which no format is recognized."""
+    why = _why(listing)
+    if not why and not listing.images:
+        return UserError(f"'{listing.root}' has no images; data.options.folder must name a folder of images and their annotations")
+    possible = ", ".join(registry.names("data.formats"))
+    return UserError(f"no annotation format is recognized in '{listing.root}'{why}; possible: {possible}; set data.options.format to one")
+
+
 def _why(listing: Listing) -> str:
-    """Returns a reason why no format is recognised, for a message; "" if there is none."""
+    """Returns a reason why no format is recognized, for a message; "" if there is none."""
     if listing.faults:
         return f"; {listing.faults[0].where}: {listing.faults[0].what}"
     files = foreign.files_naming_images(listing)
     if not files:
-        return "" if listing.images else ", which has no images"
+        return ""
     try:
         kinds = foreign.describe_text(listing.read_text(files[0])[0], files[0])
     except ValueError:

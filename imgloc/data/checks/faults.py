@@ -14,6 +14,7 @@ class Kind:
 
     effect: str  # on training or on the metrics
     serious: bool = True  # whether training or its metrics would be wrong; otherwise the fault is a note
+    left_out: bool = False  # whether training leaves the faulty part out, or clips it, and is otherwise right
     unusable: Unusable = ""  # what the fault makes unusable: an annotated image, a box, or the whole data set
 
 
@@ -21,11 +22,11 @@ KINDS = {
     # files
     "nothing_to_train": Kind("training is refused"),
     "split_as_class": Kind("folders of splits are used as classes, and new splits are drawn"),
-    "unreadable_image": Kind("the image is skipped", unusable="image"),
-    "missing_image": Kind("the annotation is left out", unusable="image"),
+    "unreadable_image": Kind("the image is skipped", left_out=True, unusable="image"),
+    "missing_image": Kind("the annotation is left out", left_out=True, unusable="image"),
     "bad_file": Kind("nothing in the file is used", unusable="data"),
-    "bad_annotation": Kind("this annotation is left out", unusable="box"),
-    "outside_folder": Kind("the file is not read; only files inside the data's folder are"),
+    "bad_annotation": Kind("this annotation is left out", left_out=True, unusable="box"),
+    "outside_folder": Kind("the file is not read; only files inside the data's folder are", left_out=True),
     "foreign_format": Kind("the file is not read", unusable="data"),
     "unmatched_list": Kind("these lines have no effect"),
     "unknown_split": Kind("these images have no split: they are left out, or cut into new splits if no image is for training"),
@@ -39,7 +40,7 @@ KINDS = {
     "unboxed_shape": Kind("shapes without an area, such as points and lines, are left out", serious=False),
     "keypoints": Kind("the box of each line is used, its keypoints are not", serious=False),
     "other_filename": Kind("the image with the name of the annotation file is used", serious=False),
-    "duplicate_annotation": Kind("the image would count twice; the first annotation is used"),
+    "duplicate_annotation": Kind("the image would count twice; the first annotation is used", left_out=True),
     "unannotated_image": Kind("the image is left out", serious=False),
     "unboxed_image": Kind("the image has no box and does not count in box metrics", serious=False),
     "duplicate_image": Kind("the same image would be trained on and scored"),
@@ -53,9 +54,9 @@ KINDS = {
     "size_mismatch": Kind("boxes are scaled by the annotated size; if it is wrong, they miss their objects"),
     "exif_rotation": Kind("tools disagree whether boxes refer to the stored or to the upright picture", serious=False),
     # boxes
-    "inverted_box": Kind("the box has no area and is left out", unusable="box"),
-    "empty_box": Kind("the box has no area and is left out", unusable="box"),
-    "outside_box": Kind("the box is clipped to the image"),
+    "inverted_box": Kind("the box has no area and is left out", left_out=True, unusable="box"),
+    "empty_box": Kind("the box has no area and is left out", left_out=True, unusable="box"),
+    "outside_box": Kind("the box is clipped to the image", left_out=True),
     "edge_box": Kind("the box reaches beyond the image by a rounding error and is clipped", serious=False),
     "duplicate_box": Kind("the object counts twice", serious=False),
     "normalised_box": Kind("coordinates in [0, 1] read as pixels make boxes smaller than a pixel: IoU is 0", unusable="image"),
@@ -66,7 +67,7 @@ KINDS = {
     "zero_based_box": Kind("pixels counted from 0 and read as counted from 1 shift every box by a pixel"),
     "one_based_box": Kind("pixels counted from 1 and read as counted from 0 shift every box by a pixel"),
     # classes
-    "unknown_class": Kind("the box is left out", unusable="box"),
+    "unknown_class": Kind("the box is left out", left_out=True, unusable="box"),
     "one_based_class": Kind("boxes of the last class are left out, and all others have the class of another number", unusable="data"),
     "class_case": Kind("one class counts as two"),
     "unused_class": Kind("the class has no example to learn from", serious=False),

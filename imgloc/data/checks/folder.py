@@ -29,8 +29,13 @@ class Findings:
 
     @property
     def serious(self) -> tuple[Fault, ...]:
-        """The faults with which training or its metrics would be wrong."""
+        """The faults that affect training or its metrics."""
         return tuple(fault for fault in self.faults if KINDS[fault.kind].serious)
+
+    @property
+    def left_out(self) -> tuple[Fault, ...]:
+        """The serious faults whose part of the data training leaves out or clips; the others make training or its metrics wrong."""
+        return tuple(fault for fault in self.serious if KINDS[fault.kind].left_out)
 
     @property
     def unusable(self) -> tuple[float, Fault | None]:

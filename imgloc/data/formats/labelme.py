@@ -97,7 +97,7 @@ def _annotation(content: Mapping[str, object], name: str, listing: Listing, faul
     if left_out:
         faults.append(Fault("unboxed_shape", name, f"{left_out:,} shapes are points or lines"))
     if ignored:
-        faults.append(Fault("ignored_box", name, f"{ignored:,} shapes have a label that is no class, such as __ignore__"))
+        faults.append(Fault("ignored_box", name, f"{ignored:,} shapes have a label that is not a class, such as __ignore__"))
     return Annotation(
         file=file,
         boxes_nx4=assemble.box_array(boxes),

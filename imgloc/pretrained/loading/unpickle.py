@@ -154,7 +154,7 @@ def _build(machine: _Machine, name: str) -> None:
 def _global(name: str) -> StorageKind | Function:
     if name not in GLOBALS:
         shown = printable(name.replace(" ", "."))[:100]
-        raise UserError(f"its pickle names '{shown}', which is no tensor and might run code; nothing was executed")
+        raise UserError(f"its pickle names '{shown}', which is not a tensor and might run code; nothing was executed")
     return GLOBALS[name]
 
 

@@ -38,10 +38,10 @@ def variables_from(weights: Pretrained, path: Path, shapes: Mapping[str, Shape],
     """
     stored = read_checkpoint(path)
     targets = _targets(shapes, sectioned=sectioned, whole=whole)
-    names = max(weights.names, key=lambda each: sum(name in stored for name in _wanted(targets, each).values()))
-    wanted = _wanted(targets, names)
-    fresh = {target for target in wanted if target.startswith(CLASSES) and not _fits(stored, wanted[target], shapes[targets[target]])}
-    used = {target: name for target, name in wanted.items() if target not in fresh}
+    names = max(weights.names, key=lambda each: sum(name in stored for name in _expected_tensors(targets, each).values()))
+    expected = _expected_tensors(targets, names)
+    fresh = {target for target in expected if target.startswith(CLASSES) and not _fits(stored, expected[target], shapes[targets[target]])}
+    used = {target: name for target, name in expected.items() if target not in fresh}
     _check(path, stored, used, {target: shapes[targets[target]] for target in used}, names)
     return {targets[target]: _converted(path, name, stored[name], shapes[targets[target]]) for target, name in used.items()}
 
@@ -68,16 +68,16 @@ def _targets(shapes: Mapping[str, Shape], *, sectioned: bool, whole: bool) -> di
     return targets
 
 
-def _wanted(targets: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
+def _expected_tensors(targets: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
     """The tensor of each variable that a table of names has."""
-    wanted = {}
+    expected = {}
     for target in targets:
         layer, _, leaf = target.rpartition("/")
         if target in names:
-            wanted[target] = names[target]
+            expected[target] = names[target]
         elif layer in names and leaf in LEAVES:
-            wanted[target] = f"{names[layer]}.{LEAVES[leaf]}"
-    return wanted
+            expected[target] = f"{names[layer]}.{LEAVES[leaf]}"
+    return expected
 
 
 def _torch_shape(shape: Shape) -> Shape:

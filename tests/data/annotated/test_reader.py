@@ -81,7 +81,7 @@ def test_every_fault_of_the_formats_has_a_known_kind() -> None:
 
 def test_no_format_and_several_formats_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")
-    assert_refused(lambda: reader.read_folder(tmp_path), "no annotation format is recognised", ", ".join(registry.names("data.formats")))
+    assert_refused(lambda: reader.read_folder(tmp_path), "no annotation format is recognized", ", ".join(registry.names("data.formats")))
     put(tmp_path, **LAYOUTS["voc"], **LAYOUTS["csv"], **LAYOUTS["class_folders"])
     assert_refused(lambda: reader.read_folder(tmp_path), "as csv and as voc", "data.options.format")
     assert reader.read_folder(tmp_path, format="voc").format == "voc"

@@ -179,7 +179,7 @@ def test_invalid_options_raise_in_one_line(tmp_path: Path, picture_folder: Path)
 
     refused("unknown split 'tset'; did you mean 'test'?", split="tset")
     refused("no such folder", folder=tmp_path / "nowhere")
-    refused("no annotation format is recognised", folder=tmp_path)
+    refused("has no images; data.options.folder must name a folder of images", folder=tmp_path)
     refused("unknown class (data.options.classes) 'Cat'; did you mean 'cat'?", classes=("Cat",))
     refused("data.options.channels must be 3 (RGB) or 1 (grayscale), got 4", channels=4)
     refused("sum below 1, got 0.5 and 0.5", validation=0.5, test=0.5)
@@ -237,7 +237,7 @@ def test_crowds_are_never_among_the_objects_nor_in_the_label_and_change_the_fing
         example = split[0]
         if flag:
             assert (example.labels_n.tolist(), example.label) == ([0], 0)
-            assert len(example.crowd_labels_m) == 0, "a class that only crowds have is no class"
+            assert len(example.crowd_labels_m) == 0, "a class that only crowds have is not a class"
         else:
             assert (example.labels_n.tolist(), example.label) == ([0, 1], 1)
         return split.fingerprint

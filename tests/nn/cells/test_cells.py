@@ -68,10 +68,10 @@ def test_derivatives_are_those_of_the_formula(name: str) -> None:
     tangent, (gradient, curvature) = jax.device_get(derivatives(loops.as_float32(given), loops.as_float32(direction)))
 
     # By another route: central differences of the plain loop in double precision.
-    wanted = (expected(1e-6) - expected(-1e-6)) / 2e-6
-    np.testing.assert_allclose(tangent, wanted, rtol=1e-3, atol=2e-4)
+    difference = (expected(1e-6) - expected(-1e-6)) / 2e-6
+    np.testing.assert_allclose(tangent, difference, rtol=1e-3, atol=2e-4)
     along = lambda tree: sum(jax.tree.leaves(jax.tree.map(lambda a, d: float((a * d).sum()), tree, direction)))  # noqa: E731
-    assert along(gradient) == pytest.approx((wanted * weights).sum(), rel=1e-3, abs=1e-3)
+    assert along(gradient) == pytest.approx((difference * weights).sum(), rel=1e-3, abs=1e-3)
     second = ((expected(1e-4) - 2 * expected(0.0) + expected(-1e-4)) * weights).sum() / 1e-8
     assert along(curvature) == pytest.approx(second, rel=2e-3, abs=2e-3)
     assert abs(second) > 0.05
