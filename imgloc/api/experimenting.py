@@ -17,6 +17,7 @@ from imgloc.experiments.points import ExperimentPoint, data_folders, points_of
 from imgloc.sweeps import folder as folders
 from imgloc.sweeps import points as sweep_points
 from imgloc.sweeps import subprocesses
+from imgloc.sweeps.executor import Execution
 from imgloc.sweeps.folder import SweepDir
 from imgloc.training.preemption import StopRequest
 
@@ -61,12 +62,14 @@ def check_in_a_process(chosen: Chosen, workdir: str) -> None:
     subprocesses.check_in_a_process(command)
 
 
-def train(chosen: Chosen, planned: Sequence[ExperimentPoint], workdir: str, stop: StopRequest, console: Console) -> dict[str, str]:
+def train(
+    chosen: Chosen, planned: Sequence[ExperimentPoint], workdir: str, stop: StopRequest, console: Console, execution: Execution
+) -> dict[str, str]:
     """Train and score the points that are unfinished, after a check of all; returns {name: error} of those that failed."""
     sweep = folders.open_sweep(workdir)
     if running.unfinished(chosen.experiment, sweep, planned):
         check_in_a_process(chosen, workdir)
-    return running.run(chosen.experiment, sweep, planned, _of_all_arms(chosen), stop, console)
+    return running.run(chosen.experiment, sweep, planned, _of_all_arms(chosen), stop, console, execution)
 
 
 def _of_all_arms(chosen: Chosen) -> list[ExperimentPoint]:
@@ -149,8 +152,10 @@ def check_same(chosen: Chosen, *, allow_differences: bool) -> tuple[list[Experim
     return [each for each, _ in pairs], [*found, *([f"results.json does not have {' and '.join(missing)}"] if missing else [])]
 
 
-def reproduce(chosen: Chosen, planned: Sequence[ExperimentPoint], workdir: str, stop: StopRequest, console: Console) -> Reproduced:
+def reproduce(
+    chosen: Chosen, planned: Sequence[ExperimentPoint], workdir: str, stop: StopRequest, console: Console, execution: Execution
+) -> Reproduced:
     """Train and score points of an experiment in a folder, and compare them with results.json, which is not changed."""
-    failed = train(chosen, planned, workdir, stop, console)
+    failed = train(chosen, planned, workdir, stop, console, execution)
     new = records.gathered(chosen.experiment, folders.open_sweep(workdir), planned)
     return Reproduced(list(agreement.cells(chosen.experiment, records.read_results(chosen.place), new)), failed)

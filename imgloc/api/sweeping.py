@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,12 @@ from rich.console import Console
 from imgloc import files
 from imgloc.config.overrides import as_arguments
 from imgloc.config.recipes import read_recipe
-from imgloc.config.registry import declared
 from imgloc.config.resolve import override_values
 from imgloc.errors import UserError
 from imgloc.sweeps import folder, live, points, table
 from imgloc.sweeps import search as searching
 from imgloc.sweeps.claims import Claims
-from imgloc.sweeps.executor import Executor, SweepStop, read_options
+from imgloc.sweeps.executor import Execution, SweepStop, open_execution
 from imgloc.sweeps.folder import SweepDir
 from imgloc.sweeps.points import Point
 from imgloc.sweeps.run import run_points
@@ -35,28 +34,6 @@ class Swept:
     summary: dict[str, Any]  # the content of sweep.json
     failed: bool  # some point failed
     unfinished: bool  # some point was stopped
-
-
-@dataclass(frozen=True)
-class Execution:
-    """Where and when the points of a sweep run: the executor, the number of jobs (0: its own number), and its options."""
-
-    executor: Executor
-    jobs: int = 0
-    options: Mapping[str, str] = field(default_factory=dict)
-
-
-def open_execution(name: str, jobs: int | None, options: Sequence[str]) -> Execution:
-    """Return how points run. `jobs` is None for the executor's own number; `options` are KEY=VALUE.
-
-    Raises UserError for an unknown executor, one whose package is not installed, and a number of jobs or options that it refuses.
-    """
-    executor = declared("sweeps.executors", name, Executor)
-    if jobs is not None and jobs < 1:
-        raise UserError(f"--jobs must be at least 1, got {jobs}")
-    execution = Execution(executor, jobs or 0, read_options(executor, name, options))
-    executor.check(execution.jobs or executor.jobs, execution.options)
-    return execution
 
 
 def sweep(
@@ -114,8 +91,7 @@ def run(
 ) -> Swept:
     """Run the points that are not scored yet and write sweep.json; `console` shows the progress."""
     with live.Live(console, sweep_dir, todo, len(expanded) - len(todo)) as show:
-        how = execution.executor, execution.jobs, execution.options
-        failed = run_points(Plan(sweep_dir, recipe, split), todo, stop, show, *how)
+        failed = run_points(Plan(sweep_dir, recipe, split), todo, stop, show, execution)
     summary: dict[str, Any] = table.summary(sweep_dir, expanded, split, failed)
     files.write_json(sweep_dir.summary, summary)
     return Swept(summary, bool(failed), stop.requested and any(point["state"] == "unfinished" for point in summary["points"]))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgloc.cli.parsers import check_rest
+from imgloc.cli.parsers import add_execution_flags, check_rest
 
 if TYPE_CHECKING:
     from imgloc.api.experimenting import Chosen
@@ -23,6 +23,7 @@ those of the same arm and seed in FOLDER/results.json; the others stay.
 examples:
   imgloc experiment experiments/scattered_digits --table
   imgloc experiment experiments/renet --arms 'localizer, *' --seeds 0
+  imgloc experiment experiments/scattered_digits --executor in_process
   imgloc experiment experiments/photographs --folder tiny_imagenet=DIR --folder raccoon=DIR
   taskset -c 0 imgloc experiment experiments/renet --measure
 
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_argument("--gather", action="store_true", help="gather the runs of --workdir without training, unfinished ones too")
     actions.add_argument("--measure", action="store_true", help="time the training step of each arm in turns; nothing else should run")
     actions.add_argument("--pictures", action="store_true", help="draw the pictures of the experiment")
+    add_execution_flags(parser)
     parser.add_argument("--quiet", action="store_true", help="print tables and errors only, no progress")
 
 
@@ -67,6 +69,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from imgloc.api import experimenting
     from imgloc.experiments import records, tables
     from imgloc.sweeps import folder
+    from imgloc.sweeps.executor import open_execution
     from imgloc.training.preemption import StopRequest
 
     chosen = experimenting.choose(parsed.experiment, parsed.arms, parsed.seeds, parsed.folder)
@@ -85,8 +88,9 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     elif parsed.gather:
         print(tables.tables_text(chosen.experiment, experimenting.gather(chosen, workdir)))
     else:
+        execution = open_execution(parsed.executor, parsed.jobs, parsed.option)
         with StopRequest() as stop:
-            failed = experimenting.train(chosen, chosen.points(), workdir, stop, console)
+            failed = experimenting.train(chosen, chosen.points(), workdir, stop, console, execution)
         return end(chosen, workdir, failed, stop)
     return 0
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, Protocol
 
+from imgloc.config import registry
 from imgloc.errors import UserError, unknown
 
 
@@ -41,6 +42,14 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     """Add --quiet and --json, for commands whose output a program may read."""
     parser.add_argument("--quiet", action="store_true", help="print results and errors only, no progress and no hints")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def add_execution_flags(parser: argparse.ArgumentParser) -> None:
+    """Add --executor, --jobs and --option, for commands that run the points of a sweep."""
+    names = ", ".join(registry.names("sweeps.executors"))
+    parser.add_argument("--executor", default="processes", metavar="NAME", help=f"where the points run: {names} (default: processes)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="points that run at the same time (default: 1 on this machine, else all)")
+    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the executor (see docs/sweeps.md)")
 
 
 def add_allow_import(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from imgloc.cli.console import console_for
 from imgloc.cli.experiment import add_choice, print_failed
-from imgloc.cli.parsers import add_output_flags, check_rest
+from imgloc.cli.parsers import add_execution_flags, add_output_flags, check_rest
 
 if TYPE_CHECKING:
     from imgloc.api.experimenting import Reproduced
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-differences", action="store_true", help="compare although code, config or data differ; each difference is printed"
     )
+    add_execution_flags(parser)
     add_output_flags(parser)
 
 
@@ -56,8 +57,10 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     from rich.console import Console
 
     from imgloc.api import experimenting
+    from imgloc.sweeps.executor import open_execution
     from imgloc.training.preemption import StopRequest
 
+    execution = open_execution(parsed.executor, parsed.jobs, parsed.option)
     chosen = experimenting.choose(parsed.experiment, parsed.arms, parsed.seeds, parsed.folder)
     planned, notes = experimenting.check_same(chosen, allow_differences=parsed.allow_differences)
     chosen = dataclasses.replace(chosen, arms=list(dict.fromkeys(each.arm for each in planned)))
@@ -65,7 +68,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
         print(f"imgloc reproduce: {note}", file=sys.stderr)
     workdir = parsed.workdir or str(Path("runs") / "reproduced" / chosen.place.absolute().name)
     with StopRequest() as stop:
-        done = experimenting.reproduce(chosen, planned, workdir, stop, Console(stderr=True, quiet=parsed.quiet))
+        done = experimenting.reproduce(chosen, planned, workdir, stop, Console(stderr=True, quiet=parsed.quiet), execution)
     if stop.requested:
         print(f"{workdir}: stopped, its state is saved. The same command resumes it")
         return 130 if stop.interrupted else 0

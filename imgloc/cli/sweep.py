@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imgloc.cli.console import console_for
-from imgloc.cli.parsers import add_output_flags
-from imgloc.config import registry
+from imgloc.cli.parsers import add_execution_flags, add_output_flags
 from imgloc.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,10 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="split that each run is evaluated on (default: test)")
     parser.add_argument("--check", action="store_true", help="check the points and print their names without running them")
     parser.add_argument("--watch", action="store_true", help="run nothing; show the progress of a sweep that other processes run")
-    names = ", ".join(registry.names("sweeps.executors"))
-    parser.add_argument("--executor", default="processes", metavar="NAME", help=f"where the points run: {names} (default: processes)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="points that run at the same time (default: 1 on this machine, else all)")
-    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the executor (see docs/sweeps.md)")
+    add_execution_flags(parser)
     add_output_flags(parser)
 
 
@@ -71,6 +67,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     from imgloc.api import sweeping
     from imgloc.sweeps import points
+    from imgloc.sweeps.executor import open_execution
     from imgloc.sweeps.search import read_search
     from imgloc.training.preemption import StopRequest
 
@@ -87,7 +84,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     if parsed.watch:
         swept = sweeping.watch(sweep, parsed.split, expanded, todo, console)
         return finish(parsed, swept, sweep)
-    execution = sweeping.open_execution(parsed.executor, parsed.jobs, parsed.option)
+    execution = open_execution(parsed.executor, parsed.jobs, parsed.option)
     if todo:
         sweeping.check_points(parsed.config, parsed.workdir, parsed.split, rest)
     stop = StopRequest()

@@ -91,7 +91,7 @@ def base() -> ConfigDict:
     config.losses = ConfigDict()
 
     config.optim = ConfigDict()
-    config.optim.name = "adamw"  # adamw (Adam where weight_decay is 0) or sgd (momentum b1)
+    config.optim.name = "adamw"  # adamw (Adam where weight_decay is 0), lion (arXiv:2302.06675) or sgd (momentum b1)
     config.optim.lr = 1e-3  # the highest learning rate
     config.optim.schedule = "cosine"  # after the warmup: cosine to zero, or constant
     config.optim.warmup_steps = 0  # steps of linear warmup from zero

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from imgloc import files
 from imgloc.config.overrides import as_arguments
-from imgloc.config.registry import declared
 from imgloc.config.saved import dotted_names
 from imgloc.experiments.declared import Evaluation, Experiment
 from imgloc.experiments.points import ExperimentPoint
@@ -19,7 +18,7 @@ from imgloc.experiments.records import is_finished
 from imgloc.runs.run_dir import RunDir
 from imgloc.sweeps import folder as folders
 from imgloc.sweeps import table
-from imgloc.sweeps.executor import Executor
+from imgloc.sweeps.executor import Execution
 from imgloc.sweeps.folder import SweepDir
 from imgloc.sweeps.live import Live
 from imgloc.sweeps.run import run_points
@@ -38,7 +37,7 @@ def unfinished(experiment: Experiment, sweep: SweepDir, planned: Sequence[Experi
 
 def run(
     experiment: Experiment, sweep: SweepDir, planned: Sequence[ExperimentPoint], others: Sequence[ExperimentPoint], stop: StopRequest,
-    console: Console,
+    console: Console, execution: Execution,
 ) -> dict[str, str]:  # fmt: skip
     """Train and score the planned points that are unfinished, and write sweep.json; returns {name: error} of those that failed.
 
@@ -46,12 +45,11 @@ def run(
     """
     todo = unfinished(experiment, sweep, planned)
     failed: dict[str, str] = {}
-    executor = declared("sweeps.executors", "processes", Executor)
     with Live(console, sweep, [each.point for each in todo], len(planned) - len(todo)) as show:
         for recipe, group in itertools.groupby(todo, key=lambda each: each.recipe):
             members = list(group)
             if not stop.requested:
-                failed |= run_points(Plan(sweep, recipe, SPLIT), [each.point for each in members], stop, show, executor)
+                failed |= run_points(Plan(sweep, recipe, SPLIT), [each.point for each in members], stop, show, execution)
             for each in members:
                 if not stop.requested and each.point.name not in failed:
                     failed |= _evaluate(experiment, sweep, each, stop)

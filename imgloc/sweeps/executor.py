@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from imgloc.config.registry import declared
 from imgloc.errors import UserError, unknown
 from imgloc.sweeps.claims import Claims
 from imgloc.sweeps.points import Point
@@ -97,6 +98,28 @@ def read_options(executor: Executor, name: str, options: Sequence[str]) -> dict[
             raise unknown(f"option of the executor {name}", key, executor.options)
         values[key] = value
     return values
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and when the points of a sweep run: the executor, the number of jobs (0: its own number), and its options."""
+
+    executor: Executor
+    jobs: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_execution(name: str, jobs: int | None, options: Sequence[str]) -> Execution:
+    """Return how points run. `jobs` is None for the executor's own number; `options` are KEY=VALUE.
+
+    Raises UserError for an unknown executor, one whose package is not installed, and a number of jobs or options that it refuses.
+    """
+    executor = declared("sweeps.executors", name, Executor)
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs must be at least 1, got {jobs}")
+    execution = Execution(executor, jobs or 0, read_options(executor, name, options))
+    executor.check(execution.jobs or executor.jobs, execution.options)
+    return execution
 
 
 class ThreadJob:

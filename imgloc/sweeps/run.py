@@ -11,7 +11,7 @@ from imgloc.errors import UserError
 from imgloc.runs.run_dir import RunDir
 from imgloc.sweeps import folder
 from imgloc.sweeps.claims import Claims
-from imgloc.sweeps.executor import Executor, Job, Session, Show, Submit, SweepStop
+from imgloc.sweeps.executor import Execution, Executor, Job, Session, Show, Submit, SweepStop
 from imgloc.sweeps.points import Point
 from imgloc.sweeps.progress import latest_step, state
 from imgloc.sweeps.work import Plan, check_recipe
@@ -33,15 +33,7 @@ class Schedule:
     losses: dict[str, tuple[int, int]] = field(default_factory=dict)  # the latest checkpoint at the last loss, and the losses since
 
 
-def run_points(
-    plan: Plan,
-    points: Sequence[Point],
-    stop: Stop,
-    show: Show,
-    executor: Executor,
-    jobs: int = 0,
-    options: Mapping[str, str] | None = None,
-) -> dict[str, str]:
+def run_points(plan: Plan, points: Sequence[Point], stop: Stop, show: Show, execution: Execution) -> dict[str, str]:
     """Train and score each point that is unfinished; returns {name: error} of those that failed.
 
     Waits for points that other sweeps run, and takes them over when such a sweep is killed. Ends early, with the state of the
@@ -49,7 +41,9 @@ def run_points(
     """
     plan = replace(plan, begun=folder.begin(plan.sweep))
     folder.forget_failures(plan.sweep, points, plan.begun)
-    session = Session(plan, Claims(plan.sweep.notes), SweepStop(stop), jobs or executor.jobs, show, options or {})
+    executor = execution.executor
+    jobs = execution.jobs or executor.jobs
+    session = Session(plan, Claims(plan.sweep.notes), SweepStop(stop), jobs, show, execution.options)
     schedule, stopped = Schedule(session, list(points)), False
     with executor.open(session) as submit, _immediately_on_error(session):
         while schedule.running or (schedule.waiting and not stop.requested):

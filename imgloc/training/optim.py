@@ -16,7 +16,7 @@ from imgloc.errors import MAX_LISTED, UserError, listed, look_up, unknown
 from imgloc.nn.freezing import frozen_mask, matches
 from imgloc.training.hyperparameters import is_on
 
-OPTIMIZERS = ("adamw", "sgd")
+OPTIMIZERS = ("adamw", "lion", "sgd")
 
 
 class Scale(NamedTuple):
@@ -43,6 +43,8 @@ def make_optimizer(optim: ConfigDict, steps: int) -> tuple[optax.GradientTransfo
         transformations.append(optax.clip_by_global_norm(optim.clip_norm))
     if optim.name == "adamw":
         transformations.append(optax.scale_by_adam(b1=optim.b1, b2=optim.b2, eps=optim.eps))
+    elif optim.name == "lion":
+        transformations.append(optax.scale_by_lion(b1=optim.b1, b2=optim.b2))
     else:
         transformations.append(optax.trace(decay=optim.b1, nesterov=False))
     if is_on(optim.weight_decay):

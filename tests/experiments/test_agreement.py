@@ -155,5 +155,5 @@ def test_cells_pair_runs_of_one_seed(chosen: Chosen, monkeypatch: pytest.MonkeyP
     assert agreement.counted(cells) == "1 of 2 cells agree, 0 of them to the last digit"
     monkeypatch.setattr(experimenting, "train", lambda *_: {})
     monkeypatch.setattr(records, "gathered", lambda *_: new)
-    done = experimenting.reproduce(chosen, [], "runs/again", StopRequest.__new__(StopRequest), None)  # type: ignore[arg-type]
+    done = experimenting.reproduce(chosen, [], "runs/again", StopRequest.__new__(StopRequest), None, None)  # type: ignore[arg-type]
     assert not done.agrees

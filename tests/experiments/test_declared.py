@@ -104,6 +104,20 @@ def test_a_folder_without_a_right_experiment_is_refused(
         assert message in line
 
 
+@pytest.mark.parametrize("command", ["experiment", "reproduce"])
+def test_executors_are_refused_as_for_a_sweep(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workdir = tmp_path / "runs"
+    for flags, message in (
+        (["--executor", "proceses"], "did you mean 'processes'?"),
+        (["--executor", "in_process", "--jobs", "2"], "the executor in_process runs one job at a time, got --jobs 2"),
+        (["--option", "core=1"], "did you mean 'cores'?"),
+    ):
+        assert main.main([command, "experiments/scattered_digits", "--workdir", str(workdir), *flags]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
+        assert not workdir.exists()
+
+
 def test_the_nearest_experiment_is_named() -> None:
     with pytest.raises(UserError, match="did you mean 'experiments/scattered_digits'"):
         load_experiment("experiments/scattered_digit")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,11 @@ from tests import processes
 from tests.experiments import tiny
 
 MODULES = ("--allow-import", "own.line", "--allow-import", "own.squares")
+
+
+def measured(runs: Mapping[str, Any]) -> list[Any]:
+    """The results and validation curves of runs, without what depends on the processes that made them."""
+    return [(arm, run["seed"], run["results"], run["validation"]) for arm, of_arm in runs.items() for run in of_arm]
 
 
 @pytest.mark.slow
@@ -41,7 +48,13 @@ def test_an_experiment_continues_after_it_was_killed_and_is_reproduced_and_a_bug
     assert len(compared["runs"]) == 2
 
     before = (place / "results.json").read_bytes()
-    again = json.loads(processes.run("reproduce", ".", "--seeds", "0", "--json", cache=cache, cwd=place).stdout)
+    in_this_process = ("--executor", "in_process", "--workdir", "runs/one_process")
+    processes.run("experiment", ".", *in_this_process, cache=cache, cwd=place)
+    repeated = files.read_json(place / "results.json")["runs"]
+    assert measured(repeated) == measured(runs)
+    assert {run["command"].split()[1] for of_arm in repeated.values() for run in of_arm} == {"experiment"}
+    (place / "results.json").write_bytes(before)
+    again = json.loads(processes.run("reproduce", ".", "--seeds", "0", "--json", "--executor", "in_process", cache=cache, cwd=place).stdout)
     assert again["agrees"]
     assert {(cell["arm"], cell["metric"], cell["verdict"]) for cell in again["cells"]} == {
         (arm, metric, "equal") for arm in ("plain", "louder") for metric in ("top1", "mean_iou")

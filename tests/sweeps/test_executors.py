@@ -18,11 +18,10 @@ from typing import Any
 
 import pytest
 
-from imgloc.api import sweeping
 from imgloc.config import registry
 from imgloc.config.registry import declared
 from imgloc.runs.run_dir import RunDir
-from imgloc.sweeps.executor import Executor, read_options
+from imgloc.sweeps.executor import Executor, open_execution, read_options
 from imgloc.sweeps.executors import ray as ray_executor
 from imgloc.sweeps.executors import slurm as slurm_executor
 from imgloc.sweeps.progress import latest_step
@@ -46,20 +45,20 @@ def test_an_executor_is_declared_and_has_its_options(name: str) -> None:
 
 
 def test_jobs_and_options_are_refused_in_one_line() -> None:
-    assert_refused(lambda: sweeping.open_execution("proceses", None, []), "did you mean 'processes'?")
-    assert_refused(lambda: sweeping.open_execution("processes", 0, []), "--jobs must be at least 1, got 0")
-    assert_refused(lambda: sweeping.open_execution("in_process", 2, []), "runs one job at a time, got --jobs 2")
-    assert_refused(lambda: sweeping.open_execution("processes", 1, ["cores=no"]), "must be a whole number of at least 1")
-    assert_refused(lambda: sweeping.open_execution("in_process", 1, ["population=0"]), "population must be a whole number of at least 1")
-    assert_refused(lambda: sweeping.open_execution("in_process", 1, ["population=x"]), "population must be a whole number of at least 1")
-    assert_refused(lambda: sweeping.open_execution("processes", 1, ["cores=10000"]), "needs 10000 cores")
-    assert sweeping.open_execution("processes", 4, ["cores=1"] if (os.cpu_count() or 1) >= 4 else []).jobs == 4
+    assert_refused(lambda: open_execution("proceses", None, []), "did you mean 'processes'?")
+    assert_refused(lambda: open_execution("processes", 0, []), "--jobs must be at least 1, got 0")
+    assert_refused(lambda: open_execution("in_process", 2, []), "runs one job at a time, got --jobs 2")
+    assert_refused(lambda: open_execution("processes", 1, ["cores=no"]), "must be a whole number of at least 1")
+    assert_refused(lambda: open_execution("in_process", 1, ["population=0"]), "population must be a whole number of at least 1")
+    assert_refused(lambda: open_execution("in_process", 1, ["population=x"]), "population must be a whole number of at least 1")
+    assert_refused(lambda: open_execution("processes", 1, ["cores=10000"]), "needs 10000 cores")
+    assert open_execution("processes", 4, ["cores=1"] if (os.cpu_count() or 1) >= 4 else []).jobs == 4
 
 
 def test_executors_of_packages_that_are_missing_name_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
     for name in ("ray", "slurm"):
-        assert_refused(lambda name=name: sweeping.open_execution(name, None, []), f"pip install 'imgloc[{name}]'")
+        assert_refused(lambda name=name: open_execution(name, None, []), f"pip install 'imgloc[{name}]'")
 
 
 def test_the_parameters_of_slurm_jobs() -> None:

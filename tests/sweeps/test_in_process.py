@@ -15,7 +15,7 @@ from imgloc.config.recipes import read_recipe
 from imgloc.runs.run_dir import RunDir
 from imgloc.sweeps import folder, points
 from imgloc.sweeps.claims import Claims
-from imgloc.sweeps.executor import Session, SweepStop
+from imgloc.sweeps.executor import Execution, Session, SweepStop
 from imgloc.sweeps.executors import in_process
 from imgloc.sweeps.folder import SweepDir
 from imgloc.sweeps.points import Point
@@ -72,7 +72,7 @@ def run(some: list[Point], path: Path, stop: Any = GO_ON, **options: int) -> tup
         shown.append((point.name, state))
 
     texts = {key: str(value) for key, value in options.items()}
-    return run_points(Plan(SweepDir(path), RECIPE, "test"), some, stop, show, in_process.EXECUTOR, options=texts), shown
+    return run_points(Plan(SweepDir(path), RECIPE, "test"), some, stop, show, Execution(in_process.EXECUTOR, options=texts)), shown
 
 
 def layouts(path: Path, some: list[Point]) -> list[tuple[int | None, list[int]]]:

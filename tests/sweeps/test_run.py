@@ -21,7 +21,7 @@ from imgloc.errors import UserError
 from imgloc.runs.run_dir import RunDir
 from imgloc.sweeps import folder, run, work
 from imgloc.sweeps.claims import Claims
-from imgloc.sweeps.executor import Executor
+from imgloc.sweeps.executor import Execution, Executor
 from imgloc.sweeps.executors.processes import EXECUTOR as PROCESSES
 from imgloc.sweeps.folder import SweepDir
 from imgloc.sweeps.points import Point
@@ -75,7 +75,7 @@ def fake(tmp_path: Path, some: list[Point], pretend: Pretend, monkeypatch: pytes
 
 
 def run_all(fake: Fake, stop: StopRequest | None = None, *, recipe: str = RECIPE, show: Any = None, jobs: int = 0) -> dict[str, str]:
-    return run.run_points(work.Plan(fake.sweep, recipe, "test"), fake.points, stop or Stop(), show or fake.show, PROCESSES, jobs)
+    return run.run_points(work.Plan(fake.sweep, recipe, "test"), fake.points, stop or Stop(), show or fake.show, Execution(PROCESSES, jobs))
 
 
 def test_each_point_is_trained_and_scored_in_turn_and_then_skipped(fake: Fake) -> None:
@@ -213,7 +213,7 @@ def executor_of(work: Callable[[Sequence[Point]], None], **fields: Any) -> Execu
 
 
 def run_with(fake: Fake, executor: Executor) -> dict[str, str]:
-    return run.run_points(work.Plan(fake.sweep, RECIPE, "test"), fake.points, Stop(), fake.show, executor)
+    return run.run_points(work.Plan(fake.sweep, RECIPE, "test"), fake.points, Stop(), fake.show, Execution(executor))
 
 
 def test_points_that_jobs_leave_unfinished_are_submitted_again_while_their_checkpoints_advance(fake: Fake) -> None:

@@ -54,6 +54,11 @@ def test_adamw_equals_optax() -> None:
     assert_same(run(make_optimizer(section, 5)[0]), run(optax.adam(0.1)))
 
 
+def test_lion_equals_optax() -> None:
+    section = optim(name="lion", lr=0.01, weight_decay=0.05, b1=0.8, b2=0.95, schedule="constant", weight_decay_exclude=())
+    assert_same(run(make_optimizer(section, 5)[0]), run(optax.lion(0.01, b1=0.8, b2=0.95, weight_decay=0.05)))
+
+
 def test_sgd_equals_optax() -> None:
     section = optim(name="sgd", lr=0.05, b1=0.7, schedule="constant")
     assert_same(run(make_optimizer(section, 5)[0]), run(optax.sgd(0.05, momentum=0.7)))
@@ -114,7 +119,7 @@ def test_the_schedule_drives_the_updates() -> None:
         assert float(updates["scaled"]["kernel"][0]) == pytest.approx(-float(schedule(step)))
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adamw", "lion", "sgd"])
 def test_frozen_parameters_have_no_updates_and_no_state(name: str) -> None:
     section = optim(name=name, lr=0.1, weight_decay=0.1, clip_norm=1.0, frozen=("^Conv_0/", "scale$"), schedule="constant")
     trained = run(make_optimizer(section, 5)[0])
