@@ -14,7 +14,7 @@ COLUMNS = [metric(name, f"`{name}`", median_range(dash="\N{EN DASH}")) for name 
 EXPERIMENT = Experiment(
     arms={
         "CNN, two looks": Arm("digits_cnn"),
-        "CNN of the quickstart": Arm("digits_cnn", {"train.steps": 1500}),  # as scripts/quickstart trains
+        "quickstart's CNN": Arm("digits_cnn", {"train.steps": 1500}),  # as scripts/quickstart trains
         "LSTM, two passes": Arm("digits_lstm"),
     },
     tables=(
