@@ -450,11 +450,12 @@ def test_a_backbone_returns_maps_from_fine_to_coarse(name: str) -> None:
 
 @pytest.mark.parametrize("name", registry.names("models.score_map_heads"))
 def test_a_head_of_score_maps_returns_logits_and_a_map_for_each_class(name: str) -> None:
-    head, features = registry.find("models.score_map_heads", name).Head(), np.random.default_rng(0).random((2, 5, 6, 4)).astype(np.float32)
-    variables = head.init(jax.random.key(0), features, CLASSES, label_b=None, train=False)
-    outputs = head.apply(variables, features, CLASSES, label_b=None, train=False)
+    head, rng = registry.find("models.score_map_heads", name).Head(), np.random.default_rng(0)
+    maps = (rng.random((2, 10, 11, 3), np.float32), rng.random((2, 1, 5, 6, 4), np.float32))
+    variables = head.init(jax.random.key(0), maps, CLASSES, label_b=None, train=False)
+    outputs = head.apply(variables, maps, CLASSES, label_b=None, train=False)
     assert outputs["logits"].shape == (2, CLASSES)
-    assert outputs["score_maps"].shape == (2, 5, 6, CLASSES)
+    assert outputs["score_maps"].shape in ((2, 5, 6, CLASSES), (2, 10, 11, CLASSES))
     assert np.ptp(np.asarray(outputs["score_maps"]), axis=(1, 2)).min() > 0
 
 

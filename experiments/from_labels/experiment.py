@@ -1,4 +1,4 @@
-"""Localization from labels alone: six methods on digits and on Tiny ImageNet, beside full supervision and fixed boxes.
+"""Localization from labels alone: seven methods on digits and on Tiny ImageNet, beside full supervision and fixed boxes.
 
 An arm is called DATA-METHOD. All arms of a data set share the backbone, the steps and the optimizer.
 """
@@ -20,10 +20,11 @@ METHODS = {
     "adl": {"model.head.name": "adl"},
     "acol": {"model.head.name": "acol", "losses.second.weight": 1.0},
     "rethought_cam": {"model.head.name": "rethought_cam"},
+    "multiplicative_fusion": {"model.head.name": "multiplicative_fusion"},
 }
 TITLES = {
     "cam": "CAM", "hide_and_seek": "Hide-and-Seek", "cutmix": "CutMix", "adl": "ADL", "acol": "ACoL",
-    "rethought_cam": "rethought CAM", "full_supervision": "full supervision",
+    "rethought_cam": "rethought CAM", "multiplicative_fusion": "multiplicative fusion", "full_supervision": "full supervision",
 }  # fmt: skip
 #: The control has the same backbone and steps, with the head of `localizer` and the losses of boxes.
 SUPERVISED = {

@@ -35,7 +35,7 @@ class Model(nn.Module):
     def __call__(self, images: jax.Array, *, train: bool, label_b: jax.Array | None = None) -> Outputs:
         """Outputs for images (b, h, w, c) in [0, 1], and in training for their true classes (b,), which some heads read."""
         maps = self._part("backbone")(images, train=train)
-        outputs: Outputs = self._part("head")(maps[-1][:, -1], self.num_classes, label_b=label_b, train=train)
+        outputs: Outputs = self._part("head")(maps, self.num_classes, label_b=label_b, train=train)
         return outputs
 
     def _part(self, field: str) -> nn.Module:

@@ -12,6 +12,11 @@ import jax
 FeatureMaps: TypeAlias = tuple[jax.Array, ...]
 
 
+def last_maps(maps: FeatureMaps) -> jax.Array:
+    """Returns the coarsest maps (b, h', w', d), those after the last pass."""
+    return maps[-1][:, -1]
+
+
 def maps_by_stride(maps: FeatureMaps, images_bxhxwxc: jax.Array) -> dict[int, jax.Array]:
     """Returns the deepest maps (b, h', w', d) of each stride, those after the last pass. Strides are powers of 2."""
     *finer, last_bxsxhxwxd = maps

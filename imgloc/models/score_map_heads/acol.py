@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from imgloc.models.backbones.cnn import conv_norm_relu
 from imgloc.models.heads.class_maps import class_maps
+from imgloc.nn.feature_maps import FeatureMaps, last_maps
 from imgloc.nn.min_max import min_max
 
 
@@ -25,12 +26,13 @@ class Head(nn.Module):
     threshold: float = 0.6  # of the normalized map of the first classifier, from which locations are hidden
 
     @nn.compact
-    def __call__(self, features_bxhxwxc: jax.Array, num_classes: int, *, label_b: jax.Array | None, train: bool) -> dict[str, jax.Array]:
+    def __call__(self, maps: FeatureMaps, num_classes: int, *, label_b: jax.Array | None, train: bool) -> dict[str, jax.Array]:
         """Returns the outputs for the last maps of a backbone, and for the true classes (b,) where they are known."""
-        logits, maps = Classifier(self.channels, num_classes, name="first")(features_bxhxwxc, train=train)
-        left = without_class(features_bxhxwxc, maps, logits.argmax(axis=-1) if label_b is None else label_b, self.threshold)
-        second_logits, second_maps = Classifier(self.channels, num_classes, name="second")(left, train=train)
-        return {"logits": logits, "second_logits": second_logits, "score_maps": jnp.maximum(min_max(maps), min_max(second_maps))}
+        features_bxhxwxc = last_maps(maps)
+        logits, first = Classifier(self.channels, num_classes, name="first")(features_bxhxwxc, train=train)
+        left = without_class(features_bxhxwxc, first, logits.argmax(axis=-1) if label_b is None else label_b, self.threshold)
+        second_logits, second = Classifier(self.channels, num_classes, name="second")(left, train=train)
+        return {"logits": logits, "second_logits": second_logits, "score_maps": jnp.maximum(min_max(first), min_max(second))}
 
 
 class Classifier(nn.Module):

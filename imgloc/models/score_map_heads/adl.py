@@ -14,6 +14,7 @@ from flax import linen as nn
 from imgloc.errors import UserError
 from imgloc.models.backbones.cnn import conv_norm_relu
 from imgloc.models.heads.class_maps import class_maps
+from imgloc.nn.feature_maps import FeatureMaps, last_maps
 
 
 class Head(nn.Module):
@@ -24,14 +25,14 @@ class Head(nn.Module):
     drop_threshold: float = 0.9  # share of the largest attention of an image from which locations are masked
 
     @nn.compact
-    def __call__(self, features_bxhxwxc: jax.Array, num_classes: int, *, label_b: jax.Array | None, train: bool) -> dict[str, jax.Array]:
-        """Returns the outputs for the last maps of a backbone. Raises UserError for options outside [0, 1]."""
+    def __call__(self, maps: FeatureMaps, num_classes: int, *, label_b: jax.Array | None, train: bool) -> dict[str, jax.Array]:
+        """Returns the outputs for the maps of a backbone, of which the last are used. Raises UserError for options outside [0, 1]."""
         for name in ("drop_rate", "drop_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"model.head.{name} must be from 0 to 1, got {getattr(self, name)}")
-        x = conv_norm_relu(self._drop(features_bxhxwxc, train), self.channels, train)
-        logits, maps = class_maps(self._drop(x, train), num_classes)
-        return {"logits": logits, "score_maps": maps}
+        x = conv_norm_relu(self._drop(last_maps(maps), train), self.channels, train)
+        logits, score_maps = class_maps(self._drop(x, train), num_classes)
+        return {"logits": logits, "score_maps": score_maps}
 
     def _drop(self, x: jax.Array, train: bool) -> jax.Array:
         if not train:

@@ -14,6 +14,7 @@ from flax import linen as nn
 
 from imgloc.errors import UserError
 from imgloc.models.backbones.cnn import conv_norm_relu
+from imgloc.nn.feature_maps import FeatureMaps, last_maps
 
 
 class Head(nn.Module):
@@ -24,13 +25,13 @@ class Head(nn.Module):
     percentile: float = 90.0  # of a map, which takes the place of its maximum
 
     @nn.compact
-    def __call__(self, features_bxhxwxc: jax.Array, num_classes: int, *, label_b: jax.Array | None, train: bool) -> dict[str, jax.Array]:
-        """Returns the outputs for the last maps of a backbone. Raises UserError for options out of range."""
+    def __call__(self, maps: FeatureMaps, num_classes: int, *, label_b: jax.Array | None, train: bool) -> dict[str, jax.Array]:
+        """Returns the outputs for the maps of a backbone, of which the last are used. Raises UserError for options out of range."""
         if not 0 <= self.pooling_threshold < 1:
             raise UserError(f"model.head.pooling_threshold must be at least 0 and below 1, got {self.pooling_threshold}")
         if not 0 < self.percentile <= 100:
             raise UserError(f"model.head.percentile must be above 0 and at most 100, got {self.percentile}")
-        x = conv_norm_relu(features_bxhxwxc, self.channels, train)
+        x = conv_norm_relu(last_maps(maps), self.channels, train)
         classes = nn.Dense(num_classes, name="classes")
         logits = classes(thresholded_average(x, self.pooling_threshold))
         weights_cxk = jnp.maximum(classes.variables["params"]["kernel"], 0)
