@@ -62,15 +62,49 @@ def canny(
 def hysteresis(weak_bxhxwxc: Array, strong_bxhxwxc: Array) -> jax.Array:
     """Returns the weak pixels that a path of weak neighbors, diagonal ones included, connects to a strong one: booleans (b, h, w, c).
 
-    The strong pixels grow by one pixel until no image changes, so time grows with the length of the longest path.
+    The strong pixels grow downward and then upward, row by row and within each row as far as they can, until no image changes. So time
+    grows with the number of times that a path turns between downward and upward. 32 pixels of a row are the bits of one number.
     """
     weak = jnp.asarray(weak_bxhxwxc, bool)
+    open_hxbxcxn, marked = (_packed(each) for each in (weak, weak & jnp.asarray(strong_bxhxwxc, bool)))
+
+    def step(above: jax.Array, row: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        filled = _filled(row[0] & (row[1] | _widened(above)), row[0])
+        return filled, filled
 
     def grow(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        grown = weak & ~_erode(~state[0], beyond=True)
+        grown = state[0]
+        for reverse in (False, True):
+            grown = lax.scan(step, jnp.zeros_like(grown[0]), (open_hxbxcxn, grown), reverse=reverse)[1]
         return grown, jnp.any(grown != state[0])
 
-    return lax.while_loop(lambda state: state[1], grow, (weak & jnp.asarray(strong_bxhxwxc, bool), jnp.array(True)))[0]
+    marked = lax.while_loop(lambda state: state[1], grow, (marked, jnp.array(True)))[0]
+    bits = (marked[..., None] >> np.arange(32, dtype=np.uint32)) & 1
+    return jnp.moveaxis(bits.reshape(*marked.shape[:-1], -1), (0, 2), (1, 3))[:, :, : weak.shape[2]].astype(bool)
+
+
+def _packed(mask_bxhxwxc: jax.Array) -> jax.Array:
+    """Rows (h, b, c, n) of numbers of 32 bits: bit i of number k is pixel 32 k + i, and zero beyond the row."""
+    rows = jnp.pad(jnp.moveaxis(mask_bxhxwxc, (1, 3), (0, 2)), ((0, 0), (0, 0), (0, 0), (0, -mask_bxhxwxc.shape[2] % 32)))
+    bits = rows.reshape(*rows.shape[:-1], -1, 32).astype(jnp.uint32) << np.arange(32, dtype=np.uint32)
+    return jnp.sum(bits, axis=-1, dtype=jnp.uint32)
+
+
+def _widened(rows: jax.Array) -> jax.Array:
+    """The pixels of packed rows, and their neighbors to the left and right."""
+    from_left = jnp.pad(rows[..., :-1] >> 31, ((0, 0),) * (rows.ndim - 1) + ((1, 0),))
+    from_right = jnp.pad(rows[..., 1:] << 31, ((0, 0),) * (rows.ndim - 1) + ((0, 1),))
+    return rows | (rows << 1) | from_left | (rows >> 1) | from_right
+
+
+def _filled(marked: jax.Array, within: jax.Array) -> jax.Array:
+    """The marked pixels and those that a run of pixels `within` the same number, or one across its ends, connects to them."""
+    marked = within & _widened(marked)
+    left = right = within
+    for shift in (1, 2, 4, 8, 16):
+        marked = marked | (left & (marked << shift)) | (right & (marked >> shift))
+        left, right = left & (left << shift), right & (right >> shift)
+    return marked
 
 
 def rounded_product(a: Any, b: Any) -> jax.Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import jax
@@ -13,7 +12,7 @@ from jax import lax
 from imgloc.errors import UserError
 from imgloc.image.borders import pad
 from imgloc.image.color import hsv_to_rgb, rgb_to_hsv
-from imgloc.image.histograms import divided, rescale
+from imgloc.image.histograms import divided, rescale, tally
 from imgloc.image.scale import as_float
 from imgloc.types import Array
 
@@ -56,8 +55,12 @@ def _grays(images_bxhxw: jax.Array) -> jax.Array:
     low, high = jnp.min(numbers, axis=(1, 2), keepdims=True), jnp.max(numbers, axis=(1, 2), keepdims=True)
     span = jnp.maximum(high - low, 1)
     twice = 2 * (GRAYS - 1) * (numbers - low) + span
-    rounded = twice // (2 * span)
-    rounded = rounded - ((twice % (2 * span) == 0) & (rounded % 2 == 1))  # half to even
+    # The integer division is not vectorized; the quotient of floats, at most GRAYS, is off by at most one.
+    rounded = (twice.astype(jnp.float32) / (2 * span).astype(jnp.float32)).astype(jnp.int32)
+    left = twice - rounded * 2 * span
+    rounded, left = rounded - (left < 0), left + jnp.where(left < 0, 2 * span, 0)
+    rounded, left = rounded + (left >= 2 * span), left - jnp.where(left >= 2 * span, 2 * span, 0)
+    rounded = rounded - ((left == 0) & (rounded % 2 == 1))  # half to even
     return jnp.where(low == high, jnp.minimum(numbers, GRAYS - 1), rounded)
 
 
@@ -70,13 +73,17 @@ def _equalize(grays_bxhxw: jax.Array, tile: tuple[int, int], clip_limit: float, 
     middle = padded[:, tile[0] // 2 :, tile[1] // 2 :][:, : (rows - 1) * tile[0], : (columns - 1) * tile[1]]
     maps = _maps(_tiles(middle, tile), clip_limit, bins)
     maps = jnp.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    # Gray levels of the left and the right tile share a number of 28 bits, which halves the look-ups.
+    pairs = maps[:, :, :columns] * GRAYS + maps[:, :, 1 : columns + 1]
     blocks = _tiles(padded, tile)
+    places = blocks + bins * jnp.arange(batch * (rows + 1) * columns).reshape(batch, rows + 1, columns, 1)[:, :rows]
     y, x = (part.reshape(-1) for part in np.mgrid[: tile[0], : tile[1]])
     result = jnp.zeros(blocks.shape, jnp.float32)
-    for below, right in itertools.product((0, 1), (0, 1)):
-        values = jnp.take_along_axis(maps[:, below : below + rows, right : right + columns], blocks, axis=-1)
-        weights = (y if below else tile[0] - y) * (x if right else tile[1] - x)
-        result = result + _quotient(values * weights.astype(np.int32), tile[0] * tile[1])
+    for below in (0, 1):
+        both = pairs.reshape(-1).at[places + below * bins * columns].get(mode="promise_in_bounds")
+        for right, values in enumerate((both // GRAYS, both % GRAYS)):
+            weights = (y if below else tile[0] - y) * (x if right else tile[1] - x)
+            result = result + _quotient(values * weights.astype(np.int32), tile[0] * tile[1])
     flat = result.astype(jnp.int32).reshape(batch, rows, columns, *tile)
     whole = flat.transpose(0, 1, 3, 2, 4).reshape(padded.shape)
     return whole[:, pads[0][0] : pads[0][0] + sides[0], pads[1][0] : pads[1][0] + sides[1]]
@@ -90,7 +97,9 @@ def _tiles(images_bxhxw: jax.Array, tile: tuple[int, int]) -> jax.Array:
 
 
 def _quotient(numbers: jax.Array, divisor: int) -> jax.Array:
-    """The quotient in float32; correctly rounded for numbers below 2^24, and nearly so above."""
+    """The quotient in float32; correctly rounded for numbers below 2^24 and powers of two, else nearly so."""
+    if divisor & (divisor - 1) == 0:
+        return numbers.astype(jnp.float32) * (1 / divisor)  # the product with a power of two is exact
     whole = numbers // divisor
     split = whole + divided((numbers - whole * divisor).astype(jnp.float32), divisor)
     return jnp.where(numbers < 2**24, divided(numbers.astype(jnp.float32), divisor), split)
@@ -100,7 +109,7 @@ def _maps(tiles_bxrxcxp: jax.Array, clip_limit: float, bins: int) -> jax.Array:
     """The gray level (b, r, c, n) that each bin gets in each tile."""
     *lead, pixels = tiles_bxrxcxp.shape
     flat = tiles_bxrxcxp.reshape(-1, pixels)
-    counts = jnp.zeros((flat.shape[0], bins), jnp.int32).at[jnp.arange(flat.shape[0])[:, None], flat].add(1)
+    counts = tally(flat, bins)
     limit = max(int(clip_limit * pixels), 1) if clip_limit > 0 else pixels
     cumulative = jnp.cumsum(jax.vmap(lambda one: _clipped(one, limit))(counts), axis=1)
     # Of each cumulative count, in double precision: the products are truncated, so that their last bit matters. Spreading the excess may

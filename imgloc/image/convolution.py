@@ -58,21 +58,24 @@ def correlate_axis(
 def _shifted_sum(
     images_bxhxwxc: jax.Array, weights: Sequence[Any], axis: Axis, border: Border, value: float | jax.Array, center: int, multiply: Multiply
 ) -> jax.Array:
-    size, number = len(weights), image_axis(axis)
-    pads, length = (center, size - 1 - center), images_bxhxwxc.shape[number]
+    size, channels = len(weights), images_bxhxwxc.shape[-1]
+    pads, shape = (center, size - 1 - center), images_bxhxwxc.shape
     padded = pad(images_bxhxwxc, pads if axis == "y" else (0, 0), pads if axis == "x" else (0, 0), border, value)
+    # Columns and channels as one axis: loops over a last axis of three channels are not vectorized.
+    merged = padded.reshape(*padded.shape[:2], -1)
+    number, stride, length = (1, 1, shape[1]) if axis == "y" else (2, channels, shape[2] * channels)
 
     def at(i: int) -> jax.Array:
-        return lax.slice_in_dim(padded, i, i + length, axis=number)
+        return lax.slice_in_dim(merged, i * stride, i * stride + length, axis=number)
 
     for sign in (1, -1):
         mirrored = tuple(sign * weight for weight in reversed(weights)) if isinstance(weights, tuple) else None
         if mirrored == weights and size % 2 and center == size // 2:
-            total = multiply(at(center), weights[center]) if weights[center] else jnp.zeros_like(images_bxhxwxc)
+            total = multiply(at(center), weights[center]) if weights[center] else jnp.zeros_like(at(center))
             for i in range(center):
                 total = total + multiply(at(i) + at(size - 1 - i) if sign == 1 else at(i) - at(size - 1 - i), weights[i])
-            return total
-    return sum((multiply(at(i), w) for i, w in enumerate(weights)), start=jnp.zeros_like(images_bxhxwxc))
+            return total.reshape(shape)
+    return sum((multiply(at(i), w) for i, w in enumerate(weights)), start=jnp.zeros_like(at(0))).reshape(shape)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3, 4, 5, 6))

@@ -15,6 +15,8 @@ from imgloc.image.integral import Moments, merge, window_moments
 from imgloc.image.scale import as_float
 from imgloc.types import Array
 
+GROUP = 16  # pixels of a template that are added in one pass
+
 
 def match_template(
     images_bxhxwxc: Array, templates_bxmxnxc: Array, *, pad_input: bool = False, border: Border = "constant", value: float = 0.0
@@ -58,24 +60,28 @@ def _correlation(images: jax.Array, means_bxhxw: jax.Array, templates: jax.Array
     """The sums of products of each window, less its mean, and the template (b, h - m + 1, w - n + 1).
 
     Convolutions and Fourier transforms do not subtract the mean of each window, and lose the digits of windows of low contrast: their
-    coefficients are off by up to 1e-4 in the sky of a photograph. The pixels of the template are added one by one instead.
+    coefficients are off by up to 1e-4 in the sky of a photograph. The pixels of the template are added instead, GROUP of them in one pass
+    over the images: a pass for each pixel is limited by the speed of the memory.
     """
-    count, height, width, channels = templates.shape
+    height, width, channels = templates.shape[1:]
     rows, columns = means_bxhxw.shape[1:3]
-    pixels = templates.reshape(count, height * width, 1, channels)
+    group = min(width, GROUP)
+    groups = -(-width // group)
+    beyond = ((0, 0), (0, 0), (0, 0), (0, groups * group - width))  # columns whose weights are zero
+    images_cxbxhxw, templates_cxbxmxn = (jnp.pad(jnp.moveaxis(each, -1, 0), beyond) for each in (images, templates))
 
     @jax.checkpoint  # else all shifted images are kept for the gradient
-    def product(images: jax.Array, means: jax.Array, pixels: jax.Array, index: jax.Array) -> jax.Array:
-        shifted: jax.Array = lax.dynamic_slice(images, (0, index // width, index % width, 0), (images.shape[0], rows, columns, channels))
-        weights: jax.Array = lax.dynamic_index_in_dim(pixels, index, axis=1)
-        return (shifted - means[..., None]) * weights
+    def products(images: jax.Array, means: jax.Array, templates: jax.Array, index: jax.Array) -> jax.Array:
+        start = (index // (height * groups), 0, index // groups % height, index % groups * group)
+        strip = lax.dynamic_slice(images, start, (1, images.shape[1], rows, columns + group - 1))[0]
+        weights = lax.dynamic_slice(templates, start, (1, templates.shape[1], 1, group))[0]
+        terms = ((strip[:, :, i : i + columns] - means) * weights[:, :, i : i + 1] for i in range(group))
+        return sum(terms, start=jnp.zeros_like(means))
 
     def add(total: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
-        added: jax.Array = product(images, means_bxhxw, pixels, index)
-        return total + added, None
+        return total + products(images_cxbxhxw, means_bxhxw, templates_cxbxmxn, index), None
 
-    start = jnp.zeros((images.shape[0], rows, columns, channels), images.dtype)
-    return jnp.sum(lax.scan(add, start, jnp.arange(height * width))[0], axis=-1)
+    return lax.scan(add, jnp.zeros_like(means_bxhxw), jnp.arange(channels * height * groups))[0]
 
 
 class Match(NamedTuple):

@@ -43,8 +43,7 @@ def otsu(images_bxhxwxc: Array, *, bins: int = 256, levels: int | None = None) -
     variance = below.astype(images.dtype) * above.astype(images.dtype) * (upper - lower) ** 2
     index = jnp.argmax(jnp.where((below > 0) & (above > 0), variance, -1), axis=1)[:, None]
     threshold = jnp.take_along_axis(centers, index, axis=1)[:, :, None, None]
-    flat = images.reshape(images.shape[0], -1)
-    constant = jnp.all(flat == flat[:, :1], axis=1)[:, None, None, None]
+    constant = (counts.max(axis=1, keepdims=True) == pixels)[:, :, None, None]  # both ends of the range are in bins of their own
     return jnp.where(constant, images[:, :1, :1, :1], threshold)
 
 
