@@ -96,7 +96,7 @@ def measure(arm: Arm, folder: Path, seed: int, steps: int) -> dict[str, Any]:
         command("export", str(run.path), "--to", "onnx", "--no-compare", "--quiet", *(["--int8", arm.int8] if arm.int8 else []))
     name = f"test@{rows_name(file)}"
     command("evaluate", str(run.path), "--predictor", str(file), "--quiet")
-    score = run.known_results()[name][METRIC]
+    score = run.known_results()[name][METRIC]["mean"]
     return {"score": score, "bundle": None if arm.int8 else model_bytes(run.path), "onnx": file.stat().st_size}
 
 
