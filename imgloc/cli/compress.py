@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from imgloc.cli.train import add_training_flags, train
 from imgloc.errors import UserError
@@ -54,7 +55,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
     if not methods:
         raise UserError("--method is empty; possible: magnitude, gradual, quantize, qat, distill")
     code = train(parsed, lambda: compressed_config(parsed.run, methods, rest), stop, "imgloc data check")
-    if code == 0 and RunDir(parsed.workdir).finished.is_file() and not parsed.quiet and not parsed.json:
+    if code == 0 and RunDir(Path(parsed.workdir)).finished.is_file() and not parsed.quiet and not parsed.json:
         before, after = model_bytes(parsed.run), model_bytes(parsed.workdir)
         print(f"{parsed.run}: {before:,} bytes; {parsed.workdir}: {after:,} bytes (ratio {after / before:.3f})")
     return code
