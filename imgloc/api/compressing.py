@@ -28,6 +28,10 @@ def _gradual(config: ConfigDict, run: str) -> None:
     config.compression.sparsity, config.compression.prune_during = DEFAULT_SPARSITY, (0.0, 0.5)
 
 
+def _structured(config: ConfigDict, run: str) -> None:
+    config.compression.structured = True
+
+
 def _quantize(config: ConfigDict, run: str) -> None:
     config.compression.int8, config.compression.calibration = True, "mse"
 
@@ -41,7 +45,14 @@ def _distill(config: ConfigDict, run: str) -> None:
 
 
 METHODS: Mapping[str, Callable[[ConfigDict, str], None]] = MappingProxyType(
-    {"magnitude": _magnitude, "gradual": _gradual, "quantize": _quantize, "qat": _qat, "distill": _distill}
+    {
+        "magnitude": _magnitude,
+        "gradual": _gradual,
+        "structured": _structured,
+        "quantize": _quantize,
+        "qat": _qat,
+        "distill": _distill,
+    }
 )
 
 
@@ -49,7 +60,8 @@ def compressed_config(run: str, methods: Sequence[str], arguments: Sequence[str]
     """The config of a run that starts from the best model of `run` and applies `methods`, with command-line overrides.
 
     It starts from the weights of the run, unless the overrides change the model, and trains for as many steps with a fifth of the
-    learning rate. `quantize` alone trains nothing: 20 steps without a learning rate adapt the averages of batch normalization.
+    learning rate. `structured` starts a narrower model, whose widths the overrides set, from the channels that matter most.
+    `quantize` alone trains nothing: 20 steps without a learning rate adapt the averages of batch normalization.
     Raises UserError for an unknown method, and for two that exclude each other.
     """
     for name in methods:
@@ -61,9 +73,12 @@ def compressed_config(run: str, methods: Sequence[str], arguments: Sequence[str]
     config = copied(open_run(run)[1])
     for name in methods:
         METHODS[name](config, run)
-    smaller = any(key.startswith("model.") for key in override_keys(arguments))
+    changed = any(key.startswith("model.") for key in override_keys(arguments))
+    if config.compression.structured and not changed:
+        raise UserError("--method structured needs the widths that remain; add fields of the model, such as --config.model.hidden=64")
+    smaller = changed and not config.compression.structured
     config.model.pretrained, config.train.init_from, config.train.init_skip = "", "" if smaller else run, ()
-    if list(methods) == ["quantize"] and not smaller:
+    if list(methods) == ["quantize"] and not changed:
         config.train.steps = config.train.eval_every = config.train.save_every = CALIBRATION_STEPS
         config.optim.lr, config.optim.warmup_steps, config.optim.ema = 0.0, 0, 0.0
     elif not smaller:

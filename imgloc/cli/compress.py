@@ -17,6 +17,8 @@ and locate read it. Its bundle stores 8-bit weights as bytes and pruned ones as 
 methods, one or several, separated by commas:
   magnitude   the smallest three quarters of the weights of each kernel become 0 at the beginning; the others are trained
   gradual     the same, in steps over the first half of the training
+  structured  whole channels are removed: fields of the model, such as --config.model.hidden=64, are the widths that remain, and the
+              channels with the largest scales or norms start the narrower model
   quantize    8-bit kernels, with a scale for each output channel chosen by the squared error. Alone, it does not train; together with
               other methods, training rounds the weights as qat does
   qat         8-bit kernels, with training that rounds the weights in each step
@@ -27,6 +29,7 @@ methods, one or several, separated by commas:
 examples:
   imgloc compress runs/a --method quantize --workdir runs/a-int8
   imgloc compress runs/a --method gradual,qat,distill --workdir runs/a-small --config.train.steps=2000
+  imgloc compress runs/a --method structured --workdir runs/narrow --config.model.deep=32 --config.model.hidden=64
   imgloc compress runs/a --method distill,qat --workdir runs/small --config.model.deep=32 --config.model.hidden=64
 
 exit codes: those of imgloc train
@@ -36,7 +39,9 @@ exit codes: those of imgloc train
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of this command."""
     parser.add_argument("run", metavar="RUN", help="the folder of a finished run")
-    parser.add_argument("--method", required=True, metavar="METHODS", help="magnitude, gradual, quantize, qat, distill, or several (a,b)")
+    parser.add_argument(
+        "--method", required=True, metavar="METHODS", help="magnitude, gradual, structured, quantize, qat, distill, or several (a,b)"
+    )
     add_training_flags(parser)
 
 
@@ -53,7 +58,7 @@ def run(parsed: argparse.Namespace, rest: Sequence[str]) -> int:
 
     methods = [name.strip() for name in parsed.method.split(",") if name.strip()]
     if not methods:
-        raise UserError("--method is empty; possible: magnitude, gradual, quantize, qat, distill")
+        raise UserError("--method is empty; possible: magnitude, gradual, structured, quantize, qat, distill")
     code = train(parsed, lambda: compressed_config(parsed.run, methods, rest), stop, "imgloc data check")
     if code == 0 and RunDir(Path(parsed.workdir)).finished.is_file() and not parsed.quiet and not parsed.json:
         before, after = model_bytes(parsed.run), model_bytes(parsed.workdir)

@@ -125,6 +125,7 @@ def base() -> ConfigDict:
     config.compression.sparsity = 0.0  # share of the weights of each kernel that is 0 at the end; 0: no pruning
     config.compression.prune_during = (0.0, 0.5)  # shares of the steps between which weights are pruned; equal ones: all at once
     config.compression.prune_every = 20  # steps between two choices of the weights that stay
+    config.compression.structured = False  # train.init_from is a wider model, whose channels with the largest scales or norms are kept
     config.compression.int8 = False  # kernels as 8-bit integers with a scale for each output; training rounds them, too
     config.compression.calibration = "max"  # what a scale is chosen by: max, percentile (99.9) or mse, of the weights of its output
     config.compression.exclude = ()  # patterns of kernels (a/b/c) that stay as they are, besides those with fewer than 16 outputs

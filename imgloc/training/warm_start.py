@@ -17,6 +17,7 @@ from imgloc.inference.load import find_bundle, load_model
 from imgloc.inference.published import published_variables
 from imgloc.pretrained.loading.find import find_weights
 from imgloc.runs.run_dir import RunDir, open_run
+from imgloc.training.channels import narrowed
 from imgloc.training.optim import compile_patterns
 
 
@@ -33,9 +34,15 @@ def find_donor(config: ConfigDict, variables: PyTree, devices: Mesh) -> Donor | 
 
     `variables` has the shapes of those of the model. Raises UserError for weights that do not fit it.
     """
+    if config.compression.structured and not config.train.init_from:
+        raise UserError("compression.structured needs train.init_from, the run of the wider model; set it, or use imgloc compress")
     if config.train.init_from:
         folder = find_bundle(open_run(config.train.init_from)[0].path, "best")
-        return Donor(named(load_model(folder, devices).variables), whole=True, setting=f"train.init_from={config.train.init_from}")
+        trained = load_model(folder, devices)
+        values: Mapping[str, Any] = named(trained.variables)
+        if config.compression.structured:
+            values = narrowed(values, trained.module, trained.variables, variables, trained.spec.shape)
+        return Donor(values, whole=True, setting=f"train.init_from={config.train.init_from}")
     if config.model.pretrained:
         weights = published_variables(config.model, find_weights(config.model.pretrained), variables)
         return Donor(weights, whole=False, setting=f"model.pretrained={config.model.pretrained}")
