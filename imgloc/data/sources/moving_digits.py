@@ -199,14 +199,13 @@ def _occluders(boxes_txnx4: FloatArray, motion: Motion, rng: np.random.Generator
 
 def _visible(boxes_txnx4: FloatArray, occluders_mx4: FloatArray, canvas: int) -> FloatArray:
     """The share (t, n) of each box, of whole pixels, that lies on the canvas and behind no occluder."""
-    seen = np.zeros((3 * canvas, 3 * canvas), np.int32)  # with the surroundings of the canvas, where the boxes of exits lie
-    seen[canvas : 2 * canvas, canvas : 2 * canvas] = 1
-    for left, top, right, bottom in occluders_mx4.astype(int) + canvas:
-        seen[max(0, top) : bottom, max(0, left) : right] = 0
-    sums = np.pad(seen.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    x0, y0, x1, y1 = np.moveaxis(np.clip(boxes_txnx4.astype(int) + canvas, 0, 3 * canvas), -1, 0)
-    count = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
-    return np.asarray(count / np.maximum((x1 - x0) * (y1 - y0), 1), np.float32)
+    seen = np.zeros((3 * canvas, 3 * canvas), np.bool_)  # with the surroundings of the canvas, where the boxes of exits lie
+    seen[canvas : 2 * canvas, canvas : 2 * canvas] = True
+    for left, top, right, bottom in (occluders_mx4.astype(int) + canvas).tolist():
+        seen[max(0, top) : bottom, max(0, left) : right] = False
+    corners = np.clip(boxes_txnx4.astype(int) + canvas, 0, 3 * canvas).reshape(-1, 4).tolist()
+    counts = [np.count_nonzero(seen[y0:y1, x0:x1]) / max((x1 - x0) * (y1 - y0), 1) for x0, y0, x1, y1 in corners]
+    return np.array(counts, np.float32).reshape(boxes_txnx4.shape[:-1])
 
 
 def _tracks(boxes_txnx4: FloatArray, occluders_mx4: FloatArray, motion: Motion) -> Tracks:
