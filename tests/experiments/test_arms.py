@@ -31,7 +31,7 @@ def test_methods_differ_in_the_head_the_second_loss_and_the_batch_transforms_alo
             shared.add(json.dumps(config, sort_keys=True))
             methods.add(json.dumps(own, sort_keys=True))
     assert len(shared) == 1
-    assert len(methods) == 6
+    assert len(methods) == 7
 
 
 def test_full_supervision_has_the_same_backbone_steps_and_optimizer() -> None:

@@ -124,6 +124,23 @@ def test_a_smaller_model_learns_from_scratch_with_the_teacher(original: Path) ->
     assert (warm.train.init_from, warm.optim.lr) == (str(original), pytest.approx(1e-3))
 
 
+def test_the_command_starts_a_narrower_model_from_channels_of_the_wide_one_and_prints_its_size(
+    original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgloc.devices.runtime.prepare", lambda: None)
+    command = ["compress", str(original), "--method", "structured", "--workdir", str(tmp_path / "narrow")]
+    assert main.main(command) == 2
+    assert "--method structured needs the widths that remain" in capsys.readouterr().err
+    still = ("--config.train.steps=1", "--config.optim.lr=0.0", "--config.optim.weight_decay=0.0", "--config.optim.ema=0.0")
+    assert main.main([*command, "--config.model.hidden=16", "--config.model.deep=12", *still]) == 0
+    assert f"{model_bytes(original):,} bytes" in capsys.readouterr().out
+    wide, narrow = (named(open_model(run).variables) for run in (original, tmp_path / "narrow"))
+    kernels = [name for name, array in wide.items() if array.ndim >= 2 and array.shape != narrow[name].shape]
+    assert len(kernels) >= 3
+    for name in kernels:
+        assert set(np.asarray(narrow[name]).ravel().tolist()) <= set(np.asarray(wide[name]).ravel().tolist()), name
+
+
 def test_a_teacher_that_changes_or_does_not_fit_is_refused(original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     teacher = tmp_path / "teacher"
     shutil.copytree(original, teacher)
