@@ -71,6 +71,7 @@ def compressed_config(run: str, methods: Sequence[str], arguments: Sequence[str]
         if pair <= set(methods):
             raise UserError(f"--method: {' and '.join(sorted(pair))} exclude each other; choose one of them")
     config = copied(open_run(run)[1])
+    config.compression.structured = False  # of an earlier compression
     for name in methods:
         METHODS[name](config, run)
     changed = any(key.startswith("model.") for key in override_keys(arguments))

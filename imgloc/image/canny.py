@@ -62,8 +62,9 @@ def canny(
 def hysteresis(weak_bxhxwxc: Array, strong_bxhxwxc: Array) -> jax.Array:
     """Returns the weak pixels that a path of weak neighbors, diagonal ones included, connects to a strong one: booleans (b, h, w, c).
 
-    The strong pixels grow downward and then upward, row by row and within each row as far as they can, until no image changes. So time
-    grows with the number of times that a path turns between downward and upward. 32 pixels of a row are the bits of one number.
+    The strong pixels grow downward and then upward, row by row, until no image changes. 32 pixels of a row are
+    the bits of one number, which is filled at once, so time grows with the turns of a path between downward and upward, and with the
+    numbers that it crosses within a row.
     """
     weak = jnp.asarray(weak_bxhxwxc, bool)
     open_hxbxcxn, marked = (_packed(each) for each in (weak, weak & jnp.asarray(strong_bxhxwxc, bool)))
